@@ -1,0 +1,144 @@
+//! Timelines: named clocks with markers, which tracks follow.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use bevy_ecs::component::Component;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use super::track::TrackSpec;
+use crate::validate::{Problems, Validate};
+
+/// A timeline as files write it.
+///
+/// `{"id": "bob", "loop": "pingPong", "tracks": [{"layer": "host", "property": "position.y", "keyframes": [...]}]}`
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct TimelineSpec {
+    /// Unique name.
+    pub id: String,
+    /// Whether it plays from the scene's first tick. Default true.
+    #[serde(default = "yes")]
+    pub autoplay: bool,
+    /// What happens at its end. Default `once`.
+    #[serde(default, rename = "loop")]
+    pub loop_mode: LoopMode,
+    /// Seconds from its start to its end. Default its last keyframe.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub duration: Option<f32>,
+    /// Seconds between being played and moving. Default 0.
+    #[serde(default)]
+    pub delay: f32,
+    /// Seconds of the timeline a second of the stream, above 0. Default 1.
+    #[serde(default = "one")]
+    pub speed: f32,
+    /// Named times in seconds.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub markers: BTreeMap<String, f32>,
+    /// The properties that it moves.
+    #[serde(default)]
+    pub tracks: Vec<TrackSpec>,
+}
+
+/// What happens when a timeline reaches its end.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub enum LoopMode {
+    /// It stays on its last values.
+    #[default]
+    Once,
+    /// It begins anew.
+    Loop,
+    /// It runs back, and then forth again.
+    PingPong,
+}
+
+/// The public name of a timeline.
+#[derive(Component, Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(transparent)]
+#[component(immutable)]
+pub struct TimelineId(pub Arc<str>);
+
+/// A timeline in the world, on an entity of its own. Written by spawning and by play commands.
+///
+/// Its position is a function of the tick alone (`origin_tick`, `offset_seconds` and `state`), so that playing to a time and
+/// seeking to it are the same thing.
+#[derive(Component, Clone, Debug, PartialEq)]
+pub struct Timeline {
+    /// Seconds from start to end, above 0.
+    pub duration: f64,
+    /// What happens at the end.
+    pub loop_mode: LoopMode,
+    /// Seconds before it moves.
+    pub delay: f64,
+    /// Timeline seconds a stream second.
+    pub speed: f64,
+    /// Playing or not.
+    pub state: PlayState,
+}
+
+/// Whether a timeline moves.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum PlayState {
+    /// Its tracks do nothing.
+    Stopped,
+    /// Moving since a tick.
+    Playing {
+        /// The tick at which it stood at its start.
+        since_tick: u64,
+    },
+    /// Standing at a time.
+    Paused {
+        /// Seconds since it was played, delay included.
+        at_seconds: f64,
+    },
+}
+
+fn yes() -> bool {
+    true
+}
+
+fn one() -> f32 {
+    1.0
+}
+
+impl TimelineSpec {
+    /// Seconds from start to end: what is written, or the time of the last keyframe.
+    pub fn duration_seconds(&self) -> f32 {
+        let last = self
+            .tracks
+            .iter()
+            .flat_map(|track| &track.keyframes)
+            .map(|keyframe| keyframe.at)
+            .fold(0.0, f32::max);
+        self.duration.unwrap_or(last)
+    }
+}
+
+impl Validate for TimelineSpec {
+    fn validate(&self, problems: &mut Problems) {
+        if self.id.is_empty() || self.id.len() > 128 {
+            problems.at("id", |problems| {
+                problems.report("an id has 1 to 128 letters")
+            });
+        }
+        problems.range("delay", self.delay, 0.0..=86_400.0);
+        problems.range("speed", self.speed, 0.001..=1000.0);
+        match self.duration {
+            Some(duration) => problems.range("duration", duration, 0.001..=86_400.0),
+            None if !self.tracks.is_empty() && self.duration_seconds() <= 0.0 => {
+                problems.report("a timeline needs a keyframe after 0 seconds, or a `duration`");
+            }
+            None => {}
+        }
+        for (name, at) in &self.markers {
+            problems.at("markers", |problems| {
+                problems.range(name, *at, 0.0..=86_400.0)
+            });
+        }
+        for (index, track) in self.tracks.iter().enumerate() {
+            problems.at_index("tracks", index, |problems| track.validate(problems));
+        }
+    }
+}

@@ -1,0 +1,189 @@
+//! A layer as files and the API write it: its components side by side, and its children below.
+
+use schemars::JsonSchema;
+use serde::Serialize;
+
+use super::{
+    Anchor, BlendMode, Crop, Fit, LayerId, LayerName, Opacity, Position, Role, Rotation, Scale,
+    Size, Visible, ZIndex,
+};
+use crate::source::Source;
+use crate::validate::{Problems, Validate};
+use crate::value::Number;
+
+/// One layer of a scene file.
+///
+/// Reading goes through `scene::registry` in the program, which gives every error its place; this type writes and describes.
+#[derive(Clone, Debug, PartialEq, Serialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+#[schemars(deny_unknown_fields)]
+pub struct LayerSpec {
+    /// Unique name.
+    pub id: LayerId,
+    /// Title for people. Default empty.
+    #[serde(skip_serializing_if = "is_default")]
+    #[schemars(default)]
+    pub name: LayerName,
+    /// Role; decides the z band. Default `overlay`.
+    #[serde(rename = "type")]
+    #[schemars(default)]
+    pub role: Role,
+    /// Where the pixels come from. A layer without a source is a group.
+    #[schemars(default)]
+    pub source: Source,
+    /// Whether it is drawn. Default true.
+    #[serde(skip_serializing_if = "is_default")]
+    #[schemars(default)]
+    pub visible: Visible,
+    /// Where its anchor stands. Default 0, 0.
+    #[serde(skip_serializing_if = "is_default")]
+    #[schemars(default)]
+    pub position: Position,
+    /// Its box. Default as large as the source.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub size: Option<Size>,
+    /// The point that stands at the position. Default the top left.
+    #[serde(skip_serializing_if = "is_default")]
+    #[schemars(default)]
+    pub anchor: Anchor,
+    /// Size on the canvas over size of the box. Default 1.
+    #[serde(skip_serializing_if = "is_default")]
+    #[schemars(default)]
+    pub scale: Scale,
+    /// Degrees clockwise. Default 0.
+    #[serde(skip_serializing_if = "is_default")]
+    #[schemars(default)]
+    pub rotation: Rotation,
+    /// 0 to 1. Default 1.
+    #[serde(skip_serializing_if = "is_default")]
+    #[schemars(default)]
+    pub opacity: Opacity,
+    /// Place among the siblings. Default the band of the role.
+    #[serde(skip_serializing_if = "is_default")]
+    #[schemars(default)]
+    pub z_index: ZIndex,
+    /// How it meets what is below. Default `normal`.
+    #[serde(skip_serializing_if = "is_default")]
+    #[schemars(default)]
+    pub blend: BlendMode,
+    /// What is cut off the source's edges. Default nothing.
+    #[serde(skip_serializing_if = "is_default")]
+    #[schemars(default)]
+    pub crop: Crop,
+    /// How the source fills the box. Default `contain`.
+    #[serde(skip_serializing_if = "is_default")]
+    #[schemars(default)]
+    pub fit: Fit,
+    /// Layers in this one's space, drawn over it.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    #[schemars(default)]
+    pub children: Vec<LayerSpec>,
+}
+
+fn is_default<T: Default + PartialEq>(value: &T) -> bool {
+    *value == T::default()
+}
+
+impl LayerSpec {
+    /// The names of a layer's fields, as files write them.
+    pub const FIELDS: &[&str] = &[
+        "id", "name", "type", "source", "visible", "position", "size", "anchor", "scale",
+        "rotation", "opacity", "zIndex", "blend", "crop", "fit", "children",
+    ];
+
+    /// A group of no size at the origin, to be filled in.
+    pub fn new(id: impl Into<LayerId>) -> Self {
+        Self {
+            id: id.into(),
+            name: LayerName::default(),
+            role: Role::default(),
+            source: Source::default(),
+            visible: Visible::default(),
+            position: Position::default(),
+            size: None,
+            anchor: Anchor::default(),
+            scale: Scale::default(),
+            rotation: Rotation::default(),
+            opacity: Opacity::default(),
+            z_index: ZIndex::default(),
+            blend: BlendMode::default(),
+            crop: Crop::default(),
+            fit: Fit::default(),
+            children: Vec::new(),
+        }
+    }
+
+    /// This layer and all below it, parents first.
+    pub fn walk<'a>(&'a self, visit: &mut dyn FnMut(&'a Self)) {
+        visit(self);
+        for child in &self.children {
+            child.walk(visit);
+        }
+    }
+}
+
+/// Checks this layer alone, without its children.
+impl Validate for LayerSpec {
+    fn validate(&self, problems: &mut Problems) {
+        if !self.id.is_well_formed() {
+            let rule = format!(
+                "an id has 1 to {} letters, digits, `-`, `_` and `.`",
+                LayerId::MAX_LENGTH
+            );
+            problems.at("id", |problems| problems.report(rule));
+        }
+        let mut literal =
+            |outer: &str, inner: Option<&str>, number: &Number, low: f32, high: f32| {
+                if let Some(value) = number.literal() {
+                    match inner {
+                        Some(inner) => {
+                            problems.at(outer, |problems| problems.range(inner, value, low..=high))
+                        }
+                        None => problems.range(outer, value, low..=high),
+                    }
+                }
+            };
+        literal("position", Some("x"), &self.position.x, -1e6, 1e6);
+        literal("position", Some("y"), &self.position.y, -1e6, 1e6);
+        if let Some(size) = &self.size {
+            literal("size", Some("width"), &size.width, 0.01, Size::MAX);
+            literal("size", Some("height"), &size.height, 0.01, Size::MAX);
+        }
+        literal("rotation", None, &self.rotation.0, -1e6, 1e6);
+        literal("opacity", None, &self.opacity.0, 0.0, 1.0);
+        if self.scale.x == self.scale.y {
+            literal("scale", None, &self.scale.x, -1000.0, 1000.0);
+        } else {
+            literal("scale", Some("x"), &self.scale.x, -1000.0, 1000.0);
+            literal("scale", Some("y"), &self.scale.y, -1000.0, 1000.0);
+        }
+        problems.at("anchor", |problems| {
+            problems.range("x", self.anchor.x, -100.0..=100.0);
+            problems.range("y", self.anchor.y, -100.0..=100.0);
+        });
+        problems.at("crop", |problems| {
+            for (side, value) in [
+                ("left", self.crop.left),
+                ("top", self.crop.top),
+                ("right", self.crop.right),
+                ("bottom", self.crop.bottom),
+            ] {
+                problems.range(side, value, 0.0..=Size::MAX);
+            }
+        });
+        problems.at("source", |problems| self.source.validate(problems));
+        if let Source::Text(text) = &self.source
+            && text.fit_to_box.is_some()
+            && self.size.is_none()
+        {
+            problems.at("source.fitToBox", |problems| {
+                problems.report("`fitToBox` needs the layer's `size`")
+            });
+        }
+        if let Source::Shape(_) = &self.source
+            && self.size.is_none()
+        {
+            problems.report("a shape needs the layer's `size`");
+        }
+    }
+}

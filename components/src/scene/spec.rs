@@ -1,0 +1,140 @@
+//! The whole scene as a file writes it.
+
+use std::collections::BTreeMap;
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
+
+use super::CanvasSpec;
+use crate::animation::{Easing, TimelineSpec};
+use crate::layer::LayerSpec;
+use crate::validate::{Problems, Validate};
+
+/// The version of the scene format that this program writes and reads.
+pub const SCENE_VERSION: u32 = 1;
+
+/// A scene file.
+#[derive(Clone, Debug, PartialEq, Serialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+#[schemars(deny_unknown_fields, title = "Stream Manager scene")]
+pub struct SceneSpec {
+    /// Where editors find this schema. Kept as it is.
+    #[serde(rename = "$schema", skip_serializing_if = "Option::is_none")]
+    pub schema: Option<String>,
+    /// Version of the format: 1.
+    pub version: u32,
+    /// Title for people.
+    pub name: String,
+    /// The picture that is composed.
+    #[schemars(default)]
+    pub canvas: CanvasSpec,
+    /// Files that the scene uses, by name. Fonts are loaded when listed here.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    #[schemars(default)]
+    pub assets: BTreeMap<String, AssetSpec>,
+    /// Variables for `{{path.to.value}}`.
+    #[serde(skip_serializing_if = "Map::is_empty")]
+    #[schemars(default)]
+    pub data: Map<String, Value>,
+    /// The layers; the order of the file breaks ties of `zIndex`.
+    #[schemars(default)]
+    pub layers: Vec<LayerSpec>,
+    /// Motion.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    #[schemars(default)]
+    pub timelines: Vec<TimelineSpec>,
+    /// How this scene takes the place of another.
+    #[serde(skip_serializing_if = "Transitions::is_default")]
+    #[schemars(default)]
+    pub transitions: Transitions,
+}
+
+/// A file that a scene uses.
+///
+/// `{"path": "assets/fonts/Inter.ttf"}`
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct AssetSpec {
+    /// Path relative to the scene file; it cannot leave the scene's folder.
+    pub path: String,
+}
+
+/// How scenes follow each other.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(default, rename_all = "camelCase", deny_unknown_fields)]
+pub struct Transitions {
+    /// How this scene comes on air, at a reload too.
+    pub scene: SceneTransition,
+}
+
+/// One way for a scene to come on air.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(default, rename_all = "camelCase", deny_unknown_fields)]
+pub struct SceneTransition {
+    /// The way. Default `cut`.
+    #[serde(rename = "type")]
+    pub kind: SceneTransitionKind,
+    /// Seconds, 0 to 60. Default 0.5.
+    pub duration: f32,
+    /// Course of the mix. Default `easeInOutCubic`.
+    pub easing: Easing,
+}
+
+/// The kinds of scene transition.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub enum SceneTransitionKind {
+    /// At once.
+    #[default]
+    Cut,
+    /// The last picture of the old scene dissolves into the new one.
+    Fade,
+}
+
+impl Default for SceneTransition {
+    fn default() -> Self {
+        Self {
+            kind: SceneTransitionKind::Cut,
+            duration: 0.5,
+            easing: Easing::EaseInOutCubic,
+        }
+    }
+}
+
+impl Transitions {
+    fn is_default(&self) -> bool {
+        *self == Self::default()
+    }
+}
+
+impl SceneSpec {
+    /// The names of a scene's fields, as files write them.
+    pub const FIELDS: &[&str] = &[
+        "$schema",
+        "version",
+        "name",
+        "canvas",
+        "assets",
+        "data",
+        "layers",
+        "timelines",
+        "transitions",
+    ];
+
+    /// Every layer, parents before their children.
+    pub fn walk_layers<'a>(&'a self, mut visit: impl FnMut(&'a LayerSpec)) {
+        for layer in &self.layers {
+            layer.walk(&mut visit);
+        }
+    }
+}
+
+impl Validate for Transitions {
+    fn validate(&self, problems: &mut Problems) {
+        problems.at("scene", |problems| {
+            problems.range("duration", self.scene.duration, 0.0..=60.0);
+            problems.at("easing", |problems| self.scene.easing.validate(problems));
+        });
+    }
+}

@@ -1,0 +1,142 @@
+//! What fills a shape or a text: one colour, or a gradient.
+
+use std::fmt;
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Deserializer, Serialize, de};
+
+use super::Colour;
+use crate::validate::{Problems, Validate};
+
+/// A colour (`"#fff"`) or a gradient (`{"kind": "linear", ...}`).
+#[derive(Clone, Debug, PartialEq, Serialize, JsonSchema)]
+#[serde(untagged)]
+pub enum Paint {
+    /// One colour everywhere.
+    Solid(Colour),
+    /// A run of colours across the box that is painted.
+    Gradient(Gradient),
+}
+
+/// Colours that run into each other across a box.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct Gradient {
+    /// The form of the run. Default `linear`.
+    #[serde(default)]
+    pub kind: GradientKind,
+    /// Direction of a linear gradient in degrees, as CSS counts it: 0 runs to the top, 90 to the right, 180 (the default) to the bottom.
+    /// The run spans the box from corner to corner.
+    #[serde(default = "to_bottom", skip_serializing_if = "is_to_bottom")]
+    pub angle: f32,
+    /// Centre of a radial or conic gradient, as parts of the box. Default the middle.
+    #[serde(default)]
+    pub center: Point,
+    /// Radius of a radial gradient as a part of the box's longer side. Default 0.5.
+    #[serde(default = "half")]
+    pub radius: f32,
+    /// At least two colours and where they stand.
+    pub stops: Vec<GradientStop>,
+}
+
+/// The form of a [`Gradient`].
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub enum GradientKind {
+    /// Along a straight line.
+    #[default]
+    Linear,
+    /// From a centre outwards.
+    Radial,
+    /// Around a centre, clockwise from the top.
+    Conic,
+}
+
+/// One colour of a [`Gradient`].
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct GradientStop {
+    /// Place on the run, 0 to 1.
+    pub at: f32,
+    /// Colour at that place.
+    pub color: Colour,
+}
+
+/// A place in a box, as parts of its width and height.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Point {
+    /// 0 is the left edge, 1 the right one.
+    pub x: f32,
+    /// 0 is the top edge, 1 the bottom one.
+    pub y: f32,
+}
+
+impl Default for Point {
+    fn default() -> Self {
+        Self { x: 0.5, y: 0.5 }
+    }
+}
+
+fn to_bottom() -> f32 {
+    180.0
+}
+
+fn is_to_bottom(angle: &f32) -> bool {
+    *angle == 180.0
+}
+
+fn half() -> f32 {
+    0.5
+}
+
+/// By hand, and not untagged, so that an error inside a gradient keeps its own words and place.
+impl<'de> Deserialize<'de> for Paint {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Visitor;
+        impl<'de> de::Visitor<'de> for Visitor {
+            type Value = Paint;
+
+            fn expecting(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+                out.write_str("a colour or a gradient")
+            }
+            fn visit_str<E: de::Error>(self, text: &str) -> Result<Paint, E> {
+                Colour::parse(text).map(Paint::Solid).map_err(E::custom)
+            }
+            fn visit_map<A: de::MapAccess<'de>>(self, map: A) -> Result<Paint, A::Error> {
+                Gradient::deserialize(de::value::MapAccessDeserializer::new(map))
+                    .map(Paint::Gradient)
+            }
+        }
+        deserializer.deserialize_any(Visitor)
+    }
+}
+
+impl Validate for Paint {
+    fn validate(&self, problems: &mut Problems) {
+        if let Self::Gradient(gradient) = self {
+            gradient.validate(problems);
+        }
+    }
+}
+
+impl Validate for Gradient {
+    fn validate(&self, problems: &mut Problems) {
+        if self.stops.len() < 2 {
+            problems.at("stops", |problems| {
+                problems.report("a gradient needs at least two stops")
+            });
+        }
+        for (index, stop) in self.stops.iter().enumerate() {
+            problems.at_index("stops", index, |problems| {
+                problems.range("at", stop.at, 0.0..=1.0)
+            });
+        }
+        if self.stops.windows(2).any(|pair| pair[0].at > pair[1].at) {
+            problems.at("stops", |problems| {
+                problems.report("stops must stand in rising order of `at`")
+            });
+        }
+        problems.range("radius", self.radius, 0.001..=100.0);
+    }
+}

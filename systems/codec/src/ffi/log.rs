@@ -1,0 +1,77 @@
+//! FFmpeg's log, led into `tracing` with secrets struck out.
+
+/// FFmpeg calls its log from any thread, and a custom callback gets every level, so that the level is checked
+/// before anything is formatted.
+#[cfg(target_arch = "x86_64")]
+pub(super) fn install() {
+    // SAFETY: the callback has the demanded signature, is thread-safe and lives as long as the program.
+    unsafe { ffmpeg_next::ffi::av_log_set_callback(Some(x86_64::callback)) };
+}
+
+/// Elsewhere `va_list` has another shape; FFmpeg's own log is silenced instead, as it could show secrets.
+#[cfg(not(target_arch = "x86_64"))]
+pub(super) fn install() {
+    ffmpeg_next::log::set_level(ffmpeg_next::log::Level::Quiet);
+}
+
+#[cfg(target_arch = "x86_64")]
+mod x86_64 {
+    use std::ffi::{CStr, c_char, c_int, c_void};
+
+    use ffmpeg_next::ffi::{
+        __va_list_tag, AV_LOG_ERROR, AV_LOG_INFO, AV_LOG_VERBOSE, AV_LOG_WARNING, av_log_format_line2,
+    };
+
+    use crate::redact::redact_line;
+
+    /// Longer lines are cut.
+    const LINE_BYTES_MAX: usize = 1024;
+
+    pub(super) unsafe extern "C" fn callback(
+        source: *mut c_void,
+        level: c_int,
+        format: *const c_char,
+        arguments: *mut __va_list_tag,
+    ) {
+        let level = match level {
+            ..=AV_LOG_ERROR => tracing::Level::ERROR,
+            ..=AV_LOG_WARNING => tracing::Level::WARN,
+            // FFmpeg's "info" tells a person at a terminal; to an operator of a server it is detail.
+            ..=AV_LOG_INFO => tracing::Level::DEBUG,
+            ..=AV_LOG_VERBOSE => tracing::Level::TRACE,
+            _ => return,
+        };
+        if level > tracing::level_filters::LevelFilter::current() {
+            return;
+        }
+        let mut line = [0 as c_char; LINE_BYTES_MAX];
+        let mut print_prefix: c_int = 1;
+        let capacity = c_int::try_from(LINE_BYTES_MAX).unwrap_or(0);
+        // SAFETY: FFmpeg gives matching format and arguments; the call writes at most `capacity` bytes and ends
+        // them with NUL.
+        let line = unsafe {
+            av_log_format_line2(
+                source,
+                0,
+                format,
+                arguments,
+                line.as_mut_ptr(),
+                capacity,
+                &raw mut print_prefix,
+            );
+            CStr::from_ptr(line.as_ptr())
+        };
+        // A subscriber that panics must not unwind into C.
+        drop(std::panic::catch_unwind(|| emit(level, &line.to_string_lossy())));
+    }
+
+    fn emit(level: tracing::Level, line: &str) {
+        let line = redact_line(line.trim_end());
+        match level {
+            tracing::Level::ERROR => tracing::error!(target: "ffmpeg", "{line}"),
+            tracing::Level::WARN => tracing::warn!(target: "ffmpeg", "{line}"),
+            tracing::Level::DEBUG => tracing::debug!(target: "ffmpeg", "{line}"),
+            _ => tracing::trace!(target: "ffmpeg", "{line}"),
+        }
+    }
+}

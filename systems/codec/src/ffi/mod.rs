@@ -1,0 +1,41 @@
+//! The calls into FFmpeg that ffmpeg-next has no safe form of, each behind a safe function or type.
+//!
+//! All `unsafe` of this crate is in this folder.
+
+mod codec;
+mod frame;
+mod log;
+mod output;
+
+use std::sync::Once;
+
+use ffmpeg_next as ffmpeg;
+
+pub(crate) use codec::{SharedParameters, flag_global_header, open_codec, set_rate, stream_parameters};
+pub(crate) use frame::{SampleFrame, send_borrowed_frame};
+pub(crate) use output::OutputContext;
+
+/// Registers FFmpeg's networking and the log, once.
+pub(crate) fn initialize() {
+    static ONCE: Once = Once::new();
+    ONCE.call_once(|| {
+        // It can only fail without memory; opening anything then says so.
+        if let Err(error) = ffmpeg::init() {
+            tracing::error!(%error, "FFmpeg did not start");
+        }
+        log::install();
+    });
+}
+
+/// A further reference to the payload of `packet`, with its own timestamps.
+pub(crate) fn reference(packet: &ffmpeg::Packet) -> ffmpeg::Packet {
+    use ffmpeg::packet::{Mut, Ref};
+    let mut copy = ffmpeg::Packet::empty();
+    // SAFETY: both pointers are to live packets, `copy` is blank as `av_packet_ref` demands, and the buffer's
+    // count is atomic. Failure means no memory and leaves `copy` blank, which muxers refuse.
+    let result = unsafe { ffmpeg::ffi::av_packet_ref(copy.as_mut_ptr(), packet.as_ptr()) };
+    if result < 0 {
+        tracing::error!(error = %ffmpeg::Error::from(result), "a packet could not be referenced");
+    }
+    copy
+}

@@ -1,0 +1,33 @@
+//! Encoding and muxing: everything that talks to FFmpeg.
+//!
+//! One encoder turns frames or samples into [`Packet`]s, one [`Muxer`] writes packets to one target. Both are
+//! plain values that their owner drives: this crate starts no thread, opens no socket by itself, retries
+//! nothing, and decides nothing about what to drop. Those policies live in the root's `streaming` room.
+//!
+//! The only clock read here is the monotonic one behind [`Interrupt`], because FFmpeg's blocking calls can be
+//! bounded in no other way.
+
+mod audio;
+mod error;
+mod ffi;
+mod interrupt;
+mod muxer;
+mod packet;
+mod redact;
+mod settings;
+mod video;
+
+pub use audio::AudioEncoder;
+pub use error::CodecError;
+pub use interrupt::Interrupt;
+pub use muxer::{Container, HlsOptions, Muxer, MuxerOptions};
+pub use packet::{Packet, StreamDescription, StreamKind, TimeBase};
+pub use redact::redact_url;
+pub use settings::{AudioSettings, FrameRate, Preset, VideoSettings};
+pub use video::VideoEncoder;
+
+/// Registers FFmpeg's parts and leads its log into `tracing`; every `open` of this crate calls it, so that
+/// calling it at startup only moves the cost there. Only the first call does anything.
+pub fn initialize() {
+    ffi::initialize();
+}

@@ -1,0 +1,220 @@
+//! What the encoders can be asked for.
+
+use std::fmt;
+use std::str::FromStr;
+
+use crate::CodecError;
+
+/// Frames a second as a fraction, for example 30/1 or 30000/1001.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct FrameRate {
+    /// Frames in `denominator` seconds.
+    pub numerator: u32,
+    /// Seconds.
+    pub denominator: u32,
+}
+
+impl FrameRate {
+    /// A whole number of frames a second.
+    #[must_use]
+    pub const fn whole(frames_per_second: u32) -> Self {
+        Self { numerator: frames_per_second, denominator: 1 }
+    }
+
+    /// Frames a second.
+    #[must_use]
+    pub fn as_f64(self) -> f64 {
+        f64::from(self.numerator) / f64::from(self.denominator)
+    }
+
+    /// How many samples at `sample_rate` hertz precede the start of frame `tick`, rounded down, so that the
+    /// samples of tick n are those from `samples_before(n)` to `samples_before(n + 1)`.
+    #[must_use]
+    pub fn samples_before(self, tick: u64, sample_rate: u32) -> u64 {
+        let samples = u128::from(tick) * u128::from(sample_rate) * u128::from(self.denominator)
+            / u128::from(self.numerator.max(1));
+        u64::try_from(samples).unwrap_or(u64::MAX)
+    }
+}
+
+/// How much work libx264 spends on a frame, from the least to the most.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[expect(missing_docs, reason = "the names are libx264's own, which is where they are explained")]
+pub enum Preset {
+    Ultrafast,
+    Superfast,
+    Veryfast,
+    Faster,
+    Fast,
+    Medium,
+    Slow,
+}
+
+impl Preset {
+    const ALL: [Self; 7] = [
+        Self::Ultrafast,
+        Self::Superfast,
+        Self::Veryfast,
+        Self::Faster,
+        Self::Fast,
+        Self::Medium,
+        Self::Slow,
+    ];
+
+    /// libx264's name.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Ultrafast => "ultrafast",
+            Self::Superfast => "superfast",
+            Self::Veryfast => "veryfast",
+            Self::Faster => "faster",
+            Self::Fast => "fast",
+            Self::Medium => "medium",
+            Self::Slow => "slow",
+        }
+    }
+}
+
+impl fmt::Display for Preset {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str(self.as_str())
+    }
+}
+
+impl FromStr for Preset {
+    type Err = CodecError;
+
+    fn from_str(name: &str) -> Result<Self, CodecError> {
+        Self::ALL.into_iter().find(|preset| preset.as_str() == name).ok_or_else(|| CodecError::Setting {
+            setting: "preset",
+            value: name.to_owned(),
+            expected: "one of ultrafast, superfast, veryfast, faster, fast, medium, slow",
+        })
+    }
+}
+
+/// How a rendition's picture is encoded: H.264 High, yuv420p, BT.709 limited range, constant bitrate.
+#[derive(Debug, Clone, PartialEq)]
+pub struct VideoSettings {
+    /// Pixels, even, 16 to 8192.
+    pub width: u32,
+    /// Pixels, even, 16 to 8192.
+    pub height: u32,
+    /// Frames a second.
+    pub frame_rate: FrameRate,
+    /// Kilobits a second, 50 to 200,000; both the mean and the ceiling.
+    pub bitrate_kbps: u32,
+    /// libx264's effort.
+    pub preset: Preset,
+    /// Seconds between keyframes, more than 0; rounded to whole frames.
+    pub keyframe_interval_s: f32,
+    /// Encoder threads, 1 to 64. A fixed number, never one taken from the machine, so that the same settings
+    /// give the same bytes everywhere.
+    pub threads: usize,
+    /// Whether each frame comes out before the next is given, at more CPU and a lower frame rate.
+    pub low_latency: bool,
+    /// Size of the decoder's buffer (VBV), in seconds of the bitrate, 0.1 to 10. Small holds the rate tightly,
+    /// large lets keyframes be better.
+    pub rate_buffer_s: f32,
+}
+
+impl Default for VideoSettings {
+    fn default() -> Self {
+        Self {
+            width: 1920,
+            height: 1080,
+            frame_rate: FrameRate::whole(30),
+            bitrate_kbps: 4000,
+            preset: Preset::Veryfast,
+            keyframe_interval_s: 2.0,
+            threads: 2,
+            low_latency: false,
+            rate_buffer_s: 1.0,
+        }
+    }
+}
+
+impl VideoSettings {
+    /// Frames from one keyframe to the next, at least 1.
+    #[must_use]
+    pub fn keyframe_interval_frames(&self) -> u32 {
+        // Rates are below 1000 and intervals below a minute, so that the product is far below 2^31.
+        #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "validated, positive and small")]
+        let frames = (f64::from(self.keyframe_interval_s) * self.frame_rate.as_f64()).round() as u32;
+        frames.max(1)
+    }
+
+    /// # Errors
+    /// [`CodecError::Setting`] names the first value out of its range.
+    pub fn validate(&self) -> Result<(), CodecError> {
+        let size_is_good = |size: u32| (16..=8192).contains(&size) && size.is_multiple_of(2);
+        let refuse = |setting, value: String, expected| Err(CodecError::Setting { setting, value, expected });
+        if !size_is_good(self.width) {
+            return refuse("width", self.width.to_string(), "an even number of pixels from 16 to 8192 is needed");
+        }
+        if !size_is_good(self.height) {
+            return refuse("height", self.height.to_string(), "an even number of pixels from 16 to 8192 is needed");
+        }
+        let FrameRate { numerator, denominator } = self.frame_rate;
+        if denominator == 0 || !(1.0..=240.0).contains(&self.frame_rate.as_f64()) {
+            return refuse("frame_rate", format!("{numerator}/{denominator}"), "1 to 240 frames a second are needed");
+        }
+        if !(50..=200_000).contains(&self.bitrate_kbps) {
+            return refuse("bitrate_kbps", self.bitrate_kbps.to_string(), "50 to 200000 kbit/s are needed");
+        }
+        if !(0.05..=60.0).contains(&self.keyframe_interval_s) {
+            return refuse("keyframe_interval_s", self.keyframe_interval_s.to_string(), "0.05 to 60 s are needed");
+        }
+        if !(1..=64).contains(&self.threads) {
+            return refuse("threads", self.threads.to_string(), "1 to 64 are needed");
+        }
+        if !(0.1..=10.0).contains(&self.rate_buffer_s) {
+            return refuse("rate_buffer_s", self.rate_buffer_s.to_string(), "0.1 to 10 s are needed");
+        }
+        Ok(())
+    }
+}
+
+/// How a rendition's sound is encoded: AAC-LC, stereo.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct AudioSettings {
+    /// Hertz.
+    pub sample_rate: u32,
+    /// Kilobits a second, 32 to 512.
+    pub bitrate_kbps: u32,
+}
+
+impl Default for AudioSettings {
+    fn default() -> Self {
+        Self { sample_rate: 48_000, bitrate_kbps: 128 }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn presets_read_back() {
+        for preset in Preset::ALL {
+            assert_eq!(preset.as_str().parse(), Ok(preset));
+        }
+        assert!("turbo".parse::<Preset>().is_err());
+    }
+
+    #[test]
+    fn samples_of_ticks_add_up_without_drift() {
+        let rate = FrameRate { numerator: 30_000, denominator: 1001 };
+        assert_eq!(rate.samples_before(30_000, 48_000), 1001 * 48_000);
+        assert_eq!(FrameRate::whole(30).samples_before(1, 48_000), 1600);
+    }
+
+    #[test]
+    fn bad_settings_are_named() {
+        let bad = VideoSettings { width: 101, ..VideoSettings::default() };
+        assert!(matches!(bad.validate(), Err(CodecError::Setting { setting: "width", .. })));
+        let bad = VideoSettings { keyframe_interval_s: f32::NAN, ..VideoSettings::default() };
+        assert!(matches!(bad.validate(), Err(CodecError::Setting { setting: "keyframe_interval_s", .. })));
+    }
+}
