@@ -1,1 +1,15 @@
-//! placeholder
+//! Stream Manager: a headless live-stream compositor. This crate is the program round the engine: settings, scene files, the tick
+//! loop, encoder and output threads, HTTP. What happens on a tick is in the `systems` crate, what it happens to in `components`.
+#![forbid(unsafe_code)]
+
+pub mod cli;
+pub mod clock;
+pub mod config;
+pub mod http;
+pub mod live;
+pub mod logging;
+pub mod ports;
+pub mod prepare;
+pub mod scene;
+pub mod streaming;
+pub mod tick_loop;

@@ -5,7 +5,7 @@
 use std::ops::RangeInclusive;
 
 /// One thing that is wrong with an authored value, and where.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Problem {
     /// JSON path from the document's root, such as `layers[2].source.font.size`.
     pub path: String,
@@ -13,6 +13,8 @@ pub struct Problem {
     pub message: String,
     /// What to write instead, where that can be told.
     pub help: Option<String>,
+    /// Whether the name at the end of the path is wrong, and not its value.
+    pub on_key: bool,
 }
 
 /// The problems found so far, and the path being looked at.
@@ -69,6 +71,7 @@ impl Problems {
             path: self.path.clone(),
             message: message.into(),
             help,
+            on_key: false,
         });
     }
 
@@ -97,6 +100,11 @@ impl Problems {
     /// Whether nothing was found.
     pub fn is_empty(&self) -> bool {
         self.found.is_empty()
+    }
+
+    /// How many were found.
+    pub fn len(&self) -> usize {
+        self.found.len()
     }
 
     /// Everything that was found, in order.

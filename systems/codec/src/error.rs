@@ -22,7 +22,9 @@ pub enum CodecError {
         expected: &'static str,
     },
     /// A frame does not have the size that the encoder was opened with.
-    #[error("a frame of {actual_width}x{actual_height} was given to an encoder of {width}x{height}")]
+    #[error(
+        "a frame of {actual_width}x{actual_height} was given to an encoder of {width}x{height}"
+    )]
     FrameSize {
         /// Width of the encoder, pixels.
         width: u32,
@@ -83,8 +85,16 @@ impl CodecError {
             if *code == ffmpeg::ffi::AVERROR(ffmpeg::error::ENOSPC) || *code == ffmpeg::ffi::AVERROR(EDQUOT))
     }
 
-    pub(crate) fn encoder(action: &'static str, encoder: &'static str, error: ffmpeg::Error) -> Self {
-        Self::Encoder { action, encoder, reason: error.to_string() }
+    pub(crate) fn encoder(
+        action: &'static str,
+        encoder: &'static str,
+        error: ffmpeg::Error,
+    ) -> Self {
+        Self::Encoder {
+            action,
+            encoder,
+            reason: error.to_string(),
+        }
     }
 
     pub(crate) fn target(action: &'static str, target: &str, error: ffmpeg::Error) -> Self {
@@ -92,6 +102,11 @@ impl CodecError {
         if error == ffmpeg::Error::Exit {
             return Self::Deadline { action, target };
         }
-        Self::Target { action, target, reason: error.to_string(), code: error.into() }
+        Self::Target {
+            action,
+            target,
+            reason: error.to_string(),
+            code: error.into(),
+        }
     }
 }

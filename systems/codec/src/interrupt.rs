@@ -22,7 +22,10 @@ pub struct Interrupt {
 
 impl Default for Interrupt {
     fn default() -> Self {
-        Self { operation_ms: AtomicU64::new(NEVER), limit_ms: AtomicU64::new(NEVER) }
+        Self {
+            operation_ms: AtomicU64::new(NEVER),
+            limit_ms: AtomicU64::new(NEVER),
+        }
     }
 }
 
@@ -30,7 +33,8 @@ impl Interrupt {
     /// Every operation, the one under way and all later ones, gives up once `remaining` has passed. A later call
     /// can only bring that moment nearer.
     pub fn limit(&self, remaining: Duration) {
-        self.limit_ms.fetch_min(deadline_ms(remaining), Ordering::Relaxed);
+        self.limit_ms
+            .fetch_min(deadline_ms(remaining), Ordering::Relaxed);
     }
 
     /// Makes the operation under way and all later ones give up at once.
@@ -46,14 +50,18 @@ impl Interrupt {
 
     /// Runs one blocking operation that must end within `allowed`.
     pub(crate) fn during<T>(&self, allowed: Duration, operation: impl FnOnce() -> T) -> T {
-        self.operation_ms.store(deadline_ms(allowed), Ordering::Relaxed);
+        self.operation_ms
+            .store(deadline_ms(allowed), Ordering::Relaxed);
         let result = operation();
         self.operation_ms.store(NEVER, Ordering::Relaxed);
         result
     }
 
     pub(crate) fn is_due(&self) -> bool {
-        let deadline = self.operation_ms.load(Ordering::Relaxed).min(self.limit_ms.load(Ordering::Relaxed));
+        let deadline = self
+            .operation_ms
+            .load(Ordering::Relaxed)
+            .min(self.limit_ms.load(Ordering::Relaxed));
         deadline != NEVER && now_ms() >= deadline
     }
 }

@@ -23,7 +23,7 @@ pub use interrupt::Interrupt;
 pub use muxer::{Container, HlsOptions, Muxer, MuxerOptions};
 pub use packet::{Packet, StreamDescription, StreamKind, TimeBase};
 pub use redact::redact_url;
-pub use settings::{AudioSettings, FrameRate, Preset, VideoSettings};
+pub use settings::{AudioSettings, FrameRate, Preset, RateControl, VideoSettings};
 pub use video::VideoEncoder;
 
 /// Registers FFmpeg's parts and leads its log into `tracing`; every `open` of this crate calls it, so that

@@ -39,7 +39,8 @@ impl TimeBase {
     #[must_use]
     pub fn timestamp(self, nanoseconds: i64) -> i64 {
         let unit = i128::from(self.numerator.max(1)) * 1_000_000_000;
-        let timestamp = (i128::from(nanoseconds) * i128::from(self.denominator) + unit / 2).div_euclid(unit);
+        let timestamp =
+            (i128::from(nanoseconds) * i128::from(self.denominator) + unit / 2).div_euclid(unit);
         i64::try_from(timestamp).unwrap_or(if nanoseconds < 0 { i64::MIN } else { i64::MAX })
     }
 
@@ -58,7 +59,11 @@ pub struct Packet {
 impl Packet {
     /// `inner` must be an encoder's, with timestamps and duration in `time_base`.
     pub(crate) fn new(inner: ffmpeg::Packet, kind: StreamKind, time_base: TimeBase) -> Self {
-        Self { inner, kind, time_base }
+        Self {
+            inner,
+            kind,
+            time_base,
+        }
     }
 
     pub(crate) fn reference(&self) -> ffmpeg::Packet {
@@ -98,7 +103,9 @@ impl Packet {
     /// How long it lasts.
     #[must_use]
     pub fn length(&self) -> Duration {
-        Duration::from_nanos(u64::try_from(self.time_base.nanoseconds(self.duration())).unwrap_or(0))
+        Duration::from_nanos(
+            u64::try_from(self.time_base.nanoseconds(self.duration())).unwrap_or(0),
+        )
     }
 
     /// The unit of the timestamps.
@@ -140,7 +147,11 @@ impl Packet {
 
 impl Clone for Packet {
     fn clone(&self) -> Self {
-        Self { inner: self.reference(), kind: self.kind, time_base: self.time_base }
+        Self {
+            inner: self.reference(),
+            kind: self.kind,
+            time_base: self.time_base,
+        }
     }
 }
 
@@ -208,11 +219,17 @@ mod tests {
 
     #[test]
     fn timestamps_keep_their_moment() {
-        let frames = TimeBase { numerator: 1001, denominator: 30_000 };
+        let frames = TimeBase {
+            numerator: 1001,
+            denominator: 30_000,
+        };
         for timestamp in [-3, 0, 1, 29, 107_892] {
             assert_eq!(frames.timestamp(frames.nanoseconds(timestamp)), timestamp);
         }
-        let samples = TimeBase { numerator: 1, denominator: 48_000 };
+        let samples = TimeBase {
+            numerator: 1,
+            denominator: 48_000,
+        };
         assert_eq!(samples.nanoseconds(-1024), -21_333_334);
     }
 

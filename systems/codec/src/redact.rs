@@ -49,7 +49,10 @@ impl SecretGuard {
         let mut secrets: Vec<String> = secrets_of(target).map(str::to_owned).collect();
         // The longest goes first, so that no part of it is left over.
         secrets.sort_by_key(|secret| std::cmp::Reverse(secret.len()));
-        SECRETS.lock().unwrap_or_else(PoisonError::into_inner).extend(secrets.iter().cloned());
+        SECRETS
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .extend(secrets.iter().cloned());
         Self { secrets }
     }
 }
@@ -69,16 +72,26 @@ impl Drop for SecretGuard {
 pub(crate) fn redact_line(line: &str) -> Cow<'_, str> {
     let mut line = Cow::Borrowed(line);
     if line.contains("://") {
-        let mut words = line.split_inclusive(|c: char| c.is_whitespace() || matches!(c, '\'' | '"'));
-        let cleaned = words.by_ref().fold(String::with_capacity(line.len()), |mut cleaned, word| {
-            let end = word.trim_end_matches(|c: char| c.is_whitespace() || matches!(c, '\'' | '"' | ':' | ','));
-            cleaned.push_str(&redact_url(end));
-            cleaned.push_str(&word[end.len()..]);
-            cleaned
-        });
+        let mut words =
+            line.split_inclusive(|c: char| c.is_whitespace() || matches!(c, '\'' | '"'));
+        let cleaned =
+            words
+                .by_ref()
+                .fold(String::with_capacity(line.len()), |mut cleaned, word| {
+                    let end = word.trim_end_matches(|c: char| {
+                        c.is_whitespace() || matches!(c, '\'' | '"' | ':' | ',')
+                    });
+                    cleaned.push_str(&redact_url(end));
+                    cleaned.push_str(&word[end.len()..]);
+                    cleaned
+                });
         line = Cow::Owned(cleaned);
     }
-    for secret in SECRETS.lock().unwrap_or_else(PoisonError::into_inner).iter() {
+    for secret in SECRETS
+        .lock()
+        .unwrap_or_else(PoisonError::into_inner)
+        .iter()
+    {
         if line.contains(secret.as_str()) {
             line = Cow::Owned(line.replace(secret.as_str(), HIDDEN));
         }
@@ -89,14 +102,23 @@ pub(crate) fn redact_line(line: &str) -> Cow<'_, str> {
 /// The parts of a target that must not be shown, each alone, as protocols log them.
 fn secrets_of(target: &str) -> impl Iterator<Item = &str> {
     let parts = UrlParts::split(target);
-    let (user, hidden, query) =
-        parts.map_or((None, "", None), |parts| (parts.user, parts.path_hidden, parts.query));
-    let user = user.into_iter().flat_map(|user| std::iter::once(user).chain(user.split(':').skip(1)));
+    let (user, hidden, query) = parts.map_or((None, "", None), |parts| {
+        (parts.user, parts.path_hidden, parts.query)
+    });
+    let user = user
+        .into_iter()
+        .flat_map(|user| std::iter::once(user).chain(user.split(':').skip(1)));
     let key = std::iter::once(hidden).chain(hidden.split('?'));
     let query = query.into_iter().flat_map(|query| {
-        std::iter::once(query).chain(query.split('&').filter_map(|pair| Some(pair.split_once('=')?.1)))
+        std::iter::once(query).chain(
+            query
+                .split('&')
+                .filter_map(|pair| Some(pair.split_once('=')?.1)),
+        )
     });
-    user.chain(key).chain(query).filter(|secret| secret.len() >= SECRET_BYTES_MIN)
+    user.chain(key)
+        .chain(query)
+        .filter(|secret| secret.len() >= SECRET_BYTES_MIN)
 }
 
 struct UrlParts<'a> {
@@ -114,7 +136,9 @@ impl<'a> UrlParts<'a> {
     fn split(target: &'a str) -> Option<Self> {
         let (scheme, rest) = target.split_once("://")?;
         // A scheme is a letter and then letters, digits, `+`, `-` or `.` (RFC 3986, section 3.1).
-        let name = scheme.rsplit(|c: char| !(c.is_ascii_alphanumeric() || "+-.".contains(c))).next()?;
+        let name = scheme
+            .rsplit(|c: char| !(c.is_ascii_alphanumeric() || "+-.".contains(c)))
+            .next()?;
         if name.is_empty() {
             return None;
         }
@@ -127,13 +151,33 @@ impl<'a> UrlParts<'a> {
         let query_at = path_and_query.find(['?', '#']);
         let query = query_at.map(|at| &path_and_query[at + 1..]);
         let path = &path_and_query[..query_at.unwrap_or(path_and_query.len())];
-        if !KEY_IN_PATH.iter().any(|key_scheme| name.eq_ignore_ascii_case(key_scheme)) {
-            return Some(Self { scheme, user, host, path_shown: path, path_hidden: "", query });
+        if !KEY_IN_PATH
+            .iter()
+            .any(|key_scheme| name.eq_ignore_ascii_case(key_scheme))
+        {
+            return Some(Self {
+                scheme,
+                user,
+                host,
+                path_shown: path,
+                path_hidden: "",
+                query,
+            });
         }
         // `/app/key`: the key is all that follows the second slash; with one segment alone, that is the key.
-        let shown = path.get(1..).and_then(|tail| tail.find('/')).map_or(path.len().min(1), |slash| slash + 2);
+        let shown = path
+            .get(1..)
+            .and_then(|tail| tail.find('/'))
+            .map_or(path.len().min(1), |slash| slash + 2);
         let (path_shown, _) = path_and_query.split_at(shown);
-        Some(Self { scheme, user, host, path_shown, path_hidden: &path_and_query[shown..], query })
+        Some(Self {
+            scheme,
+            user,
+            host,
+            path_shown,
+            path_hidden: &path_and_query[shown..],
+            query,
+        })
     }
 }
 
@@ -146,13 +190,22 @@ mod tests {
     fn keys_users_and_queries_are_hidden() {
         for (target, shown) in [
             ("rtmp://host/live/key", "rtmp://host/live/***"),
-            ("rtmp://me:pass@host:1935/live/key?token=1", "rtmp://***@host:1935/live/***"),
-            ("rtmps://a.example:443/live2/abcd-efgh", "rtmps://a.example:443/live2/***"),
+            (
+                "rtmp://me:pass@host:1935/live/key?token=1",
+                "rtmp://***@host:1935/live/***",
+            ),
+            (
+                "rtmps://a.example:443/live2/abcd-efgh",
+                "rtmps://a.example:443/live2/***",
+            ),
             ("rtmp://host/key", "rtmp://host/***"),
             ("rtmp://host", "rtmp://host"),
             ("rtmp://host/app?key=1", "rtmp://host/***"),
             ("srt://host:9000?passphrase=secret", "srt://host:9000?***"),
-            ("https://me@host/a/b.m3u8?sig=1", "https://***@host/a/b.m3u8?***"),
+            (
+                "https://me@host/a/b.m3u8?sig=1",
+                "https://***@host/a/b.m3u8?***",
+            ),
             ("/var/recordings/a b.mp4", "/var/recordings/a b.mp4"),
         ] {
             assert_eq!(redact_url(target), shown, "{target}");
@@ -162,11 +215,17 @@ mod tests {
     #[test]
     fn log_lines_are_cleaned_while_the_target_is_open() {
         let guard = SecretGuard::new("rtmp://user:hunter22@host/live/s3cr3t-key?token=abcdef");
-        assert_eq!(redact_line("[rtmp] path = /live/s3cr3t-key?token=abcdef"), "[rtmp] path = /live/***");
+        assert_eq!(
+            redact_line("[rtmp] path = /live/s3cr3t-key?token=abcdef"),
+            "[rtmp] path = /live/***"
+        );
         assert_eq!(redact_line("publishing s3cr3t-key"), "publishing ***");
         assert_eq!(redact_line("auth hunter22, abcdef"), "auth ***, ***");
         drop(guard);
-        assert_eq!(redact_line("'rtmp://host/live/other': refused"), "'rtmp://host/live/***': refused");
+        assert_eq!(
+            redact_line("'rtmp://host/live/other': refused"),
+            "'rtmp://host/live/***': refused"
+        );
     }
 
     proptest! {

@@ -4,11 +4,12 @@ use std::sync::Arc;
 
 use ffmpeg::{Rational, codec, color, format, frame};
 use ffmpeg_next as ffmpeg;
+use raster::I420Frame;
 
 use crate::error::CodecError;
+use crate::ffi;
 use crate::packet::{Packet, StreamDescription, StreamKind, TimeBase};
-use crate::settings::VideoSettings;
-use crate::{I420Frame, ffi};
+use crate::settings::{RateControl, VideoSettings};
 
 const NAME: &str = "libx264";
 
@@ -18,9 +19,8 @@ pub struct VideoEncoder {
     encoder: codec::encoder::video::Video,
     settings: VideoSettings,
     stream: StreamDescription,
-    time_base: TimeBase,
     /// Blank between frames.
-    holder: frame::Frame,
+    holder: frame::Video,
     keyframe_requested: bool,
 }
 
@@ -32,11 +32,21 @@ impl VideoEncoder {
     pub fn open(settings: &VideoSettings) -> Result<Self, CodecError> {
         ffi::initialize();
         settings.validate()?;
-        let codec = ffmpeg::encoder::find_by_name(NAME).ok_or(CodecError::EncoderMissing { name: NAME })?;
+        let codec =
+            ffmpeg::encoder::find_by_name(NAME).ok_or(CodecError::EncoderMissing { name: NAME })?;
         let error = |error| CodecError::encoder("open", NAME, error);
-        let mut encoder = codec::Context::new_with_codec(codec).encoder().video().map_err(error)?;
-        let rate = Rational(settings.frame_rate.numerator.cast_signed(), settings.frame_rate.denominator.cast_signed());
-        let time_base = TimeBase { numerator: rate.1, denominator: rate.0 };
+        let mut encoder = codec::Context::new_with_codec(codec)
+            .encoder()
+            .video()
+            .map_err(error)?;
+        let rate = Rational(
+            settings.frame_rate.numerator.cast_signed(),
+            settings.frame_rate.denominator.cast_signed(),
+        );
+        let time_base = TimeBase {
+            numerator: rate.1,
+            denominator: rate.0,
+        };
         encoder.set_width(settings.width);
         encoder.set_height(settings.height);
         encoder.set_format(format::Pixel::YUV420P);
@@ -49,10 +59,13 @@ impl VideoEncoder {
         encoder.set_color_range(color::Range::MPEG);
         encoder.set_color_primaries(color::Primaries::BT709);
         encoder.set_color_transfer_characteristic(color::TransferCharacteristic::BT709);
-        ffi::set_rate(&mut encoder, bits_per_second(settings.bitrate_kbps), buffer_bits(settings));
+        ffi::set_rate(&mut encoder, spending(settings));
         ffi::flag_global_header(&mut encoder);
         if let Some(names) = ffi::open_codec(&mut encoder, &options(settings)).map_err(error)? {
-            return Err(CodecError::UnusedOptions { what: NAME.to_owned(), names });
+            return Err(CodecError::UnusedOptions {
+                what: NAME.to_owned(),
+                names,
+            });
         }
         let stream = StreamDescription {
             parameters: Arc::new(ffi::stream_parameters(&encoder).map_err(error)?),
@@ -60,8 +73,158 @@ impl VideoEncoder {
             time_base,
             frame_rate: Some(settings.frame_rate),
         };
-        // SAFETY-free blank frame: `empty` allocates only the structure.
-        let holder = frame::Frame::clone_blank();
-        Ok(Self { encoder, settings: settings.clone(), stream, time_base, holder, keyframe_requested: false })
+        let holder = frame::Video::empty();
+        Ok(Self {
+            encoder,
+            settings: settings.clone(),
+            stream,
+            holder,
+            keyframe_requested: false,
+        })
+    }
+
+    /// What a muxer must know of this stream. The same settings always give the same description.
+    #[must_use]
+    pub fn stream(&self) -> &StreamDescription {
+        &self.stream
+    }
+
+    /// The settings in force, with the bitrate that was set last.
+    #[must_use]
+    pub fn settings(&self) -> &VideoSettings {
+        &self.settings
+    }
+
+    /// Gives one frame, to be shown at `pts` frames of the frame rate (larger on each call), and hands the packets
+    /// that are ready, of this or of earlier frames, to `sink`.
+    ///
+    /// # Errors
+    /// A frame of another size is refused and changes nothing. After any other error the encoder is of no more use.
+    pub fn encode(
+        &mut self,
+        frame: &Arc<I420Frame>,
+        pts: i64,
+        sink: &mut dyn FnMut(Packet),
+    ) -> Result<(), CodecError> {
+        let (width, height) = (self.settings.width, self.settings.height);
+        let (actual_width, actual_height) = (frame.width(), frame.height());
+        if (actual_width, actual_height) != (width, height) {
+            return Err(CodecError::FrameSize {
+                width,
+                height,
+                actual_width,
+                actual_height,
+            });
+        }
+        let keyframe = std::mem::take(&mut self.keyframe_requested);
+        ffi::send_borrowed_frame(&mut self.encoder, &mut self.holder, frame, pts, keyframe)
+            .map_err(|error| CodecError::encoder("feed", NAME, error))?;
+        self.drain(sink)
+    }
+
+    /// Hands out the packets still inside. The encoder takes no frame afterwards.
+    ///
+    /// # Errors
+    /// FFmpeg's.
+    pub fn flush(&mut self, sink: &mut dyn FnMut(Packet)) -> Result<(), CodecError> {
+        self.encoder
+            .send_eof()
+            .map_err(|error| CodecError::encoder("flush", NAME, error))?;
+        self.drain(sink)
+    }
+
+    /// Changes the bitrate from the next frame on, with no new headers: outputs stay connected.
+    ///
+    /// # Errors
+    /// [`CodecError::Setting`] when it is out of the range of [`VideoSettings::bitrate_kbps`]; nothing changes then.
+    pub fn set_bitrate_kbps(&mut self, bitrate_kbps: u32) -> Result<(), CodecError> {
+        let settings = VideoSettings {
+            bitrate_kbps,
+            ..self.settings.clone()
+        };
+        settings.validate()?;
+        ffi::set_rate(&mut self.encoder, spending(&settings));
+        self.settings = settings;
+        Ok(())
+    }
+
+    /// Makes the next frame a keyframe (IDR), from which a new receiver can start.
+    pub fn request_keyframe(&mut self) {
+        self.keyframe_requested = true;
+    }
+
+    fn drain(&mut self, sink: &mut dyn FnMut(Packet)) -> Result<(), CodecError> {
+        loop {
+            let mut packet = ffmpeg::Packet::empty();
+            match self.encoder.receive_packet(&mut packet) {
+                Ok(()) => {
+                    // libx264 leaves it at 0, and MP4 and HLS need it.
+                    packet.set_duration(1);
+                    sink(Packet::new(
+                        packet,
+                        StreamKind::Video,
+                        self.stream.time_base,
+                    ));
+                }
+                Err(
+                    ffmpeg::Error::Other {
+                        errno: ffmpeg::error::EAGAIN,
+                    }
+                    | ffmpeg::Error::Eof,
+                ) => return Ok(()),
+                Err(error) => return Err(CodecError::encoder("drain", NAME, error)),
+            }
+        }
+    }
+}
+
+fn options(settings: &VideoSettings) -> Vec<(&'static str, String)> {
+    let mut options = vec![
+        ("preset", settings.preset.to_string()),
+        ("profile", "high".to_owned()),
+        ("threads", settings.threads.to_string()),
+        // A keyframe at each cut would break the beat that segments and joining viewers rely on.
+        ("sc_threshold", "0".to_owned()),
+        ("forced-idr", "1".to_owned()),
+        // There is no `nal-hrd=cbr`: it writes the rate into the headers, and libx264 then refuses to change it live.
+    ];
+    if let RateControl::Quality { rate_factor } = settings.rate_control {
+        options.push(("crf", rate_factor.to_string()));
+    }
+    if settings.low_latency {
+        options.push(("tune", "zerolatency".to_owned()));
+    } else if let Some(frames) = settings.lookahead_frames {
+        options.push(("rc-lookahead", frames.to_string()));
+    }
+    options
+}
+
+fn spending(settings: &VideoSettings) -> ffi::Rate {
+    let bits_per_second = i64::from(settings.bitrate_kbps) * 1000;
+    match settings.rate_control {
+        RateControl::Constant { buffer_s } => {
+            // At most 200 Mbit/s times 10 s, which is below 2^31.
+            #[expect(
+                clippy::cast_possible_truncation,
+                reason = "bounded by the ranges that `validate` holds"
+            )]
+            let buffer_bits =
+                (f64::from(settings.bitrate_kbps) * 1000.0 * f64::from(buffer_s)) as i32;
+            ffi::Rate {
+                bits_per_second,
+                ceiling_bits_per_second: bits_per_second,
+                buffer_bits,
+            }
+        }
+        RateControl::Average => ffi::Rate {
+            bits_per_second,
+            ceiling_bits_per_second: 0,
+            buffer_bits: 0,
+        },
+        RateControl::Quality { .. } => ffi::Rate {
+            bits_per_second: 0,
+            ceiling_bits_per_second: 0,
+            buffer_bits: 0,
+        },
     }
 }

@@ -27,6 +27,10 @@ impl Strip {
     /// The x, as reals, between which the distance from each line is at least `inside`.
     fn columns(&self, base: f64, inside: f64) -> (f64, f64) {
         let (low, high) = (inside - base, self.width - inside - base);
+        // A strip thinner than twice `inside` has no such columns.
+        if low > high {
+            return (0.0, -1.0);
+        }
         if self.dx.abs() < 1e-12 {
             return if low <= 0.0 && high >= 0.0 { (f64::NEG_INFINITY, f64::INFINITY) } else { (0.0, -1.0) };
         }

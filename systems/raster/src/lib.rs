@@ -1,1 +1,37 @@
-//! placeholder
+//! The pixel core: composes layers into the planes an encoder reads, on the processor.
+//!
+//! A frame's way through this crate: a list of [`DrawItem`]s comes to [`Compositor::compose`]; `damage` compares it with the
+//! last one and marks tiles; `prepare` has worked out how each item is best drawn; [`Workers`] take bands of tiles, which
+//! `band` composes two rows at a time with the loops of [`kernels`], straight into the planes of an [`I420Frame`] from a
+//! [`FramePool`].
+//!
+//! Pixels are premultiplied RGBA8 on sRGB values. All arithmetic is on integers, or on floats used the same way everywhere:
+//! the bytes of a frame depend on its items alone, never on threads, tiles, the instruction set, or the frames before.
+//! The crate does no I/O and reads no clock. Unsafe code is confined to `frame` (bands of one frame are written in parallel)
+//! and `workers` (a closure lent to other threads), and to the one call of the former in `compositor`.
+
+mod band;
+mod compositor;
+mod coverage;
+mod damage;
+mod draw;
+mod frame;
+mod item;
+pub mod kernels;
+mod pool;
+mod prepare;
+mod raster;
+mod rect;
+#[cfg(test)]
+mod testing;
+mod workers;
+
+pub use compositor::{ComposeError, ComposeStats, Composed, Compositor};
+pub use frame::{ALIGNMENT, I420Frame};
+pub use item::{Clip, DrawItem, Paint};
+pub use pool::{FramePool, PoolStats};
+pub use raster::{Raster, RasterError, SIDE_MAX};
+pub use rect::IRect;
+pub use workers::Workers;
+
+pub use components::BlendMode;

@@ -69,7 +69,7 @@ impl Pixels {
         if bytemuck::try_cast_slice::<u8, u32>(&data).is_ok() {
             Self::Bytes(data)
         } else {
-            Self::Words(bytemuck::pod_collect_to_vec(&data))
+            Self::Words(data.as_chunks().0.iter().map(|&bytes| u32::from_ne_bytes(bytes)).collect())
         }
     }
 

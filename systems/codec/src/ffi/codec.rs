@@ -1,8 +1,8 @@
 //! Codec contexts: opening with a check of the options, live rates, and the description of the stream.
 
 use ffmpeg::ffi::{
-    AV_CODEC_FLAG_GLOBAL_HEADER, AVDictionary, av_dict_free, av_dict_get, av_dict_set, avcodec_open2,
-    avcodec_parameters_from_context,
+    AV_CODEC_FLAG_GLOBAL_HEADER, AVDictionary, av_dict_free, av_dict_get, av_dict_set,
+    avcodec_open2, avcodec_parameters_from_context,
 };
 use ffmpeg::{Error, codec};
 use ffmpeg_next as ffmpeg;
@@ -56,7 +56,11 @@ impl Drop for Options {
 
 /// Turns FFmpeg's result into ours.
 pub(super) fn check(result: c_int) -> Result<c_int, Error> {
-    if result < 0 { Err(Error::from(result)) } else { Ok(result) }
+    if result < 0 {
+        Err(Error::from(result))
+    } else {
+        Ok(result)
+    }
 }
 
 /// Opens `context` for the codec that it was made for. Gives the names of the options nobody took.
@@ -76,15 +80,22 @@ pub(crate) fn flag_global_header(context: &mut codec::Context) {
     unsafe { (*context.as_mut_ptr()).flags |= AV_CODEC_FLAG_GLOBAL_HEADER as c_int };
 }
 
-/// Sets mean rate, ceiling and buffer, in bits (a second). On an open libx264 context these are read again
-/// before each frame (`reconfig_encoder` in libavcodec/libx264.c).
-pub(crate) fn set_rate(context: &mut codec::Context, bits_per_second: i64, buffer_bits: i32) {
+/// What an encoder may spend; 0 stands for no bound.
+pub(crate) struct Rate {
+    pub(crate) bits_per_second: i64,
+    pub(crate) ceiling_bits_per_second: i64,
+    pub(crate) buffer_bits: i32,
+}
+
+/// Sets the rate. On an open libx264 context it is read again before each frame (`reconfig_encoder` in
+/// libavcodec/libx264.c).
+pub(crate) fn set_rate(context: &mut codec::Context, rate: Rate) {
     // SAFETY: the context is live, this thread is its only user, and these are plain numbers.
     unsafe {
         let context = context.as_mut_ptr();
-        (*context).bit_rate = bits_per_second;
-        (*context).rc_max_rate = bits_per_second;
-        (*context).rc_buffer_size = buffer_bits;
+        (*context).bit_rate = rate.bits_per_second;
+        (*context).rc_max_rate = rate.ceiling_bits_per_second;
+        (*context).rc_buffer_size = rate.buffer_bits;
     }
 }
 

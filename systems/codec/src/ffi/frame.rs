@@ -4,15 +4,15 @@ use std::ffi::{c_int, c_void};
 use std::sync::Arc;
 
 use ffmpeg::ffi::{
-    AV_BUFFER_FLAG_READONLY, AVColorPrimaries, AVColorRange, AVColorSpace, AVColorTransferCharacteristic,
-    AVPictureType, AVPixelFormat, av_buffer_create, av_frame_make_writable, av_frame_unref,
-    avcodec_send_frame,
+    AV_BUFFER_FLAG_READONLY, AVColorPrimaries, AVColorRange, AVColorSpace,
+    AVColorTransferCharacteristic, AVPictureType, AVPixelFormat, av_buffer_create,
+    av_frame_make_writable, av_frame_unref, avcodec_send_frame,
 };
 use ffmpeg::{Error, codec, frame};
 use ffmpeg_next as ffmpeg;
 
 use super::codec::check;
-use crate::I420Frame;
+use raster::I420Frame;
 
 /// Gives `picture` to an open video encoder. The encoder reads the planes where they lie: FFmpeg holds the `Arc`
 /// until it lets go of the frame. `holder` is a blank frame that is blank again afterwards.
@@ -24,7 +24,7 @@ pub(crate) fn send_borrowed_frame(
     keyframe: bool,
 ) -> Result<(), Error> {
     let (y, u, v) = (picture.y(), picture.u(), picture.v());
-    let (luma_stride, chroma_stride) = (picture.y_stride(), picture.uv_stride());
+    let (luma_stride, chroma_stride) = (picture.luma_stride(), picture.chroma_stride());
     let (Ok(width), Ok(height), Ok(luma_stride), Ok(chroma_stride)) = (
         c_int::try_from(picture.width()),
         c_int::try_from(picture.height()),
@@ -48,7 +48,9 @@ pub(crate) fn send_borrowed_frame(
         );
         if buffer.is_null() {
             drop(Arc::from_raw(lent));
-            return Err(Error::Other { errno: ffmpeg::error::ENOMEM });
+            return Err(Error::Other {
+                errno: ffmpeg::error::ENOMEM,
+            });
         }
         let raw = holder.as_mut_ptr();
         (*raw).buf[0] = buffer;
@@ -67,8 +69,11 @@ pub(crate) fn send_borrowed_frame(
         (*raw).color_primaries = AVColorPrimaries::AVCOL_PRI_BT709;
         (*raw).color_trc = AVColorTransferCharacteristic::AVCOL_TRC_BT709;
         (*raw).pts = pts;
-        (*raw).pict_type =
-            if keyframe { AVPictureType::AV_PICTURE_TYPE_I } else { AVPictureType::AV_PICTURE_TYPE_NONE };
+        (*raw).pict_type = if keyframe {
+            AVPictureType::AV_PICTURE_TYPE_I
+        } else {
+            AVPictureType::AV_PICTURE_TYPE_NONE
+        };
         let result = avcodec_send_frame(context.as_mut_ptr(), raw);
         av_frame_unref(raw);
         check(result).map(drop)
@@ -99,7 +104,11 @@ impl SampleFrame {
         let format = ffmpeg::format::Sample::F32(ffmpeg::format::sample::Type::Planar);
         let mut frame = frame::Audio::new(format, capacity, ffmpeg::ChannelLayout::STEREO);
         frame.set_rate(sample_rate);
-        Self { frame, capacity, filled: 0 }
+        Self {
+            frame,
+            capacity,
+            filled: 0,
+        }
     }
 
     /// Samples that still fit.
@@ -112,7 +121,11 @@ impl SampleFrame {
     }
 
     /// Takes as many samples as fit, silence where `samples` is `None`, and returns how many.
-    pub(crate) fn fill(&mut self, count: usize, samples: Option<[&[f32]; 2]>) -> Result<usize, Error> {
+    pub(crate) fn fill(
+        &mut self,
+        count: usize,
+        samples: Option<[&[f32]; 2]>,
+    ) -> Result<usize, Error> {
         if self.filled == 0 {
             // The encoder may still hold the last frame; then this gives us fresh memory.
             // SAFETY: the frame is valid and owned.

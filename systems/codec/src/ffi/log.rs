@@ -19,7 +19,8 @@ mod x86_64 {
     use std::ffi::{CStr, c_char, c_int, c_void};
 
     use ffmpeg_next::ffi::{
-        __va_list_tag, AV_LOG_ERROR, AV_LOG_INFO, AV_LOG_VERBOSE, AV_LOG_WARNING, av_log_format_line2,
+        __va_list_tag, AV_LOG_ERROR, AV_LOG_INFO, AV_LOG_VERBOSE, AV_LOG_WARNING,
+        av_log_format_line2,
     };
 
     use crate::redact::redact_line;
@@ -33,13 +34,17 @@ mod x86_64 {
         format: *const c_char,
         arguments: *mut __va_list_tag,
     ) {
-        let level = match level {
-            ..=AV_LOG_ERROR => tracing::Level::ERROR,
-            ..=AV_LOG_WARNING => tracing::Level::WARN,
+        let level = if level <= AV_LOG_ERROR {
+            tracing::Level::ERROR
+        } else if level <= AV_LOG_WARNING {
+            tracing::Level::WARN
+        } else if level <= AV_LOG_INFO {
             // FFmpeg's "info" tells a person at a terminal; to an operator of a server it is detail.
-            ..=AV_LOG_INFO => tracing::Level::DEBUG,
-            ..=AV_LOG_VERBOSE => tracing::Level::TRACE,
-            _ => return,
+            tracing::Level::DEBUG
+        } else if level <= AV_LOG_VERBOSE {
+            tracing::Level::TRACE
+        } else {
+            return;
         };
         if level > tracing::level_filters::LevelFilter::current() {
             return;
@@ -62,7 +67,9 @@ mod x86_64 {
             CStr::from_ptr(line.as_ptr())
         };
         // A subscriber that panics must not unwind into C.
-        drop(std::panic::catch_unwind(|| emit(level, &line.to_string_lossy())));
+        drop(std::panic::catch_unwind(|| {
+            emit(level, &line.to_string_lossy())
+        }));
     }
 
     fn emit(level: tracing::Level, line: &str) {

@@ -11,7 +11,9 @@ use std::sync::Once;
 
 use ffmpeg_next as ffmpeg;
 
-pub(crate) use codec::{SharedParameters, flag_global_header, open_codec, set_rate, stream_parameters};
+pub(crate) use codec::{
+    Rate, SharedParameters, flag_global_header, open_codec, set_rate, stream_parameters,
+};
 pub(crate) use frame::{SampleFrame, send_borrowed_frame};
 pub(crate) use output::OutputContext;
 

@@ -7,9 +7,9 @@ use std::sync::Arc;
 use ffmpeg::Error;
 use ffmpeg::ffi::{
     AVFMT_FLAG_BITEXACT, AVFMT_FLAG_FLUSH_PACKETS, AVFMT_NOFILE, AVFormatContext, AVIO_FLAG_WRITE,
-    AVIOInterruptCB, AVRational, av_interleaved_write_frame, av_write_trailer, avcodec_parameters_copy,
-    avformat_alloc_output_context2, avformat_free_context, avformat_new_stream, avformat_write_header,
-    avio_closep, avio_open2,
+    AVIOInterruptCB, AVRational, av_interleaved_write_frame, av_write_trailer,
+    avcodec_parameters_copy, avformat_alloc_output_context2, avformat_free_context,
+    avformat_new_stream, avformat_write_header, avio_closep, avio_open2,
 };
 use ffmpeg_next as ffmpeg;
 
@@ -30,20 +30,34 @@ pub(crate) struct OutputContext {
 unsafe impl Send for OutputContext {}
 
 impl OutputContext {
-    pub(crate) fn new(target: &str, format: &str, interrupt: &Arc<Interrupt>) -> Result<Self, Error> {
+    pub(crate) fn new(
+        target: &str,
+        format: &str,
+        interrupt: &Arc<Interrupt>,
+    ) -> Result<Self, Error> {
         let target = CString::new(target).map_err(|_| Error::InvalidData)?;
         let format = CString::new(format).map_err(|_| Error::InvalidData)?;
         let mut context = ptr::null_mut();
         // SAFETY: the strings end in NUL and are copied; `context` is set on success.
         check(unsafe {
-            avformat_alloc_output_context2(&raw mut context, ptr::null(), format.as_ptr(), target.as_ptr())
+            avformat_alloc_output_context2(
+                &raw mut context,
+                ptr::null(),
+                format.as_ptr(),
+                target.as_ptr(),
+            )
         })?;
         let context = NonNull::new(context).ok_or(Error::Unknown)?;
-        let callback =
-            AVIOInterruptCB { callback: Some(interrupted), opaque: Arc::as_ptr(interrupt).cast_mut().cast() };
+        let callback = AVIOInterruptCB {
+            callback: Some(interrupted),
+            opaque: Arc::as_ptr(interrupt).cast_mut().cast(),
+        };
         // SAFETY: the context is live; the pointed-to interrupt is kept alive by the field next to it.
         unsafe { (*context.as_ptr()).interrupt_callback = callback };
-        Ok(Self { context, _interrupt: Arc::clone(interrupt) })
+        Ok(Self {
+            context,
+            _interrupt: Arc::clone(interrupt),
+        })
     }
 
     /// Connects to, or creates, the target. Gives the names of the options that no protocol took.
@@ -72,7 +86,9 @@ impl OutputContext {
         unsafe {
             let stream = avformat_new_stream(self.context.as_ptr(), ptr::null());
             if stream.is_null() {
-                return Err(Error::Other { errno: ffmpeg::error::ENOMEM });
+                return Err(Error::Other {
+                    errno: ffmpeg::error::ENOMEM,
+                });
             }
             let parameters = description.parameters.parameters().as_ptr();
             check(avcodec_parameters_copy((*stream).codecpar, parameters))?;
@@ -103,7 +119,10 @@ impl OutputContext {
     }
 
     /// Writes the header. Gives the names of the options that the format did not take.
-    pub(crate) fn write_header(&mut self, options: &[(&str, String)]) -> Result<Option<String>, Error> {
+    pub(crate) fn write_header(
+        &mut self,
+        options: &[(&str, String)],
+    ) -> Result<Option<String>, Error> {
         let mut options = Options::new(options)?;
         // SAFETY: the context is live, its I/O is open and its streams are described.
         check(unsafe { avformat_write_header(self.context.as_ptr(), options.as_mut_ptr()) })?;
@@ -118,7 +137,10 @@ impl OutputContext {
             let count = usize::try_from((*context).nb_streams).unwrap_or(0);
             (stream < count).then(|| {
                 let time_base = (**(*context).streams.add(stream)).time_base;
-                TimeBase { numerator: time_base.num, denominator: time_base.den }
+                TimeBase {
+                    numerator: time_base.num,
+                    denominator: time_base.den,
+                }
             })
         }
     }
@@ -127,7 +149,8 @@ impl OutputContext {
     pub(crate) fn write(&mut self, packet: &mut ffmpeg::Packet) -> Result<(), Error> {
         use ffmpeg::packet::Mut;
         // SAFETY: context and packet are live; FFmpeg takes over the packet's reference.
-        check(unsafe { av_interleaved_write_frame(self.context.as_ptr(), packet.as_mut_ptr()) }).map(drop)
+        check(unsafe { av_interleaved_write_frame(self.context.as_ptr(), packet.as_mut_ptr()) })
+            .map(drop)
     }
 
     /// Writes what is held back and the end of the file.

@@ -5,7 +5,7 @@
 //! each instruction set, where LLVM vectorizes it) and, compiled for the baseline, as the scalar twin.
 
 use components::BlendMode;
-use fearless_simd::{Level, dispatch, prelude::*};
+use fearless_simd::{Level, dispatch};
 
 use super::{div255_scalar, over};
 

@@ -57,7 +57,8 @@ pub fn over_solid_scalar(dst: &mut [u32], colour: u32) {
 #[inline(always)]
 fn over_vector<S: Simd>(simd: S, below: S::u32s, src: S::u32s) -> S::u32s {
     let alpha = src >> 24;
-    let inverse = S::u16s::splat(simd, 255) - (alpha | (alpha << 16)).bitcast();
+    let alpha: S::u16s = (alpha | (alpha << 16)).bitcast();
+    let inverse = S::u16s::splat(simd, 255) - alpha;
     let below: S::u16s = below.bitcast();
     let rb = div255(simd, (below & S::u16s::splat(simd, 255)) * inverse);
     let ga = div255_high(simd, (below >> 8) * inverse);

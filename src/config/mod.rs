@@ -1,0 +1,98 @@
+//! Settings: what an operator chooses before the program starts.
+//!
+//! Five layers, each over the one before: defaults, a TOML file (`--config`), `.env`, the environment, flags. Every setting is
+//! one row of the table in [`table`](self); the flags, `.env.example`, the README's table and the errors come from that row.
+//!
+//! A value that cannot be used is an error that names the setting, the value, where it was given and what is allowed; all of
+//! them are reported at once. Nothing here changes the process environment, starts anything, or shows a secret.
+
+mod error;
+mod flags;
+mod listing;
+mod log_levels;
+mod rule;
+mod sources;
+mod stream_url;
+mod table;
+mod values;
+
+pub use error::{Origin, SettingProblem, SettingsError};
+pub use flags::{flags, flags_from};
+pub use listing::{env_example, markdown_table};
+pub use log_levels::LogLevels;
+pub use sources::{LoadSources, process_environment};
+pub use stream_url::StreamUrl;
+pub use table::{Setting, Settings, all};
+pub use values::{AudioCodec, LogFormat, RenderQuality, StreamCodec};
+
+use std::path::PathBuf;
+
+use components::scene::FrameRate;
+
+/// A packet of AAC-LC holds 1024 samples (ISO/IEC 14496-3), of 48,000 a second.
+const AAC_PACKETS_PER_SECOND: f64 = 48_000.0 / 1024.0;
+
+impl Settings {
+    /// Reads every layer and checks every value.
+    ///
+    /// # Errors
+    /// [`SettingsError`] holds every problem of every layer. A value that a later layer replaces is not checked.
+    pub fn load<E>(sources: LoadSources<E>) -> Result<Self, SettingsError>
+    where
+        E: IntoIterator<Item = (String, String)>,
+    {
+        let mut given = sources::Given::collect(sources);
+        let settings = table::read(&mut given);
+        let stream_preset_is_given = given.is_given("STREAM_PRESET");
+        let (notes, mut problems) = given.finish();
+        if let Some(settings) = &settings {
+            settings.check_together(&mut problems);
+        }
+        match settings {
+            Some(mut settings) if problems.is_empty() => {
+                settings.notes = notes;
+                if !stream_preset_is_given {
+                    settings.stream_preset = settings.render_quality.preset();
+                }
+                Ok(settings)
+            }
+            _ => Err(SettingsError::new(problems)),
+        }
+    }
+
+    /// Where the live HLS files are written.
+    #[must_use]
+    pub fn hls_dir(&self) -> PathBuf {
+        self.data_dir.join("hls")
+    }
+
+    /// Where recordings are written.
+    #[must_use]
+    pub fn recordings_dir(&self) -> PathBuf {
+        self.data_dir.join("recordings")
+    }
+
+    /// How many packets an output's queue holds so that `MAX_QUEUE_SIZE` frames at `rate` fit in together with their sound.
+    #[must_use]
+    pub fn queue_packets(&self, rate: FrameRate) -> usize {
+        if !self.audio_enabled {
+            return self.max_queue_size;
+        }
+        let sound_packets_per_frame = AAC_PACKETS_PER_SECOND / rate.as_f64();
+        let sound_packets = (self.max_queue_size as f64 * sound_packets_per_frame).ceil();
+        self.max_queue_size + sound_packets as usize
+    }
+
+    /// What no single value shows.
+    fn check_together(&self, problems: &mut Vec<SettingProblem>) {
+        if self.port != 0 && self.port == self.health_port {
+            problems.push(SettingProblem::together(
+                "HEALTH_PORT",
+                format!(
+                    "PORT and HEALTH_PORT are both {}; they must differ",
+                    self.port
+                ),
+            ));
+        }
+    }
+}

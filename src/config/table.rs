@@ -1,0 +1,170 @@
+//! The table of settings: a row a setting, and nothing about it anywhere else.
+
+use std::net::IpAddr;
+use std::path::PathBuf;
+use std::sync::LazyLock;
+use std::time::Duration;
+
+use codec::Preset;
+use components::scene::FrameRate;
+
+use super::log_levels::LogLevels;
+use super::rule;
+use super::sources::Given;
+use super::stream_url::StreamUrl;
+use super::values::{AudioCodec, LogFormat, RenderQuality, StreamCodec};
+
+/// One setting, as help texts and listings show it.
+#[derive(Clone, Debug)]
+pub struct Setting {
+    /// Name in files and in the environment, for example `TARGET_FPS`.
+    pub name: &'static str,
+    /// Heading under which it is listed.
+    pub group: &'static str,
+    /// The value that holds when nobody gives one, as it would be written; empty where that means "none".
+    pub default: &'static str,
+    /// One sentence without its full stop.
+    pub doc: &'static str,
+    /// Completes "it must be ...", with unit and range.
+    pub allowed: String,
+    /// Whether its value must never be shown.
+    pub is_secret: bool,
+}
+
+impl Setting {
+    /// The flag's name without its dashes, for example `target-fps`.
+    #[must_use]
+    pub fn flag(&self) -> String {
+        self.name.to_ascii_lowercase().replace('_', "-")
+    }
+}
+
+/// Every setting, in the order of the table.
+#[must_use]
+pub fn all() -> &'static [Setting] {
+    &TABLE
+}
+
+/// The setting with this name, in any case.
+pub(super) fn find(name: &str) -> Option<&'static Setting> {
+    all()
+        .iter()
+        .find(|setting| setting.name.eq_ignore_ascii_case(name))
+}
+
+/// Makes of the rows: the struct, the list, and the function that reads the one from the other.
+macro_rules! settings {
+    ($($group:literal { $(
+        #[doc = $doc:literal]
+        $field:ident: $type:ty = $name:ident, $default:literal, $rule:expr;
+    )+ })+) => {
+        /// Every setting's value, checked. `Debug` shows no secret.
+        #[derive(Clone, Debug, PartialEq)]
+        pub struct Settings {
+            $($(
+                #[doc = concat!($doc, ". `", stringify!($name), "`, default `", $default, "`.")]
+                pub $field: $type,
+            )+)+
+            /// What the operator should hear though nothing is wrong enough to stop, such as a name in `.env` that looks mistyped.
+            pub notes: Vec<String>,
+        }
+
+        static TABLE: LazyLock<Vec<Setting>> = LazyLock::new(|| {
+            vec![$($({
+                let rule: rule::Rule<$type> = $rule;
+                Setting {
+                    name: stringify!($name),
+                    group: $group,
+                    default: $default,
+                    doc: $doc.trim_ascii(),
+                    allowed: rule.allowed,
+                    is_secret: rule.is_secret,
+                }
+            },)+)+]
+        });
+
+        /// Reads every value, so that every problem is found, and only then asks whether all of them are good.
+        pub(super) fn read(given: &mut Given) -> Option<Settings> {
+            $($(let $field: Option<$type> = given.read(stringify!($name), $default, &$rule);)+)+
+            Some(Settings {
+                $($($field: $field?,)+)+
+                notes: Vec::new(),
+            })
+        }
+    };
+}
+
+settings! {
+    "Server" {
+        /// HTTP port of the player page and the live HLS files; 0 takes a free one
+        port: u16 = PORT, "4200", rule::whole(0..=65_535, "");
+        /// HTTP port of `/health`; 0 takes a free one
+        health_port: u16 = HEALTH_PORT, "4291", rule::whole(0..=65_535, "");
+        /// Address that the HTTP servers listen on
+        bind: IpAddr = BIND, "127.0.0.1", rule::parsed("an IP address such as 127.0.0.1, 0.0.0.0 or ::");
+        /// Folder for the live HLS files and the recordings
+        data_dir: PathBuf = DATA_DIR, "./data", rule::path();
+    }
+    "Picture" {
+        /// Frame rate where the scene's canvas names none
+        target_fps: FrameRate = TARGET_FPS, "30", rule::frame_rate();
+        /// Layers that a scene may have
+        max_layers: usize = MAX_LAYERS, "50", rule::whole(1..=1000, "");
+        /// Threads that compose the picture; 0 takes one for each core
+        render_threads: usize = RENDER_THREADS, "0", rule::whole(0..=256, "");
+        /// Frames allocated at start: one that is composed, one that is shown, and those on their way through the encoder
+        pool_size: usize = POOL_SIZE, "6", rule::whole(4..=64, "frames");
+    }
+    "Encoding" {
+        /// Encoder effort: low, medium and high stand for the presets superfast, veryfast and faster
+        render_quality: RenderQuality = RENDER_QUALITY, "medium", rule::choice(&RenderQuality::NAMES);
+        /// libx264 preset; when it is given, RENDER_QUALITY is not used
+        stream_preset: Preset = STREAM_PRESET, "veryfast", rule::preset();
+        /// Bitrate of the picture, constant
+        stream_bitrate_kbps: u32 = STREAM_BITRATE, "4000", rule::bitrate(50..=200_000, "4000, 4000k or 4M");
+        /// Codec of the picture
+        stream_codec: StreamCodec = STREAM_CODEC, "h264", rule::choice(&StreamCodec::NAMES);
+        /// Whether the stream has sound; in this release the sound is silence
+        audio_enabled: bool = AUDIO_ENABLED, "true", rule::switch();
+        /// Codec of the sound
+        audio_codec: AudioCodec = AUDIO_CODEC, "aac", rule::choice(&AudioCodec::NAMES);
+        /// Bitrate of the sound
+        audio_bitrate_kbps: u32 = AUDIO_BITRATE, "128", rule::bitrate(32..=512, "128 or 128k");
+    }
+    "Outputs" {
+        /// Where the stream is pushed; none when empty. It holds the stream key and is never shown
+        stream_url: Option<StreamUrl> = STREAM_URL, "", rule::stream_url();
+        /// Whether live HLS is written to DATA_DIR/hls and served on PORT
+        hls: bool = HLS, "true", rule::switch();
+        /// Whether the stream is recorded to DATA_DIR/recordings, about 1.9 GB an hour at the default bitrates
+        recording: bool = RECORDING, "true", rule::switch();
+        /// Frames of picture that an output may lag before it drops to the next keyframe
+        max_queue_size: usize = MAX_QUEUE_SIZE, "60", rule::whole(2..=10_000, "frames");
+        /// Reconnects in a row before an output gives up; 0 never gives up
+        retry_attempts: u32 = RETRY_ATTEMPTS, "0", rule::whole(0..=1_000_000, "");
+        /// Pause before the first reconnect; it grows with each failure
+        retry_delay: Duration = RETRY_DELAY, "1000", rule::milliseconds(100..=600_000);
+    }
+    "Logs" {
+        /// Least level that is logged, also for a component alone: `info,streaming=debug`
+        log_level: LogLevels = LOG_LEVEL, "info", rule::log_levels();
+        /// Form of the log lines
+        log_format: LogFormat = LOG_FORMAT, "text", rule::choice(&LogFormat::NAMES);
+    }
+}
+
+/// Settings that belong to the product but do nothing in this release. Who gives one hears so.
+pub(super) const NOT_YET: [&str; 12] = [
+    "API_TOKEN",
+    "CHUNK_SIZE",
+    "GOP_CACHE",
+    "HWACCEL",
+    "METRICS_PORT",
+    "PING",
+    "PING_TIMEOUT",
+    "REDIS_PASSWORD",
+    "REDIS_URL",
+    "RTMP_PORT",
+    "STREAM_RESOLUTION",
+    "WS_PORT",
+];

@@ -1,0 +1,121 @@
+//! The scene file: its versioned envelope, read and written.
+
+use components::Problem;
+use components::scene::{AssetSpec, CanvasSpec, SCENE_VERSION, SceneSpec, Transitions};
+use serde_json::{Map, Value};
+
+use super::reader::{self, Skip};
+use super::registry;
+
+/// Reads the scene that a JSON document holds, and adds every problem to `found`.
+///
+/// What is broken has its default in the scene, or a stand-in with an empty name, and keeps its place in lists; so further rules can be
+/// looked at. `None` when the document is no scene of a version that is known, of which nothing else can be said.
+pub(super) fn read_scene(value: &Value, found: &mut Vec<Problem>) -> Option<SceneSpec> {
+    let Value::Object(map) = value else {
+        found.push(registry::mismatch("a scene, which is an object", value, ""));
+        return None;
+    };
+    version(map, found)?;
+    let mut scene = SceneSpec {
+        schema: None,
+        version: SCENE_VERSION,
+        name: String::new(),
+        canvas: CanvasSpec::default(),
+        assets: Default::default(),
+        data: Map::new(),
+        layers: Vec::new(),
+        timelines: Vec::new(),
+        transitions: Transitions::default(),
+    };
+    let failed = &mut Vec::new();
+    for (name, value) in map {
+        match name.as_str() {
+            "version" => {}
+            "$schema" => scene.schema = plain(value, name, found),
+            "name" => scene.name = plain(value, name, found).unwrap_or_default(),
+            "canvas" => {
+                if let Some(canvas) = registry::take_checked(value, name, failed, found) {
+                    scene.canvas = canvas;
+                }
+            }
+            "assets" => assets(value, &mut scene, found),
+            "data" => match value {
+                Value::Object(data) => scene.data = data.clone(),
+                _ => found.push(registry::mismatch("an object", value, name)),
+            },
+            "layers" => scene.layers = registry::list(value, name, found, registry::layer),
+            "timelines" => scene.timelines = registry::list(value, name, found, registry::timeline),
+            "transitions" => {
+                if let Some(transitions) = registry::take_checked(value, name, failed, found) {
+                    scene.transitions = transitions;
+                }
+            }
+            _ => found.push(registry::unknown_field(name, name, SceneSpec::FIELDS)),
+        }
+    }
+    if !map.contains_key("name") {
+        found.push(registry::missing("name", "scene", ""));
+    }
+    Some(scene)
+}
+
+/// The scene as a file holds it, for people to read. Reading it again gives the same scene.
+pub fn to_json(scene: &SceneSpec) -> String {
+    #[expect(
+        clippy::expect_used,
+        reason = "every map of a scene has strings for keys, and none of its types refuses to be written"
+    )]
+    let mut text = serde_json::to_string_pretty(scene).expect("a scene is always JSON");
+    text.push('\n');
+    text
+}
+
+fn version(map: &Map<String, Value>, found: &mut Vec<Problem>) -> Option<()> {
+    let help = Some(format!("write \"version\": {SCENE_VERSION}"));
+    let Some(version) = map.get("version") else {
+        let mut problem = registry::missing("version", "scene", "");
+        problem.help = help;
+        found.push(problem);
+        // Taken for the present one, so that the rest is looked at too.
+        return Some(());
+    };
+    match version.as_f64() {
+        Some(number) if number == f64::from(SCENE_VERSION) => Some(()),
+        Some(_) => {
+            found.push(Problem {
+                path: "version".to_owned(),
+                message: format!(
+                    "version {version} is not supported; this program reads version {SCENE_VERSION}"
+                ),
+                ..Problem::default()
+            });
+            None
+        }
+        None => {
+            let mut problem = registry::mismatch("the number of a version", version, "version");
+            problem.help = help;
+            found.push(problem);
+            Some(())
+        }
+    }
+}
+
+fn plain(value: &Value, path: &str, found: &mut Vec<Problem>) -> Option<String> {
+    reader::read(value, path, Skip::default(), found).value
+}
+
+fn assets(value: &Value, scene: &mut SceneSpec, found: &mut Vec<Problem>) {
+    let Value::Object(map) = value else {
+        found.push(registry::mismatch("an object", value, "assets"));
+        return;
+    };
+    for (name, value) in map {
+        let path = registry::field("assets", name);
+        let read = reader::read(value, &path, Skip::default(), found).value;
+        let asset = read.unwrap_or(AssetSpec {
+            path: String::new(),
+        });
+        scene.assets.insert(name.clone(), asset);
+    }
+}

@@ -1,0 +1,299 @@
+//! From a file or a text to a scene that keeps every rule, or to all of its problems.
+
+use std::fs::{self, File};
+use std::io::Read as _;
+use std::path::{Path, PathBuf};
+use std::time::SystemTime;
+
+use components::Problem;
+use components::layer::DEFAULT_MAX_LAYERS;
+use components::scene::SceneSpec;
+use serde_json::Value;
+
+use super::error::{Found, SceneErrors};
+use super::file::read_scene;
+use super::span::{Lines, MAX_BYTES, SpanIndex};
+use super::validate::{self, SceneRules};
+
+/// What loading a scene depends on besides the file.
+#[derive(Clone, Copy, Debug)]
+pub struct LoadOptions {
+    /// The most layers, children included (the setting `MAX_LAYERS`).
+    pub max_layers: usize,
+    /// Whether pictures and fonts are looked at.
+    pub check_files: bool,
+}
+
+impl Default for LoadOptions {
+    fn default() -> Self {
+        Self {
+            max_layers: DEFAULT_MAX_LAYERS,
+            check_files: true,
+        }
+    }
+}
+
+/// A scene that keeps every rule.
+#[derive(Clone, Debug)]
+pub struct LoadedScene {
+    /// The scene.
+    pub spec: SceneSpec,
+    /// The folder that its files are relative to.
+    pub folder: PathBuf,
+    /// The file that it was read from.
+    pub path: PathBuf,
+    pub(super) stamps: Vec<Stamp>,
+}
+
+/// A file's state when it was read, by which a change is known.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Stamp {
+    pub(super) path: PathBuf,
+    state: Option<(SystemTime, u64)>,
+}
+
+impl Stamp {
+    pub(super) fn of(path: PathBuf) -> Self {
+        let state = fs::metadata(&path)
+            .ok()
+            .and_then(|metadata| Some((metadata.modified().ok()?, metadata.len())));
+        Self { path, state }
+    }
+
+    pub(super) fn is_outdated(&self) -> bool {
+        *self != Self::of(self.path.clone())
+    }
+}
+
+/// Reads and checks a scene file. Its problems carry the path as it is given here.
+///
+/// # Errors
+/// Every problem of the file, at least one.
+pub fn load_scene(path: &Path, options: &LoadOptions) -> Result<LoadedScene, SceneErrors> {
+    load_noting_files(path, options).0
+}
+
+/// As [`load_scene`], together with the files that it depends on, of a broken scene too as far as they are known.
+pub(super) fn load_noting_files(
+    path: &Path,
+    options: &LoadOptions,
+) -> (Result<LoadedScene, SceneErrors>, Vec<Stamp>) {
+    let mut stamps = vec![Stamp::of(path.to_owned())];
+    let folder = match path.parent() {
+        Some(folder) if !folder.as_os_str().is_empty() => folder,
+        _ => Path::new("."),
+    };
+    let name = path.display().to_string();
+    let text = match read_text(path, &name) {
+        Ok(text) => text,
+        Err(errors) => return (Err(errors), stamps),
+    };
+    let (spec, index, found) = examine(&text, options, Some(folder));
+    if let Some(spec) = &spec {
+        stamps.extend(
+            validate::used_files(spec, folder)
+                .into_iter()
+                .map(Stamp::of),
+        );
+    }
+    let loaded = match spec {
+        Some(spec) if found.is_empty() => Ok(LoadedScene {
+            spec,
+            folder: folder.to_owned(),
+            path: path.to_owned(),
+            stamps: stamps.clone(),
+        }),
+        _ => Err(SceneErrors::new(&name, &text, &index, found)),
+    };
+    (loaded, stamps)
+}
+
+/// Reads and checks the text of a scene. `name` stands for the file in problems; files are looked at when there is a `folder` and the
+/// options say so.
+///
+/// # Errors
+/// Every problem of the text, at least one.
+pub fn scene_from_text(
+    text: &str,
+    name: &str,
+    folder: Option<&Path>,
+    options: &LoadOptions,
+) -> Result<SceneSpec, SceneErrors> {
+    match examine(text, options, folder) {
+        (Some(spec), _, found) if found.is_empty() => Ok(spec),
+        (_, index, found) => Err(SceneErrors::new(name, text, &index, found)),
+    }
+}
+
+/// As [`scene_from_text`], for bytes that may not be UTF-8.
+///
+/// # Errors
+/// Every problem of the text, at least one.
+pub fn scene_from_bytes(
+    bytes: &[u8],
+    name: &str,
+    folder: Option<&Path>,
+    options: &LoadOptions,
+) -> Result<SceneSpec, SceneErrors> {
+    let text = as_text(bytes, name)?;
+    scene_from_text(text, name, folder, options)
+}
+
+fn read_text(path: &Path, name: &str) -> Result<String, SceneErrors> {
+    let unreadable = |error: std::io::Error| {
+        SceneErrors::of_file(name, format!("the file cannot be read: {error}"), None)
+    };
+    // Asked first: opening a pipe would wait for a writer.
+    if !fs::metadata(path).map_err(unreadable)?.is_file() {
+        return Err(SceneErrors::of_file(
+            name,
+            "this is not a file".to_owned(),
+            None,
+        ));
+    }
+    let mut bytes = Vec::new();
+    File::open(path)
+        .and_then(|file| file.take(MAX_BYTES as u64 + 1).read_to_end(&mut bytes))
+        .map_err(unreadable)?;
+    as_text(&bytes, name).map(str::to_owned)
+}
+
+fn as_text<'b>(bytes: &'b [u8], name: &str) -> Result<&'b str, SceneErrors> {
+    std::str::from_utf8(bytes).map_err(|error| {
+        if bytes.len() > MAX_BYTES {
+            return SceneErrors::of_file(name, too_large(), None);
+        }
+        let at = error.valid_up_to();
+        let message = if bytes.starts_with(b"\xff\xfe") || bytes.starts_with(b"\xfe\xff") {
+            "the text is UTF-16, and must be UTF-8"
+        } else {
+            "the text is not UTF-8 from here on"
+        };
+        let found = Found {
+            problem: Problem {
+                message: message.to_owned(),
+                ..Problem::default()
+            },
+            span: Some(at..at + 1),
+        };
+        let text = String::from_utf8_lossy(bytes);
+        SceneErrors::new(name, &text, &SpanIndex::default(), vec![found])
+    })
+}
+
+fn too_large() -> String {
+    format!("the text is longer than {} MiB", MAX_BYTES >> 20)
+}
+
+/// The scene as far as it can be read, where its parts stand, and what is wrong with it. Without a scene there is a problem.
+fn examine(
+    text: &str,
+    options: &LoadOptions,
+    folder: Option<&Path>,
+) -> (Option<SceneSpec>, SpanIndex, Vec<Found>) {
+    if text.len() > MAX_BYTES {
+        let problem = Problem {
+            message: too_large(),
+            ..Problem::default()
+        };
+        let found = Found {
+            problem,
+            span: Some(0..0),
+        };
+        return (None, SpanIndex::default(), vec![found]);
+    }
+    let value: Value = match serde_json::from_str(text) {
+        Ok(value) => value,
+        Err(error) => {
+            return (
+                None,
+                SpanIndex::default(),
+                vec![syntax_problem(text, &error)],
+            );
+        }
+    };
+    let index = SpanIndex::new(text);
+    let mut problems = Vec::new();
+    let spec = read_scene(&value, &mut problems);
+    if let Some(spec) = &spec {
+        let rules = SceneRules {
+            max_layers: options.max_layers,
+            folder: folder.filter(|_| options.check_files),
+        };
+        validate::check(spec, &rules, &mut problems);
+    }
+    let lines = Lines::new(text);
+    let duplicates = index.duplicates().iter().map(|twice| {
+        let (line, _) = lines.position(twice.first.start);
+        Found {
+            problem: Problem {
+                path: twice.path.clone(),
+                message: format!("the field `{}` is written twice", twice.name),
+                help: Some(format!("it was first written on line {line}")),
+                on_key: true,
+            },
+            span: Some(twice.key.clone()),
+        }
+    });
+    let found = duplicates
+        .chain(problems.into_iter().map(Found::from))
+        .collect();
+    (spec, index, found)
+}
+
+/// A text that is not JSON.
+fn syntax_problem(text: &str, error: &serde_json::Error) -> Found {
+    let said = error.to_string();
+    let reason = said
+        .rsplit_once(" at line ")
+        .map_or(&*said, |(reason, _)| reason);
+    let at = Lines::new(text).offset(error.line(), error.column());
+    // A text that breaks off: the last character is shown, since past it there is nothing to underline.
+    let at = if at >= text.len() {
+        text.trim_end()
+            .char_indices()
+            .next_back()
+            .map_or(0, |(last, _)| last)
+    } else {
+        at
+    };
+    let here = text.get(at..).unwrap_or_default();
+    let (message, help) = if text.is_empty() {
+        ("the file is empty".to_owned(), None)
+    } else if text.starts_with('\u{feff}') {
+        let help = "save it as UTF-8 without one";
+        (
+            "the text starts with a byte order mark".to_owned(),
+            Some(help),
+        )
+    } else if reason.starts_with("recursion limit") {
+        (
+            "lists and objects stand too deep in each other".to_owned(),
+            None,
+        )
+    } else {
+        let help = if here.starts_with("//") || here.starts_with("/*") || here.starts_with('#') {
+            Some("JSON has no comments")
+        } else if here.starts_with('\'') {
+            Some("JSON has double quotes only")
+        } else if ["NaN", "Inf", "-Inf", "undefined"]
+            .iter()
+            .any(|word| here.starts_with(word))
+        {
+            Some("JSON numbers are finite")
+        } else if reason == "trailing comma" {
+            Some("take the last comma away")
+        } else {
+            None
+        };
+        (format!("this is not JSON: {reason}"), help)
+    };
+    Found {
+        problem: Problem {
+            message,
+            help: help.map(str::to_owned),
+            ..Problem::default()
+        },
+        span: Some(at..at + 1),
+    }
+}

@@ -1,0 +1,26 @@
+//! Scene files: read, checked, described, written, watched.
+//!
+//! The way of a file: text -> [`serde_json::Value`] -> layers and sources by kind ([`registry`]) -> rules of the whole scene
+//! ([`validate`]) -> a [`LoadedScene`], or all of its problems at their lines and columns ([`SceneErrors`]). Nothing here touches the
+//! world; a scene that does not load changes nothing on air.
+
+mod error;
+mod fault;
+mod file;
+pub mod files;
+mod load;
+mod reader;
+pub mod registry;
+pub mod schema;
+pub mod span;
+pub mod validate;
+pub mod watch;
+mod words;
+
+pub use error::{SceneErrors, SceneProblem};
+pub use file::to_json;
+pub use load::{LoadOptions, LoadedScene, load_scene, scene_from_bytes, scene_from_text};
+pub use registry::parse_layer;
+pub use schema::scene_schema;
+pub use validate::{SceneRules, check_scene};
+pub use watch::{SceneWatcher, WatchError};

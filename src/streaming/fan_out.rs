@@ -1,0 +1,47 @@
+//! The list of outputs that the encoder's packets go to, which may change at any time.
+
+use std::sync::{Arc, Mutex, PoisonError};
+
+use codec::Packet;
+
+use super::outputs::PacketQueue;
+
+/// Every packet goes to every queue by reference. The list is replaced, never changed in place, so that the encoder
+/// holds the lock only to take it.
+#[derive(Debug, Default)]
+pub(super) struct FanOut {
+    queues: Mutex<Arc<Vec<Arc<PacketQueue>>>>,
+}
+
+impl FanOut {
+    pub(super) fn add(&self, queue: Arc<PacketQueue>) {
+        self.change(|queues| queues.push(queue));
+    }
+
+    pub(super) fn remove(&self, queue: &Arc<PacketQueue>) {
+        self.change(|queues| queues.retain(|other| !Arc::ptr_eq(other, queue)));
+    }
+
+    /// Gives `packet` to every output. Never waits for one.
+    pub(super) fn push(&self, packet: &Packet) {
+        let queues = Arc::clone(&self.queues.lock().unwrap_or_else(PoisonError::into_inner));
+        for queue in queues.iter() {
+            queue.push(packet);
+        }
+    }
+
+    /// Tells every output that no packet follows.
+    pub(super) fn close(&self) {
+        let queues = Arc::clone(&self.queues.lock().unwrap_or_else(PoisonError::into_inner));
+        for queue in queues.iter() {
+            queue.close();
+        }
+    }
+
+    fn change(&self, change: impl FnOnce(&mut Vec<Arc<PacketQueue>>)) {
+        let mut queues = self.queues.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut changed = queues.as_ref().clone();
+        change(&mut changed);
+        *queues = Arc::new(changed);
+    }
+}

@@ -1,0 +1,28 @@
+//! From finished ticks to the world: one encoder thread a rendition, one thread an output.
+//!
+//! ```text
+//! tick loop --MediaSender--> encoder thread --FanOut--> PacketQueue --> output thread --> socket or file
+//! ```
+//!
+//! Each arrow is bounded. The tick loop never waits (`try_send`), the encoder never waits for an output (a full
+//! queue drops to a keyframe), and an output waits only for its own peer, under a deadline. FFmpeg itself is
+//! behind the `codec` crate; what is here is policy: when to drop, retry, restart and give up.
+//!
+//! The clock of a rendition is the tick: a frame's timestamp is its tick, and the sound's is the count of samples
+//! since tick 0. Nothing here reads the wall clock into a timestamp.
+
+mod encoder;
+mod error;
+mod fan_out;
+mod media;
+pub mod offline;
+pub mod outputs;
+mod program;
+mod thread;
+
+pub use encoder::{EncoderSettings, EncoderStats};
+pub use error::StreamingError;
+pub use media::{AudioChunk, MediaSender, Refused, StereoSamples, TickMedia};
+pub use outputs::{OutputKind, OutputSettings, OutputState, OutputStats};
+pub use program::{Streaming, StreamingStats};
+pub use thread::ThreadEnd;

@@ -1,0 +1,171 @@
+//! The bounded queue between the encoder and one output.
+
+use std::collections::VecDeque;
+use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+use codec::Packet;
+
+/// Packets that wait for one output. The encoder's side never waits: a full queue drops up to its newest keyframe, or, with
+/// none in it, all of it and what follows until the next one. So what the output gets is always decodable, and a slow
+/// peer is behind by no more than the queue is long. Sound is dropped together with the picture that it belongs to.
+#[derive(Debug)]
+pub(crate) struct PacketQueue {
+    inner: Mutex<Inner>,
+    changed: Condvar,
+    capacity: usize,
+}
+
+#[derive(Debug)]
+struct Inner {
+    packets: VecDeque<Packet>,
+    /// Whether packets are wanted at all; not while the output waits to reconnect.
+    accepting: bool,
+    /// Whether everything up to the next keyframe is left out.
+    waiting_for_keyframe: bool,
+    /// No packet follows.
+    closed: bool,
+    /// Somebody wants the output's attention while it waits.
+    woken: bool,
+    dropped: u64,
+    /// Decoding time of the newest packet that the encoder gave, accepted or not.
+    newest_ns: i64,
+}
+
+/// What came out of the queue.
+#[derive(Debug)]
+pub(crate) enum Popped {
+    Packet(Packet),
+    Nothing,
+    /// Closed, and empty.
+    Ended,
+}
+
+impl PacketQueue {
+    /// `capacity` counts packets of both kinds.
+    pub(crate) fn new(capacity: usize) -> Self {
+        let inner = Inner {
+            packets: VecDeque::with_capacity(capacity),
+            accepting: true,
+            waiting_for_keyframe: true,
+            closed: false,
+            woken: false,
+            dropped: 0,
+            newest_ns: 0,
+        };
+        Self { inner: Mutex::new(inner), changed: Condvar::new(), capacity: capacity.max(1) }
+    }
+
+    /// Takes a reference to `packet`, or drops it.
+    pub(crate) fn push(&self, packet: &Packet) {
+        let mut inner = self.lock();
+        inner.newest_ns = packet.dts_nanoseconds();
+        if !inner.accepting || inner.closed {
+            return;
+        }
+        if inner.waiting_for_keyframe {
+            if !packet.is_video_key() {
+                inner.dropped += u64::from(inner.dropped > 0);
+                return;
+            }
+            inner.waiting_for_keyframe = false;
+        }
+        if inner.packets.len() >= self.capacity {
+            inner.make_room();
+            if inner.packets.len() >= self.capacity || (inner.waiting_for_keyframe && !packet.is_video_key()) {
+                inner.dropped += 1;
+                return;
+            }
+            inner.waiting_for_keyframe = false;
+        }
+        inner.packets.push_back(packet.clone());
+        self.changed.notify_one();
+    }
+
+    /// Takes the oldest packet, waiting for one no longer than `timeout`.
+    pub(crate) fn pop(&self, timeout: Duration) -> Popped {
+        let deadline = Instant::now() + timeout;
+        let mut inner = self.lock();
+        loop {
+            if let Some(packet) = inner.packets.pop_front() {
+                return Popped::Packet(packet);
+            }
+            if inner.closed {
+                return Popped::Ended;
+            }
+            let remaining = deadline.saturating_duration_since(Instant::now());
+            if remaining.is_zero() {
+                return Popped::Nothing;
+            }
+            inner = self.changed.wait_timeout(inner, remaining).unwrap_or_else(PoisonError::into_inner).0;
+        }
+    }
+
+    /// Starts over: what waits is forgotten, and the next packet will be a keyframe.
+    pub(crate) fn restart(&self) {
+        let mut inner = self.lock();
+        inner.packets.clear();
+        inner.accepting = true;
+        inner.waiting_for_keyframe = true;
+        inner.woken = false;
+    }
+
+    /// Forgets what waits and takes nothing until the next [`PacketQueue::restart`].
+    pub(crate) fn suspend(&self) {
+        let mut inner = self.lock();
+        inner.packets.clear();
+        inner.accepting = false;
+    }
+
+    /// No packet follows. What waits can still be taken.
+    pub(crate) fn close(&self) {
+        self.lock().closed = true;
+        self.changed.notify_all();
+    }
+
+    /// Ends a wait of the output's thread.
+    pub(crate) fn wake(&self) {
+        self.lock().woken = true;
+        self.changed.notify_all();
+    }
+
+    /// Waits until `timeout` has passed, the queue is closed, or somebody calls [`PacketQueue::wake`].
+    pub(crate) fn wait(&self, timeout: Duration) {
+        let deadline = Instant::now() + timeout;
+        let mut inner = self.lock();
+        while !inner.closed && !inner.woken {
+            let remaining = deadline.saturating_duration_since(Instant::now());
+            if remaining.is_zero() {
+                break;
+            }
+            inner = self.changed.wait_timeout(inner, remaining).unwrap_or_else(PoisonError::into_inner).0;
+        }
+        inner.woken = false;
+    }
+
+    pub(crate) fn is_closed(&self) -> bool {
+        self.lock().closed
+    }
+
+    /// Packets that wait, packets dropped because the output was behind, and the newest decoding time given, in
+    /// nanoseconds.
+    pub(crate) fn figures(&self) -> (usize, u64, i64) {
+        let inner = self.lock();
+        (inner.packets.len(), inner.dropped, inner.newest_ns)
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Inner> {
+        self.inner.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Inner {
+    /// Drops what precedes the newest keyframe that is not at the front, or everything.
+    fn make_room(&mut self) {
+        let keyframe = self.packets.iter().rposition(Packet::is_video_key).filter(|index| *index > 0);
+        let count = keyframe.unwrap_or(self.packets.len());
+        self.waiting_for_keyframe = keyframe.is_none();
+        self.packets.drain(..count);
+        self.dropped += count as u64;
+    }
+}

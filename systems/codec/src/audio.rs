@@ -1,0 +1,188 @@
+//! AAC-LC by FFmpeg's own encoder.
+
+use std::sync::Arc;
+
+use ffmpeg::{ChannelLayout, codec, format};
+use ffmpeg_next as ffmpeg;
+
+use crate::error::CodecError;
+use crate::ffi;
+use crate::packet::{Packet, StreamDescription, StreamKind, TimeBase};
+use crate::settings::AudioSettings;
+
+const NAME: &str = "aac";
+/// Samples in an AAC-LC frame (ISO/IEC 14496-3).
+const FRAME_SAMPLES: usize = 1024;
+
+/// Turns stereo samples into AAC packets.
+///
+/// Timestamps count samples. The encoder puts 1024 samples of priming before the first one, so that the first
+/// packet's timestamp is 1024 samples before the start, and each packet's timestamp is the moment at which a
+/// decoder's output of it must sound: sound and picture meet with no offset when the timestamps are kept.
+pub struct AudioEncoder {
+    encoder: codec::encoder::audio::Audio,
+    stream: StreamDescription,
+    frame: ffi::SampleFrame,
+    /// Timestamp of the first sample in `frame`.
+    pts: i64,
+}
+
+impl AudioEncoder {
+    /// Opens the encoder.
+    ///
+    /// # Errors
+    /// A setting out of its range, or a refusal by FFmpeg.
+    pub fn open(settings: &AudioSettings) -> Result<Self, CodecError> {
+        ffi::initialize();
+        if !(32..=512).contains(&settings.bitrate_kbps) {
+            let value = settings.bitrate_kbps.to_string();
+            return Err(CodecError::Setting {
+                setting: "audio bitrate_kbps",
+                value,
+                expected: "32 to 512 kbit/s are needed",
+            });
+        }
+        let codec =
+            ffmpeg::encoder::find_by_name(NAME).ok_or(CodecError::EncoderMissing { name: NAME })?;
+        let error = |error| CodecError::encoder("open", NAME, error);
+        let mut encoder = codec::Context::new_with_codec(codec)
+            .encoder()
+            .audio()
+            .map_err(error)?;
+        let time_base = TimeBase {
+            numerator: 1,
+            denominator: settings.sample_rate.cast_signed(),
+        };
+        encoder.set_rate(settings.sample_rate.cast_signed());
+        encoder.set_format(format::Sample::F32(format::sample::Type::Planar));
+        encoder.set_channel_layout(ChannelLayout::STEREO);
+        encoder.set_time_base(time_base.rational());
+        encoder.set_bit_rate(settings.bitrate_kbps as usize * 1000);
+        ffi::flag_global_header(&mut encoder);
+        if let Some(names) = ffi::open_codec(&mut encoder, &[]).map_err(error)? {
+            return Err(CodecError::UnusedOptions {
+                what: NAME.to_owned(),
+                names,
+            });
+        }
+        let stream = StreamDescription {
+            parameters: Arc::new(ffi::stream_parameters(&encoder).map_err(error)?),
+            kind: StreamKind::Audio,
+            time_base,
+            frame_rate: None,
+        };
+        let frame = ffi::SampleFrame::new(FRAME_SAMPLES, settings.sample_rate);
+        Ok(Self {
+            encoder,
+            stream,
+            frame,
+            pts: 0,
+        })
+    }
+
+    /// What a muxer must know of this stream.
+    #[must_use]
+    pub fn stream(&self) -> &StreamDescription {
+        &self.stream
+    }
+
+    /// Places the next sample at `samples` on the stream's clock. It is for an encoder that takes over from
+    /// another: call it before the first [`AudioEncoder::push`].
+    pub fn set_start(&mut self, samples: i64) {
+        self.pts = samples;
+    }
+
+    /// Where the next sample will be, in samples of the stream's clock.
+    #[must_use]
+    pub fn position(&self) -> i64 {
+        self.pts + i64::try_from(self.frame.filled()).unwrap_or(0)
+    }
+
+    /// Takes any number of samples, as many left as right (the longer side is cut), -1 to 1.
+    ///
+    /// # Errors
+    /// FFmpeg's; the encoder is of no more use then.
+    pub fn push(
+        &mut self,
+        left: &[f32],
+        right: &[f32],
+        sink: &mut dyn FnMut(Packet),
+    ) -> Result<(), CodecError> {
+        self.push_all(left.len().min(right.len()), Some([left, right]), sink)
+    }
+
+    /// Takes `count` samples of silence.
+    ///
+    /// # Errors
+    /// As [`AudioEncoder::push`].
+    pub fn push_silence(
+        &mut self,
+        count: usize,
+        sink: &mut dyn FnMut(Packet),
+    ) -> Result<(), CodecError> {
+        self.push_all(count, None, sink)
+    }
+
+    /// Encodes what is left and hands out the packets still inside. The encoder takes no samples afterwards.
+    ///
+    /// # Errors
+    /// FFmpeg's.
+    pub fn flush(&mut self, sink: &mut dyn FnMut(Packet)) -> Result<(), CodecError> {
+        if self.frame.filled() > 0 {
+            self.send(sink)?;
+        }
+        self.encoder
+            .send_eof()
+            .map_err(|error| CodecError::encoder("flush", NAME, error))?;
+        self.drain(sink)
+    }
+
+    fn push_all(
+        &mut self,
+        count: usize,
+        samples: Option<[&[f32]; 2]>,
+        sink: &mut dyn FnMut(Packet),
+    ) -> Result<(), CodecError> {
+        let mut taken = 0;
+        while taken < count {
+            let rest = samples.map(|[left, right]| [&left[taken..], &right[taken..]]);
+            taken += self
+                .frame
+                .fill(count - taken, rest)
+                .map_err(|error| CodecError::encoder("feed", NAME, error))?;
+            if self.frame.free() == 0 {
+                self.send(sink)?;
+            }
+        }
+        Ok(())
+    }
+
+    fn send(&mut self, sink: &mut dyn FnMut(Packet)) -> Result<(), CodecError> {
+        let samples = self.frame.filled();
+        self.frame
+            .send(&mut self.encoder, self.pts)
+            .map_err(|error| CodecError::encoder("feed", NAME, error))?;
+        self.pts += i64::try_from(samples).unwrap_or(0);
+        self.drain(sink)
+    }
+
+    fn drain(&mut self, sink: &mut dyn FnMut(Packet)) -> Result<(), CodecError> {
+        loop {
+            let mut packet = ffmpeg::Packet::empty();
+            match self.encoder.receive_packet(&mut packet) {
+                Ok(()) => sink(Packet::new(
+                    packet,
+                    StreamKind::Audio,
+                    self.stream.time_base,
+                )),
+                Err(
+                    ffmpeg::Error::Other {
+                        errno: ffmpeg::error::EAGAIN,
+                    }
+                    | ffmpeg::Error::Eof,
+                ) => return Ok(()),
+                Err(error) => return Err(CodecError::encoder("drain", NAME, error)),
+            }
+        }
+    }
+}

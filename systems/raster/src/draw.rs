@@ -1,0 +1,219 @@
+//! Draws one row of one item into a row of the strip being composed.
+
+use components::BlendMode;
+
+use crate::{
+    item::{DrawItem, Paint},
+    kernels::{
+        Level,
+        bilinear::{SampleRow, mix_rows, sample_row},
+        blend::blend,
+        over::{over, over_opacity, over_solid},
+        scale::scale_row,
+    },
+    prepare::{Draw, Prepared},
+    raster::Raster,
+    rect::IRect,
+};
+
+/// Rows a worker needs on the way, as wide as the canvas and a bit.
+#[derive(Debug)]
+pub(crate) struct RowScratch {
+    /// A row of an item before it is blended.
+    fetched: Vec<u32>,
+    /// A row between two rows of a raster.
+    mixed: Vec<u32>,
+    /// What a raster has above and below itself.
+    transparent: Vec<u32>,
+}
+
+impl RowScratch {
+    pub fn new(width: usize) -> Self {
+        Self { fetched: vec![0; width], mixed: vec![0; width + 1], transparent: vec![0; width + 1] }
+    }
+}
+
+/// An item and the way it is drawn.
+#[derive(Clone, Copy)]
+pub(crate) struct Drawable<'a> {
+    pub item: &'a DrawItem,
+    pub prepared: &'a Prepared,
+}
+
+impl<'a> Drawable<'a> {
+    fn raster(&self) -> Option<&'a Raster> {
+        match &self.item.paint {
+            Paint::Raster(raster) => Some(raster),
+            Paint::Solid(_) => None,
+        }
+    }
+
+    /// The item's own pixels from column `x0` of canvas row `y`, when it is an opaque raster on whole pixels that covers them.
+    pub fn plain_row(&self, y: i32, x0: i32, width: usize) -> Option<&'a [u32]> {
+        let Draw::Shift { dx, dy } = self.prepared.draw else { return None };
+        let row = self.raster()?.row((y + dy) as usize);
+        Some(&row[(x0 + dx) as usize..][..width])
+    }
+}
+
+/// Draws what `drawable` has on row `y` into `row`, which starts at column `x0`.
+pub(crate) fn draw_row(level: Level, drawable: Drawable<'_>, row: &mut [u32], x0: i32, y: i32, scratch: &mut RowScratch) {
+    let Prepared { bounds, cover, .. } = *drawable.prepared;
+    if y < bounds.y0 || y >= bounds.y1 {
+        return;
+    }
+    let (from, to) = (bounds.x0.max(x0), bounds.x1.min(x0 + row.len() as i32));
+    if from >= to {
+        return;
+    }
+    let row = &mut row[(from - x0) as usize..(to - x0) as usize];
+    match drawable.prepared.draw {
+        Draw::Shift { dx, dy } if is_plain(drawable.prepared) => {
+            if let Some(raster) = drawable.raster() {
+                draw_shifted(level, raster, drawable.prepared.opacity, row, (from + dx) as usize, (y + dy) as usize);
+            }
+        }
+        Draw::Solid(colour) if is_plain(drawable.prepared) && drawable.prepared.edges.is_none() => {
+            if colour >> 24 == 255 {
+                row.fill(colour);
+            } else {
+                over_solid(level, row, colour);
+            }
+        }
+        _ if y >= cover.y0 && y < cover.y1 && cover.x0 < to && cover.x1 > from => {
+            // Inside the cover nothing shows through: the samples are the result.
+            let (left, right) = ((cover.x0.max(from) - from) as usize, (cover.x1.min(to) - from) as usize);
+            let (left_row, rest) = row.split_at_mut(left);
+            let (inside, right_row) = rest.split_at_mut(right - left);
+            draw_fetched(level, drawable, left_row, from, y, scratch);
+            fetch(level, drawable, inside, from + left as i32, y, scratch);
+            draw_fetched(level, drawable, right_row, from + right as i32, y, scratch);
+        }
+        _ => draw_fetched(level, drawable, row, from, y, scratch),
+    }
+}
+
+/// Whether the pixels go over those below as they are, opacity aside.
+fn is_plain(prepared: &Prepared) -> bool {
+    prepared.blend == BlendMode::Normal && prepared.clip.is_none()
+}
+
+fn draw_shifted(level: Level, raster: &Raster, opacity: u8, row: &mut [u32], x: usize, y: usize) {
+    let source = &raster.row(y)[x..x + row.len()];
+    let Some(spans) = raster.row_spans(y) else {
+        if opacity == 255 {
+            row.copy_from_slice(source);
+        } else {
+            over_opacity(level, row, source, opacity);
+        }
+        return;
+    };
+    let end = x + row.len();
+    for span in spans {
+        let (from, to) = ((span.start as usize).max(x), (span.end as usize).min(end));
+        if from >= to {
+            continue;
+        }
+        let (row, source) = (&mut row[from - x..to - x], &source[from - x..to - x]);
+        if opacity < 255 {
+            over_opacity(level, row, source, opacity);
+        } else if span.opaque {
+            row.copy_from_slice(source);
+        } else {
+            over(level, row, source);
+        }
+    }
+}
+
+/// The general way: the item's row on its own, then cut by edges and clip, then blended.
+fn draw_fetched(level: Level, drawable: Drawable<'_>, row: &mut [u32], x0: i32, y: i32, scratch: &mut RowScratch) {
+    let prepared = drawable.prepared;
+    let (mut from, mut to) = (x0, x0 + row.len() as i32);
+    for coverage in prepared.edges.iter().chain(&prepared.clip) {
+        (from, to) = coverage.columns(y, from, to);
+    }
+    if from >= to {
+        return;
+    }
+    let row = &mut row[(from - x0) as usize..(to - x0) as usize];
+    let mut fetched = std::mem::take(&mut scratch.fetched);
+    let pixels = &mut fetched[..row.len()];
+    fetch(level, drawable, pixels, from, y, scratch);
+    for coverage in prepared.edges.iter().chain(&prepared.clip) {
+        coverage.apply(pixels, from, y);
+    }
+    // A solid colour has its opacity in it already.
+    let faded = prepared.opacity < 255 && !matches!(prepared.draw, Draw::Solid(_));
+    match prepared.blend {
+        BlendMode::Normal if faded => over_opacity(level, row, pixels, prepared.opacity),
+        BlendMode::Normal => over(level, row, pixels),
+        mode => {
+            if faded {
+                scale_row(level, pixels, prepared.opacity);
+            }
+            blend(level, mode, row, pixels);
+        }
+    }
+    scratch.fetched = fetched;
+}
+
+/// Writes the item's own pixels, uncut and at full opacity, for the columns from `x0` of row `y`.
+fn fetch(level: Level, drawable: Drawable<'_>, out: &mut [u32], x0: i32, y: i32, scratch: &mut RowScratch) {
+    match (drawable.prepared.draw, drawable.raster()) {
+        (Draw::Solid(colour), _) => out.fill(colour),
+        (Draw::Shift { dx, dy }, Some(raster)) => {
+            out.copy_from_slice(&raster.row((y + dy) as usize)[(x0 + dx) as usize..][..out.len()]);
+        }
+        (Draw::Between { dx, dy, weight_x, weight_y }, Some(raster)) => {
+            fetch_between(level, raster, [x0 + dx, y + dy], [weight_x, weight_y], out, scratch);
+        }
+        (Draw::Sample { level: index, origin, along_x, along_y }, Some(raster)) => {
+            let (_, width, height, pixels) = raster.level(index);
+            let (x, y) = (i64::from(x0), i64::from(y));
+            let start = [0, 1].map(|i| origin[i].wrapping_add(along_x[i].wrapping_mul(x)).wrapping_add(along_y[i].wrapping_mul(y)));
+            sample_row(level, out, &SampleRow { pixels, width, height, start, step: along_x });
+        }
+        (_, None) => out.fill(0),
+    }
+}
+
+/// Writes pixels between those of a raster, from the one right and below of `at`. Beyond its edge a raster is transparent.
+fn fetch_between(level: Level, raster: &Raster, at: [i32; 2], weights: [u8; 2], out: &mut [u32], scratch: &mut RowScratch) {
+    let [x, y] = at;
+    let [weight_x, weight_y] = weights;
+    let whole = IRect::new(0, 0, raster.width() as i32, raster.height() as i32);
+    let needed = out.len() + usize::from(weight_x > 0);
+    let (from, to) = (x.clamp(whole.x0, whole.x1), (x + needed as i32).clamp(whole.x0, whole.x1));
+    let transparent = &scratch.transparent[..(to - from) as usize];
+    let part = |y: i32| {
+        let inside = y >= whole.y0 && y < whole.y1;
+        if inside { &raster.row(y as usize)[from as usize..to as usize] } else { transparent }
+    };
+    let upper = part(y);
+    let is_whole = to - from == needed as i32;
+    if weight_y == 0 && is_whole {
+        mix_along(level, out, upper, weight_x);
+        return;
+    }
+    let mixed = &mut scratch.mixed[..needed];
+    let (left, right) = ((from - x) as usize, (to - x) as usize);
+    if is_whole {
+        mix_rows(level, mixed, upper, part(y + 1), weight_y);
+    } else {
+        mixed[..left.min(needed)].fill(0);
+        mixed[right.min(needed)..].fill(0);
+        if left < right {
+            mix_rows(level, &mut mixed[left..right], upper, part(y + 1), weight_y);
+        }
+    }
+    mix_along(level, out, mixed, weight_x);
+}
+
+/// Mixes each pixel with its right neighbour.
+fn mix_along(level: Level, out: &mut [u32], row: &[u32], weight: u8) {
+    if weight == 0 {
+        out.copy_from_slice(&row[..out.len()]);
+    } else {
+        mix_rows(level, out, &row[..out.len()], &row[1..], weight);
+    }
+}

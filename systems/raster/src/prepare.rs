@@ -1,0 +1,174 @@
+//! From an item to the cheapest way of drawing it, worked out once when the item changes.
+
+use components::BlendMode;
+use glam::{Affine2, DAffine2, DVec2, Vec2};
+
+use crate::{
+    coverage::{Coverage, outer_bounds},
+    item::{Clip, DrawItem, Paint},
+    kernels::scale_pixel,
+    raster::Raster,
+    rect::IRect,
+};
+
+/// Positions are rounded to this part of a pixel; an edge this near to the pixel grid is on it.
+const SUBPIXELS: f64 = 256.0;
+
+/// How an item's colours are found at a canvas pixel.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(crate) enum Draw {
+    /// One colour, opacity included.
+    Solid(u32),
+    /// A raster moved by whole pixels: its pixel is the canvas pixel plus `dx`, `dy`.
+    Shift { dx: i32, dy: i32 },
+    /// A raster moved by part of a pixel: between the pixel at `dx`, `dy` and the next, weights in 256ths.
+    Between { dx: i32, dy: i32, weight_x: u8, weight_y: u8 },
+    /// A raster under any other affine map: texel positions with 32 fractional bits, in picture `level` of the pyramid.
+    Sample { level: u32, origin: [i64; 2], along_x: [i64; 2], along_y: [i64; 2] },
+}
+
+/// An item, ready to be drawn.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(crate) struct Prepared {
+    /// The canvas pixels it may touch. Empty when it cannot be seen.
+    pub bounds: IRect,
+    /// Canvas pixels that it hides wholly, whatever lies below. May be empty.
+    pub cover: IRect,
+    pub draw: Draw,
+    /// In 255ths.
+    pub opacity: u8,
+    pub blend: BlendMode,
+    /// Anti-aliasing of the item's own edges, where it needs any.
+    pub edges: Option<Coverage>,
+    /// The clip, where it is not a rectangle of whole pixels (which `bounds` has taken in).
+    pub clip: Option<Coverage>,
+}
+
+impl Prepared {
+    const UNSEEN: Self =
+        Self { bounds: IRect::EMPTY, cover: IRect::EMPTY, draw: Draw::Solid(0), opacity: 0, blend: BlendMode::Normal, edges: None, clip: None };
+
+    /// Works out how to draw `item` on a canvas that spans `canvas`.
+    pub fn new(item: &DrawItem, canvas: IRect) -> Self {
+        let opacity = (item.opacity.clamp(0.0, 1.0) * 255.0 + 0.5) as u8;
+        if opacity == 0 || !item.canvas_from_paint.is_finite() {
+            return Self::UNSEEN;
+        }
+        let mut prepared = match &item.paint {
+            Paint::Solid(colour) => prepare_solid(item, *colour, opacity),
+            Paint::Raster(raster) => prepare_raster(item, raster),
+        };
+        prepared.bounds = prepared.bounds.intersect(canvas);
+        prepared.opacity = opacity;
+        prepared.blend = item.blend;
+        if let Some(clip) = &item.clip {
+            prepared.apply_clip(clip);
+        }
+        if prepared.bounds.is_empty() {
+            return Self::UNSEEN;
+        }
+        let hides = opacity == 255 && item.blend == BlendMode::Normal && prepared.clip.is_none();
+        prepared.cover = if hides { prepared.cover.intersect(prepared.bounds) } else { IRect::EMPTY };
+        prepared
+    }
+
+    fn apply_clip(&mut self, clip: &Clip) {
+        match upright_rect(clip.canvas_from_clip, clip.size) {
+            Some((min, max)) if on_grid(min) && on_grid(max) => self.bounds = self.bounds.intersect(grid_rect(min, max)),
+            _ => {
+                self.clip = Coverage::new(clip.canvas_from_clip, clip.size);
+                let bounds = if self.clip.is_some() { outer_bounds(clip.canvas_from_clip, clip.size) } else { IRect::EMPTY };
+                self.bounds = self.bounds.intersect(bounds);
+            }
+        }
+    }
+}
+
+fn prepare_solid(item: &DrawItem, colour: [u8; 4], opacity: u8) -> Prepared {
+    let [r, g, b, alpha] = colour;
+    let colour = u32::from_le_bytes([r.min(alpha), g.min(alpha), b.min(alpha), alpha]);
+    let draw = Draw::Solid(scale_pixel(colour, u32::from(opacity)));
+    match upright_rect(item.canvas_from_paint, item.size) {
+        Some((min, max)) if on_grid(min) && on_grid(max) => {
+            let bounds = grid_rect(min, max);
+            Prepared { bounds, cover: if alpha == 255 { bounds } else { IRect::EMPTY }, draw, ..Prepared::UNSEEN }
+        }
+        upright => {
+            let Some(edges) = Coverage::new(item.canvas_from_paint, item.size) else { return Prepared::UNSEEN };
+            let inside = upright.filter(|_| alpha == 255).map_or(IRect::EMPTY, |(min, max)| inner_rect(min, max));
+            Prepared { bounds: outer_bounds(item.canvas_from_paint, item.size), cover: inside, draw, edges: Some(edges), ..Prepared::UNSEEN }
+        }
+    }
+}
+
+fn prepare_raster(item: &DrawItem, raster: &Raster) -> Prepared {
+    let (content, opaque) = (raster.content(), raster.opaque_rect());
+    let matrix = item.canvas_from_paint.matrix2;
+    let size = item.paint_size();
+    // A scale or a turn that moves no pixel by a sub-pixel step is none.
+    let off = (matrix.x_axis - Vec2::X).abs() * size.x + (matrix.y_axis - Vec2::Y).abs() * size.y;
+    if off.max_element() * (SUBPIXELS as f32) < 1.0 {
+        let steps = (item.canvas_from_paint.translation.as_dvec2() * SUBPIXELS).round();
+        let step = |value: f64| (-value).clamp(-1e9, 1e9) as i64;
+        let split = |value: f64| (step(value).div_euclid(256) as i32, step(value).rem_euclid(256) as u8);
+        let ((dx, weight_x), (dy, weight_y)) = (split(steps.x), split(steps.y));
+        if weight_x == 0 && weight_y == 0 {
+            let (bounds, cover) = (content.translate(-dx, -dy), opaque.translate(-dx, -dy));
+            return Prepared { bounds, cover, draw: Draw::Shift { dx, dy }, ..Prepared::UNSEEN };
+        }
+        let (more_x, more_y) = (i32::from(weight_x > 0), i32::from(weight_y > 0));
+        let bounds = IRect { x0: content.x0 - more_x, y0: content.y0 - more_y, ..content }.translate(-dx, -dy);
+        let cover = IRect { x1: opaque.x1 - more_x, y1: opaque.y1 - more_y, ..opaque }.translate(-dx, -dy);
+        let bounds = if content.is_empty() { IRect::EMPTY } else { bounds };
+        return Prepared { bounds, cover, draw: Draw::Between { dx, dy, weight_x, weight_y }, ..Prepared::UNSEEN };
+    }
+    prepare_sampled(item, raster, size)
+}
+
+fn prepare_sampled(item: &DrawItem, raster: &Raster, size: Vec2) -> Prepared {
+    let Some(edges) = Coverage::new(item.canvas_from_paint, size) else { return Prepared::UNSEEN };
+    let canvas_from_paint = DAffine2 { matrix2: item.canvas_from_paint.matrix2.as_dmat2(), translation: item.canvas_from_paint.translation.as_dvec2() };
+    let shrink = canvas_from_paint.matrix2.determinant().abs().sqrt().recip();
+    let level = if shrink > 1.0 { shrink.log2().round().min(31.0) as u32 } else { 0 };
+    let (level, ..) = raster.level(level);
+    // Texel centres lie at halves, and so do canvas pixels.
+    let paint_from_canvas = canvas_from_paint.inverse();
+    let texel_from_paint = f64::from(1u32 << level).recip();
+    let origin = paint_from_canvas.transform_point2(DVec2::splat(0.5)) * texel_from_paint - 0.5;
+    let fixed = |v: DVec2| [(v.x * 4_294_967_296.0).round() as i64, (v.y * 4_294_967_296.0).round() as i64];
+    let draw = Draw::Sample {
+        level,
+        origin: fixed(origin),
+        along_x: fixed(paint_from_canvas.matrix2.x_axis * texel_from_paint),
+        along_y: fixed(paint_from_canvas.matrix2.y_axis * texel_from_paint),
+    };
+    let upright = upright_rect(item.canvas_from_paint, size).filter(|_| raster.is_opaque());
+    let cover = upright.map_or(IRect::EMPTY, |(min, max)| inner_rect(min, max));
+    Prepared { bounds: outer_bounds(item.canvas_from_paint, size), cover, draw, edges: Some(edges), ..Prepared::UNSEEN }
+}
+
+/// The corners of a mapped rectangle, when its sides stay along the axes.
+fn upright_rect(canvas_from_rect: Affine2, size: Vec2) -> Option<(DVec2, DVec2)> {
+    let matrix = canvas_from_rect.matrix2;
+    if matrix.x_axis.y != 0.0 || matrix.y_axis.x != 0.0 || !canvas_from_rect.is_finite() {
+        return None;
+    }
+    let origin = canvas_from_rect.translation.as_dvec2();
+    let corner = origin + DVec2::new(f64::from(matrix.x_axis.x) * f64::from(size.x), f64::from(matrix.y_axis.y) * f64::from(size.y));
+    Some((origin.min(corner), origin.max(corner)))
+}
+
+fn on_grid(point: DVec2) -> bool {
+    ((point - point.round()) * SUBPIXELS * 2.0).abs().max_element() < 1.0
+}
+
+fn grid_rect(min: DVec2, max: DVec2) -> IRect {
+    let (min, max) = (min.round().clamp(DVec2::splat(-1e9), DVec2::splat(1e9)), max.round().clamp(DVec2::splat(-1e9), DVec2::splat(1e9)));
+    IRect::new(min.x as i32, min.y as i32, max.x as i32, max.y as i32)
+}
+
+/// The whole pixels inside, less any that rounding makes doubtful.
+fn inner_rect(min: DVec2, max: DVec2) -> IRect {
+    let slack = 1e-3;
+    grid_rect((min + slack).ceil(), (max - slack).floor())
+}

@@ -1,0 +1,204 @@
+//! The engine: a world, its schedule, and the number of the next tick.
+
+use bevy_app::App;
+use bevy_ecs::prelude::*;
+use bevy_ecs::schedule::Schedules;
+use components::scene::FrameRate;
+use raster::{Compositor, FramePool, RasterError, Workers};
+
+use crate::assets::{PictureDoor, Pictures, take_pictures};
+use crate::clock::FrameClock;
+use crate::command::{CommandQueue, CommandSender, NextTick};
+use crate::data::SceneData;
+use crate::encode::{FramePort, FramePorts};
+use crate::layout::CanvasSize;
+use crate::profile::{AddTimed, NowNanos, Profile};
+use crate::publish::{Counters, LatestBlame, StatusBoard, blame_tick};
+use crate::render::{Canvas, CachedRaster, ComposedFrame, RasterCache, RasterCosts, picture};
+use crate::scene::{MaxLayers, SceneBundle, SceneError, replace_scene};
+use crate::schedule::{Tick, TickSet};
+use crate::{animate, command, encode, layout, publish, render, schedule, transition};
+
+/// What an engine is made with.
+#[derive(Clone, Copy, Debug)]
+pub struct EngineSettings {
+    /// Width of the canvas in pixels, even.
+    pub width: u32,
+    /// Height of the canvas in pixels, even.
+    pub height: u32,
+    /// Ticks a second.
+    pub rate: FrameRate,
+    /// Threads that compose, the tick's own among them; at least 1.
+    pub render_threads: usize,
+    /// Frames of the pool: one that is composed, one that is shown, and what the encoders hold.
+    pub pool_frames: usize,
+    /// The most layers, children counted.
+    pub max_layers: usize,
+    /// Nanoseconds of a clock that never goes back, for the profile alone.
+    pub now_nanos: NowNanos,
+}
+
+/// Composes one frame a tick.
+pub struct Engine {
+    world: World,
+    schedule: Schedule,
+    commands: CommandSender,
+    pictures: PictureDoor,
+}
+
+/// What one tick came to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct TickReport {
+    /// The tick.
+    pub tick: u64,
+    /// Whether there is a frame at all.
+    pub has_frame: bool,
+}
+
+/// A picture of the whole canvas.
+pub struct Picture {
+    /// Pixels.
+    pub width: u32,
+    /// Pixels.
+    pub height: u32,
+    /// RGBA8, rows tightly packed, alpha 255.
+    pub rgba: Vec<u8>,
+}
+
+impl Engine {
+    /// An engine with an empty, black scene.
+    ///
+    /// # Errors
+    /// The canvas's size is odd, nought or too large.
+    pub fn new(settings: EngineSettings) -> Result<Self, RasterError> {
+        let (commands, queue) = CommandQueue::new();
+        let (pictures, door) = Pictures::new();
+        let mut app = App::empty();
+        app.insert_resource(Profile::new(settings.now_nanos))
+            .insert_resource(FrameClock { tick: 0, rate: settings.rate })
+            .insert_resource(CanvasSize { width: settings.width, height: settings.height })
+            .insert_resource(MaxLayers(settings.max_layers))
+            .insert_resource(Canvas {
+                compositor: Compositor::new(settings.width, settings.height, settings.render_threads),
+                pool: FramePool::new(settings.pool_frames, settings.width, settings.height)?,
+                workers: Workers::new(settings.render_threads),
+            })
+            .insert_resource(queue)
+            .insert_resource(pictures)
+            .init_resource::<SceneData>()
+            .init_resource::<NextTick>()
+            .add_plugins((schedule::plugin, command::plugin, ingest, animate::plugin, layout::plugin))
+            .add_plugins((transition::plugin, render::plugin, encode::plugin, publish::plugin));
+
+        let mut world = std::mem::take(app.world_mut());
+        let schedule = world.resource_mut::<Schedules>().remove(Tick).unwrap_or_else(|| Schedule::new(Tick));
+        Ok(Self { world, schedule, commands, pictures: door })
+    }
+
+    /// Where changes are sent.
+    pub fn commands(&self) -> CommandSender {
+        self.commands.clone()
+    }
+
+    /// Where pictures that are asked for later are read from and put.
+    pub fn picture_door(&self) -> PictureDoor {
+        self.pictures.clone()
+    }
+
+    /// Where others see what the ticks come to.
+    pub fn status_board(&self) -> StatusBoard {
+        self.world.resource::<StatusBoard>().clone()
+    }
+
+    /// The times of all systems.
+    pub fn profile(&self) -> Profile {
+        self.world.resource::<Profile>().clone()
+    }
+
+    /// Has every frame offered to one more encoder.
+    pub fn add_port(&mut self, port: Box<dyn FramePort>) {
+        self.world.resource_mut::<FramePorts>().0.push(port);
+    }
+
+    /// Lets go of all encoders, which ends them.
+    pub fn close_ports(&mut self) {
+        self.world.resource_mut::<FramePorts>().0.clear();
+    }
+
+    /// Takes a scene on air before the next tick, without the queue; for the start and for offline work.
+    ///
+    /// # Errors
+    /// As [`replace_scene`].
+    pub fn load(&mut self, bundle: SceneBundle) -> Result<(), SceneError> {
+        let next = self.world.resource::<NextTick>().0;
+        self.world.resource_mut::<FrameClock>().tick = next;
+        replace_scene(&mut self.world, bundle)
+    }
+
+    /// Runs one tick: one frame and exactly its sound.
+    pub fn tick(&mut self) -> TickReport {
+        self.world.resource_mut::<RasterCosts>().reset();
+        self.schedule.run(&mut self.world);
+        self.world.clear_trackers();
+        TickReport { tick: self.world.resource::<FrameClock>().tick, has_frame: self.world.resource::<ComposedFrame>().frame.is_some() }
+    }
+
+    /// Lets a tick pass on which there was no time to compose: the encoders get the last good frame again, with that tick's sound.
+    pub fn repeat(&mut self) {
+        let tick = self.world.resource::<NextTick>().0;
+        self.world.resource_mut::<NextTick>().0 += 1;
+        self.world.resource_mut::<FrameClock>().tick = tick;
+        let clock = *self.world.resource::<FrameClock>();
+        let Some(frame) = self.world.resource::<ComposedFrame>().frame.clone() else { return };
+        let full = self.world.resource_mut::<FramePorts>().offer(&clock, &frame);
+        let mut counters = self.world.resource_mut::<Counters>();
+        counters.frames += 1;
+        counters.repeated += 1;
+        counters.encoder_full += full;
+    }
+
+    /// Notes that the last tick ended late, and what was to blame.
+    pub fn note_late(&mut self, late_ms: f64) {
+        self.world.resource_mut::<Counters>().late += 1;
+        let world = &self.world;
+        let tick = world.resource::<FrameClock>().tick;
+        let blame = blame_tick(world.resource::<Profile>(), world.resource::<RasterCosts>(), "system", tick, late_ms);
+        self.world.resource_mut::<LatestBlame>().0 = Some(blame);
+    }
+
+    /// The tick that runs next.
+    pub fn next_tick(&self) -> u64 {
+        self.world.resource::<NextTick>().0
+    }
+
+    /// Makes `tick` the next one, for offline work that starts in the middle.
+    pub fn seek(&mut self, tick: u64) {
+        self.world.resource_mut::<NextTick>().0 = tick;
+    }
+
+    /// The canvas exactly as the last tick composed it.
+    pub fn picture(&self) -> Picture {
+        let size = *self.world.resource::<CanvasSize>();
+        Picture { width: size.width, height: size.height, rgba: picture(&self.world) }
+    }
+
+    /// Counts since the start.
+    pub fn counters(&self) -> Counters {
+        *self.world.resource::<Counters>()
+    }
+
+    /// Takes out every raster that has been drawn, so that another engine need not draw it again.
+    pub fn take_rasters(&mut self) -> Vec<(u64, CachedRaster)> {
+        self.world.resource_mut::<RasterCache>().take()
+    }
+
+    /// The world itself, for benches and tests.
+    pub fn world_mut(&mut self) -> &mut World {
+        &mut self.world
+    }
+}
+
+fn ingest(app: &mut App) {
+    let system = app.timed(TickSet::Ingest, "ingest::pictures", take_pictures);
+    app.add_systems(Tick, system);
+}

@@ -1,0 +1,137 @@
+//! How large layers are: their sources' natural sizes, and the boxes that follow.
+
+use std::hash::{DefaultHasher, Hash, Hasher};
+
+use bevy_ecs::prelude::*;
+use components::derived::{Computed, FilledText, LayoutBox, NaturalSize};
+use components::layer::{Crop, Fit, Size};
+use components::source::{ColourSource, GradientSource, ImageSource, TextSource};
+use glam::Vec2;
+use raster::Raster;
+use text::FontLibrary;
+
+use super::CanvasSize;
+use crate::assets::Pictures;
+
+/// The fonts of the scene and of the system, and what shapes text with them.
+#[derive(Resource)]
+pub struct Fonts {
+    /// Shapes and draws.
+    pub library: FontLibrary,
+    /// A hash of the scene's font files: the same words in other fonts are another picture.
+    pub set: u64,
+}
+
+impl Fonts {
+    /// Takes the place of the scene's fonts; a file that cannot be used is left out, with a warning.
+    pub fn replace(&mut self, fonts: &[(String, std::sync::Arc<[u8]>)]) {
+        let mut hasher = DefaultHasher::new();
+        self.library.unregister_all();
+        for (name, bytes) in fonts {
+            bytes.hash(&mut hasher);
+            if let Err(error) = self.library.register(bytes.to_vec(), name) {
+                tracing::warn!(font = name, %error, "a font cannot be used");
+            }
+        }
+        self.set = hasher.finish();
+    }
+}
+
+impl Default for Fonts {
+    fn default() -> Self {
+        Self { library: FontLibrary::new(true), set: 0 }
+    }
+}
+
+type TextRow<'a> = (&'a TextSource, &'a FilledText, Option<&'a Computed<Size>>, &'a mut NaturalSize);
+type TextChanged = Or<(Changed<TextSource>, Changed<FilledText>, Changed<Computed<Size>>)>;
+
+/// A text without a size is as large as its words.
+pub(super) fn measure_text(mut fonts: ResMut<Fonts>, mut layers: Query<TextRow, TextChanged>) {
+    for (source, words, size, mut natural) in &mut layers {
+        if size.is_none() {
+            let measured = fonts.library.measure(source, &words.0, None, None);
+            natural.set_if_neq(NaturalSize(measured));
+        }
+    }
+}
+
+type PictureRow<'a> = (Ref<'a, ImageSource>, Ref<'a, FilledText>, Ref<'a, Crop>, &'a mut ShownPicture, &'a mut NaturalSize);
+
+/// The picture that an image layer shows on this tick: the last one that was there, while a new one is on its way.
+#[derive(Component, Clone, Default)]
+pub struct ShownPicture(pub Option<std::sync::Arc<Raster>>);
+
+pub(super) fn measure_pictures(mut pictures: ResMut<Pictures>, mut seen: Local<u64>, mut layers: Query<PictureRow>) {
+    let arrived = *seen != pictures.revision();
+    *seen = pictures.revision();
+    for (source, words, crop, mut shown, mut natural) in &mut layers {
+        if !arrived && !source.is_changed() && !words.is_changed() && !crop.is_changed() {
+            continue;
+        }
+        let Some(picture) = pictures.get(&words.0) else { continue };
+        let size = crop_box(Vec2::new(picture.width() as f32, picture.height() as f32), &crop).1;
+        natural.set_if_neq(NaturalSize(size));
+        if !shown.0.as_ref().is_some_and(|shown| std::sync::Arc::ptr_eq(shown, &picture)) {
+            shown.0 = Some(picture);
+        }
+    }
+}
+
+type BoxRow<'a> =
+    (Option<&'a Computed<Size>>, &'a NaturalSize, Has<ColourSource>, Has<GradientSource>, &'a mut LayoutBox);
+
+/// A layer's box: its own size, or its source's; a colour or a gradient without a size covers the canvas.
+pub(super) fn boxes(canvas: Res<CanvasSize>, mut layers: Query<BoxRow>) {
+    let whole = Vec2::new(canvas.width as f32, canvas.height as f32);
+    for (size, natural, colour, gradient, mut layout) in &mut layers {
+        let value = match size {
+            Some(Computed(size)) => *size,
+            None if colour || gradient => whole,
+            None => natural.0,
+        };
+        layout.set_if_neq(LayoutBox(value));
+    }
+}
+
+/// What is left of a box of `size` after cropping: its top left and its size, never negative.
+pub fn crop_box(size: Vec2, crop: &Crop) -> (Vec2, Vec2) {
+    let origin = Vec2::new(crop.left, crop.top).min(size);
+    let end = (size - Vec2::new(crop.right, crop.bottom)).max(origin);
+    (origin, end - origin)
+}
+
+/// Where a picture of size `source` lies in a box, as CSS `object-fit` puts it: top left and size, which may hang over the box.
+pub fn fitted(source: Vec2, layout: Vec2, fit: Fit) -> (Vec2, Vec2) {
+    if source.min_element() <= 0.0 {
+        return (Vec2::ZERO, Vec2::ZERO);
+    }
+    let ratio = layout / source;
+    let size = match fit {
+        Fit::Contain => source * ratio.min_element(),
+        Fit::Cover => source * ratio.max_element(),
+        Fit::Fill => layout,
+        Fit::None => source,
+    };
+    ((layout - size) / 2.0, size)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn fits_follow_css() {
+        let (source, layout) = (Vec2::new(200.0, 100.0), Vec2::new(100.0, 100.0));
+        assert_eq!(fitted(source, layout, Fit::Contain), (Vec2::new(0.0, 25.0), Vec2::new(100.0, 50.0)));
+        assert_eq!(fitted(source, layout, Fit::Cover), (Vec2::new(-50.0, 0.0), Vec2::new(200.0, 100.0)));
+        assert_eq!(fitted(source, layout, Fit::Fill), (Vec2::ZERO, layout));
+        assert_eq!(fitted(source, layout, Fit::None), (Vec2::new(-50.0, 0.0), source));
+    }
+
+    #[test]
+    fn a_crop_larger_than_the_box_leaves_nothing() {
+        let crop = Crop { left: 80.0, right: 80.0, ..Default::default() };
+        assert_eq!(crop_box(Vec2::new(100.0, 50.0), &crop), (Vec2::new(80.0, 0.0), Vec2::new(0.0, 50.0)));
+    }
+}

@@ -1,0 +1,40 @@
+//! Set `Layout`: how large each layer is, where it stands on the canvas, and what is drawn over what.
+
+mod measure;
+mod propagate;
+mod tree;
+
+use bevy_app::App;
+use bevy_ecs::prelude::*;
+
+use crate::profile::AddTimed;
+use crate::schedule::{Tick, TickSet};
+
+pub use measure::{Fonts, crop_box, fitted};
+pub use measure::ShownPicture;
+pub use propagate::{Placed, RasterScale};
+pub use tree::{FileOrder, LayerTree, Node};
+
+/// The size of the canvas in pixels. Written when a scene is taken on air.
+#[derive(Resource, Clone, Copy, Debug, PartialEq)]
+pub struct CanvasSize {
+    /// Pixels, even.
+    pub width: u32,
+    /// Pixels, even.
+    pub height: u32,
+}
+
+/// Adds the set's systems.
+pub fn plugin(app: &mut App) {
+    app.init_resource::<LayerTree>().init_resource::<Fonts>();
+    let set = TickSet::Layout;
+    let systems = (
+        app.timed(set, "layout::measure_text", measure::measure_text),
+        app.timed(set, "layout::measure_pictures", measure::measure_pictures),
+        app.timed(set, "layout::boxes", measure::boxes),
+        app.timed(set, "layout::drawing_order", tree::order),
+        app.timed(set, "layout::placement", propagate::propagate),
+    )
+        .chain();
+    app.add_systems(Tick, systems);
+}

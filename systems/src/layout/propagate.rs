@@ -1,0 +1,137 @@
+//! Where each layer stands on the canvas: transforms, opacity, visibility and clips, from the parents down.
+
+use bevy_ecs::prelude::*;
+use components::derived::{Computed, LayoutBox};
+use components::layer::{Anchor, Crop, Opacity, Position, Rotation, Scale, Visible};
+use components::source::GroupSource;
+use glam::{Affine2, Vec2};
+use raster::Clip;
+
+use super::measure::crop_box;
+use super::tree::LayerTree;
+use crate::animate::CompiledTracks;
+
+/// Where a layer stands on this tick. Written in `Layout`.
+#[derive(Component, Clone, Copy, Debug, Default, PartialEq)]
+pub struct Placed {
+    /// From the layer's box (pixels, origin at its top left) to the canvas.
+    pub canvas_from_layer: Affine2,
+    /// The product of the opacities from the root down, 0 to 1.
+    pub opacity: f32,
+    /// Whether the layer and all above it are visible.
+    pub visible: bool,
+    /// Whether a track moves the layer or one above it. What stands still is laid on whole pixels, to be crisp; what moves is not,
+    /// to be smooth.
+    pub moves: bool,
+    /// What the groups above leave of it.
+    pub clip: Option<Clip>,
+}
+
+/// How many raster pixels a pixel of the layer's box is drawn with: its enlargement on the canvas, at the largest that its tracks
+/// reach. Apart from [`Placed`], so that moving a layer does not have it drawn anew.
+#[derive(Component, Clone, Copy, Debug, PartialEq)]
+pub struct RasterScale(pub Vec2);
+
+impl Default for RasterScale {
+    fn default() -> Self {
+        Self(Vec2::ONE)
+    }
+}
+
+/// The most and the fewest raster pixels a pixel of the layer's box.
+const RASTER_SCALE: (f32, f32) = (1.0 / 64.0, 8.0);
+
+type PlacementRow<'a> = (
+    &'a Computed<Position>,
+    &'a Computed<Scale>,
+    &'a Computed<Rotation>,
+    &'a Computed<Opacity>,
+    &'a LayoutBox,
+    &'a Anchor,
+    &'a Visible,
+    &'a Crop,
+    Has<GroupSource>,
+    Option<&'a CompiledTracks<Scale>>,
+    Has<CompiledTracks<Position>>,
+    Has<CompiledTracks<Rotation>>,
+);
+
+#[derive(Clone, Copy)]
+pub(super) struct Inherited {
+    placed: Placed,
+    scale: Vec2,
+}
+
+pub(super) fn propagate(
+    tree: Res<LayerTree>,
+    rows: Query<PlacementRow>,
+    mut outputs: Query<(&mut Placed, &mut RasterScale)>,
+    mut inherited: Local<Vec<Inherited>>,
+) {
+    inherited.clear();
+    let root = Inherited {
+        placed: Placed { canvas_from_layer: Affine2::IDENTITY, opacity: 1.0, visible: true, moves: false, clip: None },
+        scale: Vec2::ONE,
+    };
+    for node in &tree.nodes {
+        let parent = node.parent.and_then(|place| inherited.get(place as usize)).copied().unwrap_or(root);
+        let (Ok(row), Ok((mut placed, mut raster_scale))) = (rows.get(node.entity), outputs.get_mut(node.entity)) else {
+            inherited.push(parent);
+            continue;
+        };
+        let own = place(&parent, row);
+        let scale = own.scale.clamp(Vec2::splat(RASTER_SCALE.0), Vec2::splat(RASTER_SCALE.1));
+        raster_scale.set_if_neq(RasterScale(scale));
+        placed.set_if_neq(own.for_itself);
+        inherited.push(Inherited { placed: own.for_children, scale: own.scale });
+    }
+}
+
+struct Own {
+    for_itself: Placed,
+    for_children: Placed,
+    scale: Vec2,
+}
+
+fn place(parent: &Inherited, row: <PlacementRow<'_> as bevy_ecs::query::QueryData>::Item<'_, '_>) -> Own {
+    let (position, scale, rotation, opacity, layout, anchor, visible, crop, is_group, scale_tracks, position_moves, rotation_moves) = row;
+    let anchor_point = Vec2::new(anchor.x, anchor.y) * layout.0;
+    let parent_from_layer = Affine2::from_scale_angle_translation(scale.0, rotation.0.to_radians(), position.0)
+        * Affine2::from_translation(-anchor_point);
+    let canvas_from_layer = parent.placed.canvas_from_layer * parent_from_layer;
+
+    // A layer whose scale is animated is drawn at the largest scale it reaches, whatever the tick: seeking gives what playing gives.
+    let drawn_scale = scale_tracks.map_or(scale.0.abs(), |tracks| scale.0.abs().max(tracks.largest()));
+    let placed = Placed {
+        canvas_from_layer,
+        opacity: parent.placed.opacity * opacity.0,
+        visible: parent.placed.visible && visible.0,
+        moves: parent.placed.moves || scale_tracks.is_some() || position_moves || rotation_moves,
+        clip: parent.placed.clip,
+    };
+    let for_children = if is_group && !crop.is_none() {
+        let (origin, size) = crop_box(layout.0, crop);
+        let own = Clip { canvas_from_clip: canvas_from_layer * Affine2::from_translation(origin), size };
+        Placed { clip: Some(meet(placed.clip, own)), ..placed }
+    } else {
+        placed
+    };
+    Own { for_itself: placed, for_children, scale: parent.scale * drawn_scale }
+}
+
+/// The meeting of two clips where both stand upright; else the inner one alone.
+fn meet(outer: Option<Clip>, inner: Clip) -> Clip {
+    let Some((outer, inner_rect)) = outer.and_then(upright).zip(upright(inner)) else { return inner };
+    let low = outer.0.max(inner_rect.0);
+    let high = outer.1.min(inner_rect.1).max(low);
+    Clip { canvas_from_clip: Affine2::from_translation(low), size: high - low }
+}
+
+/// The corners of a clip that is not turned.
+fn upright(clip: Clip) -> Option<(Vec2, Vec2)> {
+    let matrix = clip.canvas_from_clip.matrix2;
+    (matrix.x_axis.y.abs() < 1e-6 && matrix.y_axis.x.abs() < 1e-6).then(|| {
+        let (a, b) = (clip.canvas_from_clip.transform_point2(Vec2::ZERO), clip.canvas_from_clip.transform_point2(clip.size));
+        (a.min(b), a.max(b))
+    })
+}

@@ -1,0 +1,75 @@
+//! The drawing order: the hierarchy as a flat list, from the back of the canvas to the front.
+
+use bevy_ecs::prelude::*;
+use components::derived::DrawOrder;
+use components::layer::{Role, ZIndex};
+
+/// The layers in drawing order: parents before their children, siblings by z-index and then by the order of the file. Rebuilt in
+/// `Layout` only when the hierarchy or a z-index changes, so that a still scene walks a plain list.
+#[derive(Resource, Debug, Default)]
+pub struct LayerTree {
+    /// The layers.
+    pub nodes: Vec<Node>,
+    stale: bool,
+}
+
+/// One layer of the [`LayerTree`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Node {
+    /// The layer.
+    pub entity: Entity,
+    /// The place of its parent in the list, which is before its own.
+    pub parent: Option<u32>,
+}
+
+/// The place of a layer in the scene's file among all its layers. Written by spawning.
+#[derive(Component, Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct FileOrder(pub u32);
+
+impl LayerTree {
+    /// Has the list rebuilt on this tick; called when layers come or go.
+    pub fn mark_stale(&mut self) {
+        self.stale = true;
+    }
+}
+
+type Sorting<'a> = (Entity, &'a Role, &'a ZIndex, &'a FileOrder, Option<&'a ChildOf>);
+
+pub(super) fn order(
+    mut tree: ResMut<LayerTree>,
+    changed: Query<(), Or<(Changed<ZIndex>, Changed<ChildOf>)>>,
+    layers: Query<Sorting>,
+    mut orders: Query<&mut DrawOrder>,
+) {
+    if !tree.stale && changed.is_empty() {
+        return;
+    }
+    let mut sorted: Vec<_> = layers
+        .iter()
+        .map(|(entity, role, z_index, place, parent)| {
+            let z = z_index.0.unwrap_or(role.z_band());
+            (parent.map(|parent| parent.parent()), z, *place, entity)
+        })
+        .collect();
+    sorted.sort_by_key(|&(parent, z, place, _)| (parent, z, place));
+
+    let LayerTree { nodes, stale } = &mut *tree;
+    nodes.clear();
+    // A stack and not recursion: a deep hierarchy cannot exhaust the thread's stack.
+    let mut stack: Vec<(Entity, Option<u32>)> = Vec::new();
+    let push_children = |stack: &mut Vec<(Entity, Option<u32>)>, parent: Option<Entity>, place: Option<u32>| {
+        let first = sorted.partition_point(|row| row.0 < parent);
+        let siblings = sorted[first..].partition_point(|row| row.0 == parent);
+        stack.extend(sorted[first..first + siblings].iter().rev().map(|row| (row.3, place)));
+    };
+    push_children(&mut stack, None, None);
+    while let Some((entity, parent)) = stack.pop() {
+        let place = nodes.len() as u32;
+        nodes.push(Node { entity, parent });
+        push_children(&mut stack, Some(entity), Some(place));
+        if let Ok(mut draw_order) = orders.get_mut(entity) {
+            draw_order.set_if_neq(DrawOrder(place));
+        }
+    }
+    *stale = false;
+}

@@ -1,0 +1,61 @@
+//! A layer's own picture, and what has it drawn anew.
+
+use bevy_ecs::prelude::*;
+use bevy_ecs::query::QueryData;
+use components::derived::{FilledText, LayoutBox};
+use components::layer::{Crop, Fit, LayerId};
+use glam::{Affine2, Vec2};
+use raster::Paint;
+
+use crate::layout::{RasterScale, ShownPicture};
+
+/// What a layer looks like by itself. Written in `Render`, by the system of its kind of source.
+#[derive(Component, Clone, Default)]
+pub struct Drawn {
+    /// Its pixels or its colour; `None` when there is nothing to see.
+    pub paint: Option<Paint>,
+    /// The size of the paint in its own pixels.
+    pub size: Vec2,
+    /// From the paint's pixels to the layer's box.
+    pub layer_from_paint: Affine2,
+    /// Changes when the pixels do.
+    pub revision: u64,
+}
+
+impl Drawn {
+    /// Nothing to see.
+    pub fn clear(&mut self) {
+        if self.paint.is_some() {
+            *self = Self { revision: self.revision.wrapping_add(1), ..Self::default() };
+        }
+    }
+}
+
+/// What every kind of source is drawn from.
+#[derive(QueryData)]
+#[query_data(mutable)]
+pub struct Target {
+    /// Its name, for blame.
+    pub id: &'static LayerId,
+    /// Its box, in layer pixels.
+    pub layout: &'static LayoutBox,
+    /// Raster pixels a layer pixel.
+    pub scale: &'static RasterScale,
+    /// What is cut off.
+    pub crop: &'static Crop,
+    /// How a picture fills the box.
+    pub fit: &'static Fit,
+    /// Where the result goes.
+    pub drawn: &'static mut Drawn,
+}
+
+/// Layers of source `S` that must be drawn anew.
+pub type Stale<S> = Or<(
+    Changed<S>,
+    Changed<LayoutBox>,
+    Changed<RasterScale>,
+    Changed<Crop>,
+    Changed<Fit>,
+    Changed<FilledText>,
+    Changed<ShownPicture>,
+)>;

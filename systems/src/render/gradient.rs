@@ -1,0 +1,34 @@
+//! A run of colours over the whole box.
+
+use bevy_ecs::prelude::*;
+use components::source::GradientSource;
+use components::value::Paint;
+use glam::Vec2;
+use raster::Raster;
+use tiny_skia::{PathBuilder, Pixmap};
+
+use super::cache::{RasterCache, RasterCosts, raster_key};
+use super::drawn::{Stale, Target};
+use super::shape::{fill_path, set_raster, vector_canvas};
+use crate::profile::Profile;
+
+pub(super) fn draw(
+    profile: Res<Profile>,
+    mut cache: ResMut<RasterCache>,
+    mut costs: ResMut<RasterCosts>,
+    mut layers: Query<(&GradientSource, Target), Stale<GradientSource>>,
+) {
+    for (source, mut target) in &mut layers {
+        let (size, scale) = (target.layout.0, target.scale.0);
+        let key = raster_key("gradient", source, &[size.x, size.y, scale.x, scale.y], "");
+        let raster = costs.time(&profile, target.id.as_str(), || cache.get_or_draw(key, || Some((rasterise(source, size, scale)?, Vec2::ZERO))));
+        set_raster(&mut target, raster, key);
+    }
+}
+
+fn rasterise(source: &GradientSource, size: Vec2, scale: Vec2) -> Option<Raster> {
+    let (mut pixmap, transform): (Pixmap, _) = vector_canvas(size, Vec2::ZERO, scale)?;
+    let rect = tiny_skia::Rect::from_xywh(0.0, 0.0, size.x, size.y)?;
+    fill_path(&mut pixmap, &PathBuilder::from_rect(rect), &Paint::Gradient(source.gradient.clone()), rect, transform);
+    Some(Raster::from_pixmap(pixmap))
+}

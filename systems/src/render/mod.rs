@@ -1,0 +1,42 @@
+//! Set `Render`: draws changed layers into their own rasters, and composes what changed into a pooled frame.
+//!
+//! A layer's raster is cached at the size at which it is shown; moving a layer composes it anew and never draws it anew. One file a
+//! kind of source, one line a kind in [`plugin`].
+
+mod cache;
+mod colour;
+mod compose;
+mod drawn;
+mod gradient;
+mod image;
+mod shape;
+mod svg_path;
+mod text;
+
+use bevy_app::App;
+use bevy_ecs::prelude::*;
+
+use crate::profile::AddTimed;
+use crate::schedule::{Tick, TickSet};
+
+pub use cache::{CachedRaster, RasterCache, RasterCosts};
+pub use compose::{Background, Canvas, ComposedFrame, DrawList, last_picture, picture};
+pub use drawn::Drawn;
+
+/// Adds the set's systems.
+pub fn plugin(app: &mut App) {
+    app.init_resource::<RasterCache>().init_resource::<RasterCosts>().init_resource::<DrawList>();
+    app.init_resource::<ComposedFrame>().init_resource::<Background>();
+    let set = TickSet::Render;
+    let systems = (
+        app.timed(set, "render::colours", colour::draw),
+        app.timed(set, "render::gradients", gradient::draw),
+        app.timed(set, "render::images", image::draw),
+        app.timed(set, "render::shapes", shape::draw),
+        app.timed(set, "render::texts", text::draw),
+        app.timed(set, "render::draw_list", compose::list),
+        app.timed(set, "render::compose", compose::compose),
+    )
+        .chain();
+    app.add_systems(Tick, systems);
+}

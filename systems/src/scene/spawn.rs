@@ -1,0 +1,210 @@
+//! Spawns a scene's layers and timelines, in the place of those that are there.
+
+use std::collections::HashMap;
+
+use bevy_ecs::prelude::*;
+use components::animation::{Lane, PlayState, Property, Timeline, TimelineId, Tracks};
+use components::derived::{Animatable, Computed, DrawOrder, FilledText, LayoutBox, NaturalSize};
+use components::layer::{LayerId, LayerSpec, Opacity, Position, Rotation, Scale, Size};
+use components::scene::{CanvasSpec, SceneSpec};
+use components::source::Source;
+use glam::Vec2;
+
+use super::SceneBundle;
+use crate::animate::{CompiledTracks, MovingProperty, TimelineNow};
+use crate::assets::Pictures;
+use crate::clock::FrameClock;
+use crate::data::SceneData;
+use crate::layout::{CanvasSize, FileOrder, Fonts, LayerTree, Placed, RasterScale, ShownPicture};
+use crate::render::{Background, Drawn, RasterCache, last_picture};
+use crate::transition::OutgoingScene;
+
+/// Why a scene cannot be taken on air.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum SceneError {
+    /// The canvas cannot change while frames are made for it.
+    #[error("the canvas is {on_air} while on air; a canvas of {wanted} needs a new start")]
+    OtherCanvas {
+        /// What is on air.
+        on_air: String,
+        /// What the scene asks for.
+        wanted: String,
+    },
+    /// More layers than the world holds.
+    #[error("the scene has {count} layers; MAX_LAYERS is {max}")]
+    TooManyLayers {
+        /// Layers of the scene, children counted.
+        count: usize,
+        /// The limit.
+        max: usize,
+    },
+}
+
+/// The scene on air, apart from its layers.
+#[derive(Resource, Clone, Debug)]
+pub struct SceneInfo {
+    /// Its title.
+    pub name: String,
+    /// Its canvas.
+    pub canvas: CanvasSpec,
+}
+
+/// The most layers that the world holds.
+#[derive(Resource, Clone, Copy, Debug)]
+pub(crate) struct MaxLayers(pub usize);
+
+/// Takes a scene on air from this tick on. Nothing changes when it cannot be.
+///
+/// # Errors
+/// The scene has another canvas than the one on air, or too many layers.
+pub fn replace_scene(world: &mut World, bundle: SceneBundle) -> Result<(), SceneError> {
+    let SceneBundle { spec, pictures, fonts, rasters } = bundle;
+    check(world, &spec)?;
+
+    let tick = world.resource::<FrameClock>().tick;
+    let transition = spec.transitions.scene;
+    if let Some(picture) = last_picture(world, transition) {
+        world.resource_mut::<OutgoingScene>().begin(picture, tick, transition);
+    }
+
+    let old: Vec<Entity> = world.query_filtered::<Entity, Or<(With<LayerId>, With<TimelineId>)>>().iter(world).collect();
+    for entity in old {
+        // A child may have gone with its parent.
+        if let Ok(entity) = world.get_entity_mut(entity) {
+            entity.despawn();
+        }
+    }
+
+    world.resource_mut::<Fonts>().replace(&fonts);
+    world.resource_mut::<Pictures>().replace(pictures);
+    world.resource_mut::<RasterCache>().warm(rasters);
+    world.resource_mut::<SceneData>().replace(spec.data.clone());
+    let colour = spec.canvas.background;
+    world.insert_resource(Background([colour.red, colour.green, colour.blue]));
+    world.insert_resource(SceneInfo { name: spec.name.clone(), canvas: spec.canvas.clone() });
+    spawn_layers(world, &spec, tick);
+    world.resource_mut::<LayerTree>().mark_stale();
+    Ok(())
+}
+
+fn check(world: &World, spec: &SceneSpec) -> Result<(), SceneError> {
+    let mut count = 0;
+    spec.walk_layers(|_| count += 1);
+    let max = world.resource::<MaxLayers>().0;
+    if count > max {
+        return Err(SceneError::TooManyLayers { count, max });
+    }
+    let size = *world.resource::<CanvasSize>();
+    let rate = world.resource::<FrameClock>().rate;
+    let wanted_rate = spec.canvas.fps.unwrap_or(rate);
+    if (spec.canvas.width, spec.canvas.height) != (size.width, size.height) || wanted_rate != rate {
+        let describe = |width, height, fps: f64| format!("{width}x{height} at {} fps", (fps * 100.0).round() / 100.0);
+        return Err(SceneError::OtherCanvas {
+            on_air: describe(size.width, size.height, rate.as_f64()),
+            wanted: describe(spec.canvas.width, spec.canvas.height, wanted_rate.as_f64()),
+        });
+    }
+    Ok(())
+}
+
+fn spawn_layers(world: &mut World, spec: &SceneSpec, tick: u64) {
+    let mut order = 0;
+    let mut layers = HashMap::new();
+    for layer in &spec.layers {
+        spawn_layer(world, layer, None, &mut order, &mut layers);
+    }
+
+    let mut lanes: HashMap<(Entity, Property), Vec<Lane>> = HashMap::new();
+    for timeline in &spec.timelines {
+        let state = if timeline.autoplay { PlayState::Playing { since_tick: tick } } else { PlayState::Stopped };
+        let component = Timeline {
+            duration: f64::from(timeline.duration_seconds().max(0.001)),
+            loop_mode: timeline.loop_mode,
+            delay: f64::from(timeline.delay),
+            speed: f64::from(timeline.speed),
+            state,
+        };
+        let entity = world.spawn((TimelineId(timeline.id.as_str().into()), component, TimelineNow::default())).id();
+        for track in &timeline.tracks {
+            let Some(layer) = layers.get(&track.layer) else { continue };
+            let kind = match track.property {
+                Property::Position | Property::PositionX | Property::PositionY => Property::Position,
+                Property::Scale | Property::ScaleX | Property::ScaleY => Property::Scale,
+                single => single,
+            };
+            lanes.entry((*layer, kind)).or_default().push(Lane {
+                timeline: entity,
+                mask: track.property.mask(),
+                additive: track.additive,
+                keyframes: track.keyframes.clone(),
+            });
+        }
+    }
+    for ((entity, kind), lanes) in lanes {
+        let mut entity = world.entity_mut(entity);
+        match kind {
+            Property::Position | Property::PositionX | Property::PositionY => insert_tracks::<Position>(&mut entity, lanes),
+            Property::Scale | Property::ScaleX | Property::ScaleY => insert_tracks::<Scale>(&mut entity, lanes),
+            Property::Rotation => insert_tracks::<Rotation>(&mut entity, lanes),
+            Property::Opacity => insert_tracks::<Opacity>(&mut entity, lanes),
+        }
+    }
+}
+
+fn insert_tracks<T: Animatable>(entity: &mut EntityWorldMut, lanes: Vec<Lane>) {
+    let tracks = Tracks::<T>::new(lanes);
+    entity.insert((CompiledTracks::new(&tracks), tracks));
+}
+
+fn unset<T: MovingProperty>() -> Computed<T> {
+    Computed(T::join(Vec2::ZERO))
+}
+
+fn spawn_layer(world: &mut World, spec: &LayerSpec, parent: Option<Entity>, order: &mut u32, layers: &mut HashMap<LayerId, Entity>) {
+    let authored = (
+        spec.id.clone(),
+        spec.name.clone(),
+        spec.role,
+        spec.visible,
+        spec.position.clone(),
+        spec.anchor,
+        spec.scale.clone(),
+        spec.rotation.clone(),
+        spec.opacity.clone(),
+        spec.z_index,
+        spec.blend,
+        spec.crop,
+        spec.fit,
+    );
+    let derived = (
+        (unset::<Position>(), unset::<Scale>(), unset::<Rotation>(), unset::<Opacity>()),
+        FileOrder(*order),
+        DrawOrder::default(),
+        NaturalSize::default(),
+        LayoutBox::default(),
+        Placed::default(),
+        RasterScale::default(),
+        Drawn::default(),
+    );
+    *order += 1;
+    let mut entity = world.spawn((authored, derived));
+    if let Some(size) = &spec.size {
+        entity.insert((size.clone(), unset::<Size>()));
+    }
+    match &spec.source {
+        Source::Colour(source) => entity.insert(source.clone()),
+        Source::Gradient(source) => entity.insert(source.clone()),
+        Source::Image(source) => entity.insert((source.clone(), FilledText::default(), ShownPicture::default())),
+        Source::Shape(source) => entity.insert(source.clone()),
+        Source::Text(source) => entity.insert((source.clone(), FilledText::default())),
+        Source::Group(source) => entity.insert(source.clone()),
+    };
+    if let Some(parent) = parent {
+        entity.insert(ChildOf(parent));
+    }
+    let id = entity.id();
+    layers.insert(spec.id.clone(), id);
+    for child in &spec.children {
+        spawn_layer(world, child, Some(id), order, layers);
+    }
+}

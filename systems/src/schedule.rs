@@ -1,0 +1,56 @@
+//! The spine of a tick: which sets there are, in which order, and what holds after each.
+
+use bevy_app::App;
+use bevy_ecs::prelude::*;
+use bevy_ecs::schedule::{LogLevel, ScheduleBuildSettings, ScheduleLabel, SingleThreadedExecutor};
+
+/// The schedule that runs once a tick.
+#[derive(ScheduleLabel, Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct Tick;
+
+/// The sets of [`Tick`], in the order in which they run.
+#[derive(SystemSet, Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum TickSet {
+    /// After this set the clock shows this tick, and every change that was accepted for it is in the authored components.
+    Command,
+    /// After this set each input's newest frame and every asset that has arrived can be used by this tick.
+    Ingest,
+    /// After this set `Computed<T>` holds every property's value on this tick; nothing later reads the authored one.
+    Animate,
+    /// After this set every layer knows its box, its place on the canvas, and its place in the drawing order.
+    Layout,
+    /// After this set every mix between layers or scenes has its weight.
+    Transition,
+    /// After this set the frame of this tick is composed, in the encoder's planes.
+    Render,
+    /// After this set the encoders have been offered the frame and this tick's sound.
+    Encode,
+    /// After this set everybody outside the world can see what this tick came to.
+    Publish,
+}
+
+/// Adds the schedule and its sets.
+pub fn plugin(app: &mut App) {
+    let mut schedule = Schedule::new(Tick);
+    // For systems as small as these one thread is faster than many; the parallel work is tiles, inside `Render`.
+    schedule.set_executor(SingleThreadedExecutor::new());
+    schedule.set_build_settings(ScheduleBuildSettings {
+        ambiguity_detection: LogLevel::Error,
+        hierarchy_detection: LogLevel::Error,
+        ..Default::default()
+    });
+    schedule.configure_sets(
+        (
+            TickSet::Command,
+            TickSet::Ingest,
+            TickSet::Animate,
+            TickSet::Layout,
+            TickSet::Transition,
+            TickSet::Render,
+            TickSet::Encode,
+            TickSet::Publish,
+        )
+            .chain(),
+    );
+    app.add_schedule(schedule);
+}

@@ -1,0 +1,618 @@
+//! From placed glyphs to pixels.
+//!
+//! Everything is drawn into the smallest rectangle of whole raster pixels that holds the ink: shadow, then outline, then fill, then
+//! glyphs that bring their own colours. Letters stand at fractional places from left to right, but each baseline is moved to the
+//! nearest raster row, which keeps the feet of letters sharp.
+
+use components::source::{Overflow, Shadow, TextSource};
+use components::value::Paint;
+use glam::Vec2;
+use tiny_skia::{
+    FilterQuality, LineCap, LineJoin, Path, PathBuilder, PathSegment, Pixmap, PixmapPaint, Point,
+    Rect, Stroke, Transform,
+};
+
+use crate::blur;
+use crate::error::TextError;
+use crate::glyph::{FaceKey, Glyphs, OUTLINE_EM, Picture, Shape};
+use crate::layout::{Composition, Run};
+use crate::mask::{Coverage, over};
+use crate::paint::{is_opaque, paint_shader_in};
+use crate::style::within;
+
+/// Largest side of a text's picture in raster pixels.
+pub const RASTER_SIDE_PX_MAX: u32 = 16_384;
+/// Largest area of a text's picture in raster pixels.
+pub const RASTER_AREA_PX_MAX: u64 = 64 << 20;
+
+/// Letters whose outlines are filled as one path: enough to overlap without seams, few enough to keep a path's bounds small.
+const PATH_GLYPHS_MAX: usize = 64;
+
+/// Draws `composition` as `source` paints it, at `scale` raster pixels a layer pixel. `has_box` says whether the layer has a size
+/// that ink can be cut at. Returns the pixels and where their top left corner stands, in layer pixels.
+pub(crate) fn draw(
+    glyphs: &mut Glyphs,
+    composition: &Composition,
+    source: &TextSource,
+    scale: Vec2,
+    has_box: bool,
+) -> Result<(Pixmap, Vec2), TextError> {
+    let scene = Scene::new(glyphs, composition, source, scale);
+    let clip = (has_box && source.overflow == Overflow::Clip).then(|| {
+        let corner = (composition.size * scale).round();
+        PixelRect {
+            left: 0,
+            top: 0,
+            right: corner.x as i64,
+            bottom: corner.y as i64,
+        }
+    });
+    let shadow = source
+        .shadow
+        .as_ref()
+        .filter(|shadow| shadow.color.alpha > 0)
+        .map(|shadow| Softness::new(shadow, scale));
+
+    let mut ink = scene.ink();
+    if let Some(clip) = clip {
+        // A shadow inside the box may be that of a letter outside it.
+        let reach = shadow.as_ref().map_or(PixelRect::default(), Softness::reach);
+        ink = ink.intersection(clip.grown(reach.flipped()));
+    }
+    ink.check()?;
+    let Some(text) = scene.draw(ink) else {
+        return Ok((empty_pixmap(), Vec2::ZERO));
+    };
+    let Some(shadow) = shadow else {
+        return Ok((text, ink.origin() / scale));
+    };
+    let mut whole = ink.union(ink.grown(shadow.reach()));
+    if let Some(clip) = clip {
+        whole = whole.intersection(clip);
+    }
+    whole.check()?;
+    Ok(match shadow.under(&text, ink, whole) {
+        Some(pixmap) => (pixmap, whole.origin() / scale),
+        None => (empty_pixmap(), Vec2::ZERO),
+    })
+}
+
+fn empty_pixmap() -> Pixmap {
+    #[expect(clippy::expect_used, reason = "one by one pixel is a size that exists")]
+    Pixmap::new(1, 1).expect("one pixel")
+}
+
+/// A rectangle of whole raster pixels; empty when a side is not to the right of, or below, its opposite.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct PixelRect {
+    pub(crate) left: i64,
+    pub(crate) top: i64,
+    pub(crate) right: i64,
+    pub(crate) bottom: i64,
+}
+
+impl PixelRect {
+    /// Width and height, if there is an area and it is one that is drawn.
+    pub(crate) fn size(self) -> Option<(u32, u32)> {
+        let width = u32::try_from(self.right - self.left).ok()?;
+        let height = u32::try_from(self.bottom - self.top).ok()?;
+        (width > 0 && height > 0).then_some((width, height))
+    }
+
+    fn origin(self) -> Vec2 {
+        Vec2::new(self.left as f32, self.top as f32)
+    }
+
+    fn check(self) -> Result<(), TextError> {
+        let width = (self.right - self.left).max(0) as u64;
+        let height = (self.bottom - self.top).max(0) as u64;
+        let side_max = u64::from(RASTER_SIDE_PX_MAX);
+        if width > side_max || height > side_max || width * height > RASTER_AREA_PX_MAX {
+            return Err(TextError::TooLarge { width, height });
+        }
+        Ok(())
+    }
+
+    fn union(self, other: Self) -> Self {
+        Self {
+            left: self.left.min(other.left),
+            top: self.top.min(other.top),
+            right: self.right.max(other.right),
+            bottom: self.bottom.max(other.bottom),
+        }
+    }
+
+    fn intersection(self, other: Self) -> Self {
+        Self {
+            left: self.left.max(other.left),
+            top: self.top.max(other.top),
+            right: self.right.min(other.right),
+            bottom: self.bottom.min(other.bottom),
+        }
+    }
+
+    /// With each side moved by the same side of `by`.
+    fn grown(self, by: Self) -> Self {
+        Self {
+            left: self.left + by.left,
+            top: self.top + by.top,
+            right: self.right + by.right,
+            bottom: self.bottom + by.bottom,
+        }
+    }
+
+    /// As growth: what must be known to draw what [`Self::grown`] by this would show.
+    fn flipped(self) -> Self {
+        Self {
+            left: -self.right,
+            top: -self.bottom,
+            right: -self.left,
+            bottom: -self.top,
+        }
+    }
+}
+
+/// A glyph with the way it is drawn.
+struct Item<'a> {
+    shape: Shape,
+    picture: Option<std::sync::Arc<Picture>>,
+    run: &'a Run,
+    /// The pen, in layer pixels, its baseline on a raster row.
+    pen: Vec2,
+}
+
+/// All that is drawn, before it is known where.
+struct Scene<'a> {
+    items: Vec<Item<'a>>,
+    composition: &'a Composition,
+    source: &'a TextSource,
+    scale: Vec2,
+    /// Width of the line around letters in layer pixels; 0 for none.
+    outline_px: f32,
+}
+
+impl<'a> Scene<'a> {
+    fn new(
+        glyphs: &mut Glyphs,
+        composition: &'a Composition,
+        source: &'a TextSource,
+        scale: Vec2,
+    ) -> Self {
+        let count = composition.runs.iter().map(|run| run.glyphs.len()).sum();
+        let mut items = Vec::with_capacity(count);
+        for run in &composition.runs {
+            let face = FaceKey::of(run);
+            let down = (run.baseline * scale.y).round() / scale.y - run.baseline;
+            for (glyph, at) in &run.glyphs {
+                let key = face.glyph(*glyph);
+                let shape = glyphs.shape(&key, run);
+                let picture = match shape {
+                    Shape::Nothing => continue,
+                    Shape::Picture => {
+                        glyphs.picture(&key, run, run.font_size * scale.max_element())
+                    }
+                    Shape::Outline(_) | Shape::Layers(_) => None,
+                };
+                items.push(Item {
+                    shape,
+                    picture,
+                    run,
+                    pen: *at + Vec2::new(0.0, down),
+                });
+            }
+        }
+        let outline_px = source
+            .outline
+            .as_ref()
+            .filter(|outline| outline.color.alpha > 0)
+            .map_or(0.0, |outline| within(outline.width, 0.0, 1000.0, 0.0));
+        Self {
+            items,
+            composition,
+            source,
+            scale,
+            outline_px,
+        }
+    }
+
+    /// The raster pixels that ink may be on, shadow aside.
+    fn ink(&self) -> PixelRect {
+        let mut ink: Option<PixelRect> = None;
+        for item in &self.items {
+            let Some((min, max)) = item.bounds(self.scale, self.outline_px) else {
+                continue;
+            };
+            let rect = PixelRect {
+                left: min.x.floor() as i64,
+                top: min.y.floor() as i64,
+                right: max.x.ceil() as i64,
+                bottom: max.y.ceil() as i64,
+            };
+            ink = Some(ink.map_or(rect, |ink| ink.union(rect)));
+        }
+        ink.unwrap_or_default()
+    }
+
+    /// The picture of `rect`, if that has an area.
+    fn draw(&self, rect: PixelRect) -> Option<Pixmap> {
+        let (width, height) = rect.size()?;
+        let mut pixmap = Pixmap::new(width, height)?;
+        let raster_from_layer = Transform::from_translate(-rect.left as f32, -rect.top as f32)
+            .pre_scale(self.scale.x, self.scale.y);
+        let paths = self.paths(rect);
+        if !paths.is_empty() {
+            let mut fill = Coverage::new(rect)?;
+            for path in &paths {
+                fill.fill(path, raster_from_layer);
+            }
+            if let Some(outline) = &self.source.outline
+                && self.outline_px > 0.0
+            {
+                let mut around = self.outline_coverage(rect, &paths, raster_from_layer)?;
+                if !is_opaque(&self.source.fill) {
+                    around.subtract(&fill);
+                }
+                around.paint(&mut pixmap, outline.color);
+            }
+            self.fill(&mut pixmap, &fill, raster_from_layer);
+        }
+        self.draw_coloured(&mut pixmap, rect, raster_from_layer);
+        Some(pixmap)
+    }
+
+    /// The outlines of all letters that touch `rect`, in layer pixels, neighbours in one path.
+    fn paths(&self, rect: PixelRect) -> Vec<Path> {
+        let mut paths = Vec::new();
+        let mut builder = PathBuilder::new();
+        let mut count = 0;
+        let mut run: Option<&Run> = None;
+        for item in &self.items {
+            let Shape::Outline(path) = &item.shape else {
+                continue;
+            };
+            if !item.touches(rect, self.scale, self.outline_px) {
+                continue;
+            }
+            let is_same_run = run.is_some_and(|run| std::ptr::eq(run, item.run));
+            if count >= PATH_GLYPHS_MAX || !is_same_run {
+                paths.extend(std::mem::take(&mut builder).finish());
+                count = 0;
+                run = Some(item.run);
+            }
+            push_path(&mut builder, path, |point| item.layer_point(point));
+            count += 1;
+        }
+        paths.extend(builder.finish());
+        paths
+    }
+
+    fn outline_coverage(
+        &self,
+        rect: PixelRect,
+        paths: &[Path],
+        raster_from_layer: Transform,
+    ) -> Option<Coverage> {
+        let mut around = Coverage::new(rect)?;
+        let stroke = Stroke {
+            width: 2.0 * self.outline_px,
+            line_cap: LineCap::Round,
+            line_join: LineJoin::Round,
+            ..Stroke::default()
+        };
+        for path in paths {
+            if let Some(line) = path.stroke(&stroke, self.scale.max_element()) {
+                around.fill(&line, raster_from_layer);
+            }
+        }
+        Some(around)
+    }
+
+    fn fill(&self, pixmap: &mut Pixmap, coverage: &Coverage, raster_from_layer: Transform) {
+        match &self.source.fill {
+            Paint::Solid(colour) => coverage.paint(pixmap, *colour),
+            paint @ Paint::Gradient(_) => {
+                let (width, height) = (pixmap.width() as f32, pixmap.height() as f32);
+                if let Some(rect) = Rect::from_xywh(0.0, 0.0, width, height)
+                    && let Some(paint) = self.skia_paint(paint, raster_from_layer)
+                {
+                    let mask = Some(coverage.mask());
+                    pixmap.fill_rect(rect, &paint, Transform::identity(), mask);
+                }
+            }
+        }
+    }
+
+    fn skia_paint(
+        &self,
+        paint: &Paint,
+        raster_from_layer: Transform,
+    ) -> Option<tiny_skia::Paint<'static>> {
+        let block = self.composition.block;
+        let rect = Rect::from_ltrb(block.min.x, block.min.y, block.max.x, block.max.y)?;
+        Some(tiny_skia::Paint {
+            shader: paint_shader_in(paint, rect, raster_from_layer),
+            ..tiny_skia::Paint::default()
+        })
+    }
+
+    /// Glyphs with colours of their own. A fill that lets the ground through lets it through them, too.
+    fn draw_coloured(&self, pixmap: &mut Pixmap, rect: PixelRect, raster_from_layer: Transform) {
+        let opacity = match &self.source.fill {
+            Paint::Solid(colour) => f32::from(colour.alpha) / 255.0,
+            Paint::Gradient(_) => 1.0,
+        };
+        for item in &self.items {
+            match &item.shape {
+                Shape::Layers(layers) if item.touches(rect, self.scale, 0.0) => {
+                    for (path, colour) in layers.iter() {
+                        let mut builder = PathBuilder::new();
+                        push_path(&mut builder, path, |point| item.layer_point(point));
+                        let paint = match colour {
+                            Some(colour) => {
+                                let mut paint = tiny_skia::Paint::default();
+                                let alpha = f32::from(colour.alpha()) * opacity;
+                                paint.set_color_rgba8(
+                                    colour.red(),
+                                    colour.green(),
+                                    colour.blue(),
+                                    alpha.round() as u8,
+                                );
+                                Some(paint)
+                            }
+                            None => self.skia_paint(&self.source.fill, raster_from_layer),
+                        };
+                        let (Some(path), Some(mut paint)) = (builder.finish(), paint) else {
+                            continue;
+                        };
+                        paint.anti_alias = true;
+                        pixmap.fill_path(
+                            &path,
+                            &paint,
+                            tiny_skia::FillRule::Winding,
+                            raster_from_layer,
+                            None,
+                        );
+                    }
+                }
+                Shape::Picture => {
+                    if let Some(picture) = &item.picture {
+                        draw_picture(pixmap, item, picture, rect, self.scale, opacity);
+                    }
+                }
+                _ => {}
+            }
+        }
+    }
+}
+
+impl Item<'_> {
+    /// A point of the cached outline, in layer pixels.
+    fn layer_point(&self, point: Point) -> Point {
+        let size = self.run.font_size / OUTLINE_EM;
+        let slant = self.run.skew_degrees.to_radians().tan();
+        Point::from_xy(
+            self.pen.x + size * (point.x - slant * point.y),
+            self.pen.y + size * point.y,
+        )
+    }
+
+    /// Corners of what the glyph may cover, in raster pixels. None when that is nothing, or nowhere.
+    fn bounds(&self, scale: Vec2, outline_px: f32) -> Option<(Vec2, Vec2)> {
+        let of_path = |path: &Path| {
+            let bounds = path.bounds();
+            let corners = [
+                (bounds.left(), bounds.top()),
+                (bounds.right(), bounds.top()),
+                (bounds.left(), bounds.bottom()),
+                (bounds.right(), bounds.bottom()),
+            ];
+            let (mut min, mut max) = (Vec2::MAX, Vec2::MIN);
+            for (x, y) in corners {
+                let point = self.layer_point(Point::from_xy(x, y));
+                let point = Vec2::new(point.x, point.y);
+                min = min.min(point);
+                max = max.max(point);
+            }
+            (min, max)
+        };
+        let (min, max) = match &self.shape {
+            Shape::Nothing => return None,
+            Shape::Outline(path) => {
+                let (min, max) = of_path(path);
+                ((min - outline_px) * scale, (max + outline_px) * scale)
+            }
+            Shape::Layers(layers) => {
+                let (min, max) = layers.iter().map(|(path, _)| of_path(path)).reduce(
+                    |(min, max), (other_min, other_max)| (min.min(other_min), max.max(other_max)),
+                )?;
+                (min * scale, max * scale)
+            }
+            Shape::Picture => {
+                let picture = self.picture.as_ref()?;
+                let (at, stretch) = self.picture_place(picture, scale);
+                let size = Vec2::new(
+                    picture.pixmap.width() as f32,
+                    picture.pixmap.height() as f32,
+                );
+                (at, at + size * stretch)
+            }
+        };
+        (min.is_finite() && max.is_finite()).then_some((min, max))
+    }
+
+    fn touches(&self, rect: PixelRect, scale: Vec2, outline_px: f32) -> bool {
+        self.bounds(scale, outline_px).is_some_and(|(min, max)| {
+            max.x > rect.left as f32
+                && min.x < rect.right as f32
+                && max.y > rect.top as f32
+                && min.y < rect.bottom as f32
+        })
+    }
+
+    /// Where the picture's top left corner stands in raster pixels, and by how much it is stretched. A picture that is not stretched
+    /// stands on whole pixels, which leaves it as sharp as it was made.
+    fn picture_place(&self, picture: &Picture, scale: Vec2) -> (Vec2, Vec2) {
+        let stretch = self.run.font_size * scale / picture.em;
+        let at = self.pen * scale + Vec2::new(picture.left, -picture.top) * stretch;
+        if stretch == Vec2::ONE {
+            (at.round(), stretch)
+        } else {
+            (at, stretch)
+        }
+    }
+}
+
+fn push_path(builder: &mut PathBuilder, path: &Path, place: impl Fn(Point) -> Point) {
+    for segment in path.segments() {
+        match segment {
+            PathSegment::MoveTo(to) => {
+                let to = place(to);
+                builder.move_to(to.x, to.y);
+            }
+            PathSegment::LineTo(to) => {
+                let to = place(to);
+                builder.line_to(to.x, to.y);
+            }
+            PathSegment::QuadTo(control, to) => {
+                let (control, to) = (place(control), place(to));
+                builder.quad_to(control.x, control.y, to.x, to.y);
+            }
+            PathSegment::CubicTo(first, second, to) => {
+                let (first, second, to) = (place(first), place(second), place(to));
+                builder.cubic_to(first.x, first.y, second.x, second.y, to.x, to.y);
+            }
+            PathSegment::Close => builder.close(),
+        }
+    }
+}
+
+fn draw_picture(
+    pixmap: &mut Pixmap,
+    item: &Item<'_>,
+    picture: &Picture,
+    rect: PixelRect,
+    scale: Vec2,
+    opacity: f32,
+) {
+    let (at, stretch) = item.picture_place(picture, scale);
+    let at = at - rect.origin();
+    let quality = if stretch == Vec2::ONE {
+        FilterQuality::Nearest
+    } else {
+        FilterQuality::Bicubic
+    };
+    let paint = PixmapPaint {
+        opacity,
+        quality,
+        ..PixmapPaint::default()
+    };
+    let transform = Transform::from_translate(at.x, at.y).pre_scale(stretch.x, stretch.y);
+    pixmap.draw_pixmap(0, 0, picture.pixmap.as_ref(), &paint, transform, None);
+}
+
+/// A shadow in raster pixels.
+struct Softness<'a> {
+    shadow: &'a Shadow,
+    sigma: Vec2,
+    offset_x: i64,
+    offset_y: i64,
+}
+
+impl<'a> Softness<'a> {
+    fn new(shadow: &'a Shadow, scale: Vec2) -> Self {
+        let blur = within(shadow.blur, 0.0, 100.0, 0.0);
+        let pixels = |value: f32, scale: f32| {
+            (within(value, -10_000.0, 10_000.0, 0.0) * scale).round() as i64
+        };
+        Self {
+            shadow,
+            sigma: blur * scale,
+            offset_x: pixels(shadow.offset.x, scale.x),
+            offset_y: pixels(shadow.offset.y, scale.y),
+        }
+    }
+
+    /// How far each side of the shadow lies from that side of the text.
+    fn reach(&self) -> PixelRect {
+        let (x, y) = self.spread();
+        PixelRect {
+            left: self.offset_x - x,
+            top: self.offset_y - y,
+            right: self.offset_x + x,
+            bottom: self.offset_y + y,
+        }
+    }
+
+    fn spread(&self) -> (i64, i64) {
+        (
+            i64::from(blur::reach_px(self.sigma.x)),
+            i64::from(blur::reach_px(self.sigma.y)),
+        )
+    }
+
+    /// The picture of `whole`: the shadow of `text`, which shows `ink`, and the text over it.
+    fn under(&self, text: &Pixmap, ink: PixelRect, whole: PixelRect) -> Option<Pixmap> {
+        let (width, height) = whole.size()?;
+        let mut pixmap = Pixmap::new(width, height)?;
+        let (soft, alpha) = self.alpha(text, ink)?;
+        let (soft_width, _) = soft.size()?;
+        let colour = self.shadow.color.premultiplied();
+        for_shared(soft, whole, |from, to| {
+            let coverage = alpha[from.1 * soft_width as usize + from.0];
+            if coverage > 0 {
+                over(pixel_mut(&mut pixmap, to), colour, coverage);
+            }
+        });
+        let pixels = text.data();
+        for_shared(ink, whole, |from, to| {
+            let at = 4 * (from.1 * text.width() as usize + from.0);
+            if let Ok(source) = <[u8; 4]>::try_from(&pixels[at..at + 4])
+                && source[3] > 0
+            {
+                over(pixel_mut(&mut pixmap, to), source, 255);
+            }
+        });
+        Some(pixmap)
+    }
+
+    /// The softened alpha of `text`, and the rectangle of the raster that it covers.
+    fn alpha(&self, text: &Pixmap, ink: PixelRect) -> Option<(PixelRect, Vec<u8>)> {
+        let (x, y) = self.spread();
+        let soft = ink.grown(self.reach());
+        let (width, height) = soft.size()?;
+        let (width, height) = (width as usize, height as usize);
+        let mut alpha = vec![0_u8; width.checked_mul(height)?];
+        let rows = alpha.chunks_exact_mut(width).skip(y as usize);
+        let texts = text.data().chunks_exact(4 * text.width() as usize);
+        for (row, pixels) in rows.zip(texts) {
+            let row = &mut row[x as usize..];
+            for (alpha, pixel) in row.iter_mut().zip(pixels.chunks_exact(4)) {
+                *alpha = pixel[3];
+            }
+        }
+        blur::box_blur_alpha_xy(&mut alpha, width, height, self.sigma.x, self.sigma.y);
+        Some((soft, alpha))
+    }
+}
+
+/// Calls `visit` for each pixel that lies in both rectangles, with its column and row in the one and in the other.
+fn for_shared(
+    from: PixelRect,
+    to: PixelRect,
+    mut visit: impl FnMut((usize, usize), (usize, usize)),
+) {
+    let shared = from.intersection(to);
+    for y in shared.top..shared.bottom {
+        for x in shared.left..shared.right {
+            visit(
+                ((x - from.left) as usize, (y - from.top) as usize),
+                ((x - to.left) as usize, (y - to.top) as usize),
+            );
+        }
+    }
+}
+
+fn pixel_mut(pixmap: &mut Pixmap, (x, y): (usize, usize)) -> &mut [u8] {
+    let at = 4 * (y * pixmap.width() as usize + x);
+    &mut pixmap.data_mut()[at..at + 4]
+}

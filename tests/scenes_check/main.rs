@@ -1,0 +1,17 @@
+//! Scene files: what is refused, and where; what is read, written, described and watched.
+#![expect(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    reason = "a test that cannot set itself up must stop"
+)]
+
+mod broken;
+mod folder;
+mod fuzz;
+mod hostile;
+mod round_trip;
+mod shipped;
+mod watching;
+
+/// A scene that uses something of everything and keeps every rule.
+const GOOD: &str = include_str!("good.json");

@@ -1,0 +1,285 @@
+//! Reading what was written gives the same scene.
+
+use components::animation::{Easing, Keyframe, KeyframeValue, LoopMode, Property, TimelineSpec, TrackSpec};
+use components::layer::{Anchor, Crop, Fit, LayerId, LayerName, LayerSpec, Opacity, Position, Role, Rotation, Scale, Size, Visible, ZIndex};
+use components::scene::{AssetSpec, CanvasSpec, FrameRate, SCENE_VERSION, SceneSpec, SceneTransition, SceneTransitionKind, Transitions};
+use components::source::{
+    Align, ColourSource, CornerRadii, FitText, Font, FontStyle, GradientSource, GroupSource, ImageSource, Outline, Overflow, Shadow,
+    ShapeKind, ShapeSource, Source, Stroke, TextDirection, TextSource, VerticalAlign,
+};
+use components::value::{Gradient, GradientKind, GradientStop, Point};
+use components::{BlendMode, Colour, Number, Paint, Template};
+use proptest::prelude::*;
+use proptest::sample::select;
+use serde_json::{Map, Value, json};
+use stream_manager::scene::{LoadOptions, scene_from_text, to_json};
+
+use super::GOOD;
+
+fn colour() -> impl Strategy<Value = Colour> {
+    any::<[u8; 4]>().prop_map(|[red, green, blue, alpha]| Colour { red, green, blue, alpha })
+}
+
+/// Any number in the range, whole ones often.
+fn between(low: f32, high: f32) -> impl Strategy<Value = f32> + Clone {
+    prop_oneof![low..=high, (low.ceil() as i32..=high.floor() as i32).prop_map(|whole| whole as f32)]
+}
+
+fn number(low: f32, high: f32) -> impl Strategy<Value = Number> + Clone {
+    prop_oneof![
+        4 => between(low, high).prop_map(Number::Literal),
+        1 => select(vec!["a", "list.0", "deep.er", "clock.seconds"]).prop_map(|path| Number::Bound(path.into())),
+    ]
+}
+
+fn template() -> impl Strategy<Value = Template> {
+    prop_oneof![
+        r#"[^{}]{0,20}"#,
+        Just("{{a}}".to_owned()),
+        "[^{}]{1,4}".prop_map(|text| format!("{text}{{{{deep.er}}}}{{{{clock.hms}}}} {text}")),
+    ]
+    .prop_map(|text| Template::parse(&text).unwrap())
+}
+
+fn point() -> impl Strategy<Value = Point> {
+    (between(-10.0, 10.0), between(-10.0, 10.0)).prop_map(|(x, y)| Point { x, y })
+}
+
+prop_compose! {
+    fn gradient()(
+        kind in select(vec![GradientKind::Linear, GradientKind::Radial, GradientKind::Conic]),
+        angle in prop_oneof![Just(180.0), between(-360.0, 360.0)],
+        center in point(),
+        radius in between(0.5, 10.0),
+        mut stops in prop::collection::vec((0.0..=1.0_f32, colour()), 2..5),
+    ) -> Gradient {
+        stops.sort_by(|a, b| a.0.total_cmp(&b.0));
+        let stops = stops.into_iter().map(|(at, color)| GradientStop { at, color }).collect();
+        Gradient { kind, angle, center, radius, stops }
+    }
+}
+
+fn paint() -> impl Strategy<Value = Paint> {
+    prop_oneof![colour().prop_map(Paint::Solid), gradient().prop_map(Paint::Gradient)]
+}
+
+prop_compose! {
+    fn font()(
+        family in "[A-Za-z, ]{0,8}[A-Z]",
+        size in between(1.0, 2000.0),
+        weight in between(100.0, 900.0),
+        style in select(vec![FontStyle::Normal, FontStyle::Italic]),
+        line_height in between(0.5, 5.0),
+        letter_spacing in between(-20.0, 20.0),
+        tabular_figures in any::<bool>(),
+    ) -> Font {
+        Font { family, size, weight, style, line_height, letter_spacing, tabular_figures }
+    }
+}
+
+prop_compose! {
+    fn text()(
+        text in template(),
+        font in font(),
+        fill in paint(),
+        align in select(vec![Align::Start, Align::Center, Align::End, Align::Left, Align::Right, Align::Justify]),
+        vertical_align in select(vec![VerticalAlign::Top, VerticalAlign::Middle, VerticalAlign::Bottom]),
+        wrap in any::<bool>(),
+        max_lines in prop::option::of(1..9_u32),
+        overflow in select(vec![Overflow::Visible, Overflow::Clip, Overflow::Ellipsis]),
+        fit_to_box in prop::option::of((between(1.0, 20.0), prop::option::of(between(20.0, 100.0)))),
+        outline in prop::option::of((colour(), between(1.0, 9.0))),
+        shadow in prop::option::of((colour(), point(), between(0.0, 100.0))),
+        direction in select(vec![TextDirection::Auto, TextDirection::Ltr, TextDirection::Rtl]),
+    ) -> Source {
+        Source::Text(TextSource {
+            text, font, fill, align, vertical_align, wrap, max_lines, overflow, direction,
+            fit_to_box: fit_to_box.map(|(min_size, max_size)| FitText { min_size, max_size }),
+            outline: outline.map(|(color, width)| Outline { color, width }),
+            shadow: shadow.map(|(color, offset, blur)| Shadow { color, offset, blur }),
+        })
+    }
+}
+
+prop_compose! {
+    fn shape()(
+        shape in select(vec![ShapeKind::Rectangle, ShapeKind::Ellipse, ShapeKind::Path]),
+        radius in prop_oneof![between(0.0, 99.0).prop_map(|all| [all; 4]), prop::array::uniform4(between(0.0, 99.0))],
+        fill in paint(),
+        stroke in prop::option::of((paint(), between(1.0, 9.0), prop::collection::vec(between(1.0, 9.0), 0..3))),
+    ) -> Source {
+        Source::Shape(ShapeSource {
+            shape,
+            radius: if shape == ShapeKind::Rectangle { CornerRadii(radius) } else { CornerRadii::default() },
+            path: (shape == ShapeKind::Path).then(|| "M0 0L9 9".to_owned()),
+            fill: Some(fill),
+            stroke: stroke.map(|(paint, width, dash)| Stroke { paint, width, dash }),
+        })
+    }
+}
+
+fn source() -> impl Strategy<Value = Source> {
+    prop_oneof![
+        colour().prop_map(|color| Source::Colour(ColourSource { color })),
+        gradient().prop_map(|gradient| Source::Gradient(GradientSource { gradient })),
+        template()
+            .prop_filter("an image has a name", |src| src.to_string().chars().all(char::is_alphanumeric) && !src.to_string().is_empty())
+            .prop_map(|src| Source::Image(ImageSource { src })),
+        shape(),
+        text(),
+        Just(Source::Group(GroupSource {})),
+    ]
+}
+
+prop_compose! {
+    fn layer()(
+        name in prop_oneof![Just(String::new()), any::<String>()],
+        role in select(Role::ALL.to_vec()),
+        source in source(),
+        visible in any::<bool>(),
+        position in (number(-1e6, 1e6), number(-1e6, 1e6)),
+        size in (number(1.0, 16384.0), number(1.0, 16384.0)),
+        anchor in prop_oneof![Just((0.0, 0.0)), (between(-100.0, 100.0), between(-100.0, 100.0))],
+        scale in prop_oneof![number(-1000.0, 1000.0).prop_map(|both| (both.clone(), both)), (number(-1.0, 9.0), number(-1.0, 9.0))],
+        rotation in number(-1e6, 1e6),
+        opacity in number(0.0, 1.0),
+        z_index in prop::option::of(any::<i32>()),
+        blend in select(BlendMode::ALL.to_vec()),
+        crop in prop::array::uniform4(between(0.0, 99.0)),
+    )(
+        fit in select(vec![Fit::Contain, Fit::Cover, Fit::Fill, Fit::None]),
+        layer in Just(LayerSpec {
+            id: LayerId::new(""), name: LayerName(name), role, source, visible: Visible(visible),
+            position: Position { x: position.0, y: position.1 },
+            size: Some(Size { width: size.0, height: size.1 }),
+            anchor: Anchor { x: anchor.0, y: anchor.1 },
+            scale: Scale { x: scale.0, y: scale.1 },
+            rotation: Rotation(rotation), opacity: Opacity(opacity), z_index: ZIndex(z_index), blend,
+            crop: Crop { left: crop[0], top: crop[1], right: crop[2], bottom: crop[3] },
+            fit: Fit::default(), children: Vec::new(),
+        }),
+    ) -> LayerSpec {
+        LayerSpec { fit, ..layer }
+    }
+}
+
+fn layers() -> impl Strategy<Value = Vec<LayerSpec>> {
+    let tree = layer().prop_recursive(3, 12, 3, |inner| {
+        (layer(), prop::collection::vec(inner, 0..3)).prop_map(|(layer, children)| LayerSpec { children, ..layer })
+    });
+    prop::collection::vec(tree, 0..4).prop_map(|mut layers| {
+        fn name(layers: &mut [LayerSpec], next: &mut u32) {
+            for layer in layers {
+                layer.id = LayerId::new(format!("layer-{next}"));
+                *next += 1;
+                name(&mut layer.children, next);
+            }
+        }
+        name(&mut layers, &mut 0);
+        layers
+    })
+}
+
+fn easing() -> impl Strategy<Value = Easing> {
+    prop_oneof![
+        select(Easing::NAMED.to_vec()),
+        (0.0..=1.0_f32, between(-10.0, 10.0), 0.0..=1.0_f32, between(-10.0, 10.0)).prop_map(|(x1, y1, x2, y2)| Easing::CubicBezier([x1, y1, x2, y2])),
+        (1..10_000_u32).prop_map(Easing::Steps),
+    ]
+}
+
+fn keyframes(property: Property) -> impl Strategy<Value = Vec<Keyframe>> {
+    let value = match property {
+        Property::Position | Property::Scale => (between(-9.0, 9.0), between(-9.0, 9.0)).prop_map(|(x, y)| KeyframeValue::Pair { x, y }).boxed(),
+        _ => between(0.0, 1.0).prop_map(KeyframeValue::Number).boxed(),
+    };
+    prop::collection::vec((value, easing()), 1..5).prop_map(|list| {
+        let times = (1..).map(|index| index as f32 / 3.0);
+        times.zip(list).map(|(at, (value, easing))| Keyframe { at, value, easing }).collect()
+    })
+}
+
+fn track(layer: String) -> impl Strategy<Value = TrackSpec> {
+    use Property as P;
+    select(vec![P::Position, P::PositionX, P::PositionY, P::Scale, P::ScaleX, P::ScaleY, P::Rotation, P::Opacity])
+        .prop_flat_map(|property| (Just(property), any::<bool>(), keyframes(property)))
+        .prop_map(move |(property, additive, keyframes)| TrackSpec {
+            layer: LayerId::new(layer.as_str()), property, additive, keyframes,
+        })
+}
+
+prop_compose! {
+    fn timeline(id: usize)(
+        autoplay in any::<bool>(),
+        loop_mode in select(vec![LoopMode::Once, LoopMode::Loop, LoopMode::PingPong]),
+        duration in prop::option::of(between(1.0, 86_400.0)),
+        delay in between(0.0, 86_400.0),
+        speed in between(1.0, 1000.0),
+        markers in prop::collection::btree_map("[a-z]{1,5}", between(0.0, 86_400.0), 0..3),
+        tracks in prop::collection::vec(track("layer-0".to_owned()), 0..3),
+    ) -> TimelineSpec {
+        TimelineSpec { id: format!("timeline {id}"), autoplay, loop_mode, duration, delay, speed, markers, tracks }
+    }
+}
+
+prop_compose! {
+    fn scene()(
+        schema in prop::option::of(any::<String>()),
+        name in any::<String>(),
+        width in 8..3840_u32,
+        fps in prop::option::of(prop_oneof![(1..=120_u32).prop_map(FrameRate::whole), select(vec![24_u32, 30, 60, 120]).prop_map(|up| FrameRate { numerator: up * 1000, denominator: 1001 })]),
+        background in colour(),
+        assets in prop::collection::btree_map("[a-z.]{1,6}", "[a-z]{1,6}[.]bin", 0..3),
+        extra in any::<Option<i64>>(),
+        layers in layers(),
+        timelines in (timeline(0), timeline(1)),
+        timeline_count in 0..3_usize,
+        transition in (any::<bool>(), between(0.0, 60.0), easing()),
+    ) -> SceneSpec {
+        let mut data: Map<String, Value> = Map::new();
+        data.insert("a".to_owned(), 3.into());
+        data.insert("list".to_owned(), json!([1.5, {"x": [null, true, "é\u{0}"]}]));
+        data.insert("deep".to_owned(), json!({"er": "12.25", "extra": extra}));
+        let mut timelines: Vec<_> = [timelines.0, timelines.1].into_iter().take(timeline_count).collect();
+        if layers.is_empty() {
+            timelines.clear();
+        }
+        let mut assets: std::collections::BTreeMap<_, _> = assets.into_iter().map(|(name, path)| (name, AssetSpec { path })).collect();
+        assets.retain(|name, _| !name.contains(".."));
+        SceneSpec {
+            schema, version: SCENE_VERSION, name,
+            canvas: CanvasSpec { width: width * 2, fps, background, ..CanvasSpec::default() },
+            assets, data, layers, timelines,
+            transitions: Transitions { scene: SceneTransition {
+                kind: if transition.0 { SceneTransitionKind::Fade } else { SceneTransitionKind::Cut },
+                duration: transition.1, easing: transition.2,
+            } },
+        }
+    }
+}
+
+fn read(text: &str) -> Result<SceneSpec, String> {
+    let options = LoadOptions { max_layers: 1000, check_files: false };
+    scene_from_text(text, "scene.json", None, &options).map_err(|errors| format!("{}\n{text}", errors.plain()))
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 150, ..ProptestConfig::default() })]
+
+    #[test]
+    fn what_is_written_reads_back_the_same(scene in scene()) {
+        let text = to_json(&scene);
+        prop_assert_eq!(read(&text), Ok(scene));
+    }
+}
+
+#[test]
+fn the_good_scene_is_written_without_loss() {
+    let scene = read(GOOD).unwrap();
+    let written = to_json(&scene);
+    assert_eq!(read(&written), Ok(scene));
+    // Numbers and words come back as an author writes them.
+    for piece in ["\"opacity\": 0.9", "\"x\": 640", "\"fps\": 29.97", "\"{{bid.width}}\"", "easeInOutSine"] {
+        assert!(written.contains(piece), "{piece} is not in\n{written}");
+    }
+}
