@@ -3,7 +3,6 @@
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 use std::thread::{self, JoinHandle};
 
 use components::scene::{FrameRate, SceneSpec};
@@ -13,7 +12,8 @@ use systems::data::SceneData;
 use systems::scene::SceneBundle;
 use systems::{Engine, EngineSettings};
 
-use crate::scene::{LoadedScene, find_inside};
+use crate::scene::LoadedScene;
+use crate::scene::files::find_inside;
 
 /// The largest picture file, in bytes.
 const PICTURE_FILE_MAX: u64 = 64 << 20;

@@ -72,8 +72,11 @@ pub(super) fn read<T: DeserializeOwned>(
                 on_key: matches!(fault, Fault::UnknownField { .. }),
             });
         }
-        // Without its broken piece the rest may still be read. At the root, or when nothing new is left out, there is no rest.
-        if found.len() >= MAX_PROBLEMS || steps.is_empty() || !skip.leave_out(&steps) {
+        // Without its broken piece the rest may still be read. What was left out before was needed, so what is around it goes too.
+        while !steps.is_empty() && !skip.leave_out(&steps) {
+            steps.pop();
+        }
+        if found.len() >= MAX_PROBLEMS || steps.is_empty() {
             return Read { value: None, clean };
         }
     }

@@ -42,24 +42,21 @@ impl NamedThread {
         Ok(Self { who, end })
     }
 
-    /// The end, once it has come.
+    /// The end, once it has come. It is given once.
     pub(super) fn poll(&self) -> Option<ThreadEnd> {
-        self.await_until(Instant::now())
+        Some(ThreadEnd { who: self.who.clone(), result: self.end.try_recv().ok()? })
     }
 
-    /// Waits for the end until `deadline`; `None` when it has not come, or was taken before.
-    pub(super) fn await_until(&self, deadline: Instant) -> Option<ThreadEnd> {
+    /// Waits for the end until `deadline`; a thread that is still there then is told as an error. `None` when the end was
+    /// given before.
+    pub(super) fn end_by(&self, deadline: Instant) -> Option<ThreadEnd> {
         let remaining = deadline.saturating_duration_since(Instant::now());
-        match self.end.recv_timeout(remaining) {
-            Ok(result) => Some(ThreadEnd { who: self.who.clone(), result }),
-            Err(RecvTimeoutError::Timeout | RecvTimeoutError::Disconnected) => None,
-        }
-    }
-
-    /// As [`NamedThread::await_until`], with a thread that has not ended as an error.
-    pub(super) fn end_by(&self, deadline: Instant) -> ThreadEnd {
-        self.await_until(deadline)
-            .unwrap_or_else(|| ThreadEnd { who: self.who.clone(), result: Err(StreamingError::StillRunning) })
+        let result = match self.end.recv_timeout(remaining) {
+            Ok(result) => result,
+            Err(RecvTimeoutError::Timeout) => Err(StreamingError::StillRunning),
+            Err(RecvTimeoutError::Disconnected) => return None,
+        };
+        Some(ThreadEnd { who: self.who.clone(), result })
     }
 }
 
@@ -85,7 +82,7 @@ mod tests {
     #[test]
     fn a_panic_is_the_result() {
         let thread = NamedThread::spawn("test".to_owned(), || panic!("on purpose")).expect("a thread");
-        let end = thread.end_by(Instant::now() + Duration::from_secs(10));
+        let end = thread.end_by(Instant::now() + Duration::from_secs(10)).expect("an end");
         assert_eq!(end.who, "test");
         assert!(matches!(end.result, Err(StreamingError::Panicked { message }) if message == "on purpose"));
         assert!(thread.poll().is_none());
@@ -98,7 +95,7 @@ mod tests {
             let _ = kept.recv();
             Ok(())
         });
-        let end = thread.expect("a thread").end_by(Instant::now());
+        let end = thread.expect("a thread").end_by(Instant::now()).expect("a report");
         assert!(matches!(end.result, Err(StreamingError::StillRunning)));
         drop(keep);
     }

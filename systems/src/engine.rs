@@ -10,7 +10,8 @@ use crate::assets::{PictureDoor, Pictures, take_pictures};
 use crate::clock::FrameClock;
 use crate::command::{CommandQueue, CommandSender, NextTick};
 use crate::data::SceneData;
-use crate::encode::{FramePort, FramePorts};
+use crate::audio::samples_in_tick;
+use crate::encode::{FrameOut, FramePort, FramePorts};
 use crate::layout::CanvasSize;
 use crate::profile::{AddTimed, NowNanos, Profile};
 use crate::publish::{Counters, LatestBlame, StatusBoard, blame_tick};
@@ -180,6 +181,13 @@ impl Engine {
     pub fn picture(&self) -> Picture {
         let size = *self.world.resource::<CanvasSize>();
         Picture { width: size.width, height: size.height, rgba: picture(&self.world) }
+    }
+
+    /// The last tick's frame and how much sound belongs to it; `None` before the first tick.
+    pub fn frame(&self) -> Option<FrameOut> {
+        let clock = self.world.resource::<FrameClock>();
+        let frame = self.world.resource::<ComposedFrame>().frame.clone()?;
+        Some(FrameOut { tick: clock.tick, frame, samples: samples_in_tick(clock.rate, clock.tick) })
     }
 
     /// Counts since the start.

@@ -126,7 +126,12 @@ fn every_broken_scene_is_refused_at_its_place() {
         assert_eq!(GOOD.matches(broken.good).count(), 1, "{}", broken.good);
         let marked = GOOD.replacen(broken.good, broken.written, 1);
         let text = marked.replace('▶', "");
-        let result = scene_from_text(&text, "scene.json", Some(folder.path()), &LoadOptions::default());
+        let result = scene_from_text(
+            &text,
+            "scene.json",
+            Some(folder.path()),
+            &LoadOptions::default(),
+        );
         let told = match &result {
             Ok(_) => "nothing".to_owned(),
             Err(errors) => errors.plain(),
@@ -146,10 +151,19 @@ fn every_broken_scene_is_refused_at_its_place() {
             })
         });
         if !fits {
-            wrong.push(format!("{}\n    told: {told}\n    at {position}", broken.written));
+            wrong.push(format!(
+                "{}\n    told: {told}\n    at {position}",
+                broken.written
+            ));
         }
     }
-    assert!(wrong.is_empty(), "{} of {} wrong:\n{}", wrong.len(), BROKEN.len(), wrong.join("\n"));
+    assert!(
+        wrong.is_empty(),
+        "{} of {} wrong:\n{}",
+        wrong.len(),
+        BROKEN.len(),
+        wrong.join("\n")
+    );
 }
 
 #[test]
@@ -157,11 +171,20 @@ fn one_broken_thing_is_one_problem() {
     let folder = Folder::with_good_scene();
     for broken in BROKEN.iter().filter(|broken| broken.written.contains('▶')) {
         let text = GOOD.replacen(broken.good, &broken.written.replace('▶', ""), 1);
-        let errors = scene_from_text(&text, "scene.json", Some(folder.path()), &LoadOptions::default())
-            .unwrap_err();
+        let errors = scene_from_text(
+            &text,
+            "scene.json",
+            Some(folder.path()),
+            &LoadOptions::default(),
+        )
+        .unwrap_err();
         // A renamed field is missing too where it must be written.
         let follows = errors.plain().contains("is missing") || broken.written.contains("timeline");
-        assert!(errors.problems().len() == 1 || follows, "{}", errors.plain());
+        assert!(
+            errors.problems().len() == 1 || follows,
+            "{}",
+            errors.plain()
+        );
     }
 }
 
@@ -180,7 +203,11 @@ fn all_problems_are_told_at_once_in_the_order_of_the_file() {
         .replace("\"id\": \"veil\"", "\"id\": \"logo\"")
         .replace("\"fade\"", "\"fad\"");
     let errors = errors_of(&text);
-    let paths: Vec<_> = errors.problems().iter().map(|problem| problem.path.as_str()).collect();
+    let paths: Vec<_> = errors
+        .problems()
+        .iter()
+        .map(|problem| problem.path.as_str())
+        .collect();
     assert_eq!(
         paths,
         [
@@ -200,7 +227,8 @@ fn all_problems_are_told_at_once_in_the_order_of_the_file() {
 #[test]
 fn terminals_see_the_line_underlined() {
     let text = GOOD.replace("\"opacity\": 0.9", "\"opacity\": 1.5");
-    let handler = miette::GraphicalReportHandler::new_themed(miette::GraphicalTheme::unicode_nocolor());
+    let handler =
+        miette::GraphicalReportHandler::new_themed(miette::GraphicalTheme::unicode_nocolor());
     let mut out = String::new();
     handler.render_report(&mut out, &errors_of(&text)).unwrap();
     for piece in [
@@ -233,7 +261,17 @@ fn a_file_that_cannot_be_read_is_named() {
     let folder = Folder::new();
     let missing = folder.path().join("missing.json");
     let errors = load_scene(&missing, &LoadOptions::default()).unwrap_err();
-    assert!(errors.plain().contains("missing.json:1:1: the file cannot be read"), "{}", errors.plain());
+    assert!(
+        errors
+            .plain()
+            .contains("missing.json:1:1: the file cannot be read"),
+        "{}",
+        errors.plain()
+    );
     let errors = load_scene(folder.path(), &LoadOptions::default()).unwrap_err();
-    assert!(errors.plain().contains("this is not a file"), "{}", errors.plain());
+    assert!(
+        errors.plain().contains("this is not a file"),
+        "{}",
+        errors.plain()
+    );
 }

@@ -20,7 +20,23 @@ fn mutation() -> impl Strategy<Value = Mutation> {
     let piece = prop_oneof![
         prop::collection::vec(any::<u8>(), 1..8),
         prop::sample::select(vec![
-            "{", "}", "[", "]", ",", ":", "\"", "\\", "null", "true", "-1", "1e99", "1e999", "{{a.b}}", "\"id\": 1,", "é", "\u{2028}",
+            "{",
+            "}",
+            "[",
+            "]",
+            ",",
+            ":",
+            "\"",
+            "\\",
+            "null",
+            "true",
+            "-1",
+            "1e99",
+            "1e999",
+            "{{a.b}}",
+            "\"id\": 1,",
+            "é",
+            "\u{2028}",
         ])
         .prop_map(|text| text.as_bytes().to_vec()),
     ];
@@ -29,7 +45,8 @@ fn mutation() -> impl Strategy<Value = Mutation> {
         (at.clone(), piece).prop_map(|(at, bytes)| Mutation::Insert(at, bytes)),
         (at.clone(), any::<u8>()).prop_map(|(at, byte)| Mutation::Replace(at, byte)),
         at.clone().prop_map(Mutation::Truncate),
-        (at.clone(), at, 1..200_usize).prop_map(|(from, to, length)| Mutation::Duplicate(from, to, length)),
+        (at.clone(), at, 1..200_usize)
+            .prop_map(|(from, to, length)| Mutation::Duplicate(from, to, length)),
     ]
 }
 
@@ -82,7 +99,9 @@ fn check(bytes: &[u8]) {
                 assert!(!problem.message.is_empty());
             }
             let mut out = String::new();
-            miette::GraphicalReportHandler::new().render_report(&mut out, &errors).unwrap();
+            miette::GraphicalReportHandler::new()
+                .render_report(&mut out, &errors)
+                .unwrap();
             assert!(!out.contains("Failed to read contents"), "{out}");
         }
     }

@@ -24,7 +24,9 @@ fn bounds_are_held() {
 fn text_that_is_not_utf_8_is_shown_where_it_breaks() {
     let options = LoadOptions::default();
     let errors = |bytes: &[u8]| {
-        scene_from_bytes(bytes, "scene.json", None, &options).unwrap_err().plain()
+        scene_from_bytes(bytes, "scene.json", None, &options)
+            .unwrap_err()
+            .plain()
     };
     assert!(errors(b"{\n \"\xc3\xa9\xff\": 1}").contains("scene.json:2:4: the text is not UTF-8"));
     assert!(errors(b"\xff\xfe{\0").contains("UTF-16"));
@@ -38,11 +40,18 @@ fn layers_are_counted_with_their_children() {
         let mut list = String::new();
         for index in 0..count {
             let comma = if index > 0 { "," } else { "" };
-            write!(list, "{comma}\n{{\"id\": \"l{index}\", \"children\": [{{\"id\": \"c{index}\"}}]}}").unwrap();
+            write!(
+                list,
+                "{comma}\n{{\"id\": \"l{index}\", \"children\": [{{\"id\": \"c{index}\"}}]}}"
+            )
+            .unwrap();
         }
         format!("{{\"version\": 1, \"name\": \"\", \"layers\": [{list}]}}")
     };
-    let options = LoadOptions { max_layers: 10, check_files: false };
+    let options = LoadOptions {
+        max_layers: 10,
+        check_files: false,
+    };
     assert!(scene_from_text(&layers(5), "scene.json", None, &options).is_ok());
     let told = refusal(&layers(6), &options);
     assert_eq!(
@@ -56,7 +65,11 @@ fn layers_nest_32_deep_and_no_deeper() {
     let nested = |depth: usize| {
         let mut layer = String::new();
         for index in 0..depth {
-            let children = if layer.is_empty() { layer } else { format!(", \"children\": [{layer}]") };
+            let children = if layer.is_empty() {
+                layer
+            } else {
+                format!(", \"children\": [{layer}]")
+            };
             layer = format!("{{\"id\": \"l{index}\"{children}}}");
         }
         format!("{{\"version\": 1, \"name\": \"\", \"layers\": [{layer}]}}")
@@ -64,8 +77,14 @@ fn layers_nest_32_deep_and_no_deeper() {
     let options = LoadOptions::default();
     assert!(scene_from_text(&nested(32), "scene.json", None, &options).is_ok());
     let told = refusal(&nested(33), &options);
-    assert!(told.contains("layers stand at most 32 deep in each other"), "{told}");
-    assert!(told.contains(&format!("layers[0]{}: ", ".children[0]".repeat(32))), "{told}");
+    assert!(
+        told.contains("layers stand at most 32 deep in each other"),
+        "{told}"
+    );
+    assert!(
+        told.contains(&format!("layers[0]{}: ", ".children[0]".repeat(32))),
+        "{told}"
+    );
 }
 
 #[test]
@@ -87,11 +106,20 @@ fn links_do_not_lead_out_of_the_folder() {
         let text = format!(
             "{{\"version\": 1, \"name\": \"\", \"layers\": [{{\"id\": \"a\", \"source\": {{\"type\": \"image\", \"src\": \"{src}\"}}}}]}}"
         );
-        scene_from_text(&text, "scene.json", Some(inside.path()), &LoadOptions::default())
+        scene_from_text(
+            &text,
+            "scene.json",
+            Some(inside.path()),
+            &LoadOptions::default(),
+        )
     };
     std::os::unix::fs::symlink(outside.path(), inside.path().join("out")).unwrap();
     inside.write("real.png", b"\x89PNG\r\n\x1a\n");
-    std::os::unix::fs::symlink(inside.path().join("real.png"), inside.path().join("link.png")).unwrap();
+    std::os::unix::fs::symlink(
+        inside.path().join("real.png"),
+        inside.path().join("link.png"),
+    )
+    .unwrap();
     assert!(scene("link.png").is_ok());
     let told = scene("out/assets/logo.png").unwrap_err().plain();
     assert!(told.contains("leaves the scene's folder"), "{told}");

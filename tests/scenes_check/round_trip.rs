@@ -1,11 +1,20 @@
 //! Reading what was written gives the same scene.
 
-use components::animation::{Easing, Keyframe, KeyframeValue, LoopMode, Property, TimelineSpec, TrackSpec};
-use components::layer::{Anchor, Crop, Fit, LayerId, LayerName, LayerSpec, Opacity, Position, Role, Rotation, Scale, Size, Visible, ZIndex};
-use components::scene::{AssetSpec, CanvasSpec, FrameRate, SCENE_VERSION, SceneSpec, SceneTransition, SceneTransitionKind, Transitions};
+use components::animation::{
+    Easing, Keyframe, KeyframeValue, LoopMode, Property, TimelineSpec, TrackSpec,
+};
+use components::layer::{
+    Anchor, Crop, Fit, LayerId, LayerName, LayerSpec, Opacity, Position, Role, Rotation, Scale,
+    Size, Visible, ZIndex,
+};
+use components::scene::{
+    AssetSpec, CanvasSpec, FrameRate, SCENE_VERSION, SceneSpec, SceneTransition,
+    SceneTransitionKind, Transitions,
+};
 use components::source::{
-    Align, ColourSource, CornerRadii, FitText, Font, FontStyle, GradientSource, GroupSource, ImageSource, Outline, Overflow, Shadow,
-    ShapeKind, ShapeSource, Source, Stroke, TextDirection, TextSource, VerticalAlign,
+    Align, ColourSource, CornerRadii, FitText, Font, FontStyle, GradientSource, GroupSource,
+    ImageSource, Outline, Overflow, Shadow, ShapeKind, ShapeSource, Source, Stroke, TextDirection,
+    TextSource, VerticalAlign,
 };
 use components::value::{Gradient, GradientKind, GradientStop, Point};
 use components::{BlendMode, Colour, Number, Paint, Template};
@@ -16,20 +25,51 @@ use stream_manager::scene::{LoadOptions, scene_from_text, to_json};
 
 use super::GOOD;
 
+/// On the heap: put together, the strategies are too large for a test's stack.
+macro_rules! boxed {
+    ($($name:ident: $type:ty = $whole:expr;)*) => {$(
+        fn $name() -> BoxedStrategy<$type> {
+            $whole.boxed()
+        }
+    )*};
+}
+
+boxed! {
+    gradient: Gradient = whole_gradient();
+    font: Font = whole_font();
+    text: Source = whole_text();
+    shape: Source = whole_shape();
+    layer: LayerSpec = whole_layer();
+    scene: SceneSpec = whole_scene();
+}
+
+fn timeline(id: usize) -> BoxedStrategy<TimelineSpec> {
+    whole_timeline(id).boxed()
+}
+
 fn colour() -> impl Strategy<Value = Colour> {
-    any::<[u8; 4]>().prop_map(|[red, green, blue, alpha]| Colour { red, green, blue, alpha })
+    any::<[u8; 4]>().prop_map(|[red, green, blue, alpha]| Colour {
+        red,
+        green,
+        blue,
+        alpha,
+    })
 }
 
 /// Any number in the range, whole ones often.
 fn between(low: f32, high: f32) -> impl Strategy<Value = f32> + Clone {
-    prop_oneof![low..=high, (low.ceil() as i32..=high.floor() as i32).prop_map(|whole| whole as f32)]
+    prop_oneof![
+        low..=high,
+        (low.ceil() as i32..=high.floor() as i32).prop_map(|whole| whole as f32)
+    ]
 }
 
-fn number(low: f32, high: f32) -> impl Strategy<Value = Number> + Clone {
+fn number(low: f32, high: f32) -> BoxedStrategy<Number> {
     prop_oneof![
         4 => between(low, high).prop_map(Number::Literal),
         1 => select(vec!["a", "list.0", "deep.er", "clock.seconds"]).prop_map(|path| Number::Bound(path.into())),
     ]
+    .boxed()
 }
 
 fn template() -> impl Strategy<Value = Template> {
@@ -46,7 +86,7 @@ fn point() -> impl Strategy<Value = Point> {
 }
 
 prop_compose! {
-    fn gradient()(
+    fn whole_gradient()(
         kind in select(vec![GradientKind::Linear, GradientKind::Radial, GradientKind::Conic]),
         angle in prop_oneof![Just(180.0), between(-360.0, 360.0)],
         center in point(),
@@ -59,12 +99,16 @@ prop_compose! {
     }
 }
 
-fn paint() -> impl Strategy<Value = Paint> {
-    prop_oneof![colour().prop_map(Paint::Solid), gradient().prop_map(Paint::Gradient)]
+fn paint() -> BoxedStrategy<Paint> {
+    prop_oneof![
+        colour().prop_map(Paint::Solid),
+        gradient().prop_map(Paint::Gradient)
+    ]
+    .boxed()
 }
 
 prop_compose! {
-    fn font()(
+    fn whole_font()(
         family in "[A-Za-z, ]{0,8}[A-Z]",
         size in between(1.0, 2000.0),
         weight in between(100.0, 900.0),
@@ -78,7 +122,7 @@ prop_compose! {
 }
 
 prop_compose! {
-    fn text()(
+    fn whole_text()(
         text in template(),
         font in font(),
         fill in paint(),
@@ -102,7 +146,7 @@ prop_compose! {
 }
 
 prop_compose! {
-    fn shape()(
+    fn whole_shape()(
         shape in select(vec![ShapeKind::Rectangle, ShapeKind::Ellipse, ShapeKind::Path]),
         radius in prop_oneof![between(0.0, 99.0).prop_map(|all| [all; 4]), prop::array::uniform4(between(0.0, 99.0))],
         fill in paint(),
@@ -118,21 +162,26 @@ prop_compose! {
     }
 }
 
-fn source() -> impl Strategy<Value = Source> {
+fn source() -> BoxedStrategy<Source> {
     prop_oneof![
         colour().prop_map(|color| Source::Colour(ColourSource { color })),
         gradient().prop_map(|gradient| Source::Gradient(GradientSource { gradient })),
         template()
-            .prop_filter("an image has a name", |src| src.to_string().chars().all(char::is_alphanumeric) && !src.to_string().is_empty())
+            .prop_filter("an image has a name", |src| src
+                .to_string()
+                .chars()
+                .all(char::is_alphanumeric)
+                && !src.to_string().is_empty())
             .prop_map(|src| Source::Image(ImageSource { src })),
         shape(),
         text(),
         Just(Source::Group(GroupSource {})),
     ]
+    .boxed()
 }
 
 prop_compose! {
-    fn layer()(
+    fn whole_layer()(
         name in prop_oneof![Just(String::new()), any::<String>()],
         role in select(Role::ALL.to_vec()),
         source in source(),
@@ -163,53 +212,79 @@ prop_compose! {
     }
 }
 
-fn layers() -> impl Strategy<Value = Vec<LayerSpec>> {
+fn layers() -> BoxedStrategy<Vec<LayerSpec>> {
     let tree = layer().prop_recursive(3, 12, 3, |inner| {
-        (layer(), prop::collection::vec(inner, 0..3)).prop_map(|(layer, children)| LayerSpec { children, ..layer })
+        (layer(), prop::collection::vec(inner, 0..3))
+            .prop_map(|(layer, children)| LayerSpec { children, ..layer })
     });
-    prop::collection::vec(tree, 0..4).prop_map(|mut layers| {
-        fn name(layers: &mut [LayerSpec], next: &mut u32) {
-            for layer in layers {
-                layer.id = LayerId::new(format!("layer-{next}"));
-                *next += 1;
-                name(&mut layer.children, next);
+    prop::collection::vec(tree, 0..4)
+        .prop_map(|mut layers| {
+            fn name(layers: &mut [LayerSpec], next: &mut u32) {
+                for layer in layers {
+                    layer.id = LayerId::new(format!("layer-{next}"));
+                    *next += 1;
+                    name(&mut layer.children, next);
+                }
             }
-        }
-        name(&mut layers, &mut 0);
-        layers
-    })
+            name(&mut layers, &mut 0);
+            layers
+        })
+        .boxed()
 }
 
 fn easing() -> impl Strategy<Value = Easing> {
     prop_oneof![
         select(Easing::NAMED.to_vec()),
-        (0.0..=1.0_f32, between(-10.0, 10.0), 0.0..=1.0_f32, between(-10.0, 10.0)).prop_map(|(x1, y1, x2, y2)| Easing::CubicBezier([x1, y1, x2, y2])),
+        (
+            0.0..=1.0_f32,
+            between(-10.0, 10.0),
+            0.0..=1.0_f32,
+            between(-10.0, 10.0)
+        )
+            .prop_map(|(x1, y1, x2, y2)| Easing::CubicBezier([x1, y1, x2, y2])),
         (1..10_000_u32).prop_map(Easing::Steps),
     ]
 }
 
 fn keyframes(property: Property) -> impl Strategy<Value = Vec<Keyframe>> {
     let value = match property {
-        Property::Position | Property::Scale => (between(-9.0, 9.0), between(-9.0, 9.0)).prop_map(|(x, y)| KeyframeValue::Pair { x, y }).boxed(),
+        Property::Position | Property::Scale => (between(-9.0, 9.0), between(-9.0, 9.0))
+            .prop_map(|(x, y)| KeyframeValue::Pair { x, y })
+            .boxed(),
         _ => between(0.0, 1.0).prop_map(KeyframeValue::Number).boxed(),
     };
     prop::collection::vec((value, easing()), 1..5).prop_map(|list| {
         let times = (1..).map(|index| index as f32 / 3.0);
-        times.zip(list).map(|(at, (value, easing))| Keyframe { at, value, easing }).collect()
+        times
+            .zip(list)
+            .map(|(at, (value, easing))| Keyframe { at, value, easing })
+            .collect()
     })
 }
 
 fn track(layer: String) -> impl Strategy<Value = TrackSpec> {
     use Property as P;
-    select(vec![P::Position, P::PositionX, P::PositionY, P::Scale, P::ScaleX, P::ScaleY, P::Rotation, P::Opacity])
-        .prop_flat_map(|property| (Just(property), any::<bool>(), keyframes(property)))
-        .prop_map(move |(property, additive, keyframes)| TrackSpec {
-            layer: LayerId::new(layer.as_str()), property, additive, keyframes,
-        })
+    select(vec![
+        P::Position,
+        P::PositionX,
+        P::PositionY,
+        P::Scale,
+        P::ScaleX,
+        P::ScaleY,
+        P::Rotation,
+        P::Opacity,
+    ])
+    .prop_flat_map(|property| (Just(property), any::<bool>(), keyframes(property)))
+    .prop_map(move |(property, additive, keyframes)| TrackSpec {
+        layer: LayerId::new(layer.as_str()),
+        property,
+        additive,
+        keyframes,
+    })
 }
 
 prop_compose! {
-    fn timeline(id: usize)(
+    fn whole_timeline(id: usize)(
         autoplay in any::<bool>(),
         loop_mode in select(vec![LoopMode::Once, LoopMode::Loop, LoopMode::PingPong]),
         duration in prop::option::of(between(1.0, 86_400.0)),
@@ -223,7 +298,7 @@ prop_compose! {
 }
 
 prop_compose! {
-    fn scene()(
+    fn whole_scene()(
         schema in prop::option::of(any::<String>()),
         name in any::<String>(),
         width in 8..3840_u32,
@@ -259,8 +334,12 @@ prop_compose! {
 }
 
 fn read(text: &str) -> Result<SceneSpec, String> {
-    let options = LoadOptions { max_layers: 1000, check_files: false };
-    scene_from_text(text, "scene.json", None, &options).map_err(|errors| format!("{}\n{text}", errors.plain()))
+    let options = LoadOptions {
+        max_layers: 1000,
+        check_files: false,
+    };
+    scene_from_text(text, "scene.json", None, &options)
+        .map_err(|errors| format!("{}\n{text}", errors.plain()))
 }
 
 proptest! {
@@ -279,7 +358,13 @@ fn the_good_scene_is_written_without_loss() {
     let written = to_json(&scene);
     assert_eq!(read(&written), Ok(scene));
     // Numbers and words come back as an author writes them.
-    for piece in ["\"opacity\": 0.9", "\"x\": 640", "\"fps\": 29.97", "\"{{bid.width}}\"", "easeInOutSine"] {
+    for piece in [
+        "\"opacity\": 0.9",
+        "\"x\": 640",
+        "\"fps\": 29.97",
+        "\"{{bid.width}}\"",
+        "easeInOutSine",
+    ] {
         assert!(written.contains(piece), "{piece} is not in\n{written}");
     }
 }

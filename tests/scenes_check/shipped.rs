@@ -13,7 +13,10 @@ fn shipped() -> Vec<PathBuf> {
     let mut scenes: Vec<_> = std::fs::read_dir(folder)
         .unwrap()
         .map(|entry| entry.unwrap().path())
-        .filter(|path| path.extension().is_some_and(|extension| extension == "json"))
+        .filter(|path| {
+            path.extension()
+                .is_some_and(|extension| extension == "json")
+        })
         .filter(|path| !path.to_string_lossy().ends_with(".schema.json"))
         .collect();
     scenes.sort();
@@ -35,7 +38,10 @@ fn load(path: &Path) -> SceneSpec {
 fn every_shipped_scene_loads_and_comes_back_as_it_was() {
     for path in shipped() {
         let scene = load(&path);
-        let options = LoadOptions { max_layers: 1000, check_files: false };
+        let options = LoadOptions {
+            max_layers: 1000,
+            check_files: false,
+        };
         let again = scene_from_text(&to_json(&scene), "again.json", None, &options);
         assert_eq!(again.map_err(|errors| errors.plain()), Ok(scene));
     }
@@ -49,30 +55,53 @@ fn every_kind_of_source_is_seen_in_a_shipped_scene() {
             seen.insert(layer.source.kind());
         });
     }
-    let missing: Vec<_> = Source::KINDS.iter().filter(|kind| !seen.contains(*kind)).collect();
-    assert!(missing.is_empty(), "no scene in scenes/ has a source of kind {missing:?}");
+    let missing: Vec<_> = Source::KINDS
+        .iter()
+        .filter(|kind| !seen.contains(*kind))
+        .collect();
+    assert!(
+        missing.is_empty(),
+        "no scene in scenes/ has a source of kind {missing:?}"
+    );
 }
 
 #[test]
 fn every_kind_of_source_has_a_schema_words_and_an_example() {
     let schema = scene_schema();
-    let kinds = schema.pointer("/$defs/Source/oneOf").and_then(Value::as_array).unwrap();
+    let kinds = schema
+        .pointer("/$defs/Source/oneOf")
+        .and_then(Value::as_array)
+        .unwrap();
     assert_eq!(kinds.len(), Source::KINDS.len());
     for name in Source::KINDS {
         let kind = kinds
             .iter()
             .find(|kind| kind.pointer("/properties/type/const") == Some(&Value::from(*name)))
             .unwrap_or_else(|| panic!("`{name}` has no schema"));
-        assert!(kind["description"].as_str().is_some_and(|words| words.len() > 5), "{name}: {kind}");
+        assert!(
+            kind["description"]
+                .as_str()
+                .is_some_and(|words| words.len() > 5),
+            "{name}: {kind}"
+        );
         assert_eq!(kind["examples"][0]["type"], **name);
-        assert!(kind["required"].as_array().unwrap().contains(&"type".into()), "{name}");
+        assert!(
+            kind["required"]
+                .as_array()
+                .unwrap()
+                .contains(&"type".into()),
+            "{name}"
+        );
     }
 }
 
 #[test]
 fn the_schema_asks_for_no_more_than_the_loader_does() {
     let schema = scene_schema();
-    assert_eq!(schema["$schema"], "https://json-schema.org/draft/2020-12/schema");
+    assert_eq!(
+        schema["$schema"],
+        "https://json-schema.org/draft/2020-12/schema"
+    );
     assert_eq!(sorted(&schema["required"]), ["name", "version"]);
     assert_eq!(sorted(&schema["$defs"]["LayerSpec"]["required"]), ["id"]);
     assert_eq!(sorted(&schema["$defs"]["TimelineSpec"]["required"]), ["id"]);
@@ -83,7 +112,8 @@ fn the_schema_asks_for_no_more_than_the_loader_does() {
     for name in ["CanvasSpec", "Transitions", "Font", "Crop", "Position"] {
         assert!(schema["$defs"][name]["required"].is_null(), "{name}");
     }
-    let least = r#"{"version": 1, "name": "least", "layers": [{"id": "a"}], "timelines": [{"id": "t"}]}"#;
+    let least =
+        r#"{"version": 1, "name": "least", "layers": [{"id": "a"}], "timelines": [{"id": "t"}]}"#;
     assert!(scene_from_text(least, "least.json", None, &LoadOptions::default()).is_ok());
 }
 
@@ -104,10 +134,15 @@ fn every_object_of_the_schema_is_closed_and_every_field_described() {
         }
         match schema {
             Value::Array(list) => {
-                list.iter().enumerate().for_each(|(index, schema)| look(schema, &format!("{place}[{index}]"), wrong));
+                list.iter()
+                    .enumerate()
+                    .for_each(|(index, schema)| look(schema, &format!("{place}[{index}]"), wrong));
             }
             Value::Object(map) => {
-                for (name, schema) in map.iter().filter(|(name, _)| !["examples", "default"].contains(&name.as_str())) {
+                for (name, schema) in map
+                    .iter()
+                    .filter(|(name, _)| !["examples", "default"].contains(&name.as_str()))
+                {
                     look(schema, &format!("{place}/{name}"), wrong);
                 }
             }
@@ -120,7 +155,12 @@ fn every_object_of_the_schema_is_closed_and_every_field_described() {
 }
 
 fn sorted(list: &Value) -> Vec<&str> {
-    let mut names: Vec<_> = list.as_array().unwrap().iter().map(|name| name.as_str().unwrap()).collect();
+    let mut names: Vec<_> = list
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|name| name.as_str().unwrap())
+        .collect();
     names.sort_unstable();
     names
 }

@@ -47,7 +47,11 @@ fn a_scene_is_read_again_when_it_is_replaced_or_written_over() {
     let (_watcher, states) = watch(&folder);
     folder.write("scene.json", GOOD.replace("Good", "Renamed"));
     until(&states, named("Renamed"));
-    std::fs::write(folder.path().join("scene.json"), GOOD.replace("Good", "Over")).unwrap();
+    std::fs::write(
+        folder.path().join("scene.json"),
+        GOOD.replace("Good", "Over"),
+    )
+    .unwrap();
     until(&states, named("Over"));
 }
 
@@ -57,7 +61,9 @@ fn a_broken_scene_is_told_and_mending_it_too() {
     let (_watcher, states) = watch(&folder);
     folder.write("scene.json", GOOD.replace("0.9", "9"));
     until(&states, |state| {
-        state.as_ref().is_err_and(|errors| errors.plain().contains("9 is out of range"))
+        state
+            .as_ref()
+            .is_err_and(|errors| errors.plain().contains("9 is out of range"))
     });
     std::fs::remove_file(folder.path().join("scene.json")).unwrap();
     until(&states, |state| state.is_err());
@@ -71,7 +77,9 @@ fn the_files_of_a_scene_are_watched_too() {
     let (_watcher, states) = watch(&folder);
     folder.write("assets/logo.png", "no picture any more");
     until(&states, |state| {
-        state.as_ref().is_err_and(|errors| errors.plain().contains("is not a picture"))
+        state
+            .as_ref()
+            .is_err_and(|errors| errors.plain().contains("is not a picture"))
     });
     folder.write("assets/logo.png", b"\x89PNG\r\n\x1a\nagain");
     until(&states, Result::is_ok);

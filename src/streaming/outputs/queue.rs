@@ -22,7 +22,7 @@ struct Inner {
     /// Whether packets are wanted at all; not while the output waits to reconnect.
     accepting: bool,
     /// Whether everything up to the next keyframe is left out.
-    waiting_for_keyframe: bool,
+    gate: Gate,
     /// No packet follows.
     closed: bool,
     /// Somebody wants the output's attention while it waits.
@@ -30,6 +30,17 @@ struct Inner {
     dropped: u64,
     /// Decoding time of the newest packet that the encoder gave, accepted or not.
     newest_ns: i64,
+}
+
+/// What may enter the queue.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Gate {
+    /// Every packet.
+    Open,
+    /// A keyframe only: nothing was given yet.
+    Start,
+    /// A keyframe only: packets were dropped.
+    Loss,
 }
 
 /// What came out of the queue.
@@ -41,13 +52,24 @@ pub(crate) enum Popped {
     Ended,
 }
 
+/// The queue at one moment.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct QueueFigures {
+    /// Packets that wait.
+    pub(crate) waiting: usize,
+    /// Packets dropped because the output was behind.
+    pub(crate) dropped: u64,
+    /// Decoding time of the newest packet that the encoder gave, in nanoseconds.
+    pub(crate) newest_ns: i64,
+}
+
 impl PacketQueue {
     /// `capacity` counts packets of both kinds.
     pub(crate) fn new(capacity: usize) -> Self {
         let inner = Inner {
             packets: VecDeque::with_capacity(capacity),
             accepting: true,
-            waiting_for_keyframe: true,
+            gate: Gate::Start,
             closed: false,
             woken: false,
             dropped: 0,
@@ -63,21 +85,14 @@ impl PacketQueue {
         if !inner.accepting || inner.closed {
             return;
         }
-        if inner.waiting_for_keyframe {
-            if !packet.is_video_key() {
-                inner.dropped += u64::from(inner.dropped > 0);
-                return;
-            }
-            inner.waiting_for_keyframe = false;
-        }
         if inner.packets.len() >= self.capacity {
             inner.make_room();
-            if inner.packets.len() >= self.capacity || (inner.waiting_for_keyframe && !packet.is_video_key()) {
-                inner.dropped += 1;
-                return;
-            }
-            inner.waiting_for_keyframe = false;
         }
+        if inner.gate != Gate::Open && !packet.is_video_key() {
+            inner.dropped += u64::from(inner.gate == Gate::Loss);
+            return;
+        }
+        inner.gate = Gate::Open;
         inner.packets.push_back(packet.clone());
         self.changed.notify_one();
     }
@@ -106,7 +121,7 @@ impl PacketQueue {
         let mut inner = self.lock();
         inner.packets.clear();
         inner.accepting = true;
-        inner.waiting_for_keyframe = true;
+        inner.gate = Gate::Start;
         inner.woken = false;
     }
 
@@ -147,11 +162,9 @@ impl PacketQueue {
         self.lock().closed
     }
 
-    /// Packets that wait, packets dropped because the output was behind, and the newest decoding time given, in
-    /// nanoseconds.
-    pub(crate) fn figures(&self) -> (usize, u64, i64) {
+    pub(crate) fn figures(&self) -> QueueFigures {
         let inner = self.lock();
-        (inner.packets.len(), inner.dropped, inner.newest_ns)
+        QueueFigures { waiting: inner.packets.len(), dropped: inner.dropped, newest_ns: inner.newest_ns }
     }
 
     fn lock(&self) -> MutexGuard<'_, Inner> {
@@ -164,7 +177,9 @@ impl Inner {
     fn make_room(&mut self) {
         let keyframe = self.packets.iter().rposition(Packet::is_video_key).filter(|index| *index > 0);
         let count = keyframe.unwrap_or(self.packets.len());
-        self.waiting_for_keyframe = keyframe.is_none();
+        if keyframe.is_none() {
+            self.gate = Gate::Loss;
+        }
         self.packets.drain(..count);
         self.dropped += count as u64;
     }

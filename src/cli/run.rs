@@ -1,0 +1,19 @@
+//! `run`: a scene on the air.
+
+use std::path::PathBuf;
+
+use clap::ArgMatches;
+
+use super::{Failure, load, load_options, settings};
+use crate::{live, logging};
+
+pub(super) fn main(matches: &ArgMatches) -> Result<(), Failure> {
+    let settings = settings(matches)?;
+    let trace = matches.get_one::<PathBuf>("trace");
+    let _log = logging::start(&settings.log_level.directives(), settings.log_format, trace.map(PathBuf::as_path))?;
+    for note in &settings.notes {
+        tracing::warn!("{note}");
+    }
+    let scene = load(matches, &settings)?;
+    Ok(live::run(scene, &settings, load_options(&settings))?)
+}
