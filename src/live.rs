@@ -1,6 +1,7 @@
 //! A scene on the air: the engine's thread, the encoder and its outputs, the watched scene file, and the HTTP servers, from start to
 //! a clean end.
 
+use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
@@ -21,7 +22,7 @@ use crate::config::Settings;
 use crate::http::{self, Health, Pulse};
 use crate::ports::LivePort;
 use crate::scene::{LoadOptions, LoadedScene, SceneErrors, SceneWatcher};
-use crate::streaming::{EncoderSettings, OutputSettings, Streaming, StreamingStats, ThreadEnd};
+use crate::streaming::{EncoderSettings, OutputKind, OutputSettings, Streaming, StreamingStats, ThreadEnd};
 use crate::{prepare, tick_loop};
 
 /// Files and sessions must have ended by then after a signal.
@@ -60,7 +61,7 @@ pub fn run(scene: LoadedScene, settings: &Settings, options: LoadOptions) -> any
     engine.tick();
     engine.seek(0);
 
-    let streaming = Arc::new(Streaming::start(encoder_settings(settings, canvas.width, canvas.height, rate), outputs(settings)?)?);
+    let streaming = Arc::new(Streaming::start(encoder_settings(settings, canvas.width, canvas.height, rate), outputs(settings, rate)?)?);
     engine.add_port(Box::new(LivePort(streaming.sender())));
     let pulse = Pulse::default();
     let health = Health { board: engine.status_board(), pulse: pulse.clone() };
@@ -97,7 +98,7 @@ fn spawn_ticks(mut engine: Engine, rate: FrameRate, stop: Arc<AtomicBool>, pulse
     })
 }
 
-fn outputs(settings: &Settings) -> anyhow::Result<Vec<OutputSettings>> {
+fn outputs(settings: &Settings, rate: FrameRate) -> anyhow::Result<Vec<OutputSettings>> {
     let mut outputs = Vec::new();
     if settings.hls {
         let folder = settings.hls_dir();
@@ -115,7 +116,10 @@ fn outputs(settings: &Settings) -> anyhow::Result<Vec<OutputSettings>> {
         push.retry_delay = settings.retry_delay;
         outputs.push(push);
     }
-    for output in &outputs {
+    for output in &mut outputs {
+        let wanted = settings.queue_packets(rate);
+        // A recording should lose nothing to a slow disk; a live peer should not fall far behind.
+        output.max_queue = if matches!(output.kind, OutputKind::File(_)) { output.max_queue.max(wanted) } else { wanted.max(16) };
         tracing::info!(output = output.id, target = output.target_shown(), "output");
     }
     Ok(outputs)
@@ -173,14 +177,16 @@ async fn serve_until_signal(settings: &Settings, health: Health, streaming: &Str
     };
     let bind = |port| (settings.bind, port).into();
     let mut servers = Vec::new();
+    let mut addresses = Vec::new();
     for (port, router) in [(settings.port, http::player(&settings.hls_dir())), (settings.health_port, http::health(health))] {
-        let server = http::serve(bind(port), router, until_stop())
+        let (address, server) = http::serve(bind(port), router, until_stop())
             .await
             .with_context(|| format!("port {port} of {} cannot be used", settings.bind))?;
         servers.push(tokio::spawn(server));
+        addresses.push(address);
     }
-    if settings.hls {
-        tracing::info!("watch it at http://localhost:{}", settings.port);
+    if let [player, health] = addresses[..] {
+        tracing::info!(player = %url(player), health = %url(health), "listening");
     }
 
     let mut second = tokio::time::interval(Duration::from_secs(1));
@@ -203,6 +209,15 @@ async fn serve_until_signal(settings: &Settings, health: Health, streaming: &Str
         drop(tokio::time::timeout(Duration::from_millis(300), server).await);
     }
     Ok(())
+}
+
+/// Where a browser on this machine finds a server.
+fn url(address: SocketAddr) -> String {
+    if address.ip().is_loopback() || address.ip().is_unspecified() {
+        format!("http://localhost:{}", address.port())
+    } else {
+        format!("http://{address}")
+    }
 }
 
 fn report_stats(stats: &StreamingStats) {

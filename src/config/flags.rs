@@ -14,7 +14,7 @@ pub fn flags(command: Command) -> Command {
             .long(setting.flag())
             .value_name(value_name(setting))
             .help(help(setting))
-            .help_heading(format!("{} settings", setting.group))
+            .help_heading(setting.group)
             // A negative number reaches the check that names what is allowed.
             .allow_negative_numbers(true)
     }))

@@ -108,16 +108,22 @@ fn report(code: StatusCode, word: &str, health: &Health) -> Response {
     (code, Json(body)).into_response()
 }
 
-/// Serves `router` at `address` until `stop` is done.
+/// Binds `address` (port 0 takes a free one); gives the true address, and what serves `router` there until `stop` is done.
 ///
 /// # Errors
 /// The address cannot be bound.
-pub async fn serve(address: SocketAddr, router: Router, stop: impl Future<Output = ()> + Send + 'static) -> std::io::Result<impl Future<Output = ()>> {
+pub async fn serve(
+    address: SocketAddr,
+    router: Router,
+    stop: impl Future<Output = ()> + Send + 'static,
+) -> std::io::Result<(SocketAddr, impl Future<Output = ()>)> {
     let listener = TcpListener::bind(address).await?;
-    Ok(async move {
+    let address = listener.local_addr()?;
+    let server = async move {
         let served = axum::serve(listener, router).with_graceful_shutdown(stop).await;
         if let Err(error) = served {
             tracing::error!(%address, %error, "an HTTP server ended");
         }
-    })
+    };
+    Ok((address, server))
 }

@@ -69,6 +69,7 @@ impl SceneErrors {
         let source = Arc::new(SceneText {
             name: file.clone(),
             text: text.into(),
+            starts: lines.starts().to_vec(),
         });
         let left_out = found.len().saturating_sub(MAX_PROBLEMS);
         let mut problems: Vec<_> = found
@@ -214,6 +215,34 @@ impl Diagnostic for SceneErrors {
 struct SceneText {
     name: Arc<str>,
     text: Box<str>,
+    /// Where lines begin, so that a problem far down a long file is shown as fast as one at its top.
+    starts: Vec<usize>,
+}
+
+impl SceneText {
+    /// The text of some lines, with their line ends; `None` when it is too long to be shown.
+    fn lines(&self, first: usize, last: usize) -> Option<Range<usize>> {
+        let start = self.starts.get(first).copied()?;
+        let end = self
+            .starts
+            .get(last + 1)
+            .copied()
+            .unwrap_or(self.text.len());
+        (end - start <= SNIPPET_MAX).then_some(start..end)
+    }
+
+    /// A piece of one long line, as programs write them, round a span.
+    fn piece(&self, line: usize, span: &SourceSpan) -> Range<usize> {
+        let line_start = self.starts.get(line).copied().unwrap_or(0);
+        let line_end = self
+            .starts
+            .get(line + 1)
+            .copied()
+            .unwrap_or(self.text.len());
+        let start = span.offset().saturating_sub(SNIPPET_SIDE).max(line_start);
+        let end = (span.offset() + span.len() + SNIPPET_SIDE).min(line_end);
+        self.text.floor_char_boundary(start)..self.text.ceil_char_boundary(end)
+    }
 }
 
 impl SourceCode for SceneText {
@@ -223,38 +252,36 @@ impl SourceCode for SceneText {
         lines_before: usize,
         lines_after: usize,
     ) -> Result<Box<dyn SpanContents<'a> + 'a>, MietteError> {
-        let whole = self.text.read_span(span, lines_before, lines_after)?;
-        if whole.data().len() <= SNIPPET_MAX {
-            return Ok(Box::new(MietteSpanContents::new_named(
-                self.name.to_string(),
-                whole.data(),
-                *whole.span(),
-                whole.line(),
-                whole.column(),
-                whole.line_count(),
-            )));
+        if span.offset() + span.len() > self.text.len() {
+            return Err(MietteError::OutOfBounds);
         }
-        // A file without line ends, as programs write them: a piece of the line is shown, not megabytes.
-        let text = &*self.text;
-        let line = text
-            .get(..span.offset())
-            .unwrap_or(text)
-            .rfind('\n')
-            .map_or(0, |end| end + 1);
-        let start = text
-            .floor_char_boundary(span.offset().saturating_sub(SNIPPET_SIDE))
-            .max(line);
-        let end = text.ceil_char_boundary(span.offset() + span.len() + SNIPPET_SIDE);
-        let rest = text.get(start..end).unwrap_or_default();
-        let piece = rest.split('\n').next().unwrap_or_default();
-        let (number, column) = Lines::new(text).position(start);
+        let line_of = |at: usize| self.starts.partition_point(|start| *start <= at).max(1) - 1;
+        let line = line_of(span.offset());
+        let first = line.saturating_sub(lines_before);
+        let last = line_of(span.offset() + span.len().saturating_sub(1)) + lines_after;
+        let (first, shown) = match self.lines(first, last) {
+            Some(shown) => (first, shown),
+            None => (line, self.piece(line, span)),
+        };
+        let text = self
+            .text
+            .get(shown.clone())
+            .ok_or(MietteError::OutOfBounds)?;
+        // Without lines before it, the column asked for is that of the span itself.
+        let column_of = if lines_before == 0 {
+            span.offset()
+        } else {
+            shown.start
+        };
+        let line_start = self.starts.get(first).copied().unwrap_or(0);
+        let before = self.text.get(line_start..column_of).unwrap_or_default();
         Ok(Box::new(MietteSpanContents::new_named(
             self.name.to_string(),
-            piece.as_bytes(),
-            (start, piece.len()).into(),
-            number - 1,
-            column - 1,
-            1,
+            text.as_bytes(),
+            shown.into(),
+            first,
+            before.chars().count(),
+            text.lines().count(),
         )))
     }
 }

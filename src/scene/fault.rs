@@ -2,6 +2,7 @@
 
 use std::fmt;
 
+use components::Problem;
 use serde::de::{self, Expected, Unexpected};
 use serde_json::Value;
 
@@ -77,6 +78,34 @@ pub(super) fn unexpected(value: &Value) -> Unexpected<'_> {
         Value::String(text) => Unexpected::Str(text),
         Value::Array(_) => Unexpected::Seq,
         Value::Object(_) => Unexpected::Map,
+    }
+}
+
+/// A value of the wrong kind.
+pub(super) fn mismatch(expected: &str, value: &Value, path: &str) -> Problem {
+    Problem {
+        path: path.to_owned(),
+        message: format!("expected {expected}, found {}", found_value(value)),
+        ..Problem::default()
+    }
+}
+
+/// A field that must be written.
+pub(super) fn missing(name: &str, owner: &str, path: &str) -> Problem {
+    Problem {
+        path: path.to_owned(),
+        message: format!("the {owner} has no `{name}`"),
+        ..Problem::default()
+    }
+}
+
+/// A field that does not exist.
+pub(super) fn unknown_field(name: &str, path: &str, known: &[&str]) -> Problem {
+    Problem {
+        path: path.to_owned(),
+        message: format!("unknown field {}", words::name(name)),
+        help: words::suggest(name, known),
+        on_key: true,
     }
 }
 

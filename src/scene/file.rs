@@ -4,8 +4,8 @@ use components::Problem;
 use components::scene::{AssetSpec, CanvasSpec, SCENE_VERSION, SceneSpec, Transitions};
 use serde_json::{Map, Value};
 
-use super::reader::{self, Skip};
-use super::registry;
+use super::reader::{self, MAX_PROBLEMS, Skip};
+use super::{fault, registry};
 
 /// Reads the scene that a JSON document holds, and adds every problem to `found`.
 ///
@@ -13,7 +13,7 @@ use super::registry;
 /// looked at. `None` when the document is no scene of a version that is known, of which nothing else can be said.
 pub(super) fn read_scene(value: &Value, found: &mut Vec<Problem>) -> Option<SceneSpec> {
     let Value::Object(map) = value else {
-        found.push(registry::mismatch("a scene, which is an object", value, ""));
+        found.push(fault::mismatch("a scene, which is an object", value, ""));
         return None;
     };
     version(map, found)?;
@@ -30,6 +30,9 @@ pub(super) fn read_scene(value: &Value, found: &mut Vec<Problem>) -> Option<Scen
     };
     let failed = &mut Vec::new();
     for (name, value) in map {
+        if found.len() >= MAX_PROBLEMS {
+            break;
+        }
         match name.as_str() {
             "version" => {}
             "$schema" => scene.schema = plain(value, name, found),
@@ -42,7 +45,7 @@ pub(super) fn read_scene(value: &Value, found: &mut Vec<Problem>) -> Option<Scen
             "assets" => assets(value, &mut scene, found),
             "data" => match value {
                 Value::Object(data) => scene.data = data.clone(),
-                _ => found.push(registry::mismatch("an object", value, name)),
+                _ => found.push(fault::mismatch("an object", value, name)),
             },
             "layers" => scene.layers = registry::list(value, name, found, registry::layer),
             "timelines" => scene.timelines = registry::list(value, name, found, registry::timeline),
@@ -51,11 +54,11 @@ pub(super) fn read_scene(value: &Value, found: &mut Vec<Problem>) -> Option<Scen
                     scene.transitions = transitions;
                 }
             }
-            _ => found.push(registry::unknown_field(name, name, SceneSpec::FIELDS)),
+            _ => found.push(fault::unknown_field(name, name, SceneSpec::FIELDS)),
         }
     }
     if !map.contains_key("name") {
-        found.push(registry::missing("name", "scene", ""));
+        found.push(fault::missing("name", "scene", ""));
     }
     Some(scene)
 }
@@ -74,7 +77,7 @@ pub fn to_json(scene: &SceneSpec) -> String {
 fn version(map: &Map<String, Value>, found: &mut Vec<Problem>) -> Option<()> {
     let help = Some(format!("write \"version\": {SCENE_VERSION}"));
     let Some(version) = map.get("version") else {
-        let mut problem = registry::missing("version", "scene", "");
+        let mut problem = fault::missing("version", "scene", "");
         problem.help = help;
         found.push(problem);
         // Taken for the present one, so that the rest is looked at too.
@@ -93,7 +96,7 @@ fn version(map: &Map<String, Value>, found: &mut Vec<Problem>) -> Option<()> {
             None
         }
         None => {
-            let mut problem = registry::mismatch("the number of a version", version, "version");
+            let mut problem = fault::mismatch("the number of a version", version, "version");
             problem.help = help;
             found.push(problem);
             Some(())
@@ -107,10 +110,13 @@ fn plain(value: &Value, path: &str, found: &mut Vec<Problem>) -> Option<String> 
 
 fn assets(value: &Value, scene: &mut SceneSpec, found: &mut Vec<Problem>) {
     let Value::Object(map) = value else {
-        found.push(registry::mismatch("an object", value, "assets"));
+        found.push(fault::mismatch("an object", value, "assets"));
         return;
     };
     for (name, value) in map {
+        if found.len() >= MAX_PROBLEMS {
+            break;
+        }
         let path = registry::field("assets", name);
         let read = reader::read(value, &path, Skip::default(), found).value;
         let asset = read.unwrap_or(AssetSpec {

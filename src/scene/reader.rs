@@ -30,6 +30,8 @@ pub(super) struct Read<T> {
 #[derive(Debug, Default)]
 pub(super) struct Skip {
     whole: bool,
+    /// Left out because others read it, and not because it is broken.
+    read_elsewhere: bool,
     fields: HashMap<String, Skip>,
     elements: BTreeMap<usize, Skip>,
 }
@@ -113,10 +115,12 @@ fn join(path: &str, steps: &[Step]) -> String {
 }
 
 impl Skip {
-    /// Leaves out one field.
+    /// Leaves out one field that others read.
     pub(super) fn field(name: &str) -> Self {
         let mut skip = Self::default();
-        skip.leave_out(&[Step::Field(name.to_owned())]);
+        let field = skip.fields.entry(name.to_owned()).or_default();
+        field.whole = true;
+        field.read_elsewhere = true;
         skip
     }
 
@@ -150,11 +154,10 @@ impl Skip {
         match fault {
             Fault::UnknownField { .. } => false,
             Fault::Missing(field) => skip.fields.get(*field).is_some_and(|field| field.whole),
-            _ => skip
-                .fields
-                .values()
-                .chain(skip.elements.values())
-                .any(|inner| inner.whole),
+            _ => {
+                let mut inner = skip.fields.values().chain(skip.elements.values());
+                inner.any(|inner| inner.whole && !inner.read_elsewhere)
+            }
         }
     }
 
@@ -293,6 +296,22 @@ impl<'de> Deserializer<'de> for Reader<'de> {
         visitor.visit_newtype_struct(self)
     }
 
+    /// serde would also take a list of the fields' values.
+    fn deserialize_struct<V: Visitor<'de>>(
+        self,
+        _name: &'static str,
+        _fields: &'static [&'static str],
+        visitor: V,
+    ) -> Result<V::Value, Fault> {
+        match self.value {
+            Value::Object(_) => self.deserialize_any(visitor),
+            other => Err(Fault::Mismatch {
+                expected: "an object".to_owned(),
+                found: fault::found_value(other),
+            }),
+        }
+    }
+
     fn deserialize_enum<V: Visitor<'de>>(
         self,
         _name: &'static str,
@@ -338,7 +357,7 @@ impl<'de> Deserializer<'de> for Reader<'de> {
     }
 
     serde::forward_to_deserialize_any! {
-        bool i128 u128 f32 f64 char str string bytes byte_buf unit unit_struct seq tuple tuple_struct map struct identifier ignored_any
+        bool i128 u128 f32 f64 char str string bytes byte_buf unit unit_struct seq tuple tuple_struct map identifier ignored_any
     }
 }
 

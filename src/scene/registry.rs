@@ -112,12 +112,15 @@ fn collect<T>(
 pub(super) fn layer(value: &Value, path: &str, found: &mut Vec<Problem>) -> LayerSpec {
     let mut layer = LayerSpec::new("");
     let Value::Object(map) = value else {
-        found.push(mismatch("an object", value, path));
+        found.push(fault::mismatch("an object", value, path));
         return layer;
     };
     let mut own = Vec::new();
     let mut failed = Vec::new();
     for (name, value) in map {
+        if own.len() >= MAX_PROBLEMS {
+            break;
+        }
         let path = &field(path, name);
         let slot = Slot {
             value,
@@ -152,12 +155,12 @@ pub(super) fn layer(value: &Value, path: &str, found: &mut Vec<Problem>) -> Laye
             "crop" => slot.fill(&mut layer.crop),
             "fit" => slot.fill(&mut layer.fit),
             "children" => layer.children = list(value, path, found, self::layer),
-            _ => own.push(unknown_field(name, path, LayerSpec::FIELDS)),
+            _ => own.push(fault::unknown_field(name, path, LayerSpec::FIELDS)),
         }
     }
     failed.extend(paths(&own));
     if !map.contains_key("id") {
-        own.push(missing("id", "layer", path));
+        own.push(fault::missing("id", "layer", path));
         failed.push(field(path, "id"));
     }
     check(&layer, path, &failed, &mut own);
@@ -172,18 +175,22 @@ fn source(value: &Value, path: &str, found: &mut Vec<Problem>) -> Read<Source> {
         clean: false,
     };
     let Value::Object(map) = value else {
-        found.push(mismatch("an object with a `type`", value, path));
+        found.push(fault::mismatch("an object with a `type`", value, path));
         return broken;
     };
     let Some(kind) = map.get("type") else {
-        let mut problem = missing("type", "source", path);
+        let mut problem = fault::missing("type", "source", path);
         problem.help = words::suggest("", Source::KINDS);
         found.push(problem);
         return broken;
     };
     let kind_path = field(path, "type");
     let Value::String(name) = kind else {
-        found.push(mismatch("the name of a kind of source", kind, &kind_path));
+        found.push(fault::mismatch(
+            "the name of a kind of source",
+            kind,
+            &kind_path,
+        ));
         return broken;
     };
     match SOURCE_KINDS.iter().find(|kind| kind.name == name) {
@@ -278,7 +285,7 @@ pub(super) fn list<T>(
     mut read: impl FnMut(&Value, &str, &mut Vec<Problem>) -> T,
 ) -> Vec<T> {
     let Value::Array(list) = value else {
-        found.push(mismatch("a list", value, path));
+        found.push(fault::mismatch("a list", value, path));
         return Vec::new();
     };
     let mut elements = Vec::new();
@@ -360,31 +367,6 @@ pub(super) fn field(path: &str, name: &str) -> String {
     let mut path = path.to_owned();
     push_name(&mut path, name);
     path
-}
-
-pub(super) fn mismatch(expected: &str, value: &Value, path: &str) -> Problem {
-    Problem {
-        path: path.to_owned(),
-        message: format!("expected {expected}, found {}", fault::found_value(value)),
-        ..Problem::default()
-    }
-}
-
-pub(super) fn missing(name: &str, owner: &str, path: &str) -> Problem {
-    Problem {
-        path: path.to_owned(),
-        message: format!("the {owner} has no `{name}`"),
-        ..Problem::default()
-    }
-}
-
-pub(super) fn unknown_field(name: &str, path: &str, known: &[&str]) -> Problem {
-    Problem {
-        path: path.to_owned(),
-        message: format!("unknown field {}", words::name(name)),
-        help: words::suggest(name, known),
-        on_key: true,
-    }
 }
 
 #[cfg(test)]

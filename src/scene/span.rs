@@ -345,6 +345,11 @@ impl<'t> Lines<'t> {
         }
     }
 
+    /// The byte at which each line begins.
+    pub fn starts(&self) -> &[usize] {
+        &self.starts
+    }
+
     /// Line and column of a byte, both from 1, columns in characters.
     pub fn position(&self, offset: usize) -> (usize, usize) {
         let offset = self.text.floor_char_boundary(offset);

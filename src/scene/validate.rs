@@ -23,8 +23,8 @@ pub const MAX_NESTING: usize = 32;
 pub const CLOCK: &str = "clock";
 /// The built-in values: seconds on air, the same as h:mm:ss, and the number of the frame.
 pub const CLOCK_PATHS: &[&str] = &["clock.seconds", "clock.hms", "clock.frame"];
-/// The most data paths that are looked through for a near one.
-const DATA_PATHS_MAX: usize = 1000;
+/// The most ids, or data paths, that are looked through for a near one.
+const NAMES_MAX: usize = 1000;
 
 /// What a scene is held to.
 #[derive(Clone, Copy, Debug)]
@@ -360,7 +360,7 @@ impl<'a> Checker<'a> {
                 if self.ids.contains_key(layer) || layer.is_empty() && self.broken {
                     continue;
                 }
-                let mut known: Vec<&str> = self.ids.keys().copied().collect();
+                let mut known: Vec<&str> = self.ids.keys().copied().take(NAMES_MAX).collect();
                 known.sort_unstable();
                 let help = words::suggest(layer, &known);
                 let message = format!("there is no layer {}", words::name(layer));
@@ -393,7 +393,7 @@ fn data_value<'a>(data: &'a Map<String, Value>, path: &str) -> Option<&'a Value>
 
 fn data_paths(data: &Map<String, Value>, paths: &mut Vec<String>) {
     fn below(value: &Value, path: &str, paths: &mut Vec<String>) {
-        if paths.len() >= DATA_PATHS_MAX {
+        if paths.len() >= NAMES_MAX {
             return;
         }
         match value {
@@ -403,7 +403,7 @@ fn data_paths(data: &Map<String, Value>, paths: &mut Vec<String>) {
                 }
             }
             Value::Array(list) => {
-                for (index, value) in list.iter().enumerate().take(DATA_PATHS_MAX) {
+                for (index, value) in list.iter().enumerate().take(NAMES_MAX) {
                     below(value, &field(path, &index.to_string()), paths);
                 }
             }

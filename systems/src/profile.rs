@@ -214,3 +214,42 @@ impl AddTimed for App {
         IntoAdapterSystem::new(stopwatch, system).in_set(set)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::schedule;
+
+    #[derive(Resource, Default)]
+    struct Runs(u32);
+
+    #[test]
+    fn a_system_that_panics_is_counted_and_the_others_run_on() {
+        let mut app = App::empty();
+        app.insert_resource(Profile::new(|| 0)).init_resource::<Runs>().add_plugins(schedule::plugin);
+        let systems = (
+            app.timed(TickSet::Layout, "broken", || panic!("on purpose")),
+            app.timed(TickSet::Layout, "sound", |mut runs: ResMut<Runs>| runs.0 += 1),
+        )
+            .chain();
+        app.add_systems(schedule::Tick, systems);
+        for _ in 0..3 {
+            app.world_mut().run_schedule(schedule::Tick);
+        }
+        assert_eq!(app.world().resource::<Runs>().0, 3);
+        let summaries = app.world().resource::<Profile>().summaries();
+        assert_eq!(summaries.iter().map(|summary| (summary.runs, summary.panics)).collect::<Vec<_>>(), [(3, 3), (3, 0)]);
+    }
+
+    #[test]
+    #[should_panic(expected = "ambiguity")]
+    fn systems_whose_order_is_open_are_an_error() {
+        let mut app = App::empty();
+        app.insert_resource(Profile::new(|| 0)).init_resource::<Runs>().add_plugins(schedule::plugin);
+        let one = app.timed(TickSet::Layout, "one", |mut runs: ResMut<Runs>| runs.0 += 1);
+        let other = app.timed(TickSet::Layout, "other", |mut runs: ResMut<Runs>| runs.0 *= 2);
+        app.add_systems(schedule::Tick, one);
+        app.add_systems(schedule::Tick, other);
+        app.world_mut().run_schedule(schedule::Tick);
+    }
+}

@@ -82,8 +82,11 @@ fn check(bytes: &[u8]) {
     let options = LoadOptions::default();
     match scene_from_bytes(bytes, "scene.json", None, &options) {
         Ok(scene) => {
-            let again = scene_from_bytes(to_json(&scene).as_bytes(), "scene.json", None, &options);
-            assert_eq!(again.ok(), Some(scene));
+            let written = to_json(&scene);
+            match scene_from_bytes(written.as_bytes(), "scene.json", None, &options) {
+                Ok(again) => assert!(again == scene, "{written}"),
+                Err(errors) => panic!("{}\n{written}", errors.plain()),
+            }
         }
         Err(errors) => {
             assert!(!errors.problems().is_empty());

@@ -1,7 +1,6 @@
 //! Scene files: what is refused, and where; what is read, written, described and watched.
 #![expect(
     clippy::unwrap_used,
-    clippy::expect_used,
     reason = "a test that cannot set itself up must stop"
 )]
 

@@ -1,6 +1,6 @@
 //! Hot reload, polled under a limit.
 
-use std::sync::mpsc::{Receiver, channel};
+use std::sync::mpsc::{Receiver, sync_channel};
 use std::time::{Duration, Instant};
 
 use stream_manager::scene::{LoadOptions, LoadedScene, SceneErrors, SceneWatcher, load_scene};
@@ -13,7 +13,7 @@ type States = Receiver<Result<LoadedScene, SceneErrors>>;
 fn watch(folder: &Folder) -> (SceneWatcher, States) {
     let options = LoadOptions::default();
     let scene = load_scene(&folder.path().join("scene.json"), &options).unwrap();
-    let (send, states) = channel();
+    let (send, states) = sync_channel(64);
     let watcher = SceneWatcher::start(&scene, options, move |state| {
         // The test may have seen enough.
         let _sent = send.send(state);
@@ -91,7 +91,7 @@ fn what_changed_before_watching_began_is_told() {
     let options = LoadOptions::default();
     let scene = load_scene(&folder.path().join("scene.json"), &options).unwrap();
     folder.write("scene.json", GOOD.replace("Good", "Longer name"));
-    let (send, states) = channel();
+    let (send, states) = sync_channel(64);
     let _watcher = SceneWatcher::start(&scene, options, move |state| {
         let _sent = send.send(state);
     })

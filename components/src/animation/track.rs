@@ -75,6 +75,7 @@ pub struct Keyframe {
 /// A number, or a pair for a property that has two: `12`, `{"x": 10, "y": 20}`. One number stands for both of a pair.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, JsonSchema)]
 #[serde(untagged)]
+#[schemars(deny_unknown_fields)]
 pub enum KeyframeValue {
     /// One number.
     Number(f32),

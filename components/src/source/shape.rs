@@ -147,8 +147,9 @@ impl Validate for ShapeSource {
             problems.at("stroke", |problems| {
                 problems.range("width", stroke.width, 0.01..=1000.0);
                 problems.at("paint", |problems| stroke.paint.validate(problems));
+                let whole = stroke.dash.iter().sum::<f32>();
                 for (index, length) in stroke.dash.iter().enumerate() {
-                    if !(0.0..=10_000.0).contains(length) || stroke.dash.iter().sum::<f32>() <= 0.0
+                    if !(0.0..=10_000.0).contains(length) || whole <= 0.0
                     {
                         problems.at_index("dash", index, |problems| {
                             problems

@@ -228,3 +228,107 @@ fn spending(settings: &VideoSettings) -> ffi::Rate {
         },
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::settings::FrameRate;
+
+    fn settings() -> VideoSettings {
+        VideoSettings {
+            width: 64,
+            height: 48,
+            frame_rate: FrameRate::whole(30),
+            ..VideoSettings::default()
+        }
+    }
+
+    fn frame() -> Arc<I420Frame> {
+        Arc::new(I420Frame::new(64, 48).expect("a small frame"))
+    }
+
+    #[test]
+    fn frames_are_lent_and_given_back() {
+        for low_latency in [false, true] {
+            let settings = VideoSettings { low_latency, ..settings() };
+            let mut encoder = VideoEncoder::open(&settings).expect("libx264");
+            let frame = frame();
+            for pts in 0..10 {
+                encoder.encode(&frame, pts, &mut |_| {}).expect("a frame taken");
+                // libx264 takes it in at once, so that the pool has it back before the next tick.
+                assert_eq!(Arc::strong_count(&frame), 1);
+            }
+        }
+    }
+
+    #[test]
+    fn keyframes_come_on_the_beat_and_when_asked() {
+        let mut encoder = VideoEncoder::open(&settings()).expect("libx264");
+        let frame = frame();
+        let mut keys = Vec::new();
+        let mut count = 0;
+        let mut sink = |packet: Packet| {
+            assert_eq!((packet.pts(), packet.dts(), packet.duration()), (count, count, 1));
+            count += 1;
+            if packet.is_video_key() {
+                keys.push(packet.pts());
+            }
+        };
+        for pts in 0..130 {
+            if pts == 75 {
+                encoder.request_keyframe();
+            }
+            encoder.encode(&frame, pts, &mut sink).expect("a frame taken");
+        }
+        encoder.flush(&mut sink).expect("the last packets");
+        assert_eq!(count, 130);
+        assert_eq!(keys, [0, 60, 75]);
+    }
+
+    #[test]
+    fn delay_is_what_the_settings_say() {
+        for (low_latency, threads, delay) in [(true, 2, 0), (false, 1, 0), (false, 2, 1)] {
+            let settings = VideoSettings { low_latency, threads, ..settings() };
+            let mut encoder = VideoEncoder::open(&settings).expect("libx264");
+            let frame = frame();
+            let mut given = 0;
+            for pts in 0..20 {
+                encoder.encode(&frame, pts, &mut |_| given += 1).expect("a frame taken");
+            }
+            assert_eq!(20 - given, delay, "low_latency {low_latency}, {threads} threads");
+        }
+    }
+
+    #[test]
+    fn a_frame_of_another_size_is_refused() {
+        let mut encoder = VideoEncoder::open(&settings()).expect("libx264");
+        let other = Arc::new(I420Frame::new(32, 32).expect("a small frame"));
+        let refused = encoder.encode(&other, 0, &mut |_| {});
+        assert!(matches!(refused, Err(CodecError::FrameSize { actual_width: 32, .. })));
+        assert_eq!(Arc::strong_count(&other), 1);
+        encoder.encode(&frame(), 0, &mut |_| {}).expect("a frame taken");
+    }
+
+    #[test]
+    fn clones_share_their_bytes() {
+        let mut encoder = VideoEncoder::open(&settings()).expect("libx264");
+        let mut packets = Vec::new();
+        for pts in 0..3 {
+            encoder.encode(&frame(), pts, &mut |packet| packets.push(packet)).expect("a frame taken");
+        }
+        let clone = packets[0].clone();
+        assert_eq!(clone.data().as_ptr(), packets[0].data().as_ptr());
+        assert!(!clone.is_empty());
+        // Annex B: SPS and PPS are in the description.
+        assert!(encoder.stream().headers().starts_with(&[0, 0, 0, 1]));
+    }
+
+    #[test]
+    fn bad_bitrates_are_refused_and_change_nothing() {
+        let mut encoder = VideoEncoder::open(&settings()).expect("libx264");
+        assert!(encoder.set_bitrate_kbps(0).is_err());
+        assert_eq!(encoder.settings().bitrate_kbps, 4000);
+        encoder.set_bitrate_kbps(1000).expect("a good bitrate");
+        assert_eq!(encoder.settings().bitrate_kbps, 1000);
+    }
+}

@@ -17,6 +17,9 @@ pub(crate) const TILE_WIDTH: usize = 64;
 /// Height of a tile and thus of a band, in pixels; even, for chroma.
 pub(crate) const TILE_HEIGHT: usize = 16;
 
+/// Rows composed together: even, and a divisor of the tile's height.
+const STRIP_HEIGHT: usize = 4;
+
 /// What a tile of the frame needs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum TileTask {
@@ -42,7 +45,13 @@ impl Sink for Band<'_> {
         let (first, second) = self.y[y * self.luma_stride..].split_at_mut(self.luma_stride);
         let luma = [&mut first[x0..x0 + width], &mut second[x0..x0 + width]];
         let chroma = y / 2 * self.chroma_stride + x0 / 2;
-        convert_rows(level, [upper, lower], luma, &mut self.u[chroma..chroma + width / 2], &mut self.v[chroma..chroma + width / 2]);
+        convert_rows(
+            level,
+            [upper, lower],
+            luma,
+            &mut self.u[chroma..chroma + width / 2],
+            &mut self.v[chroma..chroma + width / 2],
+        );
     }
 }
 
@@ -54,7 +63,11 @@ pub(crate) struct RgbaBand<'a> {
 
 impl Sink for RgbaBand<'_> {
     fn put(&mut self, _level: Level, x0: usize, y: usize, upper: &[u32], lower: Option<&[u32]>) {
-        for (y, row) in std::iter::once(upper).chain(lower).enumerate().map(|(i, row)| (y + i, row)) {
+        for (y, row) in std::iter::once(upper)
+            .chain(lower)
+            .enumerate()
+            .map(|(i, row)| (y + i, row))
+        {
             self.pixels[y * self.width + x0..][..row.len()].copy_from_slice(row);
         }
     }
@@ -63,7 +76,7 @@ impl Sink for RgbaBand<'_> {
 /// What one worker needs while it composes. Allocated once.
 #[derive(Debug)]
 pub(crate) struct Scratch {
-    strip: [Vec<u32>; 2],
+    strip: [Vec<u32>; STRIP_HEIGHT],
     rows: RowScratch,
     /// Items on the band, and those of them on the run, back to front.
     in_band: Vec<u32>,
@@ -72,7 +85,12 @@ pub(crate) struct Scratch {
 
 impl Scratch {
     pub fn new(width: usize) -> Self {
-        Self { strip: [vec![0; width], vec![0; width]], rows: RowScratch::new(width), in_band: Vec::new(), in_run: Vec::new() }
+        Self {
+            strip: std::array::from_fn(|_| vec![0; width]),
+            rows: RowScratch::new(width),
+            in_band: Vec::new(),
+            in_run: Vec::new(),
+        }
     }
 
     /// Makes room for lists of `items` items.
@@ -97,11 +115,27 @@ pub(crate) struct Picture<'a> {
 
 impl<'a> Picture<'a> {
     /// Composes the tiles of band `index` that `tasks` says are to be composed.
-    pub fn compose_band(&self, index: usize, tasks: &[TileTask], scratch: &mut Scratch, sink: &mut impl Sink) {
+    pub fn compose_band(
+        &self,
+        index: usize,
+        tasks: &[TileTask],
+        scratch: &mut Scratch,
+        sink: &mut impl Sink,
+    ) {
         let top = (index * TILE_HEIGHT) as i32;
-        let band = IRect::new(0, top, self.canvas.x1, (top + TILE_HEIGHT as i32).min(self.canvas.y1));
+        let band = IRect::new(
+            0,
+            top,
+            self.canvas.x1,
+            (top + TILE_HEIGHT as i32).min(self.canvas.y1),
+        );
         scratch.in_band.clear();
-        scratch.in_band.extend((0u32..).zip(self.prepared).filter(|(_, prepared)| prepared.bounds.overlaps(band)).map(|(index, _)| index));
+        scratch.in_band.extend(
+            (0u32..)
+                .zip(self.prepared)
+                .filter(|(_, prepared)| prepared.bounds.overlaps(band))
+                .map(|(index, _)| index),
+        );
         let mut tile = 0;
         while tile < tasks.len() {
             if tasks[tile] != TileTask::Compose {
@@ -111,10 +145,17 @@ impl<'a> Picture<'a> {
             let first = tile;
             let cover = self.cover_of(tile, band, &scratch.in_band);
             tile += 1;
-            while tile < tasks.len() && tasks[tile] == TileTask::Compose && self.cover_of(tile, band, &scratch.in_band) == cover {
+            while tile < tasks.len()
+                && tasks[tile] == TileTask::Compose
+                && self.cover_of(tile, band, &scratch.in_band) == cover
+            {
                 tile += 1;
             }
-            let run = IRect { x0: (first * TILE_WIDTH) as i32, x1: ((tile * TILE_WIDTH) as i32).min(band.x1), ..band };
+            let run = IRect {
+                x0: (first * TILE_WIDTH) as i32,
+                x1: ((tile * TILE_WIDTH) as i32).min(band.x1),
+                ..band
+            };
             self.compose_run(run, cover, scratch, sink);
         }
     }
@@ -122,49 +163,77 @@ impl<'a> Picture<'a> {
     /// The topmost item that hides everything below it on a whole tile.
     fn cover_of(&self, tile: usize, band: IRect, in_band: &[u32]) -> Option<u32> {
         let x0 = (tile * TILE_WIDTH) as i32;
-        let tile = IRect { x0, x1: (x0 + TILE_WIDTH as i32).min(band.x1), ..band };
-        in_band.iter().rev().copied().find(|&index| self.prepared[index as usize].cover.contains(tile))
+        let tile = IRect {
+            x0,
+            x1: (x0 + TILE_WIDTH as i32).min(band.x1),
+            ..band
+        };
+        in_band
+            .iter()
+            .rev()
+            .copied()
+            .find(|&index| self.prepared[index as usize].cover.contains(tile))
     }
 
     fn drawable(&self, index: u32) -> Drawable<'a> {
-        Drawable { item: &self.items[index as usize], prepared: &self.prepared[index as usize] }
+        Drawable {
+            item: &self.items[index as usize],
+            prepared: &self.prepared[index as usize],
+        }
     }
 
-    fn compose_run(&self, run: IRect, cover: Option<u32>, scratch: &mut Scratch, sink: &mut impl Sink) {
-        let Scratch { strip, rows, in_band, in_run } = scratch;
+    fn compose_run(
+        &self,
+        run: IRect,
+        cover: Option<u32>,
+        scratch: &mut Scratch,
+        sink: &mut impl Sink,
+    ) {
+        let Scratch {
+            strip,
+            rows,
+            in_band,
+            in_run,
+        } = scratch;
         in_run.clear();
-        let above = in_band.iter().copied().filter(|&index| cover.is_none_or(|cover| index > cover));
+        let above = in_band
+            .iter()
+            .copied()
+            .filter(|&index| cover.is_none_or(|cover| index > cover));
         in_run.extend(above.filter(|&index| self.prepared[index as usize].bounds.overlaps(run)));
         let width = (run.x1 - run.x0) as usize;
-        let [upper, lower] = strip.each_mut().map(|row| &mut row[..width]);
-        for y in (run.y0..run.y1).step_by(2) {
-            let has_lower = y + 1 < run.y1;
-            let is_bare = in_run.iter().all(|&index| {
-                let bounds = self.prepared[index as usize].bounds;
-                bounds.y0 >= y + 2 || bounds.y1 <= y
-            });
-            let (x0, band_y) = (run.x0 as usize, y as usize % TILE_HEIGHT);
+        for top in (run.y0..run.y1).step_by(STRIP_HEIGHT) {
+            let block = IRect { y0: top, y1: (top + STRIP_HEIGHT as i32).min(run.y1), ..run };
             let plain = |y: i32| cover.and_then(|cover| self.drawable(cover).plain_row(y, run.x0, width));
-            if is_bare && let Some(cover) = plain(y) {
-                // Nothing lies over the cover here: its pixels go out as they are.
-                sink.put(self.level, x0, band_y, cover, has_lower.then(|| plain(y + 1)).flatten());
-                continue;
+            let is_bare = !in_run.iter().any(|&index| self.prepared[index as usize].bounds.overlaps(block));
+            let bare = is_bare && plain(top).is_some();
+            if !bare {
+                self.draw_strip(block, cover, in_run, strip, rows);
             }
-            self.draw_pixels_of_row(run.x0, y, upper, cover, in_run, rows);
-            if has_lower {
-                self.draw_pixels_of_row(run.x0, y + 1, lower, cover, in_run, rows);
+            for y in (block.y0..block.y1).step_by(2) {
+                let row = |y: i32| if bare { plain(y) } else { strip.get((y - top) as usize).map(|row| &row[..width]) };
+                let (x0, band_y) = (run.x0 as usize, y as usize % TILE_HEIGHT);
+                if let Some(upper) = row(y) {
+                    let lower = if y + 1 < block.y1 { row(y + 1) } else { None };
+                    sink.put(self.level, x0, band_y, upper, lower);
+                }
             }
-            sink.put(self.level, x0, band_y, upper, has_lower.then_some(&*lower));
         }
     }
 
-    fn draw_pixels_of_row(&self, x0: i32, y: i32, row: &mut [u32], cover: Option<u32>, above: &[u32], scratch: &mut RowScratch) {
-        match cover {
-            Some(cover) => draw_row(self.level, self.drawable(cover), row, x0, y, scratch),
-            None => row.fill(self.background),
+    /// Draws item by item, so that each picture is read for several rows on end.
+    fn draw_strip(&self, block: IRect, cover: Option<u32>, above: &[u32], strip: &mut [Vec<u32>], scratch: &mut RowScratch) {
+        let width = (block.x1 - block.x0) as usize;
+        for (y, row) in (block.y0..block.y1).zip(&mut *strip) {
+            match cover {
+                Some(cover) => draw_row(self.level, self.drawable(cover), &mut row[..width], block.x0, y, scratch),
+                None => row[..width].fill(self.background),
+            }
         }
         for &index in above {
-            draw_row(self.level, self.drawable(index), row, x0, y, scratch);
+            for (y, row) in (block.y0..block.y1).zip(&mut *strip) {
+                draw_row(self.level, self.drawable(index), &mut row[..width], block.x0, y, scratch);
+            }
         }
     }
 }

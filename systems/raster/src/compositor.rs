@@ -96,7 +96,11 @@ pub struct Compositor {
 
 impl std::fmt::Debug for Compositor {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Compositor").field("width", &self.width).field("height", &self.height).field("serial", &self.serial).finish_non_exhaustive()
+        f.debug_struct("Compositor")
+            .field("width", &self.width)
+            .field("height", &self.height)
+            .field("serial", &self.serial)
+            .finish_non_exhaustive()
     }
 }
 
@@ -105,7 +109,10 @@ impl Compositor {
     ///
     /// Frames can only be composed for even sizes, pictures by [`Compositor::compose_rgba`] for all.
     pub fn new(width: u32, height: u32, workers: usize) -> Self {
-        let (columns, rows) = ((width as usize).div_ceil(TILE_WIDTH), (height as usize).div_ceil(TILE_HEIGHT));
+        let (columns, rows) = (
+            (width as usize).div_ceil(TILE_WIDTH),
+            (height as usize).div_ceil(TILE_HEIGHT),
+        );
         Self {
             width,
             height,
@@ -125,7 +132,9 @@ impl Compositor {
             prepared_next: Vec::new(),
             differ: Differ::default(),
             last: None,
-            scratch: (0..workers.max(1)).map(|_| Mutex::new(Scratch::new(width as usize))).collect(),
+            scratch: (0..workers.max(1))
+                .map(|_| Mutex::new(Scratch::new(width as usize)))
+                .collect(),
         }
     }
 
@@ -151,55 +160,121 @@ impl Compositor {
     ///
     /// # Errors
     /// [`ComposeError::PoolExhausted`] when no frame can be written, [`ComposeError::FrameSize`] when the pool is of another size.
-    pub fn compose(&mut self, background: [u8; 3], items: &[DrawItem], pool: &mut FramePool, workers: &Workers) -> Result<Composed, ComposeError> {
+    pub fn compose(
+        &mut self,
+        background: [u8; 3],
+        items: &[DrawItem],
+        pool: &mut FramePool,
+        workers: &Workers,
+    ) -> Result<Composed, ComposeError> {
         if (pool.width(), pool.height()) != (self.width, self.height) {
             let (frame_width, frame_height) = (pool.width(), pool.height());
-            return Err(ComposeError::FrameSize { width: self.width, height: self.height, frame_width, frame_height });
+            return Err(ComposeError::FrameSize {
+                width: self.width,
+                height: self.height,
+                frame_width,
+                frame_height,
+            });
         }
         let items_changed = self.find_damage(background, items);
-        let unchanged = ComposeStats { tiles_total: self.columns * self.rows, items_changed, ..ComposeStats::default() };
+        let unchanged = ComposeStats {
+            tiles_total: self.columns * self.rows,
+            items_changed,
+            ..ComposeStats::default()
+        };
         if let Some(last) = &self.last
             && last.content().serial == self.serial
         {
-            return Ok(Composed { frame: Arc::clone(last), stats: unchanged });
+            return Ok(Composed {
+                frame: Arc::clone(last),
+                stats: unchanged,
+            });
         }
         // The last frame can be brought up to date in place when nobody else holds it.
-        if self.last.as_ref().is_some_and(|last| Arc::strong_count(last) == 2) {
+        if self
+            .last
+            .as_ref()
+            .is_some_and(|last| Arc::strong_count(last) == 2)
+        {
             self.last = None;
         }
-        let target = pool.acquire(self.owner).ok_or(ComposeError::PoolExhausted)?;
-        let Some(frame) = Arc::get_mut(target) else { return Err(ComposeError::PoolExhausted) };
+        let target = pool
+            .acquire(self.owner)
+            .ok_or(ComposeError::PoolExhausted)?;
+        let Some(frame) = Arc::get_mut(target) else {
+            return Err(ComposeError::PoolExhausted);
+        };
         let stats = self.plan(frame.content(), unchanged);
         // Until it is finished the frame is nobody's, so that a panic leaves no half picture that passes for a whole one.
         frame.set_content(Content::default());
         self.draw(background, items, frame, workers, stats.tiles_composed);
-        frame.set_content(Content { owner: self.owner, serial: self.serial });
+        frame.set_content(Content {
+            owner: self.owner,
+            serial: self.serial,
+        });
         self.last = Some(Arc::clone(target));
-        Ok(Composed { frame: Arc::clone(target), stats })
+        Ok(Composed {
+            frame: Arc::clone(target),
+            stats,
+        })
     }
 
     /// The same picture as [`Compositor::compose`] makes, before conversion: red, green, blue and alpha (255) of each pixel.
-    pub fn compose_rgba(&self, background: [u8; 3], items: &[DrawItem], workers: &Workers) -> Vec<u8> {
+    pub fn compose_rgba(
+        &self,
+        background: [u8; 3],
+        items: &[DrawItem],
+        workers: &Workers,
+    ) -> Vec<u8> {
         let width = self.width as usize;
         let mut bytes = vec![0u8; width * self.height as usize * 4];
-        let prepared: Vec<Prepared> = items.iter().map(|item| Prepared::new(item, self.canvas)).collect();
+        let prepared: Vec<Prepared> = items
+            .iter()
+            .map(|item| Prepared::new(item, self.canvas))
+            .collect();
         let picture = self.picture(background, items, &prepared);
         let tasks = vec![TileTask::Compose; self.columns];
-        let bands: Vec<Mutex<&mut [u8]>> = bytes.chunks_mut((width * TILE_HEIGHT * 4).max(1)).map(Mutex::new).collect();
-        let scratches: Vec<Mutex<Scratch>> = (0..workers.threads()).map(|_| Mutex::new(Scratch::new(width))).collect();
+        let bands: Vec<Mutex<&mut [u8]>> = bytes
+            .chunks_mut((width * TILE_HEIGHT * 4).max(1))
+            .map(Mutex::new)
+            .collect();
+        let scratches: Vec<Mutex<Scratch>> = (0..workers.threads())
+            .map(|_| Mutex::new(Scratch::new(width)))
+            .collect();
         workers.run(bands.len(), &|index, worker| {
-            let mut scratch = scratches[worker].lock().unwrap_or_else(PoisonError::into_inner);
+            let mut scratch = scratches[worker]
+                .lock()
+                .unwrap_or_else(PoisonError::into_inner);
             let mut band = bands[index].lock().unwrap_or_else(PoisonError::into_inner);
             let mut pixels: Vec<u32> = vec![0; band.len() / 4];
-            picture.compose_band(index, &tasks, &mut scratch, &mut RgbaBand { pixels: &mut pixels, width });
+            picture.compose_band(
+                index,
+                &tasks,
+                &mut scratch,
+                &mut RgbaBand {
+                    pixels: &mut pixels,
+                    width,
+                },
+            );
             band.copy_from_slice(bytemuck::cast_slice(&pixels));
         });
         drop(bands);
         bytes
     }
 
-    fn picture<'a>(&self, [r, g, b]: [u8; 3], items: &'a [DrawItem], prepared: &'a [Prepared]) -> Picture<'a> {
-        Picture { level: self.level, canvas: self.canvas, background: u32::from_le_bytes([r, g, b, 255]), items, prepared }
+    fn picture<'a>(
+        &self,
+        [r, g, b]: [u8; 3],
+        items: &'a [DrawItem],
+        prepared: &'a [Prepared],
+    ) -> Picture<'a> {
+        Picture {
+            level: self.level,
+            canvas: self.canvas,
+            background: u32::from_le_bytes([r, g, b, 255]),
+            items,
+            prepared,
+        }
     }
 
     /// Compares with the last call, marks the tiles that changed, and gives the number of items that did.
@@ -211,9 +286,17 @@ impl Compositor {
             return 0;
         }
         self.serial += 1;
-        let same_places = self.keys.len() == items.len() && self.keys.iter().zip(&self.keys_next).all(|(old, new)| old.key == new.key);
+        let same_places = self.keys.len() == items.len()
+            && self
+                .keys
+                .iter()
+                .zip(&self.keys_next)
+                .all(|(old, new)| old.key == new.key);
         let mut items_changed = 0;
-        let marker = TileMarker { columns: self.columns, serial: self.serial };
+        let marker = TileMarker {
+            columns: self.columns,
+            serial: self.serial,
+        };
         if same_places {
             for (index, (old, new)) in self.keys.iter().zip(&self.keys_next).enumerate() {
                 if old == new {
@@ -227,13 +310,21 @@ impl Compositor {
             }
         } else {
             self.prepared_next.clear();
-            self.prepared_next.extend(items.iter().map(|item| Prepared::new(item, self.canvas)));
-            self.differ.differences(&self.keys, &self.keys_next, |old, new| {
-                items_changed += 1;
-                for bounds in [old.map(|old| self.prepared[old].bounds), new.map(|new| self.prepared_next[new].bounds)].into_iter().flatten() {
-                    marker.mark(&mut self.tile_serials, bounds);
-                }
-            });
+            self.prepared_next
+                .extend(items.iter().map(|item| Prepared::new(item, self.canvas)));
+            self.differ
+                .differences(&self.keys, &self.keys_next, |old, new| {
+                    items_changed += 1;
+                    for bounds in [
+                        old.map(|old| self.prepared[old].bounds),
+                        new.map(|new| self.prepared_next[new].bounds),
+                    ]
+                    .into_iter()
+                    .flatten()
+                    {
+                        marker.mark(&mut self.tile_serials, bounds);
+                    }
+                });
             std::mem::swap(&mut self.prepared, &mut self.prepared_next);
         }
         if !same_background {
@@ -246,10 +337,17 @@ impl Compositor {
 
     /// Decides what each tile of a frame with this content needs, and lists the bands with work.
     fn plan(&mut self, content: Content, mut stats: ComposeStats) -> ComposeStats {
-        let frame_serial = if content.owner == self.owner { content.serial } else { 0 };
+        let frame_serial = if content.owner == self.owner {
+            content.serial
+        } else {
+            0
+        };
         let last_serial = self.last.as_ref().map_or(0, |last| last.content().serial);
         self.bands.clear();
-        let bands = self.tasks.chunks_exact_mut(self.columns).zip(self.tile_serials.chunks_exact(self.columns));
+        let bands = self
+            .tasks
+            .chunks_exact_mut(self.columns)
+            .zip(self.tile_serials.chunks_exact(self.columns));
         for (index, (tasks, serials)) in (0u32..).zip(bands) {
             let mut has_work = false;
             for (task, &serial) in tasks.iter_mut().zip(serials) {
@@ -271,12 +369,23 @@ impl Compositor {
         stats
     }
 
-    fn draw(&mut self, background: [u8; 3], items: &[DrawItem], frame: &mut I420Frame, workers: &Workers, tiles_composed: usize) {
+    fn draw(
+        &mut self,
+        background: [u8; 3],
+        items: &[DrawItem],
+        frame: &mut I420Frame,
+        workers: &Workers,
+        tiles_composed: usize,
+    ) {
         while self.scratch.len() < workers.threads() {
-            self.scratch.push(Mutex::new(Scratch::new(self.width as usize)));
+            self.scratch
+                .push(Mutex::new(Scratch::new(self.width as usize)));
         }
         for scratch in &mut self.scratch {
-            scratch.get_mut().unwrap_or_else(PoisonError::into_inner).reserve(items.len());
+            scratch
+                .get_mut()
+                .unwrap_or_else(PoisonError::into_inner)
+                .reserve(items.len());
         }
         let picture = self.picture(background, items, &self.prepared);
         let width = self.width as usize;
@@ -290,7 +399,9 @@ impl Compositor {
                 copy_tiles(last, &mut band, index, tasks, width);
             }
             // The lock is never waited for: a worker's number is its own while it draws.
-            let mut scratch = self.scratch[worker].lock().unwrap_or_else(PoisonError::into_inner);
+            let mut scratch = self.scratch[worker]
+                .lock()
+                .unwrap_or_else(PoisonError::into_inner);
             picture.compose_band(index, tasks, &mut scratch, &mut band);
         };
         if tiles_composed < TILES_PARALLEL_MIN {
@@ -322,7 +433,13 @@ impl TileMarker {
 }
 
 /// Copies the runs of tiles that ask for it from the last frame.
-fn copy_tiles(last: &I420Frame, band: &mut Band<'_>, index: usize, tasks: &[TileTask], width: usize) {
+fn copy_tiles(
+    last: &I420Frame,
+    band: &mut Band<'_>,
+    index: usize,
+    tasks: &[TileTask],
+    width: usize,
+) {
     let mut tile = 0;
     while tile < tasks.len() {
         let first = tile;
@@ -337,8 +454,20 @@ fn copy_tiles(last: &I420Frame, band: &mut Band<'_>, index: usize, tasks: &[Tile
         let luma_top = index * TILE_HEIGHT * band.luma_stride;
         copy_columns(band.y, &last.y()[luma_top..], band.luma_stride, x0, x1);
         let chroma_top = index * TILE_HEIGHT / 2 * band.chroma_stride;
-        copy_columns(band.u, &last.u()[chroma_top..], band.chroma_stride, x0 / 2, x1 / 2);
-        copy_columns(band.v, &last.v()[chroma_top..], band.chroma_stride, x0 / 2, x1 / 2);
+        copy_columns(
+            band.u,
+            &last.u()[chroma_top..],
+            band.chroma_stride,
+            x0 / 2,
+            x1 / 2,
+        );
+        copy_columns(
+            band.v,
+            &last.v()[chroma_top..],
+            band.chroma_stride,
+            x0 / 2,
+            x1 / 2,
+        );
     }
 }
 

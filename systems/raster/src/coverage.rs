@@ -32,7 +32,11 @@ impl Strip {
             return (0.0, -1.0);
         }
         if self.dx.abs() < 1e-12 {
-            return if low <= 0.0 && high >= 0.0 { (f64::NEG_INFINITY, f64::INFINITY) } else { (0.0, -1.0) };
+            return if low <= 0.0 && high >= 0.0 {
+                (f64::NEG_INFINITY, f64::INFINITY)
+            } else {
+                (0.0, -1.0)
+            };
         }
         let (a, b) = (low / self.dx, high / self.dx);
         (a.min(b), a.max(b))
@@ -50,7 +54,8 @@ impl Coverage {
     pub fn new(canvas_from_rect: Affine2, size: Vec2) -> Option<Self> {
         let matrix = canvas_from_rect.matrix2.as_dmat2();
         let det = matrix.determinant();
-        if !(det.abs() > 1e-9) || !canvas_from_rect.is_finite() || !(size.x > 0.0 && size.y > 0.0) {
+        let has_area = det.abs() > 1e-9 && size.x > 0.0 && size.y > 0.0;
+        if !has_area || !canvas_from_rect.is_finite() {
             return None;
         }
         let inverse = matrix.inverse();
@@ -60,9 +65,16 @@ impl Coverage {
             let scale = row.length();
             let (dx, dy) = (row.x / scale, row.y / scale);
             // Pixels are measured at their centres.
-            Strip { dx, dy, offset: (0.5 - origin.x) * dx + (0.5 - origin.y) * dy, width: f64::from(width) / scale }
+            Strip {
+                dx,
+                dy,
+                offset: (0.5 - origin.x) * dx + (0.5 - origin.y) * dy,
+                width: f64::from(width) / scale,
+            }
         };
-        Some(Self { strips: [strip(inverse.row(0), size.x), strip(inverse.row(1), size.y)] })
+        Some(Self {
+            strips: [strip(inverse.row(0), size.x), strip(inverse.row(1), size.y)],
+        })
     }
 
     /// The columns of row `y` that may be covered at all, clipped to `x0..x1`.
@@ -75,7 +87,15 @@ impl Coverage {
         self.columns_inside(y, 0.5 + SLACK, x0, x1, f64::ceil, f64::floor)
     }
 
-    fn columns_inside(&self, y: i32, inside: f64, x0: i32, x1: i32, first: fn(f64) -> f64, last: fn(f64) -> f64) -> (i32, i32) {
+    fn columns_inside(
+        &self,
+        y: i32,
+        inside: f64,
+        x0: i32,
+        x1: i32,
+        first: fn(f64) -> f64,
+        last: fn(f64) -> f64,
+    ) -> (i32, i32) {
         let (mut from, mut to) = (f64::from(x0), f64::from(x1 - 1));
         for strip in &self.strips {
             let (low, high) = strip.columns(f64::from(y) * strip.dy + strip.offset, inside);
@@ -91,7 +111,9 @@ impl Coverage {
 
     /// Coverage of one pixel, 0 to 255.
     fn at(&self, x: i32, y: i32) -> u32 {
-        let [a, b] = self.strips.map(|strip| strip.coverage(f64::from(x) * strip.dx + (f64::from(y) * strip.dy + strip.offset)));
+        let [a, b] = self.strips.map(|strip| {
+            strip.coverage(f64::from(x) * strip.dx + (f64::from(y) * strip.dy + strip.offset))
+        });
         (a * b * 255.0 + 0.5) as u32
     }
 
@@ -112,12 +134,23 @@ pub(crate) fn outer_bounds(canvas_from_rect: Affine2, size: Vec2) -> IRect {
     if !canvas_from_rect.is_finite() || !size.is_finite() {
         return IRect::EMPTY;
     }
-    let corners = [Vec2::ZERO, Vec2::new(size.x, 0.0), Vec2::new(0.0, size.y), size].map(|corner| canvas_from_rect.transform_point2(corner));
+    let corners = [
+        Vec2::ZERO,
+        Vec2::new(size.x, 0.0),
+        Vec2::new(0.0, size.y),
+        size,
+    ]
+    .map(|corner| canvas_from_rect.transform_point2(corner));
     let min = corners.iter().copied().fold(Vec2::INFINITY, Vec2::min) - 0.01;
     let max = corners.iter().copied().fold(Vec2::NEG_INFINITY, Vec2::max) + 0.01;
     // A float that does not fit saturates. One pixel more on each side is where anti-aliasing may reach.
     let edge = |value: f32| (value as i32).clamp(-1_000_000, 1_000_000);
-    IRect::new(edge(min.x.floor()) - 1, edge(min.y.floor()) - 1, edge(max.x.ceil()) + 1, edge(max.y.ceil()) + 1)
+    IRect::new(
+        edge(min.x.floor()) - 1,
+        edge(min.y.floor()) - 1,
+        edge(max.x.ceil()) + 1,
+        edge(max.y.ceil()) + 1,
+    )
 }
 
 #[cfg(test)]
@@ -136,14 +169,28 @@ mod tests {
 
     #[test]
     fn upright_edges_are_exact() {
-        let coverage = Coverage::new(Affine2::from_translation(Vec2::new(2.25, 1.0)), Vec2::new(3.0, 2.0)).unwrap();
-        assert_eq!([1, 2, 3, 4, 5, 6].map(|x| covered(&coverage, x, 1)), [0, 191, 255, 255, 64, 0]);
-        assert_eq!([0, 1, 2, 3].map(|y| covered(&coverage, 3, y)), [0, 255, 255, 0]);
+        let coverage = Coverage::new(
+            Affine2::from_translation(Vec2::new(2.25, 1.0)),
+            Vec2::new(3.0, 2.0),
+        )
+        .unwrap();
+        assert_eq!(
+            [1, 2, 3, 4, 5, 6].map(|x| covered(&coverage, x, 1)),
+            [0, 191, 255, 255, 64, 0]
+        );
+        assert_eq!(
+            [0, 1, 2, 3].map(|y| covered(&coverage, 3, y)),
+            [0, 255, 255, 0]
+        );
     }
 
     #[test]
     fn a_thin_line_keeps_its_area() {
-        let coverage = Coverage::new(Affine2::from_translation(Vec2::new(2.4, 0.0)), Vec2::new(0.2, 4.0)).unwrap();
+        let coverage = Coverage::new(
+            Affine2::from_translation(Vec2::new(2.4, 0.0)),
+            Vec2::new(0.2, 4.0),
+        )
+        .unwrap();
         assert_eq!([1, 2, 3].map(|x| covered(&coverage, x, 1)), [0, 51, 0]);
     }
 
@@ -164,6 +211,12 @@ mod tests {
     #[test]
     fn nothing_is_covered_by_a_rectangle_without_area() {
         assert!(Coverage::new(Affine2::from_scale(Vec2::new(1.0, 0.0)), Vec2::ONE).is_none());
-        assert!(Coverage::new(Affine2::from_translation(Vec2::new(f32::NAN, 0.0)), Vec2::ONE).is_none());
+        assert!(
+            Coverage::new(
+                Affine2::from_translation(Vec2::new(f32::NAN, 0.0)),
+                Vec2::ONE
+            )
+            .is_none()
+        );
     }
 }

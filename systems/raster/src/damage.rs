@@ -43,7 +43,16 @@ fn affine_bits(affine: Affine2) -> [u32; 6] {
 
 fn clip_bits(clip: Clip) -> [u32; 8] {
     let [a, b, c, d, e, f] = affine_bits(clip.canvas_from_clip);
-    [a, b, c, d, e, f, clip.size.x.to_bits(), clip.size.y.to_bits()]
+    [
+        a,
+        b,
+        c,
+        d,
+        e,
+        f,
+        clip.size.x.to_bits(),
+        clip.size.y.to_bits(),
+    ]
 }
 
 /// Finds how one list of keys became another. Keeps its memory between frames.
@@ -61,7 +70,12 @@ pub(crate) struct Differ {
 impl Differ {
     /// Calls `changed(old, new)` with the indices of each item that must be redrawn where it was and where it is: those that
     /// changed, came, went, or changed places with others. Items left out keep their order among themselves.
-    pub fn differences(&mut self, old: &[ItemKey], new: &[ItemKey], mut changed: impl FnMut(Option<usize>, Option<usize>)) {
+    pub fn differences(
+        &mut self,
+        old: &[ItemKey],
+        new: &[ItemKey],
+        mut changed: impl FnMut(Option<usize>, Option<usize>),
+    ) {
         if old.len() == new.len() && old.iter().zip(new).all(|(old, new)| old.key == new.key) {
             for (index, (old, new)) in old.iter().zip(new).enumerate() {
                 if old != new {
@@ -81,7 +95,8 @@ impl Differ {
                 _ => std::cmp::Ordering::Greater,
             };
             if order.is_eq() {
-                self.survivors.push((self.old_order[i].1, self.new_order[j].1));
+                self.survivors
+                    .push((self.old_order[i].1, self.new_order[j].1));
             } else if order.is_lt() {
                 changed(Some(self.old_order[i].1 as usize), None);
             } else {
@@ -104,7 +119,12 @@ impl Differ {
     /// Leaves in `tails` the indices of a longest run of survivors whose new indices increase (patience sorting).
     fn mark_longest_increasing(&mut self) {
         const NONE: u32 = u32::MAX;
-        let Self { survivors, tails, before, .. } = self;
+        let Self {
+            survivors,
+            tails,
+            before,
+            ..
+        } = self;
         tails.clear();
         before.clear();
         for (index, &(_, to)) in survivors.iter().enumerate() {
@@ -125,7 +145,11 @@ impl Differ {
 
 fn sort_by_key(order: &mut Vec<(u64, u32)>, keys: &[ItemKey]) {
     order.clear();
-    order.extend(keys.iter().enumerate().map(|(index, item)| (item.key, index as u32)));
+    order.extend(
+        keys.iter()
+            .enumerate()
+            .map(|(index, item)| (item.key, index as u32)),
+    );
     order.sort_unstable();
 }
 
@@ -136,8 +160,13 @@ mod tests {
     use super::*;
 
     fn keys(list: &[(u64, u64)]) -> Vec<ItemKey> {
-        let item = |&(key, revision): &(u64, u64)| DrawItem { revision, ..DrawItem::solid(key, [0; 4], Vec2::ONE, Affine2::IDENTITY) };
-        list.iter().map(|entry| ItemKey::new(&item(entry))).collect()
+        let item = |&(key, revision): &(u64, u64)| DrawItem {
+            revision,
+            ..DrawItem::solid(key, [0; 4], Vec2::ONE, Affine2::IDENTITY)
+        };
+        list.iter()
+            .map(|entry| ItemKey::new(&item(entry)))
+            .collect()
     }
 
     fn changes(old: &[(u64, u64)], new: &[(u64, u64)]) -> Vec<(Option<usize>, Option<usize>)> {
@@ -155,11 +184,20 @@ mod tests {
     #[test]
     fn changed_new_and_gone_items_are_told() {
         let found = changes(&[(1, 0), (2, 0), (3, 0)], &[(4, 0), (1, 0), (3, 1)]);
-        assert_eq!(found, [(None, Some(0)), (Some(1), None), (Some(2), Some(2))]);
+        assert_eq!(
+            found,
+            [(None, Some(0)), (Some(1), None), (Some(2), Some(2))]
+        );
     }
 
     #[test]
     fn raising_one_item_redraws_that_one_alone() {
-        assert_eq!(changes(&[(1, 0), (2, 0), (3, 0), (4, 0)], &[(2, 0), (3, 0), (4, 0), (1, 0)]), [(Some(0), Some(3))]);
+        assert_eq!(
+            changes(
+                &[(1, 0), (2, 0), (3, 0), (4, 0)],
+                &[(2, 0), (3, 0), (4, 0), (1, 0)]
+            ),
+            [(Some(0), Some(3))]
+        );
     }
 }

@@ -8,7 +8,8 @@ use crate::{
         Level,
         bilinear::{SampleRow, mix_rows, sample_row},
         blend::blend,
-        over::{over, over_opacity, over_solid},
+        over::{fade, over, over_opacity, over_solid},
+        prefetch::prefetch,
         scale::scale_row,
     },
     prepare::{Draw, Prepared},
@@ -29,7 +30,11 @@ pub(crate) struct RowScratch {
 
 impl RowScratch {
     pub fn new(width: usize) -> Self {
-        Self { fetched: vec![0; width], mixed: vec![0; width + 1], transparent: vec![0; width + 1] }
+        Self {
+            fetched: vec![0; width],
+            mixed: vec![0; width + 1],
+            transparent: vec![0; width + 1],
+        }
     }
 }
 
@@ -50,14 +55,23 @@ impl<'a> Drawable<'a> {
 
     /// The item's own pixels from column `x0` of canvas row `y`, when it is an opaque raster on whole pixels that covers them.
     pub fn plain_row(&self, y: i32, x0: i32, width: usize) -> Option<&'a [u32]> {
-        let Draw::Shift { dx, dy } = self.prepared.draw else { return None };
+        let Draw::Shift { dx, dy } = self.prepared.draw else {
+            return None;
+        };
         let row = self.raster()?.row((y + dy) as usize);
         Some(&row[(x0 + dx) as usize..][..width])
     }
 }
 
 /// Draws what `drawable` has on row `y` into `row`, which starts at column `x0`.
-pub(crate) fn draw_row(level: Level, drawable: Drawable<'_>, row: &mut [u32], x0: i32, y: i32, scratch: &mut RowScratch) {
+pub(crate) fn draw_row(
+    level: Level,
+    drawable: Drawable<'_>,
+    row: &mut [u32],
+    x0: i32,
+    y: i32,
+    scratch: &mut RowScratch,
+) {
     let Prepared { bounds, cover, .. } = *drawable.prepared;
     if y < bounds.y0 || y >= bounds.y1 {
         return;
@@ -70,7 +84,14 @@ pub(crate) fn draw_row(level: Level, drawable: Drawable<'_>, row: &mut [u32], x0
     match drawable.prepared.draw {
         Draw::Shift { dx, dy } if is_plain(drawable.prepared) => {
             if let Some(raster) = drawable.raster() {
-                draw_shifted(level, raster, drawable.prepared.opacity, row, (from + dx) as usize, (y + dy) as usize);
+                draw_shifted(
+                    level,
+                    raster,
+                    drawable.prepared.opacity,
+                    row,
+                    (from + dx) as usize,
+                    (y + dy) as usize,
+                );
             }
         }
         Draw::Solid(colour) if is_plain(drawable.prepared) && drawable.prepared.edges.is_none() => {
@@ -82,7 +103,10 @@ pub(crate) fn draw_row(level: Level, drawable: Drawable<'_>, row: &mut [u32], x0
         }
         _ if y >= cover.y0 && y < cover.y1 && cover.x0 < to && cover.x1 > from => {
             // Inside the cover nothing shows through: the samples are the result.
-            let (left, right) = ((cover.x0.max(from) - from) as usize, (cover.x1.min(to) - from) as usize);
+            let (left, right) = (
+                (cover.x0.max(from) - from) as usize,
+                (cover.x1.min(to) - from) as usize,
+            );
             let (left_row, rest) = row.split_at_mut(left);
             let (inside, right_row) = rest.split_at_mut(right - left);
             draw_fetched(level, drawable, left_row, from, y, scratch);
@@ -100,11 +124,15 @@ fn is_plain(prepared: &Prepared) -> bool {
 
 fn draw_shifted(level: Level, raster: &Raster, opacity: u8, row: &mut [u32], x: usize, y: usize) {
     let source = &raster.row(y)[x..x + row.len()];
+    // Rows come in pairs, and other items are read before the next pair.
+    if y + 2 < raster.height() as usize {
+        prefetch(&raster.row(y + 2)[x..x + row.len()]);
+    }
     let Some(spans) = raster.row_spans(y) else {
         if opacity == 255 {
             row.copy_from_slice(source);
         } else {
-            over_opacity(level, row, source, opacity);
+            fade(level, row, source, opacity);
         }
         return;
     };
@@ -126,7 +154,14 @@ fn draw_shifted(level: Level, raster: &Raster, opacity: u8, row: &mut [u32], x: 
 }
 
 /// The general way: the item's row on its own, then cut by edges and clip, then blended.
-fn draw_fetched(level: Level, drawable: Drawable<'_>, row: &mut [u32], x0: i32, y: i32, scratch: &mut RowScratch) {
+fn draw_fetched(
+    level: Level,
+    drawable: Drawable<'_>,
+    row: &mut [u32],
+    x0: i32,
+    y: i32,
+    scratch: &mut RowScratch,
+) {
     let prepared = drawable.prepared;
     let (mut from, mut to) = (x0, x0 + row.len() as i32);
     for coverage in prepared.edges.iter().chain(&prepared.clip) {
@@ -158,36 +193,94 @@ fn draw_fetched(level: Level, drawable: Drawable<'_>, row: &mut [u32], x0: i32, 
 }
 
 /// Writes the item's own pixels, uncut and at full opacity, for the columns from `x0` of row `y`.
-fn fetch(level: Level, drawable: Drawable<'_>, out: &mut [u32], x0: i32, y: i32, scratch: &mut RowScratch) {
+fn fetch(
+    level: Level,
+    drawable: Drawable<'_>,
+    out: &mut [u32],
+    x0: i32,
+    y: i32,
+    scratch: &mut RowScratch,
+) {
     match (drawable.prepared.draw, drawable.raster()) {
         (Draw::Solid(colour), _) => out.fill(colour),
         (Draw::Shift { dx, dy }, Some(raster)) => {
             out.copy_from_slice(&raster.row((y + dy) as usize)[(x0 + dx) as usize..][..out.len()]);
         }
-        (Draw::Between { dx, dy, weight_x, weight_y }, Some(raster)) => {
-            fetch_between(level, raster, [x0 + dx, y + dy], [weight_x, weight_y], out, scratch);
+        (
+            Draw::Between {
+                dx,
+                dy,
+                weight_x,
+                weight_y,
+            },
+            Some(raster),
+        ) => {
+            fetch_between(
+                level,
+                raster,
+                [x0 + dx, y + dy],
+                [weight_x, weight_y],
+                out,
+                scratch,
+            );
         }
-        (Draw::Sample { level: index, origin, along_x, along_y }, Some(raster)) => {
+        (
+            Draw::Sample {
+                level: index,
+                origin,
+                along_x,
+                along_y,
+            },
+            Some(raster),
+        ) => {
             let (_, width, height, pixels) = raster.level(index);
             let (x, y) = (i64::from(x0), i64::from(y));
-            let start = [0, 1].map(|i| origin[i].wrapping_add(along_x[i].wrapping_mul(x)).wrapping_add(along_y[i].wrapping_mul(y)));
-            sample_row(level, out, &SampleRow { pixels, width, height, start, step: along_x });
+            let start = [0, 1].map(|i| {
+                origin[i]
+                    .wrapping_add(along_x[i].wrapping_mul(x))
+                    .wrapping_add(along_y[i].wrapping_mul(y))
+            });
+            sample_row(
+                level,
+                out,
+                &SampleRow {
+                    pixels,
+                    width,
+                    height,
+                    start,
+                    step: along_x,
+                },
+            );
         }
         (_, None) => out.fill(0),
     }
 }
 
 /// Writes pixels between those of a raster, from the one right and below of `at`. Beyond its edge a raster is transparent.
-fn fetch_between(level: Level, raster: &Raster, at: [i32; 2], weights: [u8; 2], out: &mut [u32], scratch: &mut RowScratch) {
+fn fetch_between(
+    level: Level,
+    raster: &Raster,
+    at: [i32; 2],
+    weights: [u8; 2],
+    out: &mut [u32],
+    scratch: &mut RowScratch,
+) {
     let [x, y] = at;
     let [weight_x, weight_y] = weights;
     let whole = IRect::new(0, 0, raster.width() as i32, raster.height() as i32);
     let needed = out.len() + usize::from(weight_x > 0);
-    let (from, to) = (x.clamp(whole.x0, whole.x1), (x + needed as i32).clamp(whole.x0, whole.x1));
+    let (from, to) = (
+        x.clamp(whole.x0, whole.x1),
+        (x + needed as i32).clamp(whole.x0, whole.x1),
+    );
     let transparent = &scratch.transparent[..(to - from) as usize];
     let part = |y: i32| {
         let inside = y >= whole.y0 && y < whole.y1;
-        if inside { &raster.row(y as usize)[from as usize..to as usize] } else { transparent }
+        if inside {
+            &raster.row(y as usize)[from as usize..to as usize]
+        } else {
+            transparent
+        }
     };
     let upper = part(y);
     let is_whole = to - from == needed as i32;

@@ -43,7 +43,11 @@ pub struct I420Frame {
 
 impl std::fmt::Debug for I420Frame {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("I420Frame").field("width", &self.width).field("height", &self.height).field("content", &self.content).finish_non_exhaustive()
+        f.debug_struct("I420Frame")
+            .field("width", &self.width)
+            .field("height", &self.height)
+            .field("content", &self.content)
+            .finish_non_exhaustive()
     }
 }
 
@@ -62,8 +66,14 @@ impl I420Frame {
         let luma_stride = (width as usize).next_multiple_of(ALIGNMENT);
         let chroma_stride = (width as usize / 2).next_multiple_of(ALIGNMENT);
         let bytes = luma_stride * height as usize + chroma_stride * height as usize;
-        let mut frame =
-            Self { width, height, luma_stride, chroma_stride, lines: vec![Line([128; ALIGNMENT]); bytes / ALIGNMENT], content: Content::default() };
+        let mut frame = Self {
+            width,
+            height,
+            luma_stride,
+            chroma_stride,
+            lines: vec![Line([128; ALIGNMENT]); bytes / ALIGNMENT],
+            content: Content::default(),
+        };
         let luma = luma_stride * height as usize;
         frame.bytes_mut()[..luma].fill(16);
         Ok(frame)
@@ -189,7 +199,10 @@ impl Bands<'_> {
     ///
     /// # Safety
     /// No two [`Band`]s of the same index may live at the same time.
-    #[allow(clippy::mut_from_ref, reason = "the bands are disjoint; that none is taken twice is the caller's promise")]
+    #[allow(
+        clippy::mut_from_ref,
+        reason = "the bands are disjoint; that none is taken twice is the caller's promise"
+    )]
     pub unsafe fn band(&self, index: usize) -> Band<'_> {
         let top = index * self.band_height;
         assert!(top < self.height, "band {index} is beyond the frame");
@@ -219,15 +232,38 @@ mod tests {
     fn planes_are_aligned_and_black_at_first() {
         let frame = I420Frame::new(130, 6).unwrap();
         assert_eq!((frame.luma_stride(), frame.chroma_stride()), (192, 128));
-        assert_eq!((frame.y().len(), frame.u().len(), frame.v().len()), (192 * 6, 128 * 3, 128 * 3));
-        assert!(frame.as_ptr().iter().all(|plane| plane.addr().is_multiple_of(64)));
-        assert!(frame.y().iter().all(|&y| y == 16) && frame.u().iter().chain(frame.v()).all(|&c| c == 128));
+        assert_eq!(
+            (frame.y().len(), frame.u().len(), frame.v().len()),
+            (192 * 6, 128 * 3, 128 * 3)
+        );
+        assert!(
+            frame
+                .as_ptr()
+                .iter()
+                .all(|plane| plane.addr().is_multiple_of(64))
+        );
+        assert!(
+            frame.y().iter().all(|&y| y == 16)
+                && frame.u().iter().chain(frame.v()).all(|&c| c == 128)
+        );
     }
 
     #[test]
     fn odd_sizes_are_refused() {
-        assert_eq!(I420Frame::new(3, 2).unwrap_err(), RasterError::OddSize { width: 3, height: 2 });
-        assert_eq!(I420Frame::new(2, 0).unwrap_err(), RasterError::Size { width: 2, height: 0 });
+        assert_eq!(
+            I420Frame::new(3, 2).unwrap_err(),
+            RasterError::OddSize {
+                width: 3,
+                height: 2
+            }
+        );
+        assert_eq!(
+            I420Frame::new(2, 0).unwrap_err(),
+            RasterError::Size {
+                width: 2,
+                height: 0
+            }
+        );
     }
 
     #[test]
@@ -241,8 +277,17 @@ mod tests {
             band.u.fill(index as u8 + 10);
             band.v.fill(index as u8 + 20);
         }
-        assert_eq!((frame.y()[0], frame.y()[4 * 64], frame.y()[10 * 64 - 1]), (0, 1, 2));
-        assert_eq!((frame.u()[0], frame.u()[2 * 64], frame.u()[5 * 64 - 1]), (10, 11, 12));
-        assert_eq!((frame.v()[0], frame.v()[2 * 64], frame.v()[5 * 64 - 1]), (20, 21, 22));
+        assert_eq!(
+            (frame.y()[0], frame.y()[4 * 64], frame.y()[10 * 64 - 1]),
+            (0, 1, 2)
+        );
+        assert_eq!(
+            (frame.u()[0], frame.u()[2 * 64], frame.u()[5 * 64 - 1]),
+            (10, 11, 12)
+        );
+        assert_eq!(
+            (frame.v()[0], frame.v()[2 * 64], frame.v()[5 * 64 - 1]),
+            (20, 21, 22)
+        );
     }
 }

@@ -28,7 +28,10 @@ pub struct Clip {
 impl Clip {
     /// An upright rectangle on the canvas, in pixels.
     pub fn rect(min: Vec2, max: Vec2) -> Self {
-        Self { canvas_from_clip: Affine2::from_translation(min), size: max - min }
+        Self {
+            canvas_from_clip: Affine2::from_translation(min),
+            size: max - min,
+        }
     }
 }
 
@@ -57,12 +60,30 @@ impl DrawItem {
     /// A picture drawn as it is: opaque as its pixels are, blended normally, unclipped.
     pub fn raster(key: u64, raster: Arc<Raster>, canvas_from_paint: Affine2) -> Self {
         let size = Vec2::new(raster.width() as f32, raster.height() as f32);
-        Self { key, revision: 0, paint: Paint::Raster(raster), size, canvas_from_paint, opacity: 1.0, blend: BlendMode::Normal, clip: None }
+        Self {
+            key,
+            revision: 0,
+            paint: Paint::Raster(raster),
+            size,
+            canvas_from_paint,
+            opacity: 1.0,
+            blend: BlendMode::Normal,
+            clip: None,
+        }
     }
 
     /// A rectangle of one premultiplied colour.
     pub fn solid(key: u64, colour: [u8; 4], size: Vec2, canvas_from_paint: Affine2) -> Self {
-        Self { key, revision: 0, paint: Paint::Solid(colour), size, canvas_from_paint, opacity: 1.0, blend: BlendMode::Normal, clip: None }
+        Self {
+            key,
+            revision: 0,
+            paint: Paint::Solid(colour),
+            size,
+            canvas_from_paint,
+            opacity: 1.0,
+            blend: BlendMode::Normal,
+            clip: None,
+        }
     }
 
     /// Size of the paint in its own pixels.

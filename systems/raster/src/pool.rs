@@ -35,8 +35,14 @@ impl FramePool {
     /// # Errors
     /// As [`I420Frame::new`].
     pub fn new(size: usize, width: u32, height: u32) -> Result<Self, RasterError> {
-        let frames = (0..size.max(1)).map(|_| I420Frame::new(width, height).map(Arc::new)).collect::<Result<_, _>>()?;
-        Ok(Self { frames, width, height })
+        let frames = (0..size.max(1))
+            .map(|_| I420Frame::new(width, height).map(Arc::new))
+            .collect::<Result<_, _>>()?;
+        Ok(Self {
+            frames,
+            width,
+            height,
+        })
     }
 
     /// Width of every frame, in pixels.
@@ -51,8 +57,16 @@ impl FramePool {
 
     /// Counts the frames by who holds them. A snapshot: holders on other threads may let go at any time.
     pub fn stats(&self) -> PoolStats {
-        let free = self.frames.iter().filter(|frame| Arc::strong_count(frame) == 1).count();
-        PoolStats { size: self.frames.len(), free, held: self.frames.len() - free }
+        let free = self
+            .frames
+            .iter()
+            .filter(|frame| Arc::strong_count(frame) == 1)
+            .count();
+        PoolStats {
+            size: self.frames.len(),
+            free,
+            held: self.frames.len() - free,
+        }
     }
 
     /// Bytes of heap held by all frames.
@@ -62,8 +76,17 @@ impl FramePool {
 
     /// The writable frame that needs the least work: the one with the newest content of this owner.
     pub(crate) fn acquire(&mut self, owner: u64) -> Option<&mut Arc<I420Frame>> {
-        let age = |content: Content| if content.owner == owner { content.serial } else { 0 };
-        let writable = self.frames.iter_mut().filter_map(|frame| Arc::get_mut(frame).is_some().then_some(frame));
+        let age = |content: Content| {
+            if content.owner == owner {
+                content.serial
+            } else {
+                0
+            }
+        };
+        let writable = self
+            .frames
+            .iter_mut()
+            .filter_map(|frame| Arc::get_mut(frame).is_some().then_some(frame));
         writable.max_by_key(|frame| age(frame.content()))
     }
 }
@@ -76,13 +99,27 @@ mod tests {
     #[test]
     fn held_frames_are_not_lent_again() {
         let mut pool = FramePool::new(2, 4, 4).unwrap();
-        assert_eq!(pool.stats(), PoolStats { size: 2, free: 2, held: 0 });
+        assert_eq!(
+            pool.stats(),
+            PoolStats {
+                size: 2,
+                free: 2,
+                held: 0
+            }
+        );
         let first = Arc::clone(pool.acquire(1).unwrap());
         let second = Arc::clone(pool.acquire(1).unwrap());
         assert!(!Arc::ptr_eq(&first, &second));
         assert!(pool.acquire(1).is_none());
         drop(first);
-        assert_eq!(pool.stats(), PoolStats { size: 2, free: 1, held: 1 });
+        assert_eq!(
+            pool.stats(),
+            PoolStats {
+                size: 2,
+                free: 1,
+                held: 1
+            }
+        );
         assert!(pool.acquire(1).is_some());
     }
 
@@ -90,7 +127,9 @@ mod tests {
     fn the_newest_content_is_preferred() {
         let mut pool = FramePool::new(3, 4, 4).unwrap();
         for (index, (owner, serial)) in [(7, 3), (7, 5), (8, 9)].into_iter().enumerate() {
-            Arc::get_mut(&mut pool.frames[index]).unwrap().set_content(Content { owner, serial });
+            Arc::get_mut(&mut pool.frames[index])
+                .unwrap()
+                .set_content(Content { owner, serial });
         }
         assert_eq!(pool.acquire(7).unwrap().content().serial, 5);
     }

@@ -22,9 +22,19 @@ pub(crate) enum Draw {
     /// A raster moved by whole pixels: its pixel is the canvas pixel plus `dx`, `dy`.
     Shift { dx: i32, dy: i32 },
     /// A raster moved by part of a pixel: between the pixel at `dx`, `dy` and the next, weights in 256ths.
-    Between { dx: i32, dy: i32, weight_x: u8, weight_y: u8 },
+    Between {
+        dx: i32,
+        dy: i32,
+        weight_x: u8,
+        weight_y: u8,
+    },
     /// A raster under any other affine map: texel positions with 32 fractional bits, in picture `level` of the pyramid.
-    Sample { level: u32, origin: [i64; 2], along_x: [i64; 2], along_y: [i64; 2] },
+    Sample {
+        level: u32,
+        origin: [i64; 2],
+        along_x: [i64; 2],
+        along_y: [i64; 2],
+    },
 }
 
 /// An item, ready to be drawn.
@@ -45,8 +55,15 @@ pub(crate) struct Prepared {
 }
 
 impl Prepared {
-    const UNSEEN: Self =
-        Self { bounds: IRect::EMPTY, cover: IRect::EMPTY, draw: Draw::Solid(0), opacity: 0, blend: BlendMode::Normal, edges: None, clip: None };
+    const UNSEEN: Self = Self {
+        bounds: IRect::EMPTY,
+        cover: IRect::EMPTY,
+        draw: Draw::Solid(0),
+        opacity: 0,
+        blend: BlendMode::Normal,
+        edges: None,
+        clip: None,
+    };
 
     /// Works out how to draw `item` on a canvas that spans `canvas`.
     pub fn new(item: &DrawItem, canvas: IRect) -> Self {
@@ -68,16 +85,26 @@ impl Prepared {
             return Self::UNSEEN;
         }
         let hides = opacity == 255 && item.blend == BlendMode::Normal && prepared.clip.is_none();
-        prepared.cover = if hides { prepared.cover.intersect(prepared.bounds) } else { IRect::EMPTY };
+        prepared.cover = if hides {
+            prepared.cover.intersect(prepared.bounds)
+        } else {
+            IRect::EMPTY
+        };
         prepared
     }
 
     fn apply_clip(&mut self, clip: &Clip) {
         match upright_rect(clip.canvas_from_clip, clip.size) {
-            Some((min, max)) if on_grid(min) && on_grid(max) => self.bounds = self.bounds.intersect(grid_rect(min, max)),
+            Some((min, max)) if on_grid(min) && on_grid(max) => {
+                self.bounds = self.bounds.intersect(grid_rect(min, max))
+            }
             _ => {
                 self.clip = Coverage::new(clip.canvas_from_clip, clip.size);
-                let bounds = if self.clip.is_some() { outer_bounds(clip.canvas_from_clip, clip.size) } else { IRect::EMPTY };
+                let bounds = if self.clip.is_some() {
+                    outer_bounds(clip.canvas_from_clip, clip.size)
+                } else {
+                    IRect::EMPTY
+                };
                 self.bounds = self.bounds.intersect(bounds);
             }
         }
@@ -91,12 +118,27 @@ fn prepare_solid(item: &DrawItem, colour: [u8; 4], opacity: u8) -> Prepared {
     match upright_rect(item.canvas_from_paint, item.size) {
         Some((min, max)) if on_grid(min) && on_grid(max) => {
             let bounds = grid_rect(min, max);
-            Prepared { bounds, cover: if alpha == 255 { bounds } else { IRect::EMPTY }, draw, ..Prepared::UNSEEN }
+            Prepared {
+                bounds,
+                cover: if alpha == 255 { bounds } else { IRect::EMPTY },
+                draw,
+                ..Prepared::UNSEEN
+            }
         }
         upright => {
-            let Some(edges) = Coverage::new(item.canvas_from_paint, item.size) else { return Prepared::UNSEEN };
-            let inside = upright.filter(|_| alpha == 255).map_or(IRect::EMPTY, |(min, max)| inner_rect(min, max));
-            Prepared { bounds: outer_bounds(item.canvas_from_paint, item.size), cover: inside, draw, edges: Some(edges), ..Prepared::UNSEEN }
+            let Some(edges) = Coverage::new(item.canvas_from_paint, item.size) else {
+                return Prepared::UNSEEN;
+            };
+            let inside = upright
+                .filter(|_| alpha == 255)
+                .map_or(IRect::EMPTY, |(min, max)| inner_rect(min, max));
+            Prepared {
+                bounds: outer_bounds(item.canvas_from_paint, item.size),
+                cover: inside,
+                draw,
+                edges: Some(edges),
+                ..Prepared::UNSEEN
+            }
         }
     }
 }
@@ -110,32 +152,80 @@ fn prepare_raster(item: &DrawItem, raster: &Raster) -> Prepared {
     if off.max_element() * (SUBPIXELS as f32) < 1.0 {
         let steps = (item.canvas_from_paint.translation.as_dvec2() * SUBPIXELS).round();
         let step = |value: f64| (-value).clamp(-1e9, 1e9) as i64;
-        let split = |value: f64| (step(value).div_euclid(256) as i32, step(value).rem_euclid(256) as u8);
+        let split = |value: f64| {
+            (
+                step(value).div_euclid(256) as i32,
+                step(value).rem_euclid(256) as u8,
+            )
+        };
         let ((dx, weight_x), (dy, weight_y)) = (split(steps.x), split(steps.y));
         if weight_x == 0 && weight_y == 0 {
             let (bounds, cover) = (content.translate(-dx, -dy), opaque.translate(-dx, -dy));
-            return Prepared { bounds, cover, draw: Draw::Shift { dx, dy }, ..Prepared::UNSEEN };
+            return Prepared {
+                bounds,
+                cover,
+                draw: Draw::Shift { dx, dy },
+                ..Prepared::UNSEEN
+            };
         }
         let (more_x, more_y) = (i32::from(weight_x > 0), i32::from(weight_y > 0));
-        let bounds = IRect { x0: content.x0 - more_x, y0: content.y0 - more_y, ..content }.translate(-dx, -dy);
-        let cover = IRect { x1: opaque.x1 - more_x, y1: opaque.y1 - more_y, ..opaque }.translate(-dx, -dy);
-        let bounds = if content.is_empty() { IRect::EMPTY } else { bounds };
-        return Prepared { bounds, cover, draw: Draw::Between { dx, dy, weight_x, weight_y }, ..Prepared::UNSEEN };
+        let bounds = IRect {
+            x0: content.x0 - more_x,
+            y0: content.y0 - more_y,
+            ..content
+        }
+        .translate(-dx, -dy);
+        let cover = IRect {
+            x1: opaque.x1 - more_x,
+            y1: opaque.y1 - more_y,
+            ..opaque
+        }
+        .translate(-dx, -dy);
+        let bounds = if content.is_empty() {
+            IRect::EMPTY
+        } else {
+            bounds
+        };
+        return Prepared {
+            bounds,
+            cover,
+            draw: Draw::Between {
+                dx,
+                dy,
+                weight_x,
+                weight_y,
+            },
+            ..Prepared::UNSEEN
+        };
     }
     prepare_sampled(item, raster, size)
 }
 
 fn prepare_sampled(item: &DrawItem, raster: &Raster, size: Vec2) -> Prepared {
-    let Some(edges) = Coverage::new(item.canvas_from_paint, size) else { return Prepared::UNSEEN };
-    let canvas_from_paint = DAffine2 { matrix2: item.canvas_from_paint.matrix2.as_dmat2(), translation: item.canvas_from_paint.translation.as_dvec2() };
+    let Some(edges) = Coverage::new(item.canvas_from_paint, size) else {
+        return Prepared::UNSEEN;
+    };
+    let canvas_from_paint = DAffine2 {
+        matrix2: item.canvas_from_paint.matrix2.as_dmat2(),
+        translation: item.canvas_from_paint.translation.as_dvec2(),
+    };
     let shrink = canvas_from_paint.matrix2.determinant().abs().sqrt().recip();
-    let level = if shrink > 1.0 { shrink.log2().round().min(31.0) as u32 } else { 0 };
+    let level = if shrink > 1.0 {
+        shrink.log2().round().min(31.0) as u32
+    } else {
+        0
+    };
     let (level, ..) = raster.level(level);
     // Texel centres lie at halves, and so do canvas pixels.
     let paint_from_canvas = canvas_from_paint.inverse();
     let texel_from_paint = f64::from(1u32 << level).recip();
     let origin = paint_from_canvas.transform_point2(DVec2::splat(0.5)) * texel_from_paint - 0.5;
-    let fixed = |v: DVec2| [(v.x * 4_294_967_296.0).round() as i64, (v.y * 4_294_967_296.0).round() as i64];
+    let fixed = |v: DVec2| {
+        [
+            (v.x * 4_294_967_296.0).round() as i64,
+            (v.y * 4_294_967_296.0).round() as i64,
+        ]
+    };
     let draw = Draw::Sample {
         level,
         origin: fixed(origin),
@@ -144,7 +234,13 @@ fn prepare_sampled(item: &DrawItem, raster: &Raster, size: Vec2) -> Prepared {
     };
     let upright = upright_rect(item.canvas_from_paint, size).filter(|_| raster.is_opaque());
     let cover = upright.map_or(IRect::EMPTY, |(min, max)| inner_rect(min, max));
-    Prepared { bounds: outer_bounds(item.canvas_from_paint, size), cover, draw, edges: Some(edges), ..Prepared::UNSEEN }
+    Prepared {
+        bounds: outer_bounds(item.canvas_from_paint, size),
+        cover,
+        draw,
+        edges: Some(edges),
+        ..Prepared::UNSEEN
+    }
 }
 
 /// The corners of a mapped rectangle, when its sides stay along the axes.
@@ -154,16 +250,26 @@ fn upright_rect(canvas_from_rect: Affine2, size: Vec2) -> Option<(DVec2, DVec2)>
         return None;
     }
     let origin = canvas_from_rect.translation.as_dvec2();
-    let corner = origin + DVec2::new(f64::from(matrix.x_axis.x) * f64::from(size.x), f64::from(matrix.y_axis.y) * f64::from(size.y));
+    let corner = origin
+        + DVec2::new(
+            f64::from(matrix.x_axis.x) * f64::from(size.x),
+            f64::from(matrix.y_axis.y) * f64::from(size.y),
+        );
     Some((origin.min(corner), origin.max(corner)))
 }
 
 fn on_grid(point: DVec2) -> bool {
-    ((point - point.round()) * SUBPIXELS * 2.0).abs().max_element() < 1.0
+    ((point - point.round()) * SUBPIXELS * 2.0)
+        .abs()
+        .max_element()
+        < 1.0
 }
 
 fn grid_rect(min: DVec2, max: DVec2) -> IRect {
-    let (min, max) = (min.round().clamp(DVec2::splat(-1e9), DVec2::splat(1e9)), max.round().clamp(DVec2::splat(-1e9), DVec2::splat(1e9)));
+    let (min, max) = (
+        min.round().clamp(DVec2::splat(-1e9), DVec2::splat(1e9)),
+        max.round().clamp(DVec2::splat(-1e9), DVec2::splat(1e9)),
+    );
     IRect::new(min.x as i32, min.y as i32, max.x as i32, max.y as i32)
 }
 

@@ -69,7 +69,13 @@ impl Pixels {
         if bytemuck::try_cast_slice::<u8, u32>(&data).is_ok() {
             Self::Bytes(data)
         } else {
-            Self::Words(data.as_chunks().0.iter().map(|&bytes| u32::from_ne_bytes(bytes)).collect())
+            Self::Words(
+                data.as_chunks()
+                    .0
+                    .iter()
+                    .map(|&bytes| u32::from_ne_bytes(bytes))
+                    .collect(),
+            )
         }
     }
 
@@ -109,7 +115,11 @@ pub struct Raster {
 
 impl std::fmt::Debug for Raster {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Raster").field("width", &self.width).field("height", &self.height).field("opaque", &self.opaque).finish_non_exhaustive()
+        f.debug_struct("Raster")
+            .field("width", &self.width)
+            .field("height", &self.height)
+            .field("opaque", &self.opaque)
+            .finish_non_exhaustive()
     }
 }
 
@@ -120,7 +130,11 @@ impl Raster {
     ///
     /// # Errors
     /// [`RasterError::Size`] for a side of 0 or above [`SIDE_MAX`], [`RasterError::Length`] when the data has another size.
-    pub fn from_rgba8_premultiplied(width: u32, height: u32, data: Vec<u8>) -> Result<Self, RasterError> {
+    pub fn from_rgba8_premultiplied(
+        width: u32,
+        height: u32,
+        data: Vec<u8>,
+    ) -> Result<Self, RasterError> {
         check_size(width, height, data.len())?;
         let mut raster = Self::bare(width, height, Pixels::from_bytes(data));
         raster.read_through();
@@ -149,7 +163,17 @@ impl Raster {
     /// An opaque raster until [`Raster::read_through`] finds otherwise.
     fn bare(width: u32, height: u32, pixels: Pixels) -> Self {
         let whole = IRect::new(0, 0, width as i32, height as i32);
-        Self { width, height, pixels, spans: Vec::new(), row_starts: Vec::new(), opaque: true, content: whole, opaque_rect: whole, levels: Vec::new() }
+        Self {
+            width,
+            height,
+            pixels,
+            spans: Vec::new(),
+            row_starts: Vec::new(),
+            opaque: true,
+            content: whole,
+            opaque_rect: whole,
+            levels: Vec::new(),
+        }
     }
 
     /// Adds box-filtered pictures of half the size, and half again down to one pixel, which make shrunken drawing smooth.
@@ -158,7 +182,10 @@ impl Raster {
         self.levels.clear();
         let (mut width, mut height) = (self.width as usize, self.height as usize);
         while width > 1 || height > 1 {
-            let previous = self.levels.last().map_or(self.pixels.words(), |level| &level.pixels);
+            let previous = self
+                .levels
+                .last()
+                .map_or(self.pixels.words(), |level| &level.pixels);
             let level = halve(width, height, previous);
             (width, height) = (level.width, level.height);
             self.levels.push(level);
@@ -204,7 +231,10 @@ impl Raster {
     /// Bytes of heap held.
     pub fn byte_len(&self) -> usize {
         let mips: usize = self.levels.iter().map(|level| level.pixels.len() * 4).sum();
-        self.pixels.words().len() * 4 + mips + self.spans.len() * size_of::<Span>() + self.row_starts.len() * 4
+        self.pixels.words().len() * 4
+            + mips
+            + self.spans.len() * size_of::<Span>()
+            + self.row_starts.len() * 4
     }
 
     /// All pixels as words whose bytes in memory are red, green, blue, alpha.
@@ -268,18 +298,29 @@ impl Raster {
                 content.y1 = y as i32 + 1;
             }
         }
-        if content.is_empty() { IRect::EMPTY } else { content }
+        if content.is_empty() {
+            IRect::EMPTY
+        } else {
+            content
+        }
     }
 
     /// Grows a rectangle up and down from the widest opaque span of the middle row, giving up a tenth of its width at most.
     fn find_opaque_rect(&self) -> IRect {
         let middle = self.height as usize / 2;
         let widest = |y: usize, within: (u32, u32)| {
-            let spans = self.row_spans(y).unwrap_or(&[]).iter().filter(|span| span.opaque);
+            let spans = self
+                .row_spans(y)
+                .unwrap_or(&[])
+                .iter()
+                .filter(|span| span.opaque);
             let cut = spans.map(|span| (span.start.max(within.0), span.end.min(within.1)));
-            cut.filter(|(start, end)| start < end).max_by_key(|(start, end)| end - start)
+            cut.filter(|(start, end)| start < end)
+                .max_by_key(|(start, end)| end - start)
         };
-        let Some(first) = widest(middle, (0, self.width)) else { return IRect::EMPTY };
+        let Some(first) = widest(middle, (0, self.width)) else {
+            return IRect::EMPTY;
+        };
         let width_min = (first.1 - first.0) / 10 * 9;
         let mut columns = first;
         let mut grow = |rows: &mut dyn Iterator<Item = usize>| {
@@ -295,7 +336,12 @@ impl Raster {
         };
         let bottom = grow(&mut (middle + 1..self.height as usize));
         let top = grow(&mut (0..middle).rev());
-        IRect::new(columns.0 as i32, top as i32, columns.1 as i32, bottom as i32 + 1)
+        IRect::new(
+            columns.0 as i32,
+            top as i32,
+            columns.1 as i32,
+            bottom as i32 + 1,
+        )
     }
 }
 
@@ -304,7 +350,14 @@ fn check_size(width: u32, height: u32, len: usize) -> Result<(), RasterError> {
         return Err(RasterError::Size { width, height });
     }
     let expected = width as usize * height as usize * 4;
-    if len == expected { Ok(()) } else { Err(RasterError::Length { expected, actual: len }) }
+    if len == expected {
+        Ok(())
+    } else {
+        Err(RasterError::Length {
+            expected,
+            actual: len,
+        })
+    }
 }
 
 fn clamp_to_alpha(pixel: u32) -> u32 {
@@ -314,8 +367,13 @@ fn clamp_to_alpha(pixel: u32) -> u32 {
 
 /// Appends the spans of one row. Short opaque or empty runs are joined to the mixed span around them.
 fn push_spans(row: &[u32], spans: &mut Vec<Span>) {
-    let Some(first) = row.iter().position(|pixel| pixel >> 24 != 0) else { return };
-    let end = row.iter().rposition(|pixel| pixel >> 24 != 0).map_or(0, |last| last + 1);
+    let Some(first) = row.iter().position(|pixel| pixel >> 24 != 0) else {
+        return;
+    };
+    let end = row
+        .iter()
+        .rposition(|pixel| pixel >> 24 != 0)
+        .map_or(0, |last| last + 1);
     let class = |x: usize| match row[x] >> 24 {
         0 => 0u8,
         255 => 2,
@@ -333,16 +391,28 @@ fn push_spans(row: &[u32], spans: &mut Vec<Span>) {
         let stands_alone = kind != 1 && (x - start >= RUN_MIN || (start == first && x == end));
         if stands_alone {
             if mixed_from < start {
-                spans.push(Span { start: mixed_from as u32, end: start as u32, opaque: false });
+                spans.push(Span {
+                    start: mixed_from as u32,
+                    end: start as u32,
+                    opaque: false,
+                });
             }
             if kind == 2 {
-                spans.push(Span { start: start as u32, end: x as u32, opaque: true });
+                spans.push(Span {
+                    start: start as u32,
+                    end: x as u32,
+                    opaque: true,
+                });
             }
             mixed_from = x;
         }
     }
     if mixed_from < end {
-        spans.push(Span { start: mixed_from as u32, end: end as u32, opaque: false });
+        spans.push(Span {
+            start: mixed_from as u32,
+            end: end as u32,
+            opaque: false,
+        });
     }
 }
 
@@ -357,11 +427,19 @@ fn halve(width: usize, height: usize, pixels: &[u32]) -> Level {
             let (left, right) = (2 * x, (2 * x + 1).min(width - 1));
             let four = [upper[left], upper[right], lower[left], lower[right]];
             let rb: u32 = four.iter().map(|pixel| pixel & 0x00ff_00ff).sum::<u32>() + 0x0002_0002;
-            let ga: u32 = four.iter().map(|pixel| (pixel >> 8) & 0x00ff_00ff).sum::<u32>() + 0x0002_0002;
+            let ga: u32 = four
+                .iter()
+                .map(|pixel| (pixel >> 8) & 0x00ff_00ff)
+                .sum::<u32>()
+                + 0x0002_0002;
             halved.push(((rb >> 2) & 0x00ff_00ff) | (((ga >> 2) & 0x00ff_00ff) << 8));
         }
     }
-    Level { width: half_width, height: half_height, pixels: halved }
+    Level {
+        width: half_width,
+        height: half_height,
+        pixels: halved,
+    }
 }
 
 #[cfg(test)]
@@ -370,14 +448,29 @@ mod tests {
     use super::*;
 
     fn raster(width: u32, height: u32, pixel: impl Fn(u32, u32) -> [u8; 4]) -> Raster {
-        let data = (0..height).flat_map(|y| (0..width).map(move |x| (x, y))).flat_map(|(x, y)| pixel(x, y)).collect();
+        let data = (0..height)
+            .flat_map(|y| (0..width).map(move |x| (x, y)))
+            .flat_map(|(x, y)| pixel(x, y))
+            .collect();
         Raster::from_rgba8_premultiplied(width, height, data).unwrap()
     }
 
     #[test]
     fn wrong_sizes_are_refused() {
-        assert_eq!(Raster::from_rgba8_premultiplied(0, 4, vec![]).unwrap_err(), RasterError::Size { width: 0, height: 4 });
-        assert_eq!(Raster::from_rgba8_premultiplied(2, 2, vec![0; 15]).unwrap_err(), RasterError::Length { expected: 16, actual: 15 });
+        assert_eq!(
+            Raster::from_rgba8_premultiplied(0, 4, vec![]).unwrap_err(),
+            RasterError::Size {
+                width: 0,
+                height: 4
+            }
+        );
+        assert_eq!(
+            Raster::from_rgba8_premultiplied(2, 2, vec![0; 15]).unwrap_err(),
+            RasterError::Length {
+                expected: 16,
+                actual: 15
+            }
+        );
     }
 
     #[test]
@@ -391,7 +484,8 @@ mod tests {
         });
         assert!(!raster.is_opaque());
         assert_eq!(raster.row_spans(0).unwrap(), &[]);
-        let expected = [(40, 50, false), (50, 100, true), (100, 105, false)].map(|(start, end, opaque)| Span { start, end, opaque });
+        let expected = [(40, 50, false), (50, 100, true), (100, 105, false)]
+            .map(|(start, end, opaque)| Span { start, end, opaque });
         assert_eq!(raster.row_spans(3).unwrap(), &expected);
         assert_eq!(raster.content(), IRect::new(40, 1, 105, 5));
         assert_eq!(raster.opaque_rect(), IRect::new(50, 1, 100, 5));
@@ -399,7 +493,13 @@ mod tests {
 
     #[test]
     fn colours_above_alpha_are_lowered() {
-        let raster = raster(2, 1, |x, _| if x == 0 { [200, 3, 50, 40] } else { [1, 2, 3, 255] });
+        let raster = raster(2, 1, |x, _| {
+            if x == 0 {
+                [200, 3, 50, 40]
+            } else {
+                [1, 2, 3, 255]
+            }
+        });
         assert_eq!(raster.data(), &[40, 3, 40, 40, 1, 2, 3, 255]);
     }
 

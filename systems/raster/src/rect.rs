@@ -15,7 +15,12 @@ pub struct IRect {
 
 impl IRect {
     /// The rectangle that holds nothing.
-    pub const EMPTY: Self = Self { x0: 0, y0: 0, x1: 0, y1: 0 };
+    pub const EMPTY: Self = Self {
+        x0: 0,
+        y0: 0,
+        x1: 0,
+        y1: 0,
+    };
 
     /// Pixels `x0..x1` by `y0..y1`.
     pub const fn new(x0: i32, y0: i32, x1: i32, y1: i32) -> Self {
@@ -29,7 +34,12 @@ impl IRect {
 
     /// What both hold.
     pub fn intersect(self, other: Self) -> Self {
-        Self { x0: self.x0.max(other.x0), y0: self.y0.max(other.y0), x1: self.x1.min(other.x1), y1: self.y1.min(other.y1) }
+        Self {
+            x0: self.x0.max(other.x0),
+            y0: self.y0.max(other.y0),
+            x1: self.x1.min(other.x1),
+            y1: self.y1.min(other.y1),
+        }
     }
 
     /// Whether every pixel of `other` is inside. Says nothing of use about an empty `other`.
@@ -44,6 +54,11 @@ impl IRect {
 
     /// Moved right by `dx` and down by `dy`, saturating.
     pub const fn translate(self, dx: i32, dy: i32) -> Self {
-        Self { x0: self.x0.saturating_add(dx), y0: self.y0.saturating_add(dy), x1: self.x1.saturating_add(dx), y1: self.y1.saturating_add(dy) }
+        Self {
+            x0: self.x0.saturating_add(dx),
+            y0: self.y0.saturating_add(dy),
+            x1: self.x1.saturating_add(dx),
+            y1: self.y1.saturating_add(dy),
+        }
     }
 }

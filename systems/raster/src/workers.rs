@@ -83,7 +83,9 @@ pub struct Workers {
 
 impl std::fmt::Debug for Workers {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Workers").field("threads", &self.threads).finish_non_exhaustive()
+        f.debug_struct("Workers")
+            .field("threads", &self.threads)
+            .finish_non_exhaustive()
     }
 }
 
@@ -92,15 +94,28 @@ impl Workers {
     pub fn new(threads: usize) -> Self {
         let threads = threads.max(1);
         let shared = Arc::new(Shared::default());
-        let pool = (threads > 1).then(|| TaskPoolBuilder::new().num_threads(threads - 1).thread_name("compose".to_owned()).build());
-        let tasks = pool.iter().flat_map(|pool| (1..threads).map(move |worker| (pool, worker)));
+        let pool = (threads > 1).then(|| {
+            TaskPoolBuilder::new()
+                .num_threads(threads - 1)
+                .thread_name("compose".to_owned())
+                .build()
+        });
+        let tasks = pool
+            .iter()
+            .flat_map(|pool| (1..threads).map(move |worker| (pool, worker)));
         let tasks = tasks
             .map(|(pool, worker)| {
                 let shared = Arc::clone(&shared);
                 pool.spawn(async move { attend(&shared, worker) })
             })
             .collect();
-        Self { shared, _tasks: tasks, pool, turn: Mutex::new(()), threads }
+        Self {
+            shared,
+            _tasks: tasks,
+            pool,
+            turn: Mutex::new(()),
+            threads,
+        }
     }
 
     /// Threads that take part in a run, the caller among them.
@@ -116,7 +131,11 @@ impl Workers {
     /// # Panics
     /// With the panic of `body`, should it panic, after every worker has left the loop; the crew stays usable.
     pub fn run(&self, items: usize, body: &(dyn Fn(usize, usize) + Sync)) {
-        let turn = if self.threads > 1 && items > 1 { self.turn.try_lock().ok() } else { None };
+        let turn = if self.threads > 1 && items > 1 {
+            self.turn.try_lock().ok()
+        } else {
+            None
+        };
         let Some(_turn) = turn else {
             (0..items).for_each(|item| body(item, 0));
             return;
@@ -144,7 +163,11 @@ impl Workers {
         let mut state = self.shared.lock();
         state.body = None;
         while state.inside > 0 {
-            state = self.shared.done.wait(state).unwrap_or_else(PoisonError::into_inner);
+            state = self
+                .shared
+                .done
+                .wait(state)
+                .unwrap_or_else(PoisonError::into_inner);
         }
         state.panic.take()
     }
@@ -182,7 +205,12 @@ fn attend(shared: &Shared, worker: usize) {
                     shared.done.notify_one();
                 }
             }
-            _ => state = shared.work.wait(state).unwrap_or_else(PoisonError::into_inner),
+            _ => {
+                state = shared
+                    .work
+                    .wait(state)
+                    .unwrap_or_else(PoisonError::into_inner)
+            }
         }
     }
 }
@@ -204,7 +232,11 @@ mod tests {
                     assert!(worker < workers.threads());
                     counts[item].fetch_add(1, Ordering::Relaxed);
                 });
-                assert!(counts.iter().all(|count| count.load(Ordering::Relaxed) == 1));
+                assert!(
+                    counts
+                        .iter()
+                        .all(|count| count.load(Ordering::Relaxed) == 1)
+                );
             }
         }
     }
@@ -223,9 +255,15 @@ mod tests {
     fn a_panic_reaches_the_caller_and_the_crew_survives() {
         let workers = Workers::new(3);
         for _ in 0..20 {
-            let outcome = catch_unwind(AssertUnwindSafe(|| workers.run(50, &|item, _| assert!(item != 20, "item twenty"))));
+            let outcome = catch_unwind(AssertUnwindSafe(|| {
+                workers.run(50, &|item, _| assert!(item != 20, "item twenty"))
+            }));
             let payload = outcome.unwrap_err();
-            assert!(payload.downcast_ref::<&str>().is_some_and(|text| text.contains("twenty")));
+            assert!(
+                payload
+                    .downcast_ref::<&str>()
+                    .is_some_and(|text| text.contains("twenty"))
+            );
             let sum = AtomicU64::new(0);
             workers.run(50, &|item, _| {
                 sum.fetch_add(item as u64, Ordering::Relaxed);

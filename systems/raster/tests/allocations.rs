@@ -35,10 +35,17 @@ static ALLOCATOR: Counting = Counting;
 
 #[test]
 fn composing_moving_items_allocates_nothing() {
-    let card = Arc::new(Raster::from_rgba8_premultiplied(200, 120, [60, 40, 20, 180].repeat(200 * 120)).unwrap());
+    let card = Arc::new(
+        Raster::from_rgba8_premultiplied(200, 120, [60, 40, 20, 180].repeat(200 * 120)).unwrap(),
+    );
     let workers = Workers::new(2);
-    let (mut compositor, mut pool) = (Compositor::new(640, 360, 2), FramePool::new(4, 640, 360).unwrap());
-    let mut items: Vec<DrawItem> = (0..20).map(|key| DrawItem::raster(key, Arc::clone(&card), Affine2::IDENTITY)).collect();
+    let (mut compositor, mut pool) = (
+        Compositor::new(640, 360, 2),
+        FramePool::new(4, 640, 360).unwrap(),
+    );
+    let mut items: Vec<DrawItem> = (0..20)
+        .map(|key| DrawItem::raster(key, Arc::clone(&card), Affine2::IDENTITY))
+        .collect();
     let mut held = std::collections::VecDeque::with_capacity(8);
     let mut before = 0;
     for time in 0..140u32 {
@@ -46,7 +53,10 @@ fn composing_moving_items_allocates_nothing() {
             before = ALLOCATIONS.load(Ordering::Relaxed);
         }
         for (index, item) in items.iter_mut().enumerate() {
-            let moved = Vec2::new((index as f32 * 29.0 + time as f32 * 3.5) % 600.0, index as f32 * 15.0);
+            let moved = Vec2::new(
+                (index as f32 * 29.0 + time as f32 * 3.5) % 600.0,
+                index as f32 * 15.0,
+            );
             item.canvas_from_paint = match index % 3 {
                 0 => Affine2::from_translation(moved.round()),
                 1 => Affine2::from_translation(moved),
@@ -56,7 +66,9 @@ fn composing_moving_items_allocates_nothing() {
         // Reordering, appearing and vanishing must not allocate either.
         items.swap(time as usize % 20, time as usize * 7 % 20);
         let shown = 15 + time as usize % 6;
-        let composed = compositor.compose([0, 0, 0], &items[..shown], &mut pool, &workers).unwrap();
+        let composed = compositor
+            .compose([0, 0, 0], &items[..shown], &mut pool, &workers)
+            .unwrap();
         held.push_back(composed.frame);
         if held.len() > 2 {
             held.pop_front();

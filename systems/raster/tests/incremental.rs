@@ -6,7 +6,9 @@ use std::sync::Arc;
 use components::BlendMode;
 use glam::{Affine2, Vec2};
 use proptest::prelude::*;
-use stream_manager_raster::{Clip, ComposeError, Compositor, DrawItem, FramePool, I420Frame, Paint, Raster, Workers};
+use stream_manager_raster::{
+    Clip, ComposeError, Compositor, DrawItem, FramePool, I420Frame, Paint, Raster, Workers,
+};
 
 const WIDTH: u32 = 330;
 const HEIGHT: u32 = 202;
@@ -25,14 +27,24 @@ fn rasters() -> Vec<Arc<Raster>> {
     let noise = |x: u32, y: u32| (x.wrapping_mul(73) ^ y.wrapping_mul(151) ^ (x * y)) as u8;
     let distance = |x: u32, y: u32| (x as f32 - 75.0).hypot(y as f32 - 60.0);
     vec![
-        Arc::new(picture(340, 210, &|x, y| [noise(x, y), x as u8, y as u8, 255])),
-        Arc::new(picture(120, 70, &|x, y| [noise(y, x), 90, noise(x, y), noise(x + 3, y)])),
+        Arc::new(picture(340, 210, &|x, y| {
+            [noise(x, y), x as u8, y as u8, 255]
+        })),
+        Arc::new(picture(120, 70, &|x, y| {
+            [noise(y, x), 90, noise(x, y), noise(x + 3, y)]
+        })),
         Arc::new(picture(150, 120, &|x, y| match distance(x, y) {
             d if d < 50.0 => [x as u8, 200, y as u8, 255],
             d if d < 58.0 => [10, 100, 20, 120],
             _ => [0; 4],
         })),
-        Arc::new(picture(90, 90, &|x, y| if (40..44).contains(&x) && y > 30 { [255, 0, 9, 255] } else { [0; 4] })),
+        Arc::new(picture(90, 90, &|x, y| {
+            if (40..44).contains(&x) && y > 30 {
+                [255, 0, 9, 255]
+            } else {
+                [0; 4]
+            }
+        })),
         Arc::new(picture(64, 48, &|x, y| [x as u8 * 4, y as u8 * 5, noise(x, y), 255]).with_mips()),
     ]
 }
@@ -75,8 +87,15 @@ fn arb_look() -> impl Strategy<Value = Look> {
     ];
     let opacity = prop_oneof![3 => Just(1.0f32), 1 => 0.0f32..1.0];
     let blend = prop_oneof![4 => Just(BlendMode::Normal), 1 => proptest::sample::select(&BlendMode::ALL[..])];
-    (paint, arb_transform(), opacity, blend, arb_clip())
-        .prop_map(|(paint, transform, opacity, blend, clip)| Look { paint, transform, opacity, blend, clip })
+    (paint, arb_transform(), opacity, blend, arb_clip()).prop_map(
+        |(paint, transform, opacity, blend, clip)| Look {
+            paint,
+            transform,
+            opacity,
+            blend,
+            clip,
+        },
+    )
 }
 
 #[derive(Clone, Debug)]
@@ -112,16 +131,31 @@ fn arb_step() -> impl Strategy<Value = Step> {
 fn item(rasters: &[Arc<Raster>], key: u64, look: &Look) -> DrawItem {
     let base = match look.paint {
         Ok(index) => DrawItem::raster(key, Arc::clone(&rasters[index]), look.transform),
-        Err(colour) => DrawItem { paint: Paint::Solid(colour), ..DrawItem::solid(key, colour, Vec2::new(60.0, 45.5), look.transform) },
+        Err(colour) => DrawItem {
+            paint: Paint::Solid(colour),
+            ..DrawItem::solid(key, colour, Vec2::new(60.0, 45.5), look.transform)
+        },
     };
-    DrawItem { opacity: look.opacity, blend: look.blend, clip: look.clip, ..base }
+    DrawItem {
+        opacity: look.opacity,
+        blend: look.blend,
+        clip: look.clip,
+        ..base
+    }
 }
 
 /// The visible bytes of a frame, without the padding of its rows.
 fn visible(frame: &I420Frame) -> Vec<u8> {
     let (width, chroma) = (frame.width() as usize, frame.width() as usize / 2);
-    let luma = frame.y().chunks(frame.luma_stride()).flat_map(|row| &row[..width]);
-    let others = frame.u().chunks(frame.chroma_stride()).chain(frame.v().chunks(frame.chroma_stride())).flat_map(|row| &row[..chroma]);
+    let luma = frame
+        .y()
+        .chunks(frame.luma_stride())
+        .flat_map(|row| &row[..width]);
+    let others = frame
+        .u()
+        .chunks(frame.chroma_stride())
+        .chain(frame.v().chunks(frame.chroma_stride()))
+        .flat_map(|row| &row[..chroma]);
     luma.chain(others).copied().collect()
 }
 

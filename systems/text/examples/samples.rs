@@ -13,7 +13,7 @@ use components::source::{
 use components::value::{Gradient, GradientKind, GradientStop, Point};
 use components::{Colour, Paint, Template};
 use glam::Vec2;
-use text::{FontLibrary, TextRequest};
+use stream_manager_text::{FontLibrary, TextRequest};
 use tiny_skia::{Color, Pixmap, PixmapPaint, Transform};
 
 const MARGIN_PX: f32 = 24.0;
@@ -36,10 +36,15 @@ fn register_house_fonts(library: &mut FontLibrary) -> Result<(), Box<dyn Error>>
     let Ok(entries) = std::fs::read_dir(folder) else {
         return Ok(());
     };
-    let mut paths: Vec<PathBuf> = entries.filter_map(|entry| Some(entry.ok()?.path())).collect();
+    let mut paths: Vec<PathBuf> = entries
+        .filter_map(|entry| Some(entry.ok()?.path()))
+        .collect();
     paths.sort();
     for path in paths {
-        if path.extension().is_some_and(|end| end == "ttf" || end == "otf") {
+        if path
+            .extension()
+            .is_some_and(|end| end == "ttf" || end == "otf")
+        {
             library.register(std::fs::read(&path)?, &path.to_string_lossy())?;
         }
     }
@@ -143,7 +148,8 @@ fn gradient(kind: GradientKind, angle: f32, stops: &[(f32, &str)]) -> Paint {
 
 const PARAGRAPH: &str = "The rights to the winning lot pass to the highest bidder at the fall of the hammer. \
     Bids are binding, a premium of twelve percent is added, and every lot is sold as seen.";
-const ARABIC: &str = "تنتقل ملكية القطعة الفائزة إلى صاحب أعلى عرض عند سقوط المطرقة، وجميع العروض ملزمة";
+const ARABIC: &str =
+    "تنتقل ملكية القطعة الفائزة إلى صاحب أعلى عرض عند سقوط المطرقة، وجميع العروض ملزمة";
 
 fn samples() -> Vec<Sample> {
     let sample = |name, words, size: Option<(f32, f32)>, source| Sample {
@@ -314,7 +320,12 @@ fn samples() -> Vec<Sample> {
             scale: 4.0,
             ..sample("small", "Small print, 16 px: 12:34:56", None, inter(16.0))
         },
-        sample("tiny", "Small print, 16 px: 12:34:56 Illinois", None, inter(16.0)),
+        sample(
+            "tiny",
+            "Small print, 16 px: 12:34:56 Illinois",
+            None,
+            inter(16.0),
+        ),
     ]
 }
 

@@ -215,12 +215,7 @@ mod tests {
             let mut alpha = vec![0_u8; side];
             alpha[side / 2] = 255;
             let mut many: Vec<u8> = alpha.iter().flat_map(|value| [*value; 64]).collect();
-            blur_columns(
-                &mut many,
-                64,
-                side,
-                BoxKernel::new(sigma).expect("above 0"),
-            );
+            blur_columns(&mut many, 64, side, BoxKernel::new(sigma).expect("above 0"));
             let column: Vec<f32> = many.chunks_exact(64).map(|row| f32::from(row[7])).collect();
             let sum: f32 = column.iter().sum();
             let variance: f32 = column

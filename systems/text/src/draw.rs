@@ -56,7 +56,9 @@ pub(crate) fn draw(
     let mut ink = scene.ink();
     if let Some(clip) = clip {
         // A shadow inside the box may be that of a letter outside it.
-        let reach = shadow.as_ref().map_or(PixelRect::default(), Softness::reach);
+        let reach = shadow
+            .as_ref()
+            .map_or(PixelRect::default(), Softness::reach);
         ink = ink.intersection(clip.grown(reach.flipped()));
     }
     ink.check()?;

@@ -1,9 +1,10 @@
 //! Lines that end in `…` because there is more than is shown.
 
-use parley::{BaseDirection, Layout, Line, OverflowWrap};
 use components::source::Align;
+use parley::{BaseDirection, Layout, Line, OverflowWrap};
 
 use crate::layout::{EPSILON_PX, Extent, Typesetter, break_lines};
+use crate::style::Joined;
 
 const ELLIPSIS: &str = "…";
 
@@ -17,11 +18,11 @@ const CLUSTERS_PAST_ESTIMATE: usize = 8;
 pub(crate) fn shorten(
     typesetter: &mut Typesetter<'_>,
     words: &str,
-    line: &Line<'_, ()>,
+    line: &Line<'_, Joined>,
     is_rtl: bool,
     width_max: Option<f32>,
     font_size: f32,
-) -> Option<Layout<()>> {
+) -> Option<Layout<Joined>> {
     let range = line.text_range();
     let text = words.get(range.clone())?.trim_end();
     let cuts = cuts(line, range.start, text.len(), width_max);
@@ -30,14 +31,15 @@ pub(crate) fn shorten(
     } else {
         BaseDirection::Ltr
     };
-    let mut candidate = |cut: usize| -> (Layout<()>, bool) {
+    let spacing = typesetter.style.letter_spacing;
+    let mut candidate = |cut: usize| -> (Layout<Joined>, bool) {
         let short = text.get(..cut).unwrap_or_default().trim_end();
         let short = format!("{short}{ELLIPSIS}");
         let mut layout = typesetter.shape(&short, font_size, OverflowWrap::Normal, direction);
         break_lines(&mut layout, None, Align::Start);
         let width = layout
             .get(0)
-            .map_or(0.0, |line| Extent::of(&line, is_rtl).width);
+            .map_or(0.0, |line| Extent::of(&line, is_rtl, spacing).width);
         let fits = width_max.is_none_or(|max| width <= max + EPSILON_PX);
         (layout, fits)
     };
@@ -63,10 +65,13 @@ pub(crate) fn shorten(
 
 /// The places in the line's text, in bytes, at which it may be cut: 0, and the end of every cluster up to where the letters alone
 /// are wider than `width_max`.
-fn cuts(line: &Line<'_, ()>, start: usize, len: usize, width_max: Option<f32>) -> Vec<usize> {
+fn cuts(line: &Line<'_, Joined>, start: usize, len: usize, width_max: Option<f32>) -> Vec<usize> {
     let mut ends: Vec<(usize, f32)> = line
         .runs()
-        .flat_map(|run| run.clusters().map(|cluster| (cluster.text_range().end, cluster.advance())))
+        .flat_map(|run| {
+            run.clusters()
+                .map(|cluster| (cluster.text_range().end, cluster.advance()))
+        })
         .map(|(end, advance)| (end.saturating_sub(start), advance))
         .filter(|(end, _)| *end <= len)
         .collect();

@@ -39,10 +39,10 @@ fn fits(typesetter: &mut Typesetter<'_>, words: &str, size: Vec2, font_size: f32
     let style = typesetter.style;
     let mut layout = typesetter.shape(words, font_size, OverflowWrap::Normal, style.direction);
     break_lines(&mut layout, style.wrap.then_some(size.x), style.align);
-    let is_rtl = layout.is_rtl();
+    let (is_rtl, spacing) = (layout.is_rtl(), style.letter_spacing);
     layout.len() <= style.lines_max
         && layout.height() <= size.y + EPSILON_PX
         && layout
             .lines()
-            .all(|line| Extent::of(&line, is_rtl).width <= size.x + EPSILON_PX)
+            .all(|line| Extent::of(&line, is_rtl, spacing).width <= size.x + EPSILON_PX)
 }

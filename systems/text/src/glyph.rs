@@ -6,7 +6,7 @@ use std::sync::Arc;
 use swash::FontRef;
 use swash::scale::outline::Outline;
 use swash::scale::{Render, ScaleContext, Scaler, Source, StrikeWith};
-use swash::zeno::{PathData, Command};
+use swash::zeno::{Command, PathData};
 use tiny_skia::{ColorU8, IntSize, Path, PathBuilder, Pixmap};
 
 use crate::cache::Generations;
@@ -131,7 +131,9 @@ impl Glyphs {
             scaler, pictures, ..
         } = self;
         let cost = |picture: &Option<Arc<Picture>>| {
-            64 + picture.as_ref().map_or(0, |picture| picture.pixmap.data().len())
+            64 + picture
+                .as_ref()
+                .map_or(0, |picture| picture.pixmap.data().len())
         };
         pictures.get(&(key.clone(), em.to_bits()), cost, || {
             make_picture(scaler, key, run, em).map(Arc::new)

@@ -12,7 +12,7 @@ use parley::{
     PositionedLayoutItem,
 };
 
-use crate::style::Style;
+use crate::style::{Joined, Style};
 use crate::{ellipsis, fit};
 
 /// Slack for comparing widths and heights that were added up in another order, in layer pixels.
@@ -21,7 +21,7 @@ pub(crate) const EPSILON_PX: f32 = 0.01;
 /// Shapes texts of one style. The contexts are parley's font collection and scratch memory.
 pub(crate) struct Typesetter<'a> {
     pub(crate) fonts: &'a mut FontContext,
-    pub(crate) scratch: &'a mut LayoutContext<()>,
+    pub(crate) scratch: &'a mut LayoutContext<Joined>,
     pub(crate) style: &'a Style<'a>,
 }
 
@@ -92,15 +92,16 @@ impl Typesetter<'_> {
         font_size: f32,
         overflow_wrap: OverflowWrap,
         direction: parley::BaseDirection,
-    ) -> Layout<()> {
+    ) -> Layout<Joined> {
         let mut builder = self.scratch.ranged_builder(self.fonts, words, 1.0, false);
         builder.set_base_direction(direction);
-        self.style.push(&mut builder, words, font_size, overflow_wrap);
+        self.style
+            .push(&mut builder, words, font_size, overflow_wrap);
         builder.build(words)
     }
 
     /// How many lines are shown, which is at least one if there is one.
-    fn shown_lines(&self, layout: &Layout<()>, size: Option<Vec2>) -> usize {
+    fn shown_lines(&self, layout: &Layout<Joined>, size: Option<Vec2>) -> usize {
         let shown = layout.len().min(self.style.lines_max);
         match (self.style.overflow, size) {
             (Overflow::Ellipsis, Some(size)) => layout
@@ -117,15 +118,16 @@ impl Typesetter<'_> {
     fn lines(
         &mut self,
         words: &str,
-        layout: &Layout<()>,
+        layout: &Layout<Joined>,
         shown: usize,
         width_max: Option<f32>,
         font_size: f32,
     ) -> Vec<PlacedLine> {
         let ellipsis = self.style.overflow == Overflow::Ellipsis;
+        let spacing = self.style.letter_spacing;
         let mut lines = Vec::with_capacity(shown);
         for (index, line) in layout.lines().take(shown).enumerate() {
-            let extent = Extent::of(&line, layout.is_rtl());
+            let extent = Extent::of(&line, layout.is_rtl(), spacing);
             let is_cut = index + 1 == shown && shown < layout.len();
             let too_wide = width_max.is_some_and(|width| extent.width > width + EPSILON_PX);
             let placed = if ellipsis && (is_cut || too_wide) {
@@ -137,7 +139,7 @@ impl Typesetter<'_> {
                 Some(short) => {
                     let extent = short
                         .get(0)
-                        .map_or(extent, |line| Extent::of(&line, short.is_rtl()));
+                        .map_or(extent, |line| Extent::of(&line, short.is_rtl(), spacing));
                     PlacedLine {
                         extent,
                         instead: Some(short),
@@ -155,7 +157,7 @@ impl Typesetter<'_> {
     /// Puts the lines into the box.
     fn place(
         &self,
-        layout: &Layout<()>,
+        layout: &Layout<Joined>,
         lines: &[PlacedLine],
         size: Option<Vec2>,
         font_size: f32,
@@ -171,7 +173,9 @@ impl Typesetter<'_> {
             .and_then(|last| layout.get(last))
             .map_or(0.0, |line| line.metrics().block_max_coord);
         // Rounding up keeps the lines inside a box of whole pixels; the slack keeps 120.00001 from becoming 121.
-        let natural = (Vec2::new(widest, height) - EPSILON_PX).ceil().max(Vec2::ZERO);
+        let natural = (Vec2::new(widest, height) - EPSILON_PX)
+            .ceil()
+            .max(Vec2::ZERO);
         let size = size.unwrap_or(natural);
         let top = match self.style.vertical_align {
             VerticalAlign::Top => 0.0,
@@ -231,7 +235,7 @@ impl Typesetter<'_> {
 struct PlacedLine {
     extent: Extent,
     /// A layout of one line that stands in its place.
-    instead: Option<Layout<()>>,
+    instead: Option<Layout<Joined>>,
 }
 
 /// Where a line's words stand in its layout, without the white space that hangs at its end; in layer pixels.
@@ -242,10 +246,12 @@ pub(crate) struct Extent {
 }
 
 impl Extent {
-    pub(crate) fn of(line: &Line<'_, ()>, is_rtl: bool) -> Self {
+    pub(crate) fn of(line: &Line<'_, Joined>, is_rtl: bool, letter_spacing: f32) -> Self {
         let metrics = line.metrics();
         // Justification adds to the runs, but not to the line's own advance.
         let advance: f32 = line.runs().map(|run| run.advance()).sum();
+        // The last gap between letters has no letter after it, and would push words off the middle and off the right side.
+        let advance = advance - last_gap(line, letter_spacing);
         let hanging_left = if is_rtl { metrics.hanging_advance } else { 0.0 };
         Self {
             left: metrics.inline_min_coord + metrics.offset + hanging_left,
@@ -254,8 +260,23 @@ impl Extent {
     }
 }
 
+/// The room that letter spacing makes to the right of the line's last letter, in layer pixels.
+fn last_gap(line: &Line<'_, Joined>, letter_spacing: f32) -> f32 {
+    if letter_spacing == 0.0 {
+        return 0.0;
+    }
+    let right_most = line
+        .runs()
+        .last()
+        .and_then(|run| run.visual_clusters().last());
+    match right_most {
+        Some(cluster) if !cluster.style().brush.0 => letter_spacing,
+        _ => 0.0,
+    }
+}
+
 /// Breaks lines at `width`, and stretches them to it if they are justified. Other alignment is for [`Typesetter::place`].
-pub(crate) fn break_lines(layout: &mut Layout<()>, width: Option<f32>, align: Align) {
+pub(crate) fn break_lines(layout: &mut Layout<Joined>, width: Option<f32>, align: Align) {
     layout.break_all_lines(width);
     let alignment = match align {
         Align::Justify if width.is_some() => Alignment::Justify,
@@ -271,7 +292,7 @@ pub(crate) fn break_lines(layout: &mut Layout<()>, width: Option<f32>, align: Al
 }
 
 impl Composition {
-    fn push_line(&mut self, line: &Line<'_, ()>, offset: Vec2) {
+    fn push_line(&mut self, line: &Line<'_, Joined>, offset: Vec2) {
         for item in line.items() {
             let PositionedLayoutItem::GlyphRun(glyphs) = item else {
                 continue;
@@ -286,7 +307,11 @@ impl Composition {
             self.runs.push(Run {
                 font: run.font().clone(),
                 font_size: run.font_size(),
-                coords: run.normalized_coords().iter().map(|coord| coord.to_bits()).collect(),
+                coords: run
+                    .normalized_coords()
+                    .iter()
+                    .map(|coord| coord.to_bits())
+                    .collect(),
                 skew_degrees: synthesis.skew().unwrap_or(0.0),
                 embolden: synthesis.embolden(),
                 baseline: glyphs.baseline() + offset.y,

@@ -24,6 +24,7 @@ pub mod paint;
 mod cache;
 mod draw;
 mod ellipsis;
+mod emoji;
 mod error;
 mod fit;
 mod glyph;
@@ -35,7 +36,5 @@ mod style;
 
 pub use draw::{RASTER_AREA_PX_MAX, RASTER_SIDE_PX_MAX};
 pub use error::TextError;
-pub use library::{
-    FontLibrary, REGISTERED_BYTES_MAX, REGISTERED_FONTS_MAX, WORDS_BYTES_MAX,
-};
+pub use library::{FontLibrary, REGISTERED_BYTES_MAX, REGISTERED_FONTS_MAX, WORDS_BYTES_MAX};
 pub use request::{DrawnText, TextRequest};

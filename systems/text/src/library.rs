@@ -12,7 +12,7 @@ use crate::error::TextError;
 use crate::glyph::Glyphs;
 use crate::layout::{Composition, Typesetter};
 use crate::request::{DrawnText, TextRequest};
-use crate::style::{Style, box_within, clean, within};
+use crate::style::{Joined, Style, box_within, clean, within};
 
 /// Fonts that can be registered.
 pub const REGISTERED_FONTS_MAX: usize = 256;
@@ -28,7 +28,7 @@ const SCALE_MAX: f32 = 64.0;
 /// Fonts and everything that is remembered about them. One is enough for a program; it is made for one thread at a time.
 pub struct FontLibrary {
     fonts: FontContext,
-    scratch: LayoutContext<()>,
+    scratch: LayoutContext<Joined>,
     glyphs: Glyphs,
     registered: Vec<Registered>,
     /// Families of `registered`, each once, in the order in which they came.

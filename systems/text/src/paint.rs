@@ -56,7 +56,15 @@ fn gradient_shader(gradient: &Gradient, rect: Rect, transform: Transform) -> Sha
         GradientKind::Radial => {
             let radius = gradient.radius * rect.width().max(rect.height());
             if radius.is_finite() && radius > 0.0 {
-                RadialGradient::new(center, 0.0, center, radius, stops, SpreadMode::Pad, transform)
+                RadialGradient::new(
+                    center,
+                    0.0,
+                    center,
+                    radius,
+                    stops,
+                    SpreadMode::Pad,
+                    transform,
+                )
             } else {
                 None
             }
@@ -90,7 +98,9 @@ fn skia_stops(gradient: &Gradient) -> Vec<(f32, Color)> {
             continue;
         }
         let neighbours = [
-            index.checked_sub(1).and_then(|before| gradient.stops.get(before)),
+            index
+                .checked_sub(1)
+                .and_then(|before| gradient.stops.get(before)),
             gradient.stops.get(index + 1),
         ];
         let mut faded = neighbours.into_iter().flatten().map(|neighbour| {
@@ -158,8 +168,7 @@ mod tests {
 
     fn painted(paint: &Paint, width: u32, height: u32) -> Pixmap {
         let mut pixmap = Pixmap::new(width, height).expect("not empty");
-        let rect =
-            Rect::from_xywh(0.0, 0.0, width as f32, height as f32).expect("not empty");
+        let rect = Rect::from_xywh(0.0, 0.0, width as f32, height as f32).expect("not empty");
         let skia = tiny_skia::Paint {
             shader: paint_shader(paint, rect),
             ..Default::default()

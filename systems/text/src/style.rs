@@ -5,26 +5,30 @@
 
 use std::borrow::Cow;
 
-use components::source::{
-    Align, FontStyle, Overflow, TextDirection, TextSource, VerticalAlign,
-};
+use components::source::{Align, FontStyle, Overflow, TextDirection, TextSource, VerticalAlign};
 use glam::Vec2;
+use parley::setting::Tag;
 use parley::{
     BaseDirection, FontFamily, FontFamilyName, FontFeature, FontFeatures, FontVariation,
     FontVariations, FontWeight, GenericFamily, LineHeight, OverflowWrap, RangedBuilder,
     StyleProperty,
 };
-use parley::setting::Tag;
+
+use crate::emoji;
 
 /// Largest em square in layer pixels.
 pub(crate) const FONT_SIZE_MAX: f32 = 2000.0;
 /// Largest side of a box in layer pixels.
 const BOX_SIDE_MAX: f32 = 100_000.0;
+/// Stretches of emoji, and of joined letters, that are treated as such in one text; parley counts styles in 16 bits.
+const RANGES_MAX: usize = 1024;
 
 /// The authored fields that shape and place words, held in range.
 #[derive(Clone, Debug)]
 pub(crate) struct Style<'a> {
     pub(crate) families: Vec<FontFamilyName<'a>>,
+    /// Families for emoji, which come before the authored ones: text fonts have plain drawings of many.
+    pub(crate) emoji_families: Vec<FontFamilyName<'a>>,
     pub(crate) font_size: f32,
     pub(crate) fit: Option<FitRange>,
     pub(crate) weight: f32,
@@ -39,6 +43,10 @@ pub(crate) struct Style<'a> {
     pub(crate) overflow: Overflow,
     pub(crate) direction: BaseDirection,
 }
+
+/// Whether letters join their neighbours and so are not spaced; parley's brush, which it carries along with a style.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Joined(pub(crate) bool);
 
 /// The sizes between which a text is fitted, in layer pixels.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -60,8 +68,10 @@ impl<'a> Style<'a> {
                 max,
             }
         });
+        let families = families(&font.family, registered);
         Self {
-            families: families(&font.family, registered),
+            emoji_families: emoji_families(&families, registered),
+            families,
             font_size,
             fit,
             weight: within(font.weight, 1.0, 1000.0, 400.0),
@@ -72,7 +82,9 @@ impl<'a> Style<'a> {
             align: source.align,
             vertical_align: source.vertical_align,
             wrap: source.wrap,
-            lines_max: source.max_lines.map_or(usize::MAX, |lines| lines.max(1) as usize),
+            lines_max: source
+                .max_lines
+                .map_or(usize::MAX, |lines| lines.max(1) as usize),
             overflow: source.overflow,
             direction: match source.direction {
                 TextDirection::Auto => BaseDirection::Auto,
@@ -85,12 +97,15 @@ impl<'a> Style<'a> {
     /// Hands the style to parley for `words`, in an em square of `font_size` layer pixels.
     pub(crate) fn push(
         &self,
-        builder: &mut RangedBuilder<'_, ()>,
+        builder: &mut RangedBuilder<'_, Joined>,
         words: &str,
         font_size: f32,
         overflow_wrap: OverflowWrap,
     ) {
         builder.push_default(FontFamily::List(Cow::Borrowed(&self.families)));
+        for range in emoji::ranges(words).into_iter().take(RANGES_MAX) {
+            builder.push(FontFamily::List(Cow::Borrowed(&self.emoji_families)), range);
+        }
         builder.push_default(StyleProperty::FontSize(font_size));
         builder.push_default(StyleProperty::FontWeight(FontWeight::new(self.weight)));
         if self.italic {
@@ -109,8 +124,9 @@ impl<'a> Style<'a> {
         }
         if self.letter_spacing != 0.0 {
             builder.push_default(StyleProperty::LetterSpacing(self.letter_spacing));
-            for range in cursive_ranges(words) {
-                builder.push(StyleProperty::LetterSpacing(0.0), range);
+            for range in cursive_ranges(words).into_iter().take(RANGES_MAX) {
+                builder.push(StyleProperty::LetterSpacing(0.0), range.clone());
+                builder.push(StyleProperty::Brush(Joined(true)), range);
             }
         }
     }
@@ -132,7 +148,7 @@ impl<'a> Style<'a> {
 /// Line height as a multiple of the font size, by a name that says so.
 struct LineHeightProperty(f32);
 
-impl From<LineHeightProperty> for StyleProperty<'_, ()> {
+impl From<LineHeightProperty> for StyleProperty<'_, Joined> {
     fn from(height: LineHeightProperty) -> Self {
         Self::LineHeight(LineHeight::FontSizeRelative(height.0))
     }
@@ -196,6 +212,20 @@ fn families<'a>(authored: &'a str, registered: &'a [String]) -> Vec<FontFamilyNa
         })
         .chain([FontFamilyName::Generic(GenericFamily::SansSerif)])
         .chain(registered.iter().map(|name| FontFamilyName::named(name)))
+        .collect()
+}
+
+/// The families to try for emoji: those of scenes that say that they have them, the system's, and then all others.
+fn emoji_families<'a>(
+    families: &[FontFamilyName<'a>],
+    registered: &'a [String],
+) -> Vec<FontFamilyName<'a>> {
+    registered
+        .iter()
+        .filter(|name| name.to_ascii_lowercase().contains("emoji"))
+        .map(|name| FontFamilyName::named(name))
+        .chain([FontFamilyName::Generic(GenericFamily::Emoji)])
+        .chain(families.iter().cloned())
         .collect()
 }
 

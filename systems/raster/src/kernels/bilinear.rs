@@ -5,7 +5,7 @@
 
 use fearless_simd::{Level, dispatch, prelude::*};
 
-use super::for_vectors;
+use super::{LANES_MAX, for_vectors};
 
 /// Writes `a * (256 - weight) / 256 + b * weight / 256` into `dst`.
 pub fn mix_rows(level: Level, dst: &mut [u32], a: &[u32], b: &[u32], weight: u8) {
@@ -23,8 +23,14 @@ pub fn mix_rows_scalar(dst: &mut [u32], a: &[u32], b: &[u32], weight: u8) {
 #[inline(always)]
 pub const fn mix_pixels(a: u32, b: u32, weight: u32) -> u32 {
     let keep = 256 - weight;
-    let rb = (a & 0x00ff_00ff).wrapping_mul(keep).wrapping_add((b & 0x00ff_00ff).wrapping_mul(weight)).wrapping_add(0x0080_0080);
-    let ga = ((a >> 8) & 0x00ff_00ff).wrapping_mul(keep).wrapping_add(((b >> 8) & 0x00ff_00ff).wrapping_mul(weight)).wrapping_add(0x0080_0080);
+    let rb = (a & 0x00ff_00ff)
+        .wrapping_mul(keep)
+        .wrapping_add((b & 0x00ff_00ff).wrapping_mul(weight))
+        .wrapping_add(0x0080_0080);
+    let ga = ((a >> 8) & 0x00ff_00ff)
+        .wrapping_mul(keep)
+        .wrapping_add(((b >> 8) & 0x00ff_00ff).wrapping_mul(weight))
+        .wrapping_add(0x0080_0080);
     ((rb >> 8) & 0x00ff_00ff) | (ga & 0xff00_ff00)
 }
 
@@ -44,48 +50,22 @@ pub struct SampleRow<'a> {
 
 /// Fills `dst` with bilinear samples; beyond its edge the picture repeats its outermost pixels.
 pub fn sample_row(level: Level, dst: &mut [u32], row: &SampleRow<'_>) {
-    if row.step[1] == 0 {
-        dispatch!(level, _simd => sample_level_row(dst, row));
-    } else {
-        dispatch!(level, _simd => sample_row_scalar(dst, row));
-    }
+    dispatch!(level, simd => sample_row_simd(simd, dst, row));
 }
 
-/// Scalar twin of [`sample_row`], and its body for rows that climb.
-#[inline(always)]
+/// Scalar twin of [`sample_row`].
 pub fn sample_row_scalar(dst: &mut [u32], row: &SampleRow<'_>) {
     let [mut u, mut v] = row.start;
     for d in dst {
-        *d = sample(row, u, v);
+        let (x0, x1, weight_x) = texels(u, row.width);
+        let (y0, y1, weight_y) = texels(v, row.height);
+        let (upper, lower) = (y0 * row.width, y1 * row.width);
+        let left = mix_pixels(row.pixels[upper + x0], row.pixels[lower + x0], weight_y);
+        let right = mix_pixels(row.pixels[upper + x1], row.pixels[lower + x1], weight_y);
+        *d = mix_pixels(left, right, weight_x);
         u = u.wrapping_add(row.step[0]);
         v = v.wrapping_add(row.step[1]);
     }
-}
-
-/// All samples lie between the same two picture rows, so those are looked up once.
-#[inline(always)]
-fn sample_level_row(dst: &mut [u32], row: &SampleRow<'_>) {
-    let (y0, y1, weight_y) = texels(row.start[1], row.height);
-    let upper = &row.pixels[y0 * row.width..][..row.width];
-    let lower = &row.pixels[y1 * row.width..][..row.width];
-    let mut u = row.start[0];
-    for d in dst {
-        let (x0, x1, weight_x) = texels(u, row.width);
-        let left = mix_pixels(upper[x0], lower[x0], weight_y);
-        let right = mix_pixels(upper[x1], lower[x1], weight_y);
-        *d = mix_pixels(left, right, weight_x);
-        u = u.wrapping_add(row.step[0]);
-    }
-}
-
-#[inline(always)]
-fn sample(row: &SampleRow<'_>, u: i64, v: i64) -> u32 {
-    let (x0, x1, weight_x) = texels(u, row.width);
-    let (y0, y1, weight_y) = texels(v, row.height);
-    let (upper, lower) = (y0 * row.width, y1 * row.width);
-    let left = mix_pixels(row.pixels[upper + x0], row.pixels[lower + x0], weight_y);
-    let right = mix_pixels(row.pixels[upper + x1], row.pixels[lower + x1], weight_y);
-    mix_pixels(left, right, weight_x)
 }
 
 /// The two neighbours of a position, kept inside `0..len`, and the weight of the second in 256ths.
@@ -94,33 +74,99 @@ fn texels(position: i64, len: usize) -> (usize, usize, u32) {
     let last = len as i64 - 1;
     let index = position >> 32;
     let weight = ((position >> 24) & 255) as u32;
-    (index.clamp(0, last) as usize, (index + 1).clamp(0, last) as usize, weight)
+    (
+        index.clamp(0, last) as usize,
+        (index + 1).clamp(0, last) as usize,
+        weight,
+    )
+}
+
+/// Looks pixels up one by one, into vectors that are then mixed at once.
+#[inline(always)]
+fn sample_row_simd<S: Simd>(simd: S, dst: &mut [u32], row: &SampleRow<'_>) {
+    let lanes = S::u32s::LEN;
+    let [mut u, mut v] = row.start;
+    let mut taps = [[0u32; LANES_MAX]; 4];
+    let mut weights = [[0u32; LANES_MAX]; 2];
+    for chunk in dst.chunks_mut(lanes) {
+        for lane in 0..chunk.len() {
+            let (x0, x1, weight_x) = texels(u, row.width);
+            let (y0, y1, weight_y) = texels(v, row.height);
+            let (upper, lower) = (y0 * row.width, y1 * row.width);
+            taps[0][lane] = row.pixels[upper + x0];
+            taps[1][lane] = row.pixels[upper + x1];
+            taps[2][lane] = row.pixels[lower + x0];
+            taps[3][lane] = row.pixels[lower + x1];
+            // Both halves of a pixel get the weight.
+            weights[0][lane] = weight_x * 0x0001_0001;
+            weights[1][lane] = weight_y * 0x0001_0001;
+            u = u.wrapping_add(row.step[0]);
+            v = v.wrapping_add(row.step[1]);
+        }
+        let load = [
+            S::u32s::from_slice(simd, &taps[0][..lanes]),
+            S::u32s::from_slice(simd, &taps[1][..lanes]),
+        ];
+        let below = [
+            S::u32s::from_slice(simd, &taps[2][..lanes]),
+            S::u32s::from_slice(simd, &taps[3][..lanes]),
+        ];
+        let along_x: S::u16s = S::u32s::from_slice(simd, &weights[0][..lanes]).bitcast();
+        let along_y: S::u16s = S::u32s::from_slice(simd, &weights[1][..lanes]).bitcast();
+        let left = mix_vectors(simd, load[0], below[0], along_y);
+        let right = mix_vectors(simd, load[1], below[1], along_y);
+        let mixed = mix_vectors(simd, left, right, along_x);
+        if chunk.len() == lanes {
+            mixed.store_slice(chunk);
+        } else {
+            mixed.store_slice(&mut taps[0][..lanes]);
+            chunk.copy_from_slice(&taps[0][..chunk.len()]);
+        }
+    }
+}
+
+/// `a` at weight 0, towards `b` at weight 256. Not a closure of its callers: those would lose the instruction set.
+#[inline(always)]
+fn mix_vectors<S: Simd>(simd: S, a: S::u32s, b: S::u32s, weight: S::u16s) -> S::u32s {
+    let keep = S::u16s::splat(simd, 256) - weight;
+    let half = S::u16s::splat(simd, 128);
+    let low = S::u16s::splat(simd, 255);
+    let (a, b): (S::u16s, S::u16s) = (a.bitcast(), b.bitcast());
+    let rb = ((a & low) * keep + (b & low) * weight + half) >> 8;
+    let ga = ((a >> 8) * keep + (b >> 8) * weight + half) & S::u16s::splat(simd, 0xff00);
+    (rb | ga).bitcast()
 }
 
 #[inline(always)]
 fn mix_rows_simd<S: Simd>(simd: S, dst: &mut [u32], a: &[u32], b: &[u32], weight: u8) {
-    let keep = S::u16s::splat(simd, 256 - u16::from(weight));
-    let gain = S::u16s::splat(simd, u16::from(weight));
-    let half = S::u16s::splat(simd, 128);
-    let low = S::u16s::splat(simd, 255);
-    let mix = |a: S::u32s, b: S::u32s| -> S::u32s {
-        let (a, b): (S::u16s, S::u16s) = (a.bitcast(), b.bitcast());
-        let rb = ((a & low) * keep + (b & low) * gain + half) >> 8;
-        let ga = ((a >> 8) * keep + (b >> 8) * gain + half) & S::u16s::splat(simd, 0xff00);
-        (rb | ga).bitcast()
-    };
+    let weight = S::u16s::splat(simd, u16::from(weight));
     let lanes = S::u32s::LEN;
     let len = dst.len().min(a.len()).min(b.len());
     let whole = len - len % lanes;
-    let rows = dst[..whole].chunks_exact_mut(lanes).zip(a[..whole].chunks_exact(lanes)).zip(b[..whole].chunks_exact(lanes));
+    let rows = dst[..whole]
+        .chunks_exact_mut(lanes)
+        .zip(a[..whole].chunks_exact(lanes))
+        .zip(b[..whole].chunks_exact(lanes));
     for ((d, a), b) in rows {
-        mix(S::u32s::from_slice(simd, a), S::u32s::from_slice(simd, b)).store_slice(d);
+        mix_vectors(
+            simd,
+            S::u32s::from_slice(simd, a),
+            S::u32s::from_slice(simd, b),
+            weight,
+        )
+        .store_slice(d);
     }
     // The tail carries `a` in the place of the destination, which it replaces.
     let tail = &mut dst[whole..len];
     tail.copy_from_slice(&a[whole..len]);
     for_vectors!(lanes, tail, b[whole..len], |d, s| {
-        mix(S::u32s::from_slice(simd, d), S::u32s::from_slice(simd, s)).store_slice(d);
+        mix_vectors(
+            simd,
+            S::u32s::from_slice(simd, d),
+            S::u32s::from_slice(simd, s),
+            weight,
+        )
+        .store_slice(d);
     });
 }
 

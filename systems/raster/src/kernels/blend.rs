@@ -42,7 +42,12 @@ fn rows(dst: &mut [u32], src: &[u32], channel: impl Fn(u32, u32, u32, u32) -> u3
         let (src_alpha, dst_alpha) = (s >> 24, *d >> 24);
         let alpha = src_alpha + dst_alpha - div255_scalar(src_alpha * dst_alpha);
         let one = |shift: u32| {
-            let value = channel((s >> shift) & 255, (*d >> shift) & 255, src_alpha, dst_alpha);
+            let value = channel(
+                (s >> shift) & 255,
+                (*d >> shift) & 255,
+                src_alpha,
+                dst_alpha,
+            );
             // Rounding may lift a colour one step over its alpha, which would not be premultiplied.
             div255_scalar(value).min(alpha)
         };
@@ -72,7 +77,11 @@ fn screen(s: u32, d: u32, _src_alpha: u32, _dst_alpha: u32) -> u32 {
 fn overlay(s: u32, d: u32, src_alpha: u32, dst_alpha: u32) -> u32 {
     let dark = 2 * s * d;
     // Cannot be negative: a premultiplied colour is at most its alpha.
-    let light = (src_alpha * dst_alpha).wrapping_sub(2 * dst_alpha.wrapping_sub(d).wrapping_mul(src_alpha.wrapping_sub(s)));
+    let light = (src_alpha * dst_alpha).wrapping_sub(
+        2 * dst_alpha
+            .wrapping_sub(d)
+            .wrapping_mul(src_alpha.wrapping_sub(s)),
+    );
     let blended = if 2 * d <= dst_alpha { dark } else { light };
     blended + s * (255 - dst_alpha) + d * (255 - src_alpha)
 }

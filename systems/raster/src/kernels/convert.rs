@@ -24,7 +24,13 @@ const CHROMA_BIAS: i32 = (128 << CHROMA_BITS) + (1 << (CHROMA_BITS - 1));
 /// Converts two rows of equal, even length into two rows of luma and one each of chroma.
 ///
 /// `luma` holds the upper and the lower row; each plane row must be as long as its share of the pixels.
-pub fn convert_rows(level: Level, rows: [&[u32]; 2], luma: [&mut [u8]; 2], u: &mut [u8], v: &mut [u8]) {
+pub fn convert_rows(
+    level: Level,
+    rows: [&[u32]; 2],
+    luma: [&mut [u8]; 2],
+    u: &mut [u8],
+    v: &mut [u8],
+) {
     dispatch!(level, simd => convert_rows_simd(simd, rows, luma, u, v));
 }
 
@@ -38,7 +44,12 @@ pub fn convert_rows_scalar(rows: [&[u32]; 2], luma: [&mut [u8]; 2], u: &mut [u8]
     }
     let pairs = rows[0].chunks_exact(2).zip(rows[1].chunks_exact(2));
     for ((upper, lower), (u, v)) in pairs.zip(u.iter_mut().zip(v)) {
-        let sum = |c: usize| channels(upper[0])[c] + channels(upper[1])[c] + channels(lower[0])[c] + channels(lower[1])[c];
+        let sum = |c: usize| {
+            channels(upper[0])[c]
+                + channels(upper[1])[c]
+                + channels(lower[0])[c]
+                + channels(lower[1])[c]
+        };
         let (r, g, b) = (sum(0), sum(1), sum(2));
         *u = ((r * U_R + g * U_G + b * U_B + CHROMA_BIAS) >> CHROMA_BITS) as u8;
         *v = ((r * V_R + g * V_G + b * V_B + CHROMA_BIAS) >> CHROMA_BITS) as u8;
@@ -47,7 +58,11 @@ pub fn convert_rows_scalar(rows: [&[u32]; 2], luma: [&mut [u8]; 2], u: &mut [u8]
 
 #[inline(always)]
 fn channels(pixel: u32) -> [i32; 3] {
-    [(pixel & 255) as i32, ((pixel >> 8) & 255) as i32, ((pixel >> 16) & 255) as i32]
+    [
+        (pixel & 255) as i32,
+        ((pixel >> 8) & 255) as i32,
+        ((pixel >> 16) & 255) as i32,
+    ]
 }
 
 /// Two 16-bit coefficients for the low and the high half of each pixel.
@@ -56,8 +71,42 @@ fn coefficients<S: Simd>(simd: S, low: i32, high: i32) -> i16x32<S> {
     u32x16::splat(simd, (low as u32 & 0xffff) | ((high as u32) << 16)).bitcast()
 }
 
+// The helpers are functions, not closures: a closure would be compiled without the instruction set of its caller.
+
+/// The weighted sum of a pixel's channels, from its red and blue halves and its green ones.
 #[inline(always)]
-fn convert_rows_simd<S: Simd>(simd: S, rows: [&[u32]; 2], luma: [&mut [u8]; 2], u: &mut [u8], v: &mut [u8]) {
+fn weigh<S: Simd, const BITS: u32>(
+    rb: i16x32<S>,
+    ga: i16x32<S>,
+    weights_rb: i16x32<S>,
+    weights_g: i16x32<S>,
+    bias: i32x16<S>,
+) -> i32x16<S> {
+    (rb.pairwise_dot_product(weights_rb) + ga.pairwise_dot_product(weights_g) + bias) >> BITS
+}
+
+/// Values that fit a byte, to 16 bits.
+#[inline(always)]
+fn narrow<S: Simd>(a: i32x16<S>, b: i32x16<S>) -> u16x32<S> {
+    a.relaxed_narrow(b).bitcast()
+}
+
+/// Sums of neighbouring pixels of 32.
+#[inline(always)]
+fn across<S: Simd>(a: u32x16<S>, b: u32x16<S>) -> i16x32<S> {
+    let even: u16x32<S> = a.unzip_low(b).bitcast();
+    let odd: u16x32<S> = a.unzip_high(b).bitcast();
+    (even + odd).bitcast()
+}
+
+#[inline(always)]
+fn convert_rows_simd<S: Simd>(
+    simd: S,
+    rows: [&[u32]; 2],
+    luma: [&mut [u8]; 2],
+    u: &mut [u8],
+    v: &mut [u8],
+) {
     const BLOCK: usize = 64;
     let len = rows[0].len().min(rows[1].len());
     let whole = len - len % BLOCK;
@@ -71,16 +120,15 @@ fn convert_rows_simd<S: Simd>(simd: S, rows: [&[u32]; 2], luma: [&mut [u8]; 2], 
     let v_g = coefficients(simd, V_G, 0);
     let luma_bias = i32x16::splat(simd, LUMA_BIAS);
     let chroma_bias = i32x16::splat(simd, CHROMA_BIAS);
-    let luma_of = |rb: u16x32<S>, ga: u16x32<S>| -> i32x16<S> {
-        let rb: i16x32<S> = rb.bitcast();
-        let ga: i16x32<S> = ga.bitcast();
-        (rb.pairwise_dot_product(luma_rb) + ga.pairwise_dot_product(luma_g) + luma_bias) >> LUMA_BITS
-    };
-    let narrow = |a: i32x16<S>, b: i32x16<S>| -> u16x32<S> { a.relaxed_narrow(b).bitcast() };
-
-    let blocks = rows[0][..whole].chunks_exact(BLOCK).zip(rows[1][..whole].chunks_exact(BLOCK));
-    let planes = luma0[..whole].chunks_exact_mut(BLOCK).zip(luma1[..whole].chunks_exact_mut(BLOCK));
-    let chroma = u[..whole / 2].chunks_exact_mut(BLOCK / 2).zip(v[..whole / 2].chunks_exact_mut(BLOCK / 2));
+    let blocks = rows[0][..whole]
+        .chunks_exact(BLOCK)
+        .zip(rows[1][..whole].chunks_exact(BLOCK));
+    let planes = luma0[..whole]
+        .chunks_exact_mut(BLOCK)
+        .zip(luma1[..whole].chunks_exact_mut(BLOCK));
+    let chroma = u[..whole / 2]
+        .chunks_exact_mut(BLOCK / 2)
+        .zip(v[..whole / 2].chunks_exact_mut(BLOCK / 2));
     for (((upper, lower), (y0, y1)), (u, v)) in blocks.zip(planes).zip(chroma) {
         let mut lumas = [[i32x16::splat(simd, 0); 4]; 2];
         // Sums of two rows, 16 pixels a vector: red and blue, green and alpha.
@@ -91,28 +139,27 @@ fn convert_rows_simd<S: Simd>(simd: S, rows: [&[u32]; 2], luma: [&mut [u8]; 2], 
             let p1: u16x32<S> = u32x16::from_slice(simd, &lower[i * 16..i * 16 + 16]).bitcast();
             let (rb0, ga0) = (p0 & low, p0 >> 8);
             let (rb1, ga1) = (p1 & low, p1 >> 8);
-            lumas[0][i] = luma_of(rb0, ga0);
-            lumas[1][i] = luma_of(rb1, ga1);
+            lumas[0][i] =
+                weigh::<S, LUMA_BITS>(rb0.bitcast(), ga0.bitcast(), luma_rb, luma_g, luma_bias);
+            lumas[1][i] =
+                weigh::<S, LUMA_BITS>(rb1.bitcast(), ga1.bitcast(), luma_rb, luma_g, luma_bias);
             sums_rb[i] = (rb0 + rb1).bitcast();
             sums_ga[i] = (ga0 + ga1).bitcast();
         }
-        let bytes: u8x64<S> = narrow(lumas[0][0], lumas[0][1]).relaxed_narrow(narrow(lumas[0][2], lumas[0][3]));
+        let bytes: u8x64<S> =
+            narrow(lumas[0][0], lumas[0][1]).relaxed_narrow(narrow(lumas[0][2], lumas[0][3]));
         bytes.store_slice(y0);
-        let bytes: u8x64<S> = narrow(lumas[1][0], lumas[1][1]).relaxed_narrow(narrow(lumas[1][2], lumas[1][3]));
+        let bytes: u8x64<S> =
+            narrow(lumas[1][0], lumas[1][1]).relaxed_narrow(narrow(lumas[1][2], lumas[1][3]));
         bytes.store_slice(y1);
 
         let zero = i32x16::splat(simd, 0);
         let (mut us, mut vs) = ([zero; 2], [zero; 2]);
         for i in 0..2 {
-            let across = |a: u32x16<S>, b: u32x16<S>| -> i16x32<S> {
-                let even: u16x32<S> = a.unzip_low(b).bitcast();
-                let odd: u16x32<S> = a.unzip_high(b).bitcast();
-                (even + odd).bitcast()
-            };
             let rb = across(sums_rb[2 * i], sums_rb[2 * i + 1]);
             let ga = across(sums_ga[2 * i], sums_ga[2 * i + 1]);
-            us[i] = (rb.pairwise_dot_product(u_rb) + ga.pairwise_dot_product(u_g) + chroma_bias) >> CHROMA_BITS;
-            vs[i] = (rb.pairwise_dot_product(v_rb) + ga.pairwise_dot_product(v_g) + chroma_bias) >> CHROMA_BITS;
+            us[i] = weigh::<S, CHROMA_BITS>(rb, ga, u_rb, u_g, chroma_bias);
+            vs[i] = weigh::<S, CHROMA_BITS>(rb, ga, v_rb, v_g, chroma_bias);
         }
         let bytes: u8x64<S> = narrow(us[0], us[1]).relaxed_narrow(narrow(vs[0], vs[1]));
         let (u_bytes, v_bytes) = bytes.split();
@@ -138,10 +185,24 @@ mod tests {
 
     type Planes = (Vec<u8>, Vec<u8>, Vec<u8>, Vec<u8>);
 
-    fn run(convert: impl Fn([&[u32]; 2], [&mut [u8]; 2], &mut [u8], &mut [u8]), upper: &[u32], lower: &[u32]) -> Planes {
+    fn run(
+        convert: impl Fn([&[u32]; 2], [&mut [u8]; 2], &mut [u8], &mut [u8]),
+        upper: &[u32],
+        lower: &[u32],
+    ) -> Planes {
         let len = upper.len();
-        let mut planes = (vec![0; len], vec![0; len], vec![0; len / 2], vec![0; len / 2]);
-        convert([upper, lower], [&mut planes.0, &mut planes.1], &mut planes.2, &mut planes.3);
+        let mut planes = (
+            vec![0; len],
+            vec![0; len],
+            vec![0; len / 2],
+            vec![0; len / 2],
+        );
+        convert(
+            [upper, lower],
+            [&mut planes.0, &mut planes.1],
+            &mut planes.2,
+            &mut planes.3,
+        );
         planes
     }
 
@@ -149,7 +210,11 @@ mod tests {
     fn reference(r: f64, g: f64, b: f64) -> [f64; 3] {
         let y = 0.2126 * r + 0.7152 * g + 0.0722 * b;
         let (pb, pr) = ((b - y) / 1.8556, (r - y) / 1.5748);
-        [16.0 + 219.0 / 255.0 * y, 128.0 + 224.0 / 255.0 * pb, 128.0 + 224.0 / 255.0 * pr]
+        [
+            16.0 + 219.0 / 255.0 * y,
+            128.0 + 224.0 / 255.0 * pb,
+            128.0 + 224.0 / 255.0 * pr,
+        ]
     }
 
     proptest! {
@@ -184,7 +249,11 @@ mod tests {
             ([0, 0, 255, 255], [32, 240, 118]),
         ] {
             let row = [u32::from_le_bytes(rgba); 2];
-            assert_eq!(run(convert_rows_scalar, &row, &row), (vec![y; 2], vec![y; 2], vec![u], vec![v]), "{rgba:?}");
+            assert_eq!(
+                run(convert_rows_scalar, &row, &row),
+                (vec![y; 2], vec![y; 2], vec![u], vec![v]),
+                "{rgba:?}"
+            );
         }
     }
 }

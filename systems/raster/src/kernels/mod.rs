@@ -9,6 +9,7 @@ pub mod bilinear;
 pub mod blend;
 pub mod convert;
 pub mod over;
+pub mod prefetch;
 pub mod scale;
 
 pub use fearless_simd::Level;
@@ -41,8 +42,12 @@ pub(crate) const fn div255_scalar(x: u32) -> u32 {
 /// Multiplies the four bytes of a pixel by `factor / 255`, rounding each.
 #[inline(always)]
 pub(crate) const fn scale_pixel(pixel: u32, factor: u32) -> u32 {
-    let rb = (pixel & 0x00ff_00ff).wrapping_mul(factor).wrapping_add(0x0080_0080);
-    let ga = ((pixel >> 8) & 0x00ff_00ff).wrapping_mul(factor).wrapping_add(0x0080_0080);
+    let rb = (pixel & 0x00ff_00ff)
+        .wrapping_mul(factor)
+        .wrapping_add(0x0080_0080);
+    let ga = ((pixel >> 8) & 0x00ff_00ff)
+        .wrapping_mul(factor)
+        .wrapping_add(0x0080_0080);
     let rb = (rb.wrapping_add((rb >> 8) & 0x00ff_00ff) >> 8) & 0x00ff_00ff;
     let ga = ga.wrapping_add((ga >> 8) & 0x00ff_00ff) & 0xff00_ff00;
     rb | ga
@@ -56,7 +61,10 @@ macro_rules! for_vectors {
         let whole = len - len % lanes;
         let (dst_whole, dst_tail) = $dst[..len].split_at_mut(whole);
         let (src_whole, src_tail) = $src[..len].split_at(whole);
-        for ($d, $s) in dst_whole.chunks_exact_mut(lanes).zip(src_whole.chunks_exact(lanes)) {
+        for ($d, $s) in dst_whole
+            .chunks_exact_mut(lanes)
+            .zip(src_whole.chunks_exact(lanes))
+        {
             $body
         }
         if !dst_tail.is_empty() {

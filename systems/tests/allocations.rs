@@ -1,0 +1,124 @@
+//! Steady state allocates nothing: moving layers, still texts, a looping timeline.
+#![expect(clippy::unwrap_used, reason = "a test ends where something is wrong")]
+
+use std::alloc::{GlobalAlloc, Layout, System};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering::SeqCst};
+
+use components::animation::{Easing, Keyframe, KeyframeValue, LoopMode, Property, TimelineSpec, TrackSpec};
+use components::layer::{LayerSpec, Size};
+use components::scene::{FrameRate, SceneSpec};
+use components::source::{ShapeKind, ShapeSource, Source, TextSource};
+use components::value::{Colour, Paint};
+use systems::scene::SceneBundle;
+use systems::{Engine, EngineSettings};
+
+struct Counting;
+
+static COUNTING: AtomicBool = AtomicBool::new(false);
+static ALLOCATIONS: AtomicUsize = AtomicUsize::new(0);
+
+// SAFETY: every call goes to the system's allocator unchanged; counting touches atomics alone.
+unsafe impl GlobalAlloc for Counting {
+    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
+        if COUNTING.load(SeqCst) {
+            ALLOCATIONS.fetch_add(1, SeqCst);
+        }
+        // SAFETY: the caller keeps `alloc`'s contract, which is passed on as it is.
+        unsafe { System.alloc(layout) }
+    }
+    unsafe fn dealloc(&self, pointer: *mut u8, layout: Layout) {
+        // SAFETY: as above.
+        unsafe { System.dealloc(pointer, layout) }
+    }
+    unsafe fn realloc(&self, pointer: *mut u8, layout: Layout, size: usize) -> *mut u8 {
+        if COUNTING.load(SeqCst) {
+            ALLOCATIONS.fetch_add(1, SeqCst);
+        }
+        // SAFETY: as above.
+        unsafe { System.realloc(pointer, layout, size) }
+    }
+}
+
+#[global_allocator]
+static ALLOCATOR: Counting = Counting;
+
+fn no_clock() -> u64 {
+    0
+}
+
+fn card(id: &str) -> LayerSpec {
+    let shape = ShapeSource {
+        shape: ShapeKind::Rectangle,
+        radius: Default::default(),
+        path: None,
+        fill: Some(Paint::Solid(Colour { red: 255, green: 128, blue: 0, alpha: 128 })),
+        stroke: None,
+    };
+    LayerSpec {
+        source: Source::Shape(shape),
+        size: Some(Size { width: 200.0.into(), height: 100.0.into() }),
+        ..LayerSpec::new(id)
+    }
+}
+
+fn track(layer: &str, property: Property, to: f32) -> TrackSpec {
+    let keyframe = |at, value| Keyframe { at, value: KeyframeValue::Number(value), easing: Easing::EaseInOutSine };
+    TrackSpec { layer: layer.into(), property, additive: false, keyframes: vec![keyframe(0.0, 0.0), keyframe(1.0, to)] }
+}
+
+#[test]
+fn a_tick_of_moving_layers_allocates_nothing() {
+    let text: TextSource = serde_json::from_str(r#"{"text": "Still words", "font": {"family": "DejaVu Sans"}}"#).unwrap();
+    let mut group = LayerSpec::new("group");
+    group.children = vec![LayerSpec { source: Source::Text(text), ..LayerSpec::new("words") }, card("child")];
+    let mut spec = SceneSpec {
+        schema: None,
+        version: 1,
+        name: "steady".to_owned(),
+        canvas: Default::default(),
+        assets: Default::default(),
+        data: Default::default(),
+        layers: vec![card("slides"), card("turns"), card("fades"), group],
+        timelines: Vec::new(),
+        transitions: Default::default(),
+    };
+    spec.canvas.width = 640;
+    spec.canvas.height = 360;
+    spec.timelines.push(TimelineSpec {
+        id: "motion".to_owned(),
+        autoplay: true,
+        loop_mode: LoopMode::PingPong,
+        duration: None,
+        delay: 0.0,
+        speed: 1.0,
+        markers: Default::default(),
+        tracks: vec![
+            track("slides", Property::PositionX, 400.0),
+            track("turns", Property::Rotation, 90.0),
+            track("fades", Property::Opacity, 1.0),
+            track("group", Property::PositionY, 200.0),
+        ],
+    });
+    let mut engine = Engine::new(EngineSettings {
+        width: 640,
+        height: 360,
+        rate: FrameRate::whole(30),
+        render_threads: 2,
+        pool_frames: 4,
+        max_layers: 50,
+        now_nanos: no_clock,
+    })
+    .unwrap();
+    engine.load(SceneBundle::new(spec)).unwrap();
+    for _ in 0..90 {
+        engine.tick();
+    }
+    // Between two whole seconds, since words that follow the clock are made anew on each: ticks 90 to 119 are one such second.
+    engine.tick();
+    COUNTING.store(true, SeqCst);
+    for _ in 0..28 {
+        engine.tick();
+    }
+    COUNTING.store(false, SeqCst);
+    assert_eq!(ALLOCATIONS.load(SeqCst), 0);
+}

@@ -1,0 +1,9 @@
+//! The program as its users start it: commands, exit codes, a stream on the air, signals, reloads.
+#![expect(clippy::unwrap_used, reason = "a test ends where something is wrong")]
+
+#[path = "program/commands.rs"]
+mod commands;
+#[path = "program/on_air.rs"]
+mod on_air;
+#[path = "program/support.rs"]
+mod support;

@@ -1,0 +1,21 @@
+//! Encoding and outputs against real peers: ffprobe, ffmpeg, nginx with its RTMP module. One binary, so that it is
+//! linked once; everything runs on loopback and in temporary folders.
+
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test fails by panicking")]
+
+#[path = "streaming/av_sync.rs"]
+mod av_sync;
+#[path = "streaming/control.rs"]
+mod control;
+#[path = "streaming/crash.rs"]
+mod crash;
+#[path = "streaming/files.rs"]
+mod files;
+#[path = "streaming/hostile_peers.rs"]
+mod hostile_peers;
+#[path = "streaming/offline.rs"]
+mod offline;
+#[path = "streaming/rtmp_server.rs"]
+mod rtmp_server;
+#[path = "streaming/support/mod.rs"]
+mod support;
