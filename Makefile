@@ -22,8 +22,8 @@ lint: packages-build ## Check format and lints alone
 	cargo fmt --all --check
 	cargo clippy --workspace --all-targets --locked -- -D warnings
 
-bench: packages-test ## Measure each stage and the whole tick
-	cargo bench --workspace --locked --bench '*'
+bench: packages-test ## Measure beside FFmpeg and libx264 into benches/RESULTS.md; on the air too with ARGS=--live
+	cargo bench --locked --bench peers -- $(ARGS)
 
 clean: ## Remove what was built, and what tests and benches left
 	cargo clean

@@ -129,8 +129,13 @@ fn outputs(settings: &Settings, rate: FrameRate) -> anyhow::Result<Vec<OutputSet
 fn free_name(folder: &Path) -> PathBuf {
     let seconds = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs());
     let stamp = utc_stamp(seconds);
-    let first = folder.join(format!("{stamp}.mp4"));
-    (2..).map(|number| folder.join(format!("{stamp}-{number}.mp4"))).fold(first, |found, next| if found.exists() { next } else { found })
+    let mut path = folder.join(format!("{stamp}.mp4"));
+    let mut number = 1;
+    while path.exists() {
+        number += 1;
+        path = folder.join(format!("{stamp}-{number}.mp4"));
+    }
+    path
 }
 
 /// Seconds since 1970 as `YYYYMMDDTHHMMSSZ` (ISO 8601 basic), by the civil calendar of days since 0000-03-01.

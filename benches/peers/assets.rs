@@ -38,22 +38,31 @@ pub fn make() -> Result<()> {
             .map_err(Into::into)
     })?;
 
-    let save_rgb = |name: &str, draw: &dyn Fn() -> RgbImage| put(&folder, name, |path| Ok(draw().save(path)?));
+    let save_rgb =
+        |name: &str, draw: &dyn Fn() -> RgbImage| put(&folder, name, |path| Ok(draw().save(path)?));
     save_rgb("photo.png", &|| photo(1920, 1080, 11))?;
     save_rgb("photo-wide.png", &|| photo(2240, 1260, 23))?;
     save_rgb("photo-other.png", &|| photo(1920, 1080, 37))?;
 
-    let save = |name: &str, draw: &dyn Fn() -> RgbaImage| put(&folder, name, |path| Ok(draw().save(path)?));
+    let save = |name: &str, draw: &dyn Fn() -> RgbaImage| {
+        put(&folder, name, |path| Ok(draw().save(path)?))
+    };
     save("avatar.png", &|| avatar(5))?;
     save("ticker.png", &|| ticker(9))?;
     for index in 0..12 {
-        save(&format!("card-{index}.png"), &|| card(400, 220, 24, 100 + index))?;
+        save(&format!("card-{index}.png"), &|| {
+            card(400, 220, 24, 100 + index)
+        })?;
     }
     for index in 0..20 {
-        save(&format!("glass-{index}.png"), &|| glass(600, 400, 200 + index))?;
+        save(&format!("glass-{index}.png"), &|| {
+            glass(600, 400, 200 + index)
+        })?;
     }
     for index in 0..49 {
-        save(&format!("small-{index}.png"), &|| card(240, 160, 16, 300 + index))?;
+        save(&format!("small-{index}.png"), &|| {
+            card(240, 160, 16, 300 + index)
+        })?;
     }
     save("tiny.png", &|| card(80, 60, 8, 400))
 }
@@ -71,7 +80,8 @@ fn put(folder: &Path, name: &str, make: impl FnOnce(&Path) -> Result<()>) -> Res
 
 /// A number from 0 to 1 for a place of a grid, by the finaliser of MurmurHash3.
 fn hash(x: u32, y: u32, seed: u32) -> f32 {
-    let mut bits = x.wrapping_mul(0x9e37_79b1) ^ y.wrapping_mul(0x85eb_ca77) ^ seed.wrapping_mul(0xc2b2_ae3d);
+    let mut bits =
+        x.wrapping_mul(0x9e37_79b1) ^ y.wrapping_mul(0x85eb_ca77) ^ seed.wrapping_mul(0xc2b2_ae3d);
     bits ^= bits >> 16;
     bits = bits.wrapping_mul(0x85eb_ca6b);
     bits ^= bits >> 13;
@@ -88,24 +98,44 @@ fn noise(x: u32, y: u32, period: u32, seed: u32) -> f32 {
     let down = smooth((y % period) as f32 / period as f32);
     let mix = |from: f32, to: f32, part: f32| from + (to - from) * part;
     let upper = mix(hash(column, row, seed), hash(column + 1, row, seed), across);
-    let lower = mix(hash(column, row + 1, seed), hash(column + 1, row + 1, seed), across);
+    let lower = mix(
+        hash(column, row + 1, seed),
+        hash(column + 1, row + 1, seed),
+        across,
+    );
     mix(upper, lower, down)
 }
 
 /// A colour as a photograph has it: light falls off downwards, large shapes are strong and small ones faint, hues change slowly, and
 /// over all lies the grain of a sensor.
 fn photo_colour(x: u32, y: u32, height: u32, seed: u32) -> [u8; 3] {
-    let octaves = [(480, 70.0), (240, 44.0), (120, 26.0), (60, 15.0), (30, 9.0), (12, 5.0), (5, 3.0)];
+    let octaves = [
+        (480, 70.0),
+        (240, 44.0),
+        (120, 26.0),
+        (60, 15.0),
+        (30, 9.0),
+        (12, 5.0),
+        (5, 3.0),
+    ];
     let light: f32 = octaves
         .iter()
         .zip(seed..)
         .map(|(&(period, strength), seed)| (noise(x, y, period, seed) - 0.5) * strength)
         .sum();
     let slope = 150.0 - 80.0 * y as f32 / height as f32;
-    let (warm, cold) = (noise(x, y, 700, seed + 20) - 0.5, noise(x, y, 520, seed + 21) - 0.5);
+    let (warm, cold) = (
+        noise(x, y, 700, seed + 20) - 0.5,
+        noise(x, y, 520, seed + 21) - 0.5,
+    );
     let grain = (hash(x, y, seed + 22) - 0.5) * 4.0;
     let base = slope + light + grain;
-    [base + 70.0 * warm, base + 10.0 * cold, base - 60.0 * warm + 50.0 * cold].map(|value| value.clamp(0.0, 255.0) as u8)
+    [
+        base + 70.0 * warm,
+        base + 10.0 * cold,
+        base - 60.0 * warm + 50.0 * cold,
+    ]
+    .map(|value| value.clamp(0.0, 255.0) as u8)
 }
 
 /// Opaque, like a photograph.
@@ -121,7 +151,10 @@ fn rgba([red, green, blue]: [u8; 3], alpha: f32) -> Rgba<u8> {
 fn avatar(seed: u32) -> RgbaImage {
     const EDGE: f32 = 14.0;
     let inside = |x: u32, y: u32, [centre_x, centre_y, radius_x, radius_y]: [f32; 4]| {
-        let (across, down) = ((x as f32 - centre_x) / radius_x, (y as f32 - centre_y) / radius_y);
+        let (across, down) = (
+            (x as f32 - centre_x) / radius_x,
+            (y as f32 - centre_y) / radius_y,
+        );
         (1.0 - (across * across + down * down).sqrt()) * radius_x.min(radius_y) / EDGE
     };
     RgbaImage::from_fn(800, 900, |x, y| {
@@ -129,7 +162,10 @@ fn avatar(seed: u32) -> RgbaImage {
         let shoulders = inside(x, y, [400.0, 930.0, 380.0, 500.0]);
         // A veil over the shoulders lets the ground through.
         let most = if y > 780 && head <= 0.0 { 225.0 } else { 255.0 };
-        rgba(photo_colour(x, y, 900, seed), head.max(shoulders).clamp(0.0, 1.0) * most)
+        rgba(
+            photo_colour(x, y, 900, seed),
+            head.max(shoulders).clamp(0.0, 1.0) * most,
+        )
     })
 }
 
@@ -137,7 +173,9 @@ fn avatar(seed: u32) -> RgbaImage {
 fn rounded(x: u32, y: u32, width: u32, height: u32, radius: u32) -> f32 {
     let beyond = |at: u32, length: u32| {
         let at = at as f32 + 0.5;
-        (radius as f32 - at).max(at - (length - radius) as f32).max(0.0)
+        (radius as f32 - at)
+            .max(at - (length - radius) as f32)
+            .max(0.0)
     };
     let (across, down) = (beyond(x, width), beyond(y, height));
     (radius as f32 + 0.5 - (across * across + down * down).sqrt()).clamp(0.0, 1.0)
@@ -145,14 +183,19 @@ fn rounded(x: u32, y: u32, width: u32, height: u32, radius: u32) -> f32 {
 
 /// A translucent card with round corners and two lines of opaque strokes.
 fn card(width: u32, height: u32, radius: u32, seed: u32) -> RgbaImage {
-    let hue = [hash(1, 0, seed), hash(2, 0, seed), hash(3, 0, seed)].map(|part| 30.0 + part * 120.0);
+    let hue =
+        [hash(1, 0, seed), hash(2, 0, seed), hash(3, 0, seed)].map(|part| 30.0 + part * 120.0);
     RgbaImage::from_fn(width, height, |x, y| {
-        let line = y % (height / 3) > height / 3 - height / 10 && (width / 10..width * 9 / 10).contains(&x);
+        let line = y % (height / 3) > height / 3 - height / 10
+            && (width / 10..width * 9 / 10).contains(&x);
         if line && x % 11 < 6 && hash(x / 11, y * 3 / height, seed) > 0.2 {
             return Rgba([240, 240, 235, 255]);
         }
         let light = 40.0 * y as f32 / height as f32 + 6.0 * noise(x, y, 30, seed);
-        rgba(hue.map(|part| (part + light).clamp(0.0, 255.0) as u8), 205.0 * rounded(x, y, width, height, radius))
+        rgba(
+            hue.map(|part| (part + light).clamp(0.0, 255.0) as u8),
+            205.0 * rounded(x, y, width, height, radius),
+        )
     })
 }
 
@@ -161,7 +204,11 @@ fn ticker(seed: u32) -> RgbaImage {
     RgbaImage::from_fn(3840, 64, |x, y| {
         let x = x % 1920;
         let stroke = (18..46).contains(&y) && x % 17 < 5 && hash(x / 17, y / 7, seed) > 0.3;
-        if stroke { Rgba([250, 246, 230, 255]) } else { Rgba([14, 16, 28, 215]) }
+        if stroke {
+            Rgba([250, 246, 230, 255])
+        } else {
+            Rgba([14, 16, 28, 215])
+        }
     })
 }
 
@@ -170,6 +217,9 @@ fn glass(width: u32, height: u32, seed: u32) -> RgbaImage {
     RgbaImage::from_fn(width, height, |x, y| {
         let from_edge = x.min(width - 1 - x).min(y).min(height - 1 - y) as f32;
         let alpha = 90.0 + 140.0 * noise(x, y, 90, seed + 50);
-        rgba(photo_colour(x, y, height, seed), alpha * (from_edge / 10.0).min(1.0))
+        rgba(
+            photo_colour(x, y, height, seed),
+            alpha * (from_edge / 10.0).min(1.0),
+        )
     })
 }

@@ -9,7 +9,9 @@ use anyhow::{Context as _, Result, ensure};
 use codec::{FrameRate, Preset, VideoEncoder, VideoSettings};
 use raster::I420Frame;
 use stream_manager::ports::media;
-use stream_manager::streaming::{EncoderSettings, MediaSender, OutputSettings, Streaming, ThreadEnd};
+use stream_manager::streaming::{
+    EncoderSettings, MediaSender, OutputSettings, Streaming, ThreadEnd,
+};
 use systems::encode::{FrameOut, FramePort, Offer};
 
 use crate::alloc;
@@ -108,8 +110,14 @@ pub fn whole(stage: &Stage, frames: u64) -> Result<Whole> {
     })?;
     check_ends(ends)?;
     let counters = engine.counters();
-    ensure!(counters.repeated == 0 && counters.encoder_full == 0, "frames were lost: {counters:?}");
-    Ok(Whole { cost, allocations: allocations as f64 / (frames - frames / 2) as f64 })
+    ensure!(
+        counters.repeated == 0 && counters.encoder_full == 0,
+        "frames were lost: {counters:?}"
+    );
+    Ok(Whole {
+        cost,
+        allocations: allocations as f64 / (frames - frames / 2) as f64,
+    })
 }
 
 /// An output into a file of `benches/out` that is not there yet.
@@ -119,7 +127,8 @@ pub fn whole(stage: &Stage, frames: u64) -> Result<Whole> {
 pub fn fresh_file(name: &str) -> Result<OutputSettings> {
     let path: PathBuf = assets::out_folder().join(name);
     if path.exists() {
-        fs::remove_file(&path).with_context(|| format!("`{}` cannot be removed", path.display()))?;
+        fs::remove_file(&path)
+            .with_context(|| format!("`{}` cannot be removed", path.display()))?;
     }
     Ok(OutputSettings::new("file", path.to_string_lossy())?)
 }
@@ -128,7 +137,8 @@ pub fn fresh_file(name: &str) -> Result<OutputSettings> {
 /// The first thread that ended badly.
 pub fn check_ends(ends: Vec<ThreadEnd>) -> Result<()> {
     for end in ends {
-        end.result.with_context(|| format!("the thread `{}`", end.who))?;
+        end.result
+            .with_context(|| format!("the thread `{}`", end.who))?;
     }
     Ok(())
 }

@@ -57,11 +57,19 @@ fn run(workload: &Workload, pixels: Pixels, frames: u64, count: u64) -> Result<(
     let graph = graph(workload, pixels, frames)?;
     let suffix = if pixels == Pixels::Yuv { "yuv" } else { "rgb" };
     let script = assets::out_folder().join(format!("{}-{suffix}.graph", workload.name));
-    fs::write(&script, graph).with_context(|| format!("`{}` cannot be written", script.display()))?;
+    fs::write(&script, graph)
+        .with_context(|| format!("`{}` cannot be written", script.display()))?;
 
     let mut command = Command::new("ffmpeg");
     // One thread a filter costs the least processor time, which is what is compared.
-    command.args(["-hide_banner", "-nostdin", "-loglevel", "error", "-filter_complex_threads", "1"]);
+    command.args([
+        "-hide_banner",
+        "-nostdin",
+        "-loglevel",
+        "error",
+        "-filter_complex_threads",
+        "1",
+    ]);
     for layer in &workload.layers {
         if let Paint::Picture(file) = &layer.paint {
             command.args(["-threads", "1", "-framerate", &FPS.to_string(), "-i"]);
@@ -69,7 +77,15 @@ fn run(workload: &Workload, pixels: Pixels, frames: u64, count: u64) -> Result<(
         }
     }
     command.arg("-filter_complex_script").arg(&script);
-    command.args(["-map", "[out]", "-frames:v", &count.to_string(), "-f", "null", "-"]);
+    command.args([
+        "-map",
+        "[out]",
+        "-frames:v",
+        &count.to_string(),
+        "-f",
+        "null",
+        "-",
+    ]);
     command.stdin(Stdio::null());
 
     let (peak, cost) = measure(Who::Children, || {
@@ -83,7 +99,11 @@ fn run(workload: &Workload, pixels: Pixels, frames: u64, count: u64) -> Result<(
             }
             std::thread::sleep(LOOK_EVERY);
         };
-        ensure!(status.success(), "ffmpeg failed on {}: {status}", workload.name);
+        ensure!(
+            status.success(),
+            "ffmpeg failed on {}: {status}",
+            workload.name
+        );
         Ok(peak)
     })?;
     Ok((cost.cpu, peak))
@@ -106,13 +126,21 @@ fn graph(workload: &Workload, pixels: Pixels, frames: u64) -> Result<String> {
             }
             Paint::Picture(_) => {
                 // It comes once over all frames, where ours goes up and down: the work is the same.
-                let fade = layer.opacity.map_or(String::new(), |_| format!(",fade=type=in:start_frame=0:nb_frames={frames}:alpha=1"));
+                let fade = layer.opacity.map_or(String::new(), |_| {
+                    format!(",fade=type=in:start_frame=0:nb_frames={frames}:alpha=1")
+                });
                 writeln!(graph, "[{inputs}:v]format={above},{hold}{fade}[in{index}];")?;
-                writeln!(graph, "[at{}][in{index}]overlay=x='{x}':y='{y}':format={overlay}[at{index}];", index - 1)?;
+                writeln!(
+                    graph,
+                    "[at{}][in{index}]overlay=x='{x}':y='{y}':format={overlay}[at{index}];",
+                    index - 1
+                )?;
                 inputs += 1;
             }
             Paint::Seconds { before, after } => {
-                let font = assets::out_folder().join(assets::folder()).join(assets::FONT);
+                let font = assets::out_folder()
+                    .join(assets::folder())
+                    .join(assets::FONT);
                 writeln!(
                     graph,
                     "[at{}]drawtext=fontfile='{}':fontsize=40:fontcolor=white:x={x}:y={y}:text='{before}%{{eif\\:trunc(t)\\:d}}{after}'[at{index}];",
@@ -122,7 +150,11 @@ fn graph(workload: &Workload, pixels: Pixels, frames: u64) -> Result<String> {
             }
         }
     }
-    writeln!(graph, "[at{}]format=yuv420p[out]", workload.layers.len() - 1)?;
+    writeln!(
+        graph,
+        "[at{}]format=yuv420p[out]",
+        workload.layers.len() - 1
+    )?;
     Ok(graph)
 }
 
@@ -130,7 +162,11 @@ fn graph(workload: &Workload, pixels: Pixels, frames: u64) -> Result<String> {
 fn crop(layer: &Layer) -> String {
     match (layer.x, layer.y) {
         (Course::Still(_), Course::Still(_)) => String::new(),
-        (x, y) => format!(",crop={WIDTH}:{HEIGHT}:x='-({})':y='-({})'", expression(x), expression(y)),
+        (x, y) => format!(
+            ",crop={WIDTH}:{HEIGHT}:x='-({})':y='-({})'",
+            expression(x),
+            expression(y)
+        ),
     }
 }
 

@@ -69,7 +69,12 @@ pub fn run(stage: &Stage, fps: u32, seconds: u64, outputs: Vec<OutputSettings>) 
         dropped: counters.encoder_full,
         distinct: frames.saturating_sub(lost) as f64 / seconds as f64,
         busy: cost.cpu.as_secs_f64() / cost.wall.as_secs_f64(),
-        blame: blame.map(|blame| format!("{} at tick {}, {:.1} ms late, {} took {:.1} ms", blame.cause, blame.tick, blame.late_ms, blame.system, blame.system_ms)),
+        blame: blame.map(|blame| {
+            format!(
+                "{} at tick {}, {:.1} ms late, {} took {:.1} ms",
+                blame.cause, blame.tick, blame.late_ms, blame.system, blame.system_ms
+            )
+        }),
     })
 }
 
@@ -87,9 +92,15 @@ pub fn file(stage: &Stage) -> Result<Vec<OutputSettings>> {
 /// As [`run`].
 pub fn print_peak(stage: &Stage) -> Result<()> {
     let folder = assets::out_folder().join("hls");
-    fs::create_dir_all(&folder).with_context(|| format!("`{}` cannot be made", folder.display()))?;
+    fs::create_dir_all(&folder)
+        .with_context(|| format!("`{}` cannot be made", folder.display()))?;
     let hls = OutputSettings::new("hls", format!("{}/", folder.display()))?;
-    run(stage, crate::ours::FPS, MEMORY_SECONDS, vec![hls, fresh_file("memory.mkv")?])?;
+    run(
+        stage,
+        crate::ours::FPS,
+        MEMORY_SECONDS,
+        vec![hls, fresh_file("memory.mkv")?],
+    )?;
     let peak = peak_kib("self").context("this is not Linux")?;
     println!("{PEAK}{peak}");
     Ok(())
@@ -100,9 +111,18 @@ pub fn print_peak(stage: &Stage) -> Result<()> {
 /// # Errors
 /// The child's.
 pub fn peak_mib(workload: &str) -> Result<f64> {
-    let output = Command::new(std::env::current_exe()?).args(["--memory", workload]).output()?;
-    ensure!(output.status.success(), "the child failed: {}", String::from_utf8_lossy(&output.stderr));
+    let output = Command::new(std::env::current_exe()?)
+        .args(["--memory", workload])
+        .output()?;
+    ensure!(
+        output.status.success(),
+        "the child failed: {}",
+        String::from_utf8_lossy(&output.stderr)
+    );
     let text = String::from_utf8_lossy(&output.stdout);
-    let kib = text.lines().find_map(|line| line.strip_prefix(PEAK)).context("the child said nothing")?;
+    let kib = text
+        .lines()
+        .find_map(|line| line.strip_prefix(PEAK))
+        .context("the child said nothing")?;
     Ok(kib.trim().parse::<f64>()? / 1024.0)
 }

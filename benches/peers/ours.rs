@@ -7,9 +7,9 @@ use bevy_app::App;
 use bevy_ecs::prelude::*;
 use bevy_ecs::schedule::Schedules;
 use stream_manager::clock::now_nanos;
+use systems::Engine;
 use systems::profile::{AddTimed as _, Profile};
 use systems::schedule::{self, Tick, TickSet};
-use systems::Engine;
 
 use crate::alloc;
 use crate::scenes::Stage;
@@ -52,7 +52,11 @@ pub fn compose(stage: &Stage, threads: usize, frames: u64) -> Result<Composing> 
         .zip(&times)
         .map(|((set, after), (_, before))| (*set, (after - before) as f64 / 1e6 / frames as f64))
         .collect();
-    Ok(Composing { cost, damage: (composed - tiles.0) as f64 / (total - tiles.1).max(1) as f64, sets })
+    Ok(Composing {
+        cost,
+        damage: (composed - tiles.0) as f64 / (total - tiles.1).max(1) as f64,
+        sets,
+    })
 }
 
 /// The median time of a tick in milliseconds, and of composing within it.
@@ -69,8 +73,13 @@ pub fn tick_ms(stage: &Stage, ticks: u64) -> Result<(f64, f64)> {
     }
     times.sort_by(f64::total_cmp);
     let summaries = engine.profile().summaries();
-    let composing = summaries.iter().find(|system| system.name == "render::compose");
-    Ok((times.get(times.len() / 2).copied().unwrap_or_default(), composing.map_or(0.0, |system| system.p50_ms)))
+    let composing = summaries
+        .iter()
+        .find(|system| system.name == "render::compose");
+    Ok((
+        times.get(times.len() / 2).copied().unwrap_or_default(),
+        composing.map_or(0.0, |system| system.p50_ms),
+    ))
 }
 
 /// What ticks allocate once they are warm.
@@ -95,12 +104,19 @@ pub fn allocations(stage: &Stage) -> Result<Allocations> {
     for _ in 0..4 * FPS {
         let before = alloc::count();
         let report = engine.tick();
-        let counted = if report.tick.is_multiple_of(u64::from(FPS)) { &mut on_second } else { &mut steady };
+        let counted = if report.tick.is_multiple_of(u64::from(FPS)) {
+            &mut on_second
+        } else {
+            &mut steady
+        };
         counted.0 += alloc::count() - before;
         counted.1 += 1;
     }
     let mean = |(allocations, ticks): (u64, u64)| allocations as f64 / ticks as f64;
-    Ok(Allocations { steady: mean(steady), on_second: mean(on_second) })
+    Ok(Allocations {
+        steady: mean(steady),
+        on_second: mean(on_second),
+    })
 }
 
 /// What timing every system costs a tick, in milliseconds: as many systems that do nothing, with their stopwatches and without.
@@ -119,7 +135,9 @@ pub fn profiling_ms(stage: &Stage) -> Result<f64> {
         }
         start.elapsed().as_secs_f64() * 1e3 / f64::from(RUNS)
     };
-    let mut costs: Vec<f64> = (0..ROUNDS).map(|_| run(&mut timed) - run(&mut bare)).collect();
+    let mut costs: Vec<f64> = (0..ROUNDS)
+        .map(|_| run(&mut timed) - run(&mut bare))
+        .collect();
     costs.sort_by(f64::total_cmp);
     Ok(costs.get(ROUNDS / 2).copied().unwrap_or_default())
 }
@@ -128,7 +146,8 @@ pub fn profiling_ms(stage: &Stage) -> Result<f64> {
 fn idle(systems: usize, timed: bool) -> (World, Schedule) {
     fn nothing() {}
     let mut app = App::empty();
-    app.insert_resource(Profile::new(now_nanos)).add_plugins(schedule::plugin);
+    app.insert_resource(Profile::new(now_nanos))
+        .add_plugins(schedule::plugin);
     for _ in 0..systems {
         if timed {
             let system = app.timed(TickSet::Animate, "idle", nothing);
@@ -138,7 +157,10 @@ fn idle(systems: usize, timed: bool) -> (World, Schedule) {
         }
     }
     let mut world = std::mem::take(app.world_mut());
-    let schedule = world.resource_mut::<Schedules>().remove(Tick).unwrap_or_else(|| Schedule::new(Tick));
+    let schedule = world
+        .resource_mut::<Schedules>()
+        .remove(Tick)
+        .unwrap_or_else(|| Schedule::new(Tick));
     (world, schedule)
 }
 

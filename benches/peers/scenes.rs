@@ -44,7 +44,10 @@ pub enum Paint {
     /// A file of the assets' folder.
     Picture(String),
     /// Words that hold the whole seconds on air.
-    Seconds { before: &'static str, after: &'static str },
+    Seconds {
+        before: &'static str,
+        after: &'static str,
+    },
 }
 
 /// A coordinate over time, in whole pixels.
@@ -52,9 +55,17 @@ pub enum Paint {
 pub enum Course {
     Still(i32),
     /// There and back again.
-    Swing { from: i32, to: i32, seconds: f32 },
+    Swing {
+        from: i32,
+        to: i32,
+        seconds: f32,
+    },
     /// There, and from the start again.
-    Run { from: i32, to: i32, seconds: f32 },
+    Run {
+        from: i32,
+        to: i32,
+        seconds: f32,
+    },
 }
 
 /// An opacity that goes up and down again and again.
@@ -81,16 +92,38 @@ pub fn all() -> Vec<Workload> {
 
 /// W1: a scene as it is on most streams.
 fn auction() -> Workload {
-    let mut layers = vec![picture("ground", "photo.png", Course::Still(0), Course::Still(0))];
-    let bob = Course::Swing { from: 90, to: 178, seconds: 1.3 };
+    let mut layers = vec![picture(
+        "ground",
+        "photo.png",
+        Course::Still(0),
+        Course::Still(0),
+    )];
+    let bob = Course::Swing {
+        from: 90,
+        to: 178,
+        seconds: 1.3,
+    };
     layers.push(picture("host", "avatar.png", Course::Still(560), bob));
     for index in 0..12 {
         let (x, y) = (index % 4 * 470 + 20, index / 4 * 330 + 60);
-        layers.push(picture(&format!("card-{index}"), &format!("card-{index}.png"), Course::Still(x), Course::Still(y)));
+        layers.push(picture(
+            &format!("card-{index}"),
+            &format!("card-{index}.png"),
+            Course::Still(x),
+            Course::Still(y),
+        ));
     }
-    let run = Course::Run { from: 0, to: -1920, seconds: 12.8 };
+    let run = Course::Run {
+        from: 0,
+        to: -1920,
+        seconds: 12.8,
+    };
     layers.push(picture("ticker", "ticker.png", run, Course::Still(1016)));
-    for (index, (before, after)) in (0..).zip([("On air for ", " seconds"), ("Bid ", " ETH"), ("", " viewers")]) {
+    for (index, (before, after)) in (0..).zip([
+        ("On air for ", " seconds"),
+        ("Bid ", " ETH"),
+        ("", " viewers"),
+    ]) {
         layers.push(Layer {
             id: format!("text-{index}"),
             paint: Paint::Seconds { before, after },
@@ -99,13 +132,25 @@ fn auction() -> Workload {
             opacity: None,
         });
     }
-    Workload { name: "W1", title: "auction stream", layers }
+    Workload {
+        name: "W1",
+        title: "auction stream",
+        layers,
+    }
 }
 
 /// W2: no pixel stays as it is.
 fn everything_moves() -> Workload {
-    let ground_x = Course::Swing { from: 0, to: -320, seconds: 4.0 };
-    let ground_y = Course::Swing { from: 0, to: -180, seconds: 2.6 };
+    let ground_x = Course::Swing {
+        from: 0,
+        to: -320,
+        seconds: 4.0,
+    };
+    let ground_y = Course::Swing {
+        from: 0,
+        to: -180,
+        seconds: 2.6,
+    };
     let mut layers = vec![picture("ground", "photo-wide.png", ground_x, ground_y)];
     for index in 0..20 {
         let across = Course::Swing {
@@ -118,17 +163,40 @@ fn everything_moves() -> Workload {
             to: 400 + index * 29 % 280,
             seconds: 2.1 + (index % 7) as f32 * 0.2,
         };
-        layers.push(picture(&format!("glass-{index}"), &format!("glass-{index}.png"), across, down));
+        layers.push(picture(
+            &format!("glass-{index}"),
+            &format!("glass-{index}.png"),
+            across,
+            down,
+        ));
     }
-    let mut other = picture("other", "photo-other.png", Course::Still(0), Course::Still(0));
-    other.opacity = Some(Fade { low: 0.02, high: 0.98, seconds: 3.0 });
+    let mut other = picture(
+        "other",
+        "photo-other.png",
+        Course::Still(0),
+        Course::Still(0),
+    );
+    other.opacity = Some(Fade {
+        low: 0.02,
+        high: 0.98,
+        seconds: 3.0,
+    });
     layers.push(other);
-    Workload { name: "W2", title: "everything moves", layers }
+    Workload {
+        name: "W2",
+        title: "everything moves",
+        layers,
+    }
 }
 
 /// W3: many layers, of which a few move.
 fn fifty_layers() -> Workload {
-    let mut layers = vec![picture("ground", "photo.png", Course::Still(0), Course::Still(0))];
+    let mut layers = vec![picture(
+        "ground",
+        "photo.png",
+        Course::Still(0),
+        Course::Still(0),
+    )];
     for index in 0..49 {
         let (x, y) = (index % 9 * 205 + 5, index / 9 * 175 + 8);
         let (x, y) = if index < 44 {
@@ -136,12 +204,32 @@ fn fifty_layers() -> Workload {
         } else {
             let place = index - 44;
             let from = 60 + 330 * place;
-            let across = Course::Swing { from, to: from + 200, seconds: 2.0 + place as f32 * 0.2 };
-            (across, Course::Swing { from: 40, to: 840, seconds: 3.3 + place as f32 * 0.4 })
+            let across = Course::Swing {
+                from,
+                to: from + 200,
+                seconds: 2.0 + place as f32 * 0.2,
+            };
+            (
+                across,
+                Course::Swing {
+                    from: 40,
+                    to: 840,
+                    seconds: 3.3 + place as f32 * 0.4,
+                },
+            )
         };
-        layers.push(picture(&format!("small-{index}"), &format!("small-{index}.png"), x, y));
+        layers.push(picture(
+            &format!("small-{index}"),
+            &format!("small-{index}.png"),
+            x,
+            y,
+        ));
     }
-    Workload { name: "W3", title: "fifty layers", layers }
+    Workload {
+        name: "W3",
+        title: "fifty layers",
+        layers,
+    }
 }
 
 /// W0: W3 with nothing moving.
@@ -150,27 +238,51 @@ fn still() -> Workload {
     for layer in &mut workload.layers {
         (layer.x, layer.y) = (layer.x.at_rest(), layer.y.at_rest());
     }
-    Workload { name: "W0", title: "still", ..workload }
+    Workload {
+        name: "W0",
+        title: "still",
+        ..workload
+    }
 }
 
 /// A thousand layers over a ground, none of which moves.
 pub fn thousand_still() -> Workload {
-    let mut layers = vec![picture("ground", "photo.png", Course::Still(0), Course::Still(0))];
+    let mut layers = vec![picture(
+        "ground",
+        "photo.png",
+        Course::Still(0),
+        Course::Still(0),
+    )];
     for index in 0..999 {
-        let (x, y) = (Course::Still(index % 40 * 46), Course::Still(index / 40 * 40));
+        let (x, y) = (
+            Course::Still(index % 40 * 46),
+            Course::Still(index / 40 * 40),
+        );
         layers.push(picture(&format!("tiny-{index}"), "tiny.png", x, y));
     }
-    Workload { name: "thousand", title: "a thousand still layers", layers }
+    Workload {
+        name: "thousand",
+        title: "a thousand still layers",
+        layers,
+    }
 }
 
 fn picture(id: &str, file: &str, x: Course, y: Course) -> Layer {
-    Layer { id: id.to_owned(), paint: Paint::Picture(file.to_owned()), x, y, opacity: None }
+    Layer {
+        id: id.to_owned(),
+        paint: Paint::Picture(file.to_owned()),
+        x,
+        y,
+        opacity: None,
+    }
 }
 
 impl Course {
     fn at_rest(self) -> Self {
         match self {
-            Self::Still(at) | Self::Swing { from: at, .. } | Self::Run { from: at, .. } => Self::Still(at),
+            Self::Still(at) | Self::Swing { from: at, .. } | Self::Run { from: at, .. } => {
+                Self::Still(at)
+            }
         }
     }
 
@@ -193,11 +305,27 @@ impl Course {
             (Motion::SubPixels, Self::Run { .. }) => json!("linear"),
             (Motion::SubPixels, _) => json!("easeInOutSine"),
         };
-        Some(timeline(layer, property, mode, json!(from), json!(to), seconds, easing))
+        Some(timeline(
+            layer,
+            property,
+            mode,
+            json!(from),
+            json!(to),
+            seconds,
+            easing,
+        ))
     }
 }
 
-fn timeline(layer: &str, property: &str, mode: &str, from: Value, to: Value, seconds: f32, easing: Value) -> Value {
+fn timeline(
+    layer: &str,
+    property: &str,
+    mode: &str,
+    from: Value,
+    to: Value,
+    seconds: f32,
+    easing: Value,
+) -> Value {
     json!({
         "id": format!("{layer}-{property}"),
         "loop": mode,
@@ -233,7 +361,15 @@ impl Workload {
             timelines.extend(layer.y.timeline(&layer.id, "position.y", motion));
             timelines.extend(layer.opacity.map(|fade| {
                 let (low, high) = (json!(fade.low), json!(fade.high));
-                timeline(&layer.id, "opacity", "pingPong", low, high, fade.seconds, json!("linear"))
+                timeline(
+                    &layer.id,
+                    "opacity",
+                    "pingPong",
+                    low,
+                    high,
+                    fade.seconds,
+                    json!("linear"),
+                )
             }));
         }
         json!({
@@ -251,14 +387,25 @@ impl Workload {
     /// # Errors
     /// The file cannot be written, or the product refuses the scene.
     pub fn stage(&self, motion: Motion) -> Result<Stage> {
-        let suffix = if motion == Motion::SubPixels { "-sub-pixel" } else { "" };
+        let suffix = if motion == Motion::SubPixels {
+            "-sub-pixel"
+        } else {
+            ""
+        };
         let path: PathBuf = assets::out_folder().join(format!("{}{suffix}.json", self.name));
         fs::write(&path, serde_json::to_string_pretty(&self.to_json(motion))?)
             .with_context(|| format!("`{}` cannot be written", path.display()))?;
-        let options = LoadOptions { max_layers: LAYERS_MAX, ..LoadOptions::default() };
+        let options = LoadOptions {
+            max_layers: LAYERS_MAX,
+            ..LoadOptions::default()
+        };
         let scene = load_scene(&path, &options).map_err(|errors| anyhow!(errors.plain()))?;
         let bundle = prepare::bundle(&scene)?;
-        Ok(Stage { name: self.name, scene, bundle })
+        Ok(Stage {
+            name: self.name,
+            scene,
+            bundle,
+        })
     }
 }
 

@@ -45,7 +45,13 @@ pub fn measure<T>(who: Who, work: impl FnOnce() -> Result<T>) -> Result<(T, Cost
     let (cpu, start) = (processor_time(who)?, Instant::now());
     let result = work()?;
     let wall = start.elapsed();
-    Ok((result, Cost { cpu: processor_time(who)?.saturating_sub(cpu), wall }))
+    Ok((
+        result,
+        Cost {
+            cpu: processor_time(who)?.saturating_sub(cpu),
+            wall,
+        },
+    ))
 }
 
 fn processor_time(who: Who) -> Result<Duration> {
@@ -53,14 +59,17 @@ fn processor_time(who: Who) -> Result<Duration> {
         Who::Ourselves => UsageWho::RUSAGE_SELF,
         Who::Children => UsageWho::RUSAGE_CHILDREN,
     })?;
-    let microseconds = usage.user_time().num_microseconds() + usage.system_time().num_microseconds();
+    let microseconds =
+        usage.user_time().num_microseconds() + usage.system_time().num_microseconds();
     Ok(Duration::from_micros(microseconds.unsigned_abs()))
 }
 
 /// The most memory that a process ever held (`VmHWM`), in KiB. `getrusage` would give that of the parent for a young child.
 pub fn peak_kib(process: &str) -> Option<u64> {
     let status = fs::read_to_string(format!("/proc/{process}/status")).ok()?;
-    let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"))?;
+    let line = status
+        .lines()
+        .find_map(|line| line.strip_prefix("VmHWM:"))?;
     line.split_whitespace().next()?.parse().ok()
 }
 
@@ -81,18 +90,29 @@ pub struct Machine {
 /// There is no `ffmpeg`, or this is not Linux.
 pub fn machine() -> Result<Machine> {
     let said = |program: &str, argument: &str| -> Result<String> {
-        let output = Command::new(program).arg(argument).output().with_context(|| format!("`{program}` is needed"))?;
+        let output = Command::new(program)
+            .arg(argument)
+            .output()
+            .with_context(|| format!("`{program}` is needed"))?;
         let text = String::from_utf8_lossy(&output.stdout);
         Ok(text.lines().next().unwrap_or_default().to_owned())
     };
     let cpuinfo = fs::read_to_string("/proc/cpuinfo")?;
-    let model = cpuinfo.lines().find_map(|line| line.strip_prefix("model name")?.split_once(": "));
+    let model = cpuinfo
+        .lines()
+        .find_map(|line| line.strip_prefix("model name")?.split_once(": "));
     let ffmpeg = said("ffmpeg", "-version")?;
     Ok(Machine {
         processor: model.map_or("unknown", |(_, name)| name).to_owned(),
         cores: std::thread::available_parallelism().map_or(1, usize::from),
-        kernel: fs::read_to_string("/proc/sys/kernel/osrelease")?.trim().to_owned(),
-        ffmpeg: ffmpeg.split(" Copyright").next().unwrap_or_default().to_owned(),
+        kernel: fs::read_to_string("/proc/sys/kernel/osrelease")?
+            .trim()
+            .to_owned(),
+        ffmpeg: ffmpeg
+            .split(" Copyright")
+            .next()
+            .unwrap_or_default()
+            .to_owned(),
         date: said("date", "--utc")?,
         load: load_average()?,
     })
@@ -104,5 +124,9 @@ pub fn machine() -> Result<Machine> {
 /// This is not Linux.
 pub fn load_average() -> Result<String> {
     let text = fs::read_to_string("/proc/loadavg")?;
-    Ok(text.split_whitespace().take(3).collect::<Vec<_>>().join(" "))
+    Ok(text
+        .split_whitespace()
+        .take(3)
+        .collect::<Vec<_>>()
+        .join(" "))
 }

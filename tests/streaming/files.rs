@@ -23,6 +23,7 @@ fn every_container_has_the_house_format_and_a_steady_beat() {
         probe.assert_house_format(320, 180);
         probe.assert_steady(unit_s);
         assert_eq!(probe.video().len(), frames, "{name}");
+        assert_eq!(probe.stream("video")["avg_frame_rate"], "30/1", "{name}");
         assert!(probe.video()[0].pts_s.abs() < 1e-6, "{name} starts at 0");
         let audio = probe.audio();
         assert!((0.0..0.022).contains(&audio[0].pts_s), "{name}: sound starts at {}", audio[0].pts_s);

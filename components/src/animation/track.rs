@@ -30,6 +30,9 @@ pub struct TrackSpec {
     pub keyframes: Vec<Keyframe>,
 }
 
+/// The most keyframes of a track.
+const KEYFRAMES_MAX: usize = 10_000;
+
 /// A property that a track can move.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
 pub enum Property {
@@ -179,6 +182,12 @@ impl Validate for TrackSpec {
             problems.at("keyframes", |problems| {
                 problems.report("a track needs at least one keyframe")
             });
+        }
+        if self.keyframes.len() > KEYFRAMES_MAX {
+            problems.at("keyframes", |problems| {
+                problems.report(format!("a track has at most {KEYFRAMES_MAX} keyframes"));
+            });
+            return;
         }
         let pair_allowed = matches!(self.property, Property::Position | Property::Scale);
         let range = match self.property {

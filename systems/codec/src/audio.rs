@@ -200,7 +200,9 @@ mod tests {
         // Odd amounts, so that frames and pushes do not meet.
         for samples in [1, 1023, 1600, 1601, 5000] {
             let wave = vec![0.25; samples];
-            encoder.push(&wave, &wave, &mut sink).expect("samples taken");
+            encoder
+                .push(&wave, &wave, &mut sink)
+                .expect("samples taken");
         }
         encoder.push_silence(775, &mut sink).expect("samples taken");
         assert_eq!(encoder.position(), 48_000 + 10_000);
@@ -209,14 +211,24 @@ mod tests {
         for (index, (pts, _)) in packets.iter().enumerate() {
             assert_eq!(*pts, expected + index as i64 * 1024);
         }
-        assert!(packets[..packets.len() - 1].iter().all(|(_, duration)| *duration == 1024));
+        assert!(
+            packets[..packets.len() - 1]
+                .iter()
+                .all(|(_, duration)| *duration == 1024)
+        );
         let (pts, duration) = packets.last().expect("packets");
         assert!(pts + duration >= 58_000, "the end is in {pts} + {duration}");
     }
 
     #[test]
     fn bad_bitrates_are_refused() {
-        let settings = AudioSettings { bitrate_kbps: 1, ..AudioSettings::default() };
-        assert!(matches!(AudioEncoder::open(&settings), Err(CodecError::Setting { .. })));
+        let settings = AudioSettings {
+            bitrate_kbps: 1,
+            ..AudioSettings::default()
+        };
+        assert!(matches!(
+            AudioEncoder::open(&settings),
+            Err(CodecError::Setting { .. })
+        ));
     }
 }

@@ -193,9 +193,18 @@ fn options(settings: &VideoSettings) -> Vec<(&'static str, String)> {
     }
     if settings.low_latency {
         options.push(("tune", "zerolatency".to_owned()));
-    } else if let Some(frames) = settings.lookahead_frames {
+        return options;
+    }
+    if let Some(frames) = settings.lookahead_frames {
         options.push(("rc-lookahead", frames.to_string()));
     }
+    // libx264 would hold one frame back to see the next one's time, and another for a lookahead thread that has nothing to do.
+    let private = if settings.lookahead_frames == Some(0) {
+        "force-cfr=1:sync-lookahead=0"
+    } else {
+        "force-cfr=1"
+    };
+    options.push(("x264-params", private.to_owned()));
     options
 }
 
@@ -250,11 +259,16 @@ mod tests {
     #[test]
     fn frames_are_lent_and_given_back() {
         for low_latency in [false, true] {
-            let settings = VideoSettings { low_latency, ..settings() };
+            let settings = VideoSettings {
+                low_latency,
+                ..settings()
+            };
             let mut encoder = VideoEncoder::open(&settings).expect("libx264");
             let frame = frame();
             for pts in 0..10 {
-                encoder.encode(&frame, pts, &mut |_| {}).expect("a frame taken");
+                encoder
+                    .encode(&frame, pts, &mut |_| {})
+                    .expect("a frame taken");
                 // libx264 takes it in at once, so that the pool has it back before the next tick.
                 assert_eq!(Arc::strong_count(&frame), 1);
             }
@@ -268,7 +282,10 @@ mod tests {
         let mut keys = Vec::new();
         let mut count = 0;
         let mut sink = |packet: Packet| {
-            assert_eq!((packet.pts(), packet.dts(), packet.duration()), (count, count, 1));
+            assert_eq!(
+                (packet.pts(), packet.dts(), packet.duration()),
+                (count, count, 1)
+            );
             count += 1;
             if packet.is_video_key() {
                 keys.push(packet.pts());
@@ -278,7 +295,9 @@ mod tests {
             if pts == 75 {
                 encoder.request_keyframe();
             }
-            encoder.encode(&frame, pts, &mut sink).expect("a frame taken");
+            encoder
+                .encode(&frame, pts, &mut sink)
+                .expect("a frame taken");
         }
         encoder.flush(&mut sink).expect("the last packets");
         assert_eq!(count, 130);
@@ -288,14 +307,24 @@ mod tests {
     #[test]
     fn delay_is_what_the_settings_say() {
         for (low_latency, threads, delay) in [(true, 2, 0), (false, 1, 0), (false, 2, 1)] {
-            let settings = VideoSettings { low_latency, threads, ..settings() };
+            let settings = VideoSettings {
+                low_latency,
+                threads,
+                ..settings()
+            };
             let mut encoder = VideoEncoder::open(&settings).expect("libx264");
             let frame = frame();
             let mut given = 0;
             for pts in 0..20 {
-                encoder.encode(&frame, pts, &mut |_| given += 1).expect("a frame taken");
+                encoder
+                    .encode(&frame, pts, &mut |_| given += 1)
+                    .expect("a frame taken");
             }
-            assert_eq!(20 - given, delay, "low_latency {low_latency}, {threads} threads");
+            assert_eq!(
+                20 - given,
+                delay,
+                "low_latency {low_latency}, {threads} threads"
+            );
         }
     }
 
@@ -304,9 +333,17 @@ mod tests {
         let mut encoder = VideoEncoder::open(&settings()).expect("libx264");
         let other = Arc::new(I420Frame::new(32, 32).expect("a small frame"));
         let refused = encoder.encode(&other, 0, &mut |_| {});
-        assert!(matches!(refused, Err(CodecError::FrameSize { actual_width: 32, .. })));
+        assert!(matches!(
+            refused,
+            Err(CodecError::FrameSize {
+                actual_width: 32,
+                ..
+            })
+        ));
         assert_eq!(Arc::strong_count(&other), 1);
-        encoder.encode(&frame(), 0, &mut |_| {}).expect("a frame taken");
+        encoder
+            .encode(&frame(), 0, &mut |_| {})
+            .expect("a frame taken");
     }
 
     #[test]
@@ -314,7 +351,9 @@ mod tests {
         let mut encoder = VideoEncoder::open(&settings()).expect("libx264");
         let mut packets = Vec::new();
         for pts in 0..3 {
-            encoder.encode(&frame(), pts, &mut |packet| packets.push(packet)).expect("a frame taken");
+            encoder
+                .encode(&frame(), pts, &mut |packet| packets.push(packet))
+                .expect("a frame taken");
         }
         let clone = packets[0].clone();
         assert_eq!(clone.data().as_ptr(), packets[0].data().as_ptr());

@@ -1,18 +1,28 @@
 //! Muxers against targets that fail: each failure is bounded, named, and free of secrets.
 
-#![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test fails by panicking")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    reason = "a test fails by panicking"
+)]
 
 use std::net::TcpListener;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use codec::{
-    CodecError, Container, FrameRate, Interrupt, Muxer, MuxerOptions, StreamDescription, VideoEncoder, VideoSettings,
+    CodecError, Container, FrameRate, Interrupt, Muxer, MuxerOptions, StreamDescription,
+    VideoEncoder, VideoSettings,
 };
 use raster::I420Frame;
 
 fn encoder() -> VideoEncoder {
-    let settings = VideoSettings { width: 64, height: 64, frame_rate: FrameRate::whole(30), ..VideoSettings::default() };
+    let settings = VideoSettings {
+        width: 64,
+        height: 64,
+        frame_rate: FrameRate::whole(30),
+        ..VideoSettings::default()
+    };
     VideoEncoder::open(&settings).unwrap()
 }
 
@@ -21,7 +31,10 @@ fn streams() -> Vec<StreamDescription> {
 }
 
 fn options() -> MuxerOptions {
-    MuxerOptions { open_timeout: Duration::from_millis(300), ..MuxerOptions::default() }
+    MuxerOptions {
+        open_timeout: Duration::from_millis(300),
+        ..MuxerOptions::default()
+    }
 }
 
 #[test]
@@ -30,7 +43,14 @@ fn a_full_disk_is_known_as_such() {
     let guard = Arc::default();
     let streams = [encoder.stream().clone()];
     let frame = Arc::new(I420Frame::new(64, 64).unwrap());
-    let result = Muxer::open("/dev/full", Container::Matroska, &streams, &options(), &guard).and_then(|mut muxer| {
+    let result = Muxer::open(
+        "/dev/full",
+        Container::Matroska,
+        &streams,
+        &options(),
+        &guard,
+    )
+    .and_then(|mut muxer| {
         let mut packets = Vec::new();
         for pts in 0..200 {
             encoder.encode(&frame, pts, &mut |packet| packets.push(packet))?;
@@ -46,18 +66,36 @@ fn a_full_disk_is_known_as_such() {
 #[test]
 fn a_silent_peer_ends_at_the_deadline() {
     let listener = TcpListener::bind(("127.0.0.1", 0)).unwrap();
-    let target = format!("rtmp://127.0.0.1:{}/live/s3cret-key", listener.local_addr().unwrap().port());
+    let target = format!(
+        "rtmp://127.0.0.1:{}/live/s3cret-key",
+        listener.local_addr().unwrap().port()
+    );
     let start = Instant::now();
-    let error = Muxer::open(&target, Container::Flv, &streams(), &options(), &Arc::default()).err().unwrap();
+    let error = Muxer::open(
+        &target,
+        Container::Flv,
+        &streams(),
+        &options(),
+        &Arc::default(),
+    )
+    .err()
+    .unwrap();
     assert!(matches!(error, CodecError::Deadline { .. }), "{error}");
     assert!(!error.to_string().contains("s3cret-key"), "{error}");
-    assert!((Duration::from_millis(250)..Duration::from_secs(3)).contains(&start.elapsed()), "{:?}", start.elapsed());
+    assert!(
+        (Duration::from_millis(250)..Duration::from_secs(3)).contains(&start.elapsed()),
+        "{:?}",
+        start.elapsed()
+    );
 }
 
 #[test]
 fn another_thread_can_end_it_sooner() {
     let listener = TcpListener::bind(("127.0.0.1", 0)).unwrap();
-    let target = format!("rtmp://127.0.0.1:{}/live/key", listener.local_addr().unwrap().port());
+    let target = format!(
+        "rtmp://127.0.0.1:{}/live/key",
+        listener.local_addr().unwrap().port()
+    );
     let guard: Arc<Interrupt> = Arc::default();
     let aborting = std::thread::spawn({
         let guard = Arc::clone(&guard);
@@ -67,7 +105,10 @@ fn another_thread_can_end_it_sooner() {
             guard.abort();
         }
     });
-    let options = MuxerOptions { open_timeout: Duration::from_secs(60), ..MuxerOptions::default() };
+    let options = MuxerOptions {
+        open_timeout: Duration::from_secs(60),
+        ..MuxerOptions::default()
+    };
     let start = Instant::now();
     assert!(Muxer::open(&target, Container::Flv, &streams(), &options, &guard).is_err());
     aborting.join().unwrap();
@@ -77,11 +118,35 @@ fn another_thread_can_end_it_sooner() {
 #[test]
 fn refusals_and_bad_targets_are_named() {
     let guard = Arc::default();
-    let error = Muxer::open("/nowhere/a.mp4", Container::Mp4, &streams(), &options(), &guard).err().unwrap();
-    assert!(error.to_string().contains("/nowhere/a.mp4: No such file or directory"), "{error}");
-    let error = Muxer::open("a\0b", Container::Mp4, &streams(), &options(), &guard).err().unwrap();
+    let error = Muxer::open(
+        "/nowhere/a.mp4",
+        Container::Mp4,
+        &streams(),
+        &options(),
+        &guard,
+    )
+    .err()
+    .unwrap();
+    assert!(
+        error
+            .to_string()
+            .contains("/nowhere/a.mp4: No such file or directory"),
+        "{error}"
+    );
+    let error = Muxer::open("a\0b", Container::Mp4, &streams(), &options(), &guard)
+        .err()
+        .unwrap();
     assert!(matches!(error, CodecError::Target { .. }), "{error}");
-    let error = Muxer::open("rtmps://127.0.0.1:1/live/s3cret", Container::Flv, &streams(), &options(), &guard);
+    let error = Muxer::open(
+        "rtmps://127.0.0.1:1/live/s3cret",
+        Container::Flv,
+        &streams(),
+        &options(),
+        &guard,
+    );
     let error = error.err().unwrap().to_string();
-    assert!(error.contains("rtmps://127.0.0.1:1/live/***: Connection refused"), "{error}");
+    assert!(
+        error.contains("rtmps://127.0.0.1:1/live/***: Connection refused"),
+        "{error}"
+    );
 }

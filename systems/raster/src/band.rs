@@ -18,7 +18,7 @@ pub(crate) const TILE_WIDTH: usize = 64;
 pub(crate) const TILE_HEIGHT: usize = 16;
 
 /// Rows composed together: even, and a divisor of the tile's height.
-const STRIP_HEIGHT: usize = 4;
+const STRIP_HEIGHT: usize = 16;
 
 /// What a tile of the frame needs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

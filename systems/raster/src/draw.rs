@@ -9,7 +9,6 @@ use crate::{
         bilinear::{SampleRow, mix_rows, sample_row},
         blend::blend,
         over::{fade, over, over_opacity, over_solid},
-        prefetch::prefetch,
         scale::scale_row,
     },
     prepare::{Draw, Prepared},
@@ -124,10 +123,6 @@ fn is_plain(prepared: &Prepared) -> bool {
 
 fn draw_shifted(level: Level, raster: &Raster, opacity: u8, row: &mut [u32], x: usize, y: usize) {
     let source = &raster.row(y)[x..x + row.len()];
-    // Rows come in pairs, and other items are read before the next pair.
-    if y + 2 < raster.height() as usize {
-        prefetch(&raster.row(y + 2)[x..x + row.len()]);
-    }
     let Some(spans) = raster.row_spans(y) else {
         if opacity == 255 {
             row.copy_from_slice(source);

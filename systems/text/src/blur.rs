@@ -8,6 +8,9 @@ const STRIP_COLUMNS: usize = 32;
 /// Passes of the box. Three is where the result stops looking like boxes.
 const PASSES: usize = 3;
 
+/// Largest standard deviation; larger ones blur as this does.
+const SIGMA_MAX: f32 = 4096.0;
+
 /// How far a blur of standard deviation `sigma` reaches, in whole pixels of the same unit.
 pub fn reach_px(sigma: f32) -> u32 {
     match BoxKernel::new(sigma) {
@@ -54,7 +57,7 @@ struct BoxKernel {
     radius: usize,
     /// Share of the pixel beyond the radius, in 1/256.
     edge: u32,
-    /// 2^24 over the weight of all pixels, in units of 1/256.
+    /// 2^40 over the weight of all pixels, in units of 1/256.
     inverse: u64,
 }
 
@@ -64,11 +67,14 @@ impl BoxKernel {
         if !sigma.is_finite() || sigma < 0.05 {
             return None;
         }
-        // A box of width w has variance (w^2 - 1) / 12; three of them make (w^2 - 1) / 4.
-        let width = (4.0 * sigma.min(4096.0).powi(2) + 1.0).sqrt();
-        let reach = (width - 1.0) / 2.0;
-        let radius = reach.floor();
-        let edge = ((reach - radius) * 256.0).round() as u32;
+        // Gwosdek et al., "Theoretical Foundations of Gaussian Convolution by Extended Box Filtering", section 2.2: a box of
+        // radius r has variance r (r + 1) / 3, and the two pixels beyond it make up for what that is short of.
+        let variance = sigma.min(SIGMA_MAX).powi(2) / PASSES as f32;
+        let radius = (((1.0 + 12.0 * variance).sqrt() - 1.0) / 2.0).floor();
+        let full = 2.0 * radius + 1.0;
+        let short = variance - radius * (radius + 1.0) / 3.0;
+        let edge = full * short / (2.0 * ((radius + 1.0).powi(2) - variance));
+        let edge = (edge.clamp(0.0, 1.0) * 256.0).round() as u32;
         let weight = (2 * radius as u64 + 1) * 256 + 2 * u64::from(edge);
         Some(Self {
             radius: radius as usize,

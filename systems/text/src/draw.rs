@@ -14,7 +14,7 @@ use tiny_skia::{
 
 use crate::blur;
 use crate::error::TextError;
-use crate::glyph::{FaceKey, Glyphs, OUTLINE_EM, Picture, Shape};
+use crate::glyph::{FaceKey, Glyphs, OUTLINE_EM, Picture, Shape, SizedPicture};
 use crate::layout::{Composition, Run};
 use crate::mask::{Coverage, over};
 use crate::paint::{is_opaque, paint_shader_in};
@@ -190,9 +190,7 @@ impl<'a> Scene<'a> {
                 let shape = glyphs.shape(&key, run);
                 let picture = match shape {
                     Shape::Nothing => continue,
-                    Shape::Picture => {
-                        glyphs.picture(&key, run, run.font_size * scale.max_element())
-                    }
+                    Shape::Picture => glyphs.picture(&key, run),
                     Shape::Outline(_) | Shape::Layers(_) => None,
                 };
                 items.push(Item {
@@ -377,8 +375,8 @@ impl<'a> Scene<'a> {
                     }
                 }
                 Shape::Picture => {
-                    if let Some(picture) = &item.picture {
-                        draw_picture(pixmap, item, picture, rect, self.scale, opacity);
+                    if let Some((picture, at)) = item.sized_picture(self.scale) {
+                        draw_picture(pixmap, &picture, at - rect.origin(), opacity);
                     }
                 }
                 _ => {}
@@ -430,13 +428,12 @@ impl Item<'_> {
                 (min * scale, max * scale)
             }
             Shape::Picture => {
-                let picture = self.picture.as_ref()?;
-                let (at, stretch) = self.picture_place(picture, scale);
+                let (picture, at) = self.sized_picture(scale)?;
                 let size = Vec2::new(
                     picture.pixmap.width() as f32,
                     picture.pixmap.height() as f32,
                 );
-                (at, at + size * stretch)
+                (at, at + size * picture.stretch)
             }
         };
         (min.is_finite() && max.is_finite()).then_some((min, max))
@@ -451,16 +448,11 @@ impl Item<'_> {
         })
     }
 
-    /// Where the picture's top left corner stands in raster pixels, and by how much it is stretched. A picture that is not stretched
-    /// stands on whole pixels, which leaves it as sharp as it was made.
-    fn picture_place(&self, picture: &Picture, scale: Vec2) -> (Vec2, Vec2) {
-        let stretch = self.run.font_size * scale / picture.em;
-        let at = self.pen * scale + Vec2::new(picture.left, -picture.top) * stretch;
-        if stretch == Vec2::ONE {
-            (at.round(), stretch)
-        } else {
-            (at, stretch)
-        }
+    /// The picture of the glyph, and where its top left corner stands, in raster pixels.
+    fn sized_picture(&self, scale: Vec2) -> Option<(SizedPicture<'_>, Vec2)> {
+        let picture = self.picture.as_ref()?.sized(self.run.font_size * scale)?;
+        let at = self.pen * scale + picture.corner;
+        Some((picture, at))
     }
 }
 
@@ -488,26 +480,14 @@ fn push_path(builder: &mut PathBuilder, path: &Path, place: impl Fn(Point) -> Po
     }
 }
 
-fn draw_picture(
-    pixmap: &mut Pixmap,
-    item: &Item<'_>,
-    picture: &Picture,
-    rect: PixelRect,
-    scale: Vec2,
-    opacity: f32,
-) {
-    let (at, stretch) = item.picture_place(picture, scale);
-    let at = at - rect.origin();
-    let quality = if stretch == Vec2::ONE {
-        FilterQuality::Nearest
-    } else {
-        FilterQuality::Bicubic
-    };
+fn draw_picture(pixmap: &mut Pixmap, picture: &SizedPicture<'_>, at: Vec2, opacity: f32) {
     let paint = PixmapPaint {
         opacity,
-        quality,
+        // Sharper filters overshoot, which premultiplied colours do not bear.
+        quality: FilterQuality::Bilinear,
         ..PixmapPaint::default()
     };
+    let stretch = picture.stretch;
     let transform = Transform::from_translate(at.x, at.y).pre_scale(stretch.x, stretch.y);
     pixmap.draw_pixmap(0, 0, picture.pixmap.as_ref(), &paint, transform, None);
 }

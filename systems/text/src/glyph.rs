@@ -1,13 +1,14 @@
-//! Pictures of glyphs: outlines at any size, colour pictures at the size that is needed.
+//! Pictures of glyphs: outlines, and colour pictures at the sizes that the font has and at halves of it.
 
 use std::hash::{Hash, Hasher};
 use std::sync::Arc;
 
+use glam::Vec2;
 use swash::FontRef;
 use swash::scale::outline::Outline;
-use swash::scale::{Render, ScaleContext, Scaler, Source, StrikeWith};
+use swash::scale::{ScaleContext, Scaler, StrikeWith};
 use swash::zeno::{Command, PathData};
-use tiny_skia::{ColorU8, IntSize, Path, PathBuilder, Pixmap};
+use tiny_skia::{ColorU8, Path, PathBuilder, Pixmap};
 
 use crate::cache::Generations;
 use crate::layout::Run;
@@ -21,8 +22,14 @@ const OUTLINE_BYTES_MAX: usize = 16 << 20;
 const PICTURE_BYTES_MAX: usize = 48 << 20;
 /// Fonts that swash keeps its own state for.
 const SCALER_FONTS_MAX: usize = 32;
-/// Largest em square of a colour picture in raster pixels; larger ones are stretched.
-const PICTURE_EM_MAX: f32 = 1024.0;
+/// Largest side of a colour picture in a font, in its pixels.
+const PICTURE_SIDE_MAX: u32 = 1024;
+/// Smallest side of a halved picture in pixels.
+const PICTURE_LEVEL_SIDE_MIN: u32 = 8;
+/// Clear pixels round a picture, which leave it a soft edge when it is drawn between pixels.
+const PICTURE_BORDER: u32 = 4;
+/// The strike of a bitmap font that is used: the largest, which is halved from.
+const STRIKE: StrikeWith = StrikeWith::LargestSize;
 /// By how much a face is made bolder on each side when it lacks a bold one, as part of the em square.
 const EMBOLDEN_EM: f32 = 1.0 / 48.0;
 
@@ -30,7 +37,7 @@ const EMBOLDEN_EM: f32 = 1.0 / 48.0;
 pub(crate) struct Glyphs {
     scaler: ScaleContext,
     shapes: Generations<GlyphKey, Shape>,
-    pictures: Generations<(GlyphKey, u32), Option<Arc<Picture>>>,
+    pictures: Generations<GlyphKey, Option<Arc<Picture>>>,
 }
 
 /// How a glyph is drawn.
@@ -42,20 +49,44 @@ pub(crate) enum Shape {
     Outline(Arc<Path>),
     /// Outlines with colours of their own, bottom first; none takes the text's paint.
     Layers(Arc<[(Path, Option<ColorU8>)]>),
-    /// A picture, which [`Glyphs::picture`] makes at a size.
+    /// A picture, which [`Glyphs::picture`] makes.
     Picture,
 }
 
-/// A colour picture of a glyph at one size.
+/// A colour picture of a glyph.
 #[derive(Debug)]
 pub(crate) struct Picture {
-    pub(crate) pixmap: Pixmap,
-    /// From the pen to the picture's left edge, in its pixels.
-    pub(crate) left: f32,
-    /// From the baseline up to the picture's top edge, in its pixels.
-    pub(crate) top: f32,
-    /// Size of the em square in its pixels.
-    pub(crate) em: f32,
+    /// As the font has it, premultiplied, then half as large, and so on. There is at least one.
+    levels: Vec<Pixmap>,
+    /// From the pen to the picture's left edge, in pixels of the first level.
+    left: f32,
+    /// From the baseline up to the picture's top edge, in pixels of the first level.
+    top: f32,
+    /// Size of the em square in pixels of the first level.
+    em: f32,
+}
+
+/// A picture made ready for a size.
+pub(crate) struct SizedPicture<'a> {
+    pub(crate) pixmap: &'a Pixmap,
+    /// From the pen on the baseline to the top left corner, in raster pixels.
+    pub(crate) corner: Vec2,
+    /// Raster pixels a pixel of the pixmap.
+    pub(crate) stretch: Vec2,
+}
+
+impl Picture {
+    /// The smallest level that is not too small for an em square of `em` raster pixels.
+    pub(crate) fn sized(&self, em: Vec2) -> Option<SizedPicture<'_>> {
+        let halvings = (self.em / em.max_element()).log2().floor().max(0.0) as usize;
+        let level = halvings.min(self.levels.len().saturating_sub(1));
+        let stretch = em / self.em;
+        Some(SizedPicture {
+            pixmap: self.levels.get(level)?,
+            corner: Vec2::new(self.left, -self.top) * stretch,
+            stretch: stretch * (1_u32 << level) as f32,
+        })
+    }
 }
 
 /// One glyph of one face.
@@ -124,20 +155,16 @@ impl Glyphs {
         })
     }
 
-    /// The colour picture of a glyph whose shape is [`Shape::Picture`], for an em square of `em` raster pixels.
-    pub(crate) fn picture(&mut self, key: &GlyphKey, run: &Run, em: f32) -> Option<Arc<Picture>> {
-        let em = em.clamp(1.0, PICTURE_EM_MAX);
+    /// The colour picture of a glyph whose shape is [`Shape::Picture`].
+    pub(crate) fn picture(&mut self, key: &GlyphKey, run: &Run) -> Option<Arc<Picture>> {
         let Self {
             scaler, pictures, ..
         } = self;
         let cost = |picture: &Option<Arc<Picture>>| {
-            64 + picture
-                .as_ref()
-                .map_or(0, |picture| picture.pixmap.data().len())
+            let levels = picture.iter().flat_map(|picture| &picture.levels);
+            128 + levels.map(|level| level.data().len()).sum::<usize>()
         };
-        pictures.get(&(key.clone(), em.to_bits()), cost, || {
-            make_picture(scaler, key, run, em).map(Arc::new)
-        })
+        pictures.get(key, cost, || make_picture(scaler, key, run).map(Arc::new))
     }
 }
 
@@ -186,8 +213,6 @@ fn make_shape(context: &mut ScaleContext, key: &GlyphKey, run: &Run) -> Option<S
     Some(Shape::Outline(Arc::new(path_of(outline.path())?)))
 }
 
-const STRIKE: StrikeWith = StrikeWith::BestFit;
-
 fn scaler<'a>(
     context: &'a mut ScaleContext,
     font: FontRef<'a>,
@@ -217,21 +242,69 @@ fn path_of(outline: impl PathData) -> Option<Path> {
     path.finish()
 }
 
-fn make_picture(context: &mut ScaleContext, key: &GlyphKey, run: &Run, em: f32) -> Option<Picture> {
+fn make_picture(context: &mut ScaleContext, key: &GlyphKey, run: &Run) -> Option<Picture> {
     let glyph = u16::try_from(key.glyph).ok()?;
-    let mut scaler = scaler(context, font_of(run)?, run, em);
-    let image = Render::new(&[Source::ColorBitmap(STRIKE)]).render(&mut scaler, glyph)?;
+    let font = font_of(run)?;
+    let em = f32::from(font.color_strikes().find_by_largest_ppem(glyph)?.ppem());
+    // At the strike's own size nothing is resampled.
+    let mut scaler = scaler(context, font, run, em);
+    let image = scaler.scale_color_bitmap(glyph, STRIKE)?;
     let placement = image.placement;
-    let mut data = image.data;
-    let size = IntSize::from_wh(placement.width, placement.height)?;
-    for pixel in data.chunks_exact_mut(4) {
-        let colour = ColorU8::from_rgba(pixel[0], pixel[1], pixel[2], pixel[3]).premultiply();
-        pixel.copy_from_slice(&[colour.red(), colour.green(), colour.blue(), colour.alpha()]);
+    if placement.width.max(placement.height) > PICTURE_SIDE_MAX {
+        return None;
+    }
+    let mut finest = Pixmap::new(
+        placement.width + 2 * PICTURE_BORDER,
+        placement.height + 2 * PICTURE_BORDER,
+    )?;
+    let row_bytes = 4 * finest.width() as usize;
+    let border = PICTURE_BORDER as usize;
+    let rows = finest.data_mut().chunks_exact_mut(row_bytes).skip(border);
+    let image_rows = image.data.chunks_exact(4 * placement.width.max(1) as usize);
+    for (row, image_row) in rows.zip(image_rows) {
+        let pixels = row.chunks_exact_mut(4).skip(border);
+        for (pixel, straight) in pixels.zip(image_row.chunks_exact(4)) {
+            let [red, green, blue, alpha] = [straight[0], straight[1], straight[2], straight[3]];
+            let colour = ColorU8::from_rgba(red, green, blue, alpha).premultiply();
+            let bytes = [colour.red(), colour.green(), colour.blue(), colour.alpha()];
+            pixel.copy_from_slice(&bytes);
+        }
+    }
+    let mut levels = vec![finest];
+    while let Some(half) = levels.last().and_then(halved) {
+        levels.push(half);
     }
     Some(Picture {
-        pixmap: Pixmap::from_vec(data, size)?,
-        left: placement.left as f32,
-        top: placement.top as f32,
+        levels,
+        left: placement.left as f32 - PICTURE_BORDER as f32,
+        top: placement.top as f32 + PICTURE_BORDER as f32,
         em,
     })
+}
+
+/// The picture at half its size, each pixel the mean of four. None when it is too small to be of use.
+fn halved(pixmap: &Pixmap) -> Option<Pixmap> {
+    let (width, height) = (pixmap.width(), pixmap.height());
+    if width.min(height) < 2 * PICTURE_LEVEL_SIDE_MIN {
+        return None;
+    }
+    let mut half = Pixmap::new(width.div_ceil(2), height.div_ceil(2))?;
+    let half_width = half.width();
+    for (index, mean) in half.data_mut().chunks_exact_mut(4).enumerate() {
+        let (x, y) = (index as u32 % half_width * 2, index as u32 / half_width * 2);
+        let mut sums = [2_u32; 4];
+        for (x, y) in [(x, y), (x + 1, y), (x, y + 1), (x + 1, y + 1)] {
+            // Beyond the picture there is nothing, which adds nothing.
+            if let Some(pixel) = pixmap.pixel(x, y) {
+                let channels = [pixel.red(), pixel.green(), pixel.blue(), pixel.alpha()];
+                for (sum, channel) in sums.iter_mut().zip(channels) {
+                    *sum += u32::from(channel);
+                }
+            }
+        }
+        for (mean, sum) in mean.iter_mut().zip(sums) {
+            *mean = (sum / 4) as u8;
+        }
+    }
+    Some(half)
 }

@@ -6,7 +6,7 @@ pub mod probe;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
@@ -97,14 +97,11 @@ pub fn output(streaming: &Streaming, id: &str) -> Option<OutputStats> {
 pub struct Ticker {
     stop: Option<Sender<()>>,
     thread: Option<JoinHandle<()>>,
-    pub ticks: Arc<AtomicU64>,
 }
 
 impl Ticker {
     pub fn start(sender: MediaSender, frames: Vec<Arc<I420Frame>>) -> Self {
         let (stop, stopped) = bounded::<()>(0);
-        let ticks = Arc::new(AtomicU64::new(0));
-        let count = Arc::clone(&ticks);
         let thread = std::thread::spawn(move || {
             let beat = tick(Duration::from_nanos(1_000_000_000 / u64::from(FPS)));
             for tick in 0.. {
@@ -114,10 +111,9 @@ impl Ticker {
                 }
                 let frame = Arc::clone(&frames[tick as usize % frames.len()]);
                 let _ = sender.try_send(TickMedia { tick, frame, audio: tone(tick) });
-                count.store(tick + 1, Ordering::Relaxed);
             }
         });
-        Self { stop: Some(stop), thread: Some(thread), ticks }
+        Self { stop: Some(stop), thread: Some(thread) }
     }
 }
 

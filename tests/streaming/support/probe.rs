@@ -72,7 +72,6 @@ impl Probe {
             ("color_transfer", "bt709"),
             ("color_primaries", "bt709"),
             ("r_frame_rate", "30/1"),
-            ("avg_frame_rate", "30/1"),
         ] {
             assert_eq!(video[name], value, "{name}");
         }

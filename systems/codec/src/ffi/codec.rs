@@ -96,6 +96,8 @@ pub(crate) fn set_rate(context: &mut codec::Context, rate: Rate) {
         (*context).bit_rate = rate.bits_per_second;
         (*context).rc_max_rate = rate.ceiling_bits_per_second;
         (*context).rc_buffer_size = rate.buffer_bits;
+        // Half full rather than nine tenths, so that the first second does not overshoot.
+        (*context).rc_initial_buffer_occupancy = rate.buffer_bits / 2;
     }
 }
 

@@ -1,0 +1,135 @@
+//! What was measured, by workload: one value a round.
+
+/// What is measured of a workload. Milliseconds a frame of processor time, where nothing else is said.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Figure {
+    /// Composing with one thread.
+    OneThread,
+    /// Composing with two threads.
+    TwoThreads,
+    /// Composing with one thread, wall time.
+    OneThreadWall,
+    /// Composing with two threads, wall time.
+    TwoThreadsWall,
+    /// Composing with one thread, positions between pixels.
+    SubPixels,
+    /// FFmpeg's graph in YUV.
+    PeerYuv,
+    /// FFmpeg's graph in RGB.
+    PeerRgb,
+    /// FFmpeg's peak memory, MiB.
+    PeerPeak,
+    /// Ours over FFmpeg's graph in YUV.
+    OverYuv,
+    /// Ours over FFmpeg's graph in RGB.
+    OverRgb,
+    /// Wall time with one thread over that with two.
+    SpeedUp,
+    /// libx264 alone.
+    Limit,
+    /// The whole process.
+    Whole,
+    /// The whole process over libx264 alone.
+    OverLimit,
+    /// Allocations of the whole process a frame.
+    WholeAllocations,
+    /// A tick, median, wall time.
+    Tick,
+    /// The system that composes, median, wall time.
+    ComposeSystem,
+    /// Allocations of a tick on which no text changes.
+    Allocations,
+    /// Allocations of a tick on which texts change.
+    AllocationsOnSecond,
+    /// Timing of every system, a tick.
+    Profiling,
+    /// Timing of every system over the tick, in percent.
+    ProfilingShare,
+    /// Peak memory of a process on the air, MiB.
+    Peak,
+}
+
+impl Figure {
+    /// As the table of figures has it.
+    pub fn label(self) -> &'static str {
+        match self {
+            Self::OneThread => "ours, 1 thread, CPU ms",
+            Self::TwoThreads => "ours, 2 threads, CPU ms",
+            Self::OneThreadWall => "ours, 1 thread, wall ms",
+            Self::TwoThreadsWall => "ours, 2 threads, wall ms",
+            Self::SubPixels => "ours between pixels, 1 thread, CPU ms",
+            Self::PeerYuv => "FFmpeg in YUV, CPU ms",
+            Self::PeerRgb => "FFmpeg in RGB, CPU ms",
+            Self::PeerPeak => "FFmpeg, peak MiB",
+            Self::OverYuv => "ours / FFmpeg in YUV",
+            Self::OverRgb => "ours / FFmpeg in RGB",
+            Self::SpeedUp => "1 thread / 2 threads, wall",
+            Self::Limit => "libx264 alone, CPU ms",
+            Self::Whole => "whole process, CPU ms",
+            Self::OverLimit => "whole process / libx264 alone",
+            Self::WholeAllocations => "whole process, allocations a frame",
+            Self::Tick => "tick, wall ms",
+            Self::ComposeSystem => "of it `render::compose`, ms",
+            Self::Allocations => "allocations a tick",
+            Self::AllocationsOnSecond => "allocations on a tick that changes texts",
+            Self::Profiling => "timing of all systems, ms a tick",
+            Self::ProfilingShare => "timing of all systems, % of the tick",
+            Self::Peak => "on the air, peak MiB",
+        }
+    }
+}
+
+/// One value a round.
+#[derive(Clone, Debug, Default)]
+pub struct Series(Vec<f64>);
+
+impl Series {
+    /// The middle value; of an even number, the upper one.
+    pub fn median(&self) -> f64 {
+        let mut sorted = self.0.clone();
+        sorted.sort_by(f64::total_cmp);
+        sorted.get(sorted.len() / 2).copied().unwrap_or(f64::NAN)
+    }
+
+    /// The smallest and the largest value.
+    pub fn range(&self) -> (f64, f64) {
+        self.0
+            .iter()
+            .fold((f64::INFINITY, f64::NEG_INFINITY), |(low, high), value| {
+                (low.min(*value), high.max(*value))
+            })
+    }
+}
+
+/// Everything that was measured, in the order in which it came.
+#[derive(Default)]
+pub struct Figures(Vec<(&'static str, Figure, Series)>);
+
+impl Figures {
+    /// Adds a round's value.
+    pub fn add(&mut self, workload: &'static str, figure: Figure, value: f64) {
+        match self
+            .0
+            .iter_mut()
+            .find(|(name, kind, _)| (*name, *kind) == (workload, figure))
+        {
+            Some((_, _, series)) => series.0.push(value),
+            None => self.0.push((workload, figure, Series(vec![value]))),
+        }
+    }
+
+    /// The values of a figure, when it was measured.
+    pub fn get(&self, workload: &str, figure: Figure) -> Option<&Series> {
+        self.0
+            .iter()
+            .find(|(name, kind, _)| *name == workload && *kind == figure)
+            .map(|(_, _, series)| series)
+    }
+
+    /// All of them.
+    pub fn iter(&self) -> impl Iterator<Item = (&'static str, Figure, &Series)> {
+        self.0
+            .iter()
+            .map(|(workload, figure, series)| (*workload, *figure, series))
+    }
+}

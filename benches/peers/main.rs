@@ -1,0 +1,265 @@
+//! We, our peer and our limit, measured in turn on the same workloads in one run.
+//!
+//! `cargo bench --bench peers -- [--rounds N] [--frames N] [--live] [--only W1,W3]`. Prints the bars and whether they are met, and writes them
+//! to `benches/RESULTS.md` when every workload was measured. Pictures, scenes and streams are left in `benches/out`.
+#![expect(clippy::print_stdout, reason = "a bench reports on standard output")]
+
+mod alloc;
+mod assets;
+mod encode;
+mod ffmpeg;
+mod figures;
+mod live;
+mod ours;
+mod report;
+mod scenes;
+mod usage;
+
+use std::fs;
+use std::path::Path;
+
+use anyhow::{Context as _, Result};
+use clap::Parser;
+
+use ffmpeg::Pixels;
+use figures::{Figure, Figures};
+use report::{LIVE_FPS, Run, is_clean};
+use scenes::{Motion, Stage, Workload};
+
+/// Attempts on the air, of which the best counts.
+const ATTEMPTS_MAX: usize = 3;
+/// Seconds on the air.
+const LIVE_SECONDS: u64 = 60;
+
+/// Measures composing, encoding and the whole process beside FFmpeg and libx264.
+#[derive(Parser)]
+struct Options {
+    /// How often each thing is measured.
+    #[arg(long, default_value_t = 3)]
+    rounds: u32,
+    /// Frames of a measurement.
+    #[arg(long, default_value_t = 300)]
+    frames: u64,
+    /// Puts W1, W3 and W2 on the air at 60 fps too, for a minute each.
+    #[arg(long)]
+    live: bool,
+    /// Some workloads alone, W0 to W3; the results are then printed and not kept.
+    #[arg(long, value_delimiter = ',')]
+    only: Vec<String>,
+    /// Puts a workload on the air and prints the most memory that it took; for the bench itself.
+    #[arg(long, hide = true)]
+    memory: Option<String>,
+    /// Given by cargo.
+    #[arg(long, hide = true)]
+    bench: bool,
+}
+
+fn main() -> Result<()> {
+    let options = Options::parse();
+    if let Some(name) = &options.memory {
+        let workload = scenes::all()
+            .into_iter()
+            .find(|workload| workload.name == name)
+            .context("there is no such workload")?;
+        return live::print_peak(&workload.stage(Motion::WholePixels)?);
+    }
+    let machine = usage::machine()?;
+    println!("load average {}", machine.load);
+    assets::make()?;
+    codec::initialize();
+
+    let is_wanted = |workload: &Workload| {
+        options.only.is_empty()
+            || options
+                .only
+                .iter()
+                .any(|name| name.eq_ignore_ascii_case(workload.name))
+    };
+    let staged = scenes::all()
+        .into_iter()
+        .filter(is_wanted)
+        .map(Staged::new)
+        .collect::<Result<Vec<_>>>()?;
+    let thousand = scenes::thousand_still().stage(Motion::WholePixels)?;
+    let mut run = Run {
+        machine,
+        load_after: String::new(),
+        rounds: options.rounds,
+        frames: options.frames,
+        figures: Figures::default(),
+        ticks: Vec::new(),
+        on_air: Vec::new(),
+    };
+    for round in 1..=options.rounds {
+        for staged in &staged {
+            println!(
+                "round {round}, {} {}",
+                staged.workload.name, staged.workload.title
+            );
+            staged.compose(options.frames, &mut run)?;
+            staged.encode(options.frames, &mut run.figures)?;
+        }
+        measure_ticks(&staged, &thousand, options.frames, &mut run.figures)?;
+    }
+    if options.live {
+        for name in ["W1", "W3", "W2"] {
+            if let Some(staged) = staged.iter().find(|staged| staged.workload.name == name) {
+                put_on_air(staged, &mut run)?;
+            }
+        }
+    }
+    run.load_after = usage::load_average()?;
+    let text = run.markdown();
+    println!("\n{text}");
+    if options.only.is_empty() {
+        let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("benches/RESULTS.md");
+        fs::write(&path, text)
+            .with_context(|| format!("`{}` cannot be written", path.display()))?;
+    }
+    Ok(())
+}
+
+/// A workload, read and decoded.
+struct Staged {
+    workload: Workload,
+    stage: Stage,
+    /// The same between pixels, where anything moves all over the picture.
+    sub_pixels: Option<Stage>,
+}
+
+impl Staged {
+    fn new(workload: Workload) -> Result<Self> {
+        let stage = workload.stage(Motion::WholePixels)?;
+        let moves = ["W1", "W2"].contains(&workload.name);
+        let sub_pixels = if moves {
+            Some(workload.stage(Motion::SubPixels)?)
+        } else {
+            None
+        };
+        Ok(Self {
+            workload,
+            stage,
+            sub_pixels,
+        })
+    }
+
+    /// Us and the peer, in turn.
+    fn compose(&self, frames: u64, run: &mut Run) -> Result<()> {
+        let name = self.workload.name;
+        let one = ours::compose(&self.stage, 1, frames)?;
+        let yuv = ffmpeg::compose(&self.workload, Pixels::Yuv, frames)?;
+        let two = ours::compose(&self.stage, 2, frames)?;
+        let figures = &mut run.figures;
+        let one_ms = one.cost.cpu_ms(frames);
+        figures.add(name, Figure::OneThread, one_ms);
+        figures.add(name, Figure::TwoThreads, two.cost.cpu_ms(frames));
+        figures.add(name, Figure::OneThreadWall, one.cost.wall_ms(frames));
+        figures.add(name, Figure::TwoThreadsWall, two.cost.wall_ms(frames));
+        figures.add(
+            name,
+            Figure::SpeedUp,
+            one.cost.wall_ms(frames) / two.cost.wall_ms(frames),
+        );
+        figures.add(name, Figure::PeerYuv, yuv.cpu_ms);
+        figures.add(name, Figure::OverYuv, one_ms / yuv.cpu_ms);
+        figures.add(name, Figure::PeerPeak, yuv.peak_mib);
+        if name == "W2" {
+            let rgb = ffmpeg::compose(&self.workload, Pixels::Rgb, frames)?;
+            figures.add(name, Figure::PeerRgb, rgb.cpu_ms);
+            figures.add(name, Figure::OverRgb, one_ms / rgb.cpu_ms);
+        }
+        if let Some(sub_pixels) = &self.sub_pixels {
+            figures.add(
+                name,
+                Figure::SubPixels,
+                ours::compose(sub_pixels, 1, frames)?.cost.cpu_ms(frames),
+            );
+        }
+        // The first round's, for the look inside.
+        if run.ticks.iter().all(|(other, ..)| *other != name) {
+            run.ticks.push((name, one.damage, one.sets));
+        }
+        Ok(())
+    }
+
+    /// The limit and the whole process, in turn. W0 is left out: it has no bar here.
+    fn encode(&self, frames: u64, figures: &mut Figures) -> Result<()> {
+        let name = self.workload.name;
+        if name == "W0" {
+            return Ok(());
+        }
+        let frames = frames.min(encode::FRAMES_MAX);
+        let limit = encode::limit(&encode::ready_frames(&self.stage, frames)?)?;
+        let whole = encode::whole(&self.stage, frames)?;
+        figures.add(name, Figure::Limit, limit.cpu_ms(frames));
+        figures.add(name, Figure::Whole, whole.cost.cpu_ms(frames));
+        figures.add(
+            name,
+            Figure::OverLimit,
+            whole.cost.cpu_ms(frames) / limit.cpu_ms(frames),
+        );
+        figures.add(name, Figure::WholeAllocations, whole.allocations);
+        Ok(())
+    }
+}
+
+/// The bare tick, what it allocates, what timing it costs, and memory.
+fn measure_ticks(
+    staged: &[Staged],
+    thousand: &Stage,
+    frames: u64,
+    figures: &mut Figures,
+) -> Result<()> {
+    for Staged {
+        workload, stage, ..
+    } in staged
+    {
+        let (tick_ms, compose_ms) = ours::tick_ms(stage, frames)?;
+        let profiling_ms = ours::profiling_ms(stage)?;
+        let allocations = ours::allocations(stage)?;
+        figures.add(workload.name, Figure::Tick, tick_ms);
+        figures.add(workload.name, Figure::ComposeSystem, compose_ms);
+        figures.add(workload.name, Figure::Profiling, profiling_ms);
+        figures.add(
+            workload.name,
+            Figure::ProfilingShare,
+            profiling_ms / tick_ms * 100.0,
+        );
+        figures.add(workload.name, Figure::Allocations, allocations.steady);
+        figures.add(
+            workload.name,
+            Figure::AllocationsOnSecond,
+            allocations.on_second,
+        );
+        if workload.name == "W1" {
+            figures.add(workload.name, Figure::Peak, live::peak_mib(workload.name)?);
+        }
+    }
+    let (tick_ms, compose_ms) = ours::tick_ms(thousand, frames)?;
+    figures.add(thousand.name, Figure::Tick, tick_ms);
+    figures.add(thousand.name, Figure::ComposeSystem, compose_ms);
+    Ok(())
+}
+
+/// A minute at 60 fps, again while it is not clean.
+fn put_on_air(staged: &Staged, run: &mut Run) -> Result<()> {
+    let name = staged.workload.name;
+    let mut attempts = Vec::new();
+    while attempts.len() < ATTEMPTS_MAX {
+        println!("{name} on the air, load average {}", usage::load_average()?);
+        let attempt = live::run(
+            &staged.stage,
+            LIVE_FPS,
+            LIVE_SECONDS,
+            live::file(&staged.stage)?,
+        )?;
+        println!("{attempt:?}");
+        let done = is_clean(name, &attempt);
+        attempts.push(attempt);
+        if done {
+            break;
+        }
+    }
+    run.on_air.push((name, attempts));
+    Ok(())
+}

@@ -1,0 +1,348 @@
+//! The bars and whether they are met, as Markdown.
+
+use std::fmt::Write as _;
+
+use systems::schedule::TickSet;
+
+use crate::figures::{Figure, Figures};
+use crate::live::OnAir;
+use crate::usage::Machine;
+
+/// Everything that a run came to.
+pub struct Run {
+    pub machine: Machine,
+    pub load_after: String,
+    pub rounds: u32,
+    pub frames: u64,
+    pub figures: Figures,
+    /// By workload: the part of all tiles composed, and mean milliseconds a tick of each set, with one thread.
+    pub ticks: Vec<(&'static str, f64, Vec<(TickSet, f64)>)>,
+    /// By workload, every attempt; empty when nothing was put on the air.
+    pub on_air: Vec<(&'static str, Vec<OnAir>)>,
+}
+
+/// Frames a second on the air.
+pub const LIVE_FPS: u32 = 60;
+/// Distinct frames a second that W2 needs on the air.
+const DISTINCT_MIN: f64 = 55.0;
+
+/// Whether a run on the air meets the bar of its workload.
+pub fn is_clean(workload: &str, run: &OnAir) -> bool {
+    if workload == "W2" {
+        run.distinct >= DISTINCT_MIN
+    } else {
+        run.late == 0 && run.repeated == 0 && run.dropped == 0
+    }
+}
+
+/// One bar.
+struct Row {
+    what: String,
+    bar: String,
+    measured: String,
+    /// `None` when it was not measured.
+    met: Option<bool>,
+}
+
+impl Run {
+    /// The whole report.
+    pub fn markdown(&self) -> String {
+        let mut out = String::new();
+        let mut line = |text: &str| {
+            out.push_str(text);
+            out.push('\n');
+        };
+        let Machine {
+            processor,
+            cores,
+            kernel,
+            ffmpeg,
+            date,
+            load,
+        } = &self.machine;
+        line("# Results of `make bench`\n");
+        line(&format!(
+            "{date}; {processor}, {cores} cores, Linux {kernel}, {ffmpeg}."
+        ));
+        line(&format!(
+            "Load average before {load}, after {}; {} rounds of {} frames, 1920x1080.\n",
+            self.load_after, self.rounds, self.frames
+        ));
+        line(
+            "Written by `make bench ARGS=--live`; the bars are those of the product's performance goals. Each round measures us, the peer and the",
+        );
+        line(
+            "limit in turn, and ratios are taken within a round. Values are medians of the rounds, with the lowest and the highest in brackets.\n",
+        );
+        line("## Bars\n");
+        line("| what | bar | measured | met |\n|---|---|---|---|");
+        for Row {
+            what,
+            bar,
+            measured,
+            met,
+        } in self.bars()
+        {
+            let met = met.map_or("-", |met| if met { "yes" } else { "**no**" });
+            line(&format!("| {what} | {bar} | {measured} | {met} |"));
+        }
+        line("\n## Figures\n");
+        line("| workload | figure | median | lowest | highest |\n|---|---|---|---|---|");
+        for (workload, figure, series) in self.figures.iter() {
+            let (low, high) = series.range();
+            line(&format!(
+                "| {workload} | {} | {} | {} | {} |",
+                figure.label(),
+                shown(series.median()),
+                shown(low),
+                shown(high)
+            ));
+        }
+        if !self.ticks.is_empty() {
+            line("\n## Where a tick goes\n");
+            line(
+                "Mean milliseconds a tick by set of the schedule, composing with one thread and no encoder.\n",
+            );
+            line(&self.tick_table());
+        }
+        if !self.on_air.is_empty() {
+            line("\n## On the air\n");
+            line(&format!(
+                "{LIVE_FPS} fps, the encoder beside it on the same cores; `busy` is processor time over wall time.\n"
+            ));
+            line(
+                "| workload | run | late | repeated | dropped | distinct fps | busy | latest blame |\n|---|---|---|---|---|---|---|---|",
+            );
+            for (workload, runs) in &self.on_air {
+                for (run, number) in runs.iter().zip(1..) {
+                    let blame = run.blame.as_deref().unwrap_or("-");
+                    line(&format!(
+                        "| {workload} | {number} | {} | {} | {} | {:.2} | {:.2} | {blame} |",
+                        run.late, run.repeated, run.dropped, run.distinct, run.busy
+                    ));
+                }
+            }
+        }
+        out
+    }
+
+    fn tick_table(&self) -> String {
+        let mut out = String::from("| workload | tiles composed |");
+        let sets = self.ticks.first().map_or(&[][..], |(_, _, sets)| sets);
+        for (set, _) in sets {
+            // Writing to a String cannot fail.
+            let _written = write!(out, " {set:?} |");
+        }
+        out.push_str("\n|---|---|");
+        out.push_str(&"---|".repeat(sets.len()));
+        for (workload, damage, sets) in &self.ticks {
+            let _written = write!(out, "\n| {workload} | {:.1} % |", damage * 100.0);
+            for (_, ms) in sets {
+                let _written = write!(out, " {ms:.4} |");
+            }
+        }
+        out
+    }
+
+    fn bars(&self) -> Vec<Row> {
+        let mut rows = vec![
+            self.at_most(
+                "W0 still: tick without the encoder, ms",
+                "W0",
+                Figure::Tick,
+                0.060,
+            ),
+            self.at_most(
+                "W1 composing over FFmpeg's YUV graph",
+                "W1",
+                Figure::OverYuv,
+                0.45,
+            ),
+            self.at_most(
+                "W2 composing over FFmpeg's YUV graph",
+                "W2",
+                Figure::OverYuv,
+                0.75,
+            ),
+            self.at_most(
+                "W2 composing over FFmpeg's RGB graph",
+                "W2",
+                Figure::OverRgb,
+                0.40,
+            ),
+            self.at_most(
+                "W3 composing over FFmpeg's YUV graph",
+                "W3",
+                Figure::OverYuv,
+                0.25,
+            ),
+            later(
+                "W4 composing with decoding over FFmpeg's YUV graph",
+                "at most 0.80",
+                "comes with the inputs",
+            ),
+            self.at_most(
+                "W1 whole process over libx264 alone",
+                "W1",
+                Figure::OverLimit,
+                1.08,
+            ),
+            self.at_most(
+                "W2 whole process over libx264 alone",
+                "W2",
+                Figure::OverLimit,
+                1.20,
+            ),
+            self.at_most(
+                "W3 whole process over libx264 alone",
+                "W3",
+                Figure::OverLimit,
+                1.06,
+            ),
+            later(
+                "W4 whole process over libx264 alone",
+                "at most 1.50",
+                "comes with the inputs",
+            ),
+            self.live("W1"),
+            self.live("W3"),
+            self.live("W2"),
+            later(
+                "blur of radius 20 on a moving 600x400 layer",
+                "at most 1.5 ms",
+                "comes with the motion effects",
+            ),
+            later(
+                "full-frame crossfade of two still scenes",
+                "at most 2.5 ms",
+                "comes with the motion effects",
+            ),
+        ];
+        let speed_up = self
+            .figures
+            .get("W2", Figure::SpeedUp)
+            .map(|series| series.median());
+        rows.push(Row {
+            what: "two cores against one, composing of W2".to_owned(),
+            bar: "at least 1.70".to_owned(),
+            measured: self.shown("W2", Figure::SpeedUp),
+            met: speed_up.map(|value| value >= 1.7),
+        });
+        for workload in ["W1", "W2", "W3"] {
+            rows.push(self.at_most(
+                &format!("{workload} allocations a tick in steady state"),
+                workload,
+                Figure::Allocations,
+                0.0,
+            ));
+        }
+        for workload in ["W1", "W2", "W3"] {
+            rows.push(self.at_most(
+                &format!("{workload} allocations a frame of the whole process"),
+                workload,
+                Figure::WholeAllocations,
+                0.0,
+            ));
+        }
+        rows.push(self.at_most(
+            "profiling of every system, % of W1's tick",
+            "W1",
+            Figure::ProfilingShare,
+            1.0,
+        ));
+        rows.push(self.at_most(
+            "W1 peak memory of the whole process, MiB",
+            "W1",
+            Figure::Peak,
+            300.0,
+        ));
+        rows.push(self.at_most(
+            "a thousand still layers: tick, ms",
+            "thousand",
+            Figure::Tick,
+            0.5,
+        ));
+        rows
+    }
+
+    fn at_most(&self, what: &str, workload: &str, figure: Figure, bar: f64) -> Row {
+        Row {
+            what: what.to_owned(),
+            bar: format!("at most {}", shown(bar)),
+            measured: self.shown(workload, figure),
+            met: self
+                .figures
+                .get(workload, figure)
+                .map(|series| series.median() <= bar),
+        }
+    }
+
+    fn shown(&self, workload: &str, figure: Figure) -> String {
+        self.figures
+            .get(workload, figure)
+            .map_or("not measured".to_owned(), |series| {
+                let (low, high) = series.range();
+                format!(
+                    "{} ({} to {})",
+                    shown(series.median()),
+                    shown(low),
+                    shown(high)
+                )
+            })
+    }
+
+    fn live(&self, workload: &str) -> Row {
+        let what = format!("{workload} live at {LIVE_FPS} fps, 60 s, best of three");
+        let bar = if workload == "W2" {
+            format!("at least {DISTINCT_MIN} distinct frames a second")
+        } else {
+            "no late tick, no repeat".to_owned()
+        };
+        let runs = self
+            .on_air
+            .iter()
+            .find(|(name, _)| *name == workload)
+            .map(|(_, runs)| runs);
+        let best = runs.and_then(|runs| {
+            let order = |run: &&OnAir| {
+                (
+                    is_clean(workload, run),
+                    std::cmp::Reverse(run.late + run.repeated + run.dropped),
+                )
+            };
+            runs.iter().max_by_key(order)
+        });
+        Row {
+            what,
+            bar,
+            measured: best.map_or("not run (`--live`)".to_owned(), |run| {
+                format!(
+                    "{} late, {} repeated, {} dropped, {:.2} distinct a second",
+                    run.late, run.repeated, run.dropped, run.distinct
+                )
+            }),
+            met: best.map(|run| is_clean(workload, run)),
+        }
+    }
+}
+
+fn later(what: &str, bar: &str, when: &str) -> Row {
+    Row {
+        what: what.to_owned(),
+        bar: bar.to_owned(),
+        measured: when.to_owned(),
+        met: None,
+    }
+}
+
+/// Three digits that say something.
+fn shown(value: f64) -> String {
+    match value.abs() {
+        0.0 => "0".to_owned(),
+        size if size >= 100.0 => format!("{value:.0}"),
+        size if size >= 10.0 => format!("{value:.1}"),
+        size if size >= 1.0 => format!("{value:.2}"),
+        size if size >= 0.1 => format!("{value:.3}"),
+        _ => format!("{value:.4}"),
+    }
+}
