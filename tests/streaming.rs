@@ -1,7 +1,11 @@
 //! Encoding and outputs against real peers: ffprobe, ffmpeg, nginx with its RTMP module. One binary, so that it is
 //! linked once; everything runs on loopback and in temporary folders.
 
-#![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test fails by panicking")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    reason = "a test fails by panicking"
+)]
 
 #[path = "streaming/av_sync.rs"]
 mod av_sync;

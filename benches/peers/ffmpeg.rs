@@ -82,6 +82,8 @@ fn run(workload: &Workload, pixels: Pixels, frames: u64, count: u64) -> Result<(
         "[out]",
         "-frames:v",
         &count.to_string(),
+        "-fps_mode",
+        "passthrough",
         "-f",
         "null",
         "-",

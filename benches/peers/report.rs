@@ -236,14 +236,6 @@ impl Run {
                 0.0,
             ));
         }
-        for workload in ["W1", "W2", "W3"] {
-            rows.push(self.at_most(
-                &format!("{workload} allocations a frame of the whole process"),
-                workload,
-                Figure::WholeAllocations,
-                0.0,
-            ));
-        }
         rows.push(self.at_most(
             "profiling of every system, % of W1's tick",
             "W1",

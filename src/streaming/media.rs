@@ -100,8 +100,16 @@ pub(super) fn media_channel(frames: usize) -> (MediaSender, MediaReceiver) {
     let (sound_sender, sound) = bounded(SOUND_TICKS_MAX);
     let frames_refused = Arc::new(AtomicU64::new(0));
     (
-        MediaSender { media: media_sender, sound: sound_sender, frames_refused: Arc::clone(&frames_refused) },
-        MediaReceiver { media, sound, frames_refused },
+        MediaSender {
+            media: media_sender,
+            sound: sound_sender,
+            frames_refused: Arc::clone(&frames_refused),
+        },
+        MediaReceiver {
+            media,
+            sound,
+            frames_refused,
+        },
     )
 }
 
@@ -152,7 +160,11 @@ mod tests {
 
     fn media(tick: u64) -> TickMedia {
         let frame = Arc::new(I420Frame::new(16, 16).expect("a small frame"));
-        TickMedia { tick, frame, audio: AudioChunk::Silence { samples: 1600 } }
+        TickMedia {
+            tick,
+            frame,
+            audio: AudioChunk::Silence { samples: 1600 },
+        }
     }
 
     #[test]
@@ -163,7 +175,10 @@ mod tests {
             assert_eq!(sender.try_send(media(tick)), Err(Refused::Frame));
         }
         assert_eq!(sender.try_send(media(999)), Err(Refused::FrameAndSound));
-        assert_eq!(receiver.frames_refused().load(Ordering::Relaxed), SOUND_TICKS_MAX as u64 + 1);
+        assert_eq!(
+            receiver.frames_refused().load(Ordering::Relaxed),
+            SOUND_TICKS_MAX as u64 + 1
+        );
         drop(receiver);
         assert_eq!(sender.try_send(media(1000)), Err(Refused::Ended));
     }

@@ -9,8 +9,8 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use codec::{
-    AudioEncoder, AudioSettings, CodecError, Container, FrameRate, Interrupt, Muxer, MuxerOptions, Packet, RateControl,
-    VideoEncoder, VideoSettings,
+    AudioEncoder, AudioSettings, CodecError, Container, FrameRate, Interrupt, Muxer, MuxerOptions,
+    Packet, RateControl, VideoEncoder, VideoSettings,
 };
 
 use super::error::StreamingError;
@@ -46,7 +46,10 @@ impl OfflineSettings {
             lookahead_frames: None,
             ..VideoSettings::default()
         };
-        Self { video, audio: AudioSettings::default() }
+        Self {
+            video,
+            audio: AudioSettings::default(),
+        }
     }
 }
 
@@ -102,22 +105,51 @@ impl OfflineEncoder {
         };
         let streams = [video.stream().clone(), audio.stream().clone()];
         let guard = Arc::new(Interrupt::default());
-        let muxer = Muxer::open(&path.to_string_lossy(), container, &streams, &options, &guard)?;
+        let muxer = Muxer::open(
+            &path.to_string_lossy(),
+            container,
+            &streams,
+            &options,
+            &guard,
+        )?;
         let (sender, receiver) = media_channel(FRAMES_WAITING);
         let report = Arc::new(Mutex::new(OfflineReport::default()));
-        let writer = Writer { video, audio, muxer, report: Arc::clone(&report), failed: None };
+        let writer = Writer {
+            video,
+            audio,
+            muxer,
+            report: Arc::clone(&report),
+            failed: None,
+        };
         let thread = NamedThread::spawn("render".to_owned(), move || writer.run(&receiver))?;
-        Ok(Self { sender: Some(sender), thread, report, next_tick: 0 })
+        Ok(Self {
+            sender: Some(sender),
+            thread,
+            report,
+            next_tick: 0,
+        })
     }
 
     /// Hands in the next tick and waits for room.
     ///
     /// # Errors
     /// What stopped the encoder or the file; told once, and nothing more is taken then.
-    pub fn push(&mut self, frame: Arc<raster::I420Frame>, audio: AudioChunk) -> Result<(), StreamingError> {
-        let media = TickMedia { tick: self.next_tick, frame, audio };
+    pub fn push(
+        &mut self,
+        frame: Arc<raster::I420Frame>,
+        audio: AudioChunk,
+    ) -> Result<(), StreamingError> {
+        let media = TickMedia {
+            tick: self.next_tick,
+            frame,
+            audio,
+        };
         self.next_tick += 1;
-        if self.sender.as_ref().is_some_and(|sender| sender.send(media).is_ok()) {
+        if self
+            .sender
+            .as_ref()
+            .is_some_and(|sender| sender.send(media).is_ok())
+        {
             return Ok(());
         }
         self.end().and(Err(StreamingError::StillRunning))
@@ -134,7 +166,9 @@ impl OfflineEncoder {
 
     fn end(&mut self) -> Result<(), StreamingError> {
         self.sender = None;
-        self.thread.end_by(Instant::now() + FINISH_TIMEOUT).map_or(Ok(()), |end| end.result)
+        self.thread
+            .end_by(Instant::now() + FINISH_TIMEOUT)
+            .map_or(Ok(()), |end| end.result)
     }
 }
 
@@ -155,7 +189,13 @@ impl Writer {
             self.take(&media)?;
             frames += 1;
         }
-        let Self { mut video, mut audio, mut muxer, report, mut failed } = self;
+        let Self {
+            mut video,
+            mut audio,
+            mut muxer,
+            report,
+            mut failed,
+        } = self;
         video.flush(&mut |packet| write(&mut muxer, &mut failed, &packet))?;
         audio.flush(&mut |packet| write(&mut muxer, &mut failed, &packet))?;
         failed.map_or(Ok(()), Err)?;
@@ -170,9 +210,12 @@ impl Writer {
         let mut sink = |packet| write(muxer, failed, &packet);
         match &media.audio {
             AudioChunk::Silence { samples } => self.audio.push_silence(*samples, &mut sink)?,
-            AudioChunk::Samples(stereo) => self.audio.push(&stereo.left, &stereo.right, &mut sink)?,
+            AudioChunk::Samples(stereo) => {
+                self.audio.push(&stereo.left, &stereo.right, &mut sink)?
+            }
         }
-        self.video.encode(&media.frame, media.tick.cast_signed(), &mut sink)?;
+        self.video
+            .encode(&media.frame, media.tick.cast_signed(), &mut sink)?;
         self.failed.take().map_or(Ok(()), |error| Err(error.into()))
     }
 }

@@ -54,11 +54,18 @@ impl Streaming {
     ///
     /// # Errors
     /// Bad settings, two outputs of one name, an encoder that does not open, or no threads to be had.
-    pub fn start(settings: EncoderSettings, outputs: Vec<OutputSettings>) -> Result<Self, StreamingError> {
+    pub fn start(
+        settings: EncoderSettings,
+        outputs: Vec<OutputSettings>,
+    ) -> Result<Self, StreamingError> {
         let (sender, receiver) = media_channel(settings.frame_queue);
-        let control = Arc::new(EncoderControl::new(settings.video.bitrate_kbps, receiver.frames_refused()));
+        let control = Arc::new(EncoderControl::new(
+            settings.video.bitrate_kbps,
+            receiver.frames_refused(),
+        ));
         let fan_out = Arc::new(FanOut::default());
-        let thread = EncoderThread::open(settings.clone(), Arc::clone(&control), Arc::clone(&fan_out))?;
+        let thread =
+            EncoderThread::open(settings.clone(), Arc::clone(&control), Arc::clone(&fan_out))?;
         let context = OutputContext {
             streams: thread.streams(),
             encoder: Arc::clone(&control),
@@ -107,7 +114,11 @@ impl Streaming {
     /// A name in use, a bad setting, or no thread.
     pub fn add_output(&self, settings: OutputSettings) -> Result<(), StreamingError> {
         let mut outputs = self.lock();
-        if outputs.running.iter().any(|output| output.id() == settings.id) {
+        if outputs
+            .running
+            .iter()
+            .any(|output| output.id() == settings.id)
+        {
             return Err(StreamingError::DuplicateOutput { id: settings.id });
         }
         let output = Output::start(settings, self.context.clone())?;
@@ -154,7 +165,11 @@ impl Streaming {
     /// # Errors
     /// [`CodecError::Setting`] when it is out of the range of [`VideoSettings::bitrate_kbps`].
     pub fn set_bitrate_kbps(&self, bitrate_kbps: u32) -> Result<(), CodecError> {
-        VideoSettings { bitrate_kbps, ..self.settings.video.clone() }.validate()?;
+        VideoSettings {
+            bitrate_kbps,
+            ..self.settings.video.clone()
+        }
+        .validate()?;
         self.control.set_bitrate_kbps(bitrate_kbps);
         Ok(())
     }
@@ -168,7 +183,10 @@ impl Streaming {
     #[must_use]
     pub fn stats(&self) -> StreamingStats {
         let outputs = self.lock().running.iter().map(Output::stats).collect();
-        StreamingStats { encoder: self.control.stats(self.sender.waiting()), outputs }
+        StreamingStats {
+            encoder: self.control.stats(self.sender.waiting()),
+            outputs,
+        }
     }
 
     /// The ends of threads since the last call: outputs that gave up or were removed. Each is told once.
@@ -193,7 +211,11 @@ impl Streaming {
         let deadline = Instant::now() + limit;
         self.stop = None;
         // An encoder needs milliseconds; half of the time is left for the outputs in any case.
-        let mut ends: Vec<ThreadEnd> = self.encoder.end_by(deadline - limit / 2).into_iter().collect();
+        let mut ends: Vec<ThreadEnd> = self
+            .encoder
+            .end_by(deadline - limit / 2)
+            .into_iter()
+            .collect();
         let outputs = std::mem::take(&mut *self.lock());
         let outputs = || outputs.running.iter().chain(&outputs.ending);
         let remaining = deadline.saturating_duration_since(Instant::now());

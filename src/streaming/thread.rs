@@ -34,7 +34,8 @@ impl NamedThread {
         std::thread::Builder::new()
             .name(who.clone())
             .spawn(move || {
-                let result = catch_unwind(AssertUnwindSafe(body)).unwrap_or_else(|panic| Err(panicked(&*panic)));
+                let result = catch_unwind(AssertUnwindSafe(body))
+                    .unwrap_or_else(|panic| Err(panicked(&*panic)));
                 // Nobody may be interested any more.
                 let _ = sender.send(result);
             })
@@ -44,7 +45,10 @@ impl NamedThread {
 
     /// The end, once it has come. It is given once.
     pub(super) fn poll(&self) -> Option<ThreadEnd> {
-        Some(ThreadEnd { who: self.who.clone(), result: self.end.try_recv().ok()? })
+        Some(ThreadEnd {
+            who: self.who.clone(),
+            result: self.end.try_recv().ok()?,
+        })
     }
 
     /// Waits for the end until `deadline`; a thread that is still there then is told as an error. `None` when the end was
@@ -56,7 +60,10 @@ impl NamedThread {
             Err(RecvTimeoutError::Timeout) => Err(StreamingError::StillRunning),
             Err(RecvTimeoutError::Disconnected) => return None,
         };
-        Some(ThreadEnd { who: self.who.clone(), result })
+        Some(ThreadEnd {
+            who: self.who.clone(),
+            result,
+        })
     }
 }
 
@@ -81,10 +88,15 @@ mod tests {
 
     #[test]
     fn a_panic_is_the_result() {
-        let thread = NamedThread::spawn("test".to_owned(), || panic!("on purpose")).expect("a thread");
-        let end = thread.end_by(Instant::now() + Duration::from_secs(10)).expect("an end");
+        let thread =
+            NamedThread::spawn("test".to_owned(), || panic!("on purpose")).expect("a thread");
+        let end = thread
+            .end_by(Instant::now() + Duration::from_secs(10))
+            .expect("an end");
         assert_eq!(end.who, "test");
-        assert!(matches!(end.result, Err(StreamingError::Panicked { message }) if message == "on purpose"));
+        assert!(
+            matches!(end.result, Err(StreamingError::Panicked { message }) if message == "on purpose")
+        );
         assert!(thread.poll().is_none());
     }
 
@@ -95,7 +107,10 @@ mod tests {
             let _ = kept.recv();
             Ok(())
         });
-        let end = thread.expect("a thread").end_by(Instant::now()).expect("a report");
+        let end = thread
+            .expect("a thread")
+            .end_by(Instant::now())
+            .expect("a report");
         assert!(matches!(end.result, Err(StreamingError::StillRunning)));
         drop(keep);
     }

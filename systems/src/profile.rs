@@ -242,7 +242,7 @@ mod tests {
     }
 
     #[test]
-    #[should_panic(expected = "ambiguity")]
+    #[should_panic(expected = "indeterminate execution order")]
     fn systems_whose_order_is_open_are_an_error() {
         let mut app = App::empty();
         app.insert_resource(Profile::new(|| 0)).init_resource::<Runs>().add_plugins(schedule::plugin);

@@ -9,8 +9,8 @@ use components::layer::{LayerSpec, Size};
 use components::scene::{FrameRate, SceneSpec};
 use components::source::{ShapeKind, ShapeSource, Source, TextSource};
 use components::value::{Colour, Paint};
-use systems::scene::SceneBundle;
-use systems::{Engine, EngineSettings};
+use stream_manager_systems::scene::SceneBundle;
+use stream_manager_systems::{Engine, EngineSettings};
 
 struct Counting;
 

@@ -8,9 +8,9 @@ use components::scene::{FrameRate, SceneSpec, SceneTransitionKind};
 use components::source::{ColourSource, GroupSource, Source};
 use components::value::{Colour, Number};
 use serde_json::json;
-use systems::command::{Applied, Command, CommandError};
-use systems::scene::{SceneBundle, SceneError};
-use systems::{Engine, EngineSettings};
+use stream_manager_systems::command::{Applied, Command, CommandError};
+use stream_manager_systems::scene::{SceneBundle, SceneError};
+use stream_manager_systems::{Engine, EngineSettings};
 
 fn no_clock() -> u64 {
     0

@@ -6,7 +6,9 @@ use std::time::Duration;
 use stream_manager::streaming::Streaming;
 
 use crate::support::probe::Probe;
-use crate::support::{Process, TempFolder, encoder_settings, file_output, noise, push_fast, wait_until};
+use crate::support::{
+    Process, TempFolder, encoder_settings, file_output, noise, push_fast, wait_until,
+};
 
 const FOLDER: &str = "STREAM_MANAGER_TEST_CRASH_FOLDER";
 const NAMES: [&str; 3] = ["a.mp4", "a.mkv", "a.flv"];
@@ -15,20 +17,36 @@ const NAMES: [&str; 3] = ["a.mp4", "a.mkv", "a.flv"];
 fn files_are_playable_after_kill_9() {
     let folder = TempFolder::new("crash");
     let child = Command::new(std::env::current_exe().unwrap())
-        .args(["--exact", "crash::writes_until_killed", "--ignored", "--nocapture"])
+        .args([
+            "--exact",
+            "crash::writes_until_killed",
+            "--ignored",
+            "--nocapture",
+        ])
         .env(FOLDER, folder.root())
         .spawn()
         .unwrap();
     let mut child = Process(child);
-    let size = |name: &str| std::fs::metadata(folder.path(name)).map_or(0, |metadata| metadata.len());
-    wait_until("all files grow", Duration::from_secs(20), || NAMES.iter().all(|name| size(name) > 400_000));
+    let size =
+        |name: &str| std::fs::metadata(folder.path(name)).map_or(0, |metadata| metadata.len());
+    wait_until("all files grow", Duration::from_secs(20), || {
+        NAMES.iter().all(|name| size(name) > 400_000)
+    });
     child.kill();
     for name in NAMES {
         // A cut last frame may be told of, but nothing else is wrong.
         let probe = Probe::open_cut(&folder.path(name));
         probe.assert_house_format(320, 180);
-        assert!(probe.video().len() >= 120, "{name}: {} frames", probe.video().len());
-        assert!(probe.audio().len() >= 180, "{name}: {} packets of sound", probe.audio().len());
+        assert!(
+            probe.video().len() >= 120,
+            "{name}: {} frames",
+            probe.video().len()
+        );
+        assert!(
+            probe.audio().len() >= 180,
+            "{name}: {} packets of sound",
+            probe.audio().len()
+        );
     }
 }
 

@@ -88,9 +88,17 @@ impl EncoderControl {
         let frames = figures.frames.load(Ordering::Relaxed);
         let rates = figures.rates.lock().unwrap_or_else(PoisonError::into_inner);
         let is_stale = rates.since.is_none_or(|since| since.elapsed() > RATE_STALE);
-        let (fps, bitrate_kbps) = if is_stale { (0.0, 0.0) } else { (rates.fps, rates.kbps) };
+        let (fps, bitrate_kbps) = if is_stale {
+            (0.0, 0.0)
+        } else {
+            (rates.fps, rates.kbps)
+        };
         drop(rates);
-        let mean_us = figures.encode_us_total.load(Ordering::Relaxed).checked_div(frames).unwrap_or(0);
+        let mean_us = figures
+            .encode_us_total
+            .load(Ordering::Relaxed)
+            .checked_div(frames)
+            .unwrap_or(0);
         EncoderStats {
             frames,
             frames_dropped: self.frames_refused.load(Ordering::Relaxed),
@@ -102,7 +110,9 @@ impl EncoderControl {
             keyframes: figures.keyframes.load(Ordering::Relaxed),
             restarts: figures.restarts.load(Ordering::Relaxed),
             silence_samples: figures.silence_samples.load(Ordering::Relaxed),
-            encode_ms_last: milliseconds(Duration::from_micros(figures.encode_us_last.load(Ordering::Relaxed))),
+            encode_ms_last: milliseconds(Duration::from_micros(
+                figures.encode_us_last.load(Ordering::Relaxed),
+            )),
             encode_ms_mean: milliseconds(Duration::from_micros(mean_us)),
         }
     }
@@ -145,7 +155,10 @@ impl Figures {
         if let Some(window) = window.filter(|window| *window >= RATE_WINDOW) {
             // Counts of one window, far below 2^52.
             #[expect(clippy::cast_precision_loss, reason = "small counts, and a statistic")]
-            let (window_frames, window_bits) = ((frames - rates.frames) as f64, (bytes - rates.bytes) as f64 * 8.0);
+            let (window_frames, window_bits) = (
+                (frames - rates.frames) as f64,
+                (bytes - rates.bytes) as f64 * 8.0,
+            );
             rates.fps = window_frames / window.as_secs_f64();
             rates.kbps = window_bits / 1000.0 / window.as_secs_f64();
         }

@@ -23,14 +23,21 @@ pub(super) struct Interleaver {
 
 impl Interleaver {
     pub(super) fn new(outputs: Arc<FanOut>) -> Self {
-        Self { outputs, sound: VecDeque::with_capacity(SOUND_WAITING_MAX) }
+        Self {
+            outputs,
+            sound: VecDeque::with_capacity(SOUND_WAITING_MAX),
+        }
     }
 
     pub(super) fn push(&mut self, packet: Packet) {
         match packet.kind() {
             StreamKind::Video => {
                 let now_ns = packet.dts_nanoseconds();
-                while self.sound.front().is_some_and(|sound| sound.dts_nanoseconds() < now_ns) {
+                while self
+                    .sound
+                    .front()
+                    .is_some_and(|sound| sound.dts_nanoseconds() < now_ns)
+                {
                     self.release();
                 }
                 self.outputs.push(&packet);

@@ -4,7 +4,10 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use codec::{AudioEncoder, AudioSettings, CodecError, FrameRate, StreamDescription, VideoEncoder, VideoSettings};
+use codec::{
+    AudioEncoder, AudioSettings, CodecError, FrameRate, StreamDescription, VideoEncoder,
+    VideoSettings,
+};
 use crossbeam_channel::{Receiver, select};
 
 use super::error::StreamingError;
@@ -36,7 +39,11 @@ pub struct EncoderSettings {
 
 impl Default for EncoderSettings {
     fn default() -> Self {
-        Self { video: VideoSettings::default(), audio: AudioSettings::default(), frame_queue: 3 }
+        Self {
+            video: VideoSettings::default(),
+            audio: AudioSettings::default(),
+            frame_queue: 3,
+        }
     }
 }
 
@@ -84,11 +91,18 @@ impl EncoderThread {
     /// Picture and sound, in this order.
     pub(super) fn streams(&self) -> Vec<StreamDescription> {
         let video = self.video.iter().map(VideoEncoder::stream);
-        video.chain(self.audio.iter().map(AudioEncoder::stream)).cloned().collect()
+        video
+            .chain(self.audio.iter().map(AudioEncoder::stream))
+            .cloned()
+            .collect()
     }
 
     /// Encodes until every sender is gone or `stop` is, then hands out what is still inside and closes the outputs.
-    pub(super) fn run(mut self, receiver: MediaReceiver, stop: &Receiver<()>) -> Result<(), StreamingError> {
+    pub(super) fn run(
+        mut self,
+        receiver: MediaReceiver,
+        stop: &Receiver<()>,
+    ) -> Result<(), StreamingError> {
         loop {
             select! {
                 recv(receiver.media) -> media => match media {
@@ -126,7 +140,9 @@ impl EncoderThread {
         match seen.unwrap_or_else(|panic| Err(panicked(&*panic))) {
             Ok(()) => self.control.figures().count_frame(begun.elapsed()),
             // The encoder refused it and is as it was.
-            Err(StreamingError::Codec(CodecError::FrameSize { .. })) => self.control.figures().count_misfit(),
+            Err(StreamingError::Codec(CodecError::FrameSize { .. })) => {
+                self.control.figures().count_misfit()
+            }
             Err(error) => {
                 self.video = None;
                 self.report("video", &error);
@@ -165,7 +181,11 @@ impl EncoderThread {
         self.control.figures().count_restart();
         // The next tick opens a new one.
         self.reopen_at = Instant::now();
-        tracing::error!(which, error = error.chain(), "the encoder failed; a new one takes its place");
+        tracing::error!(
+            which,
+            error = error.chain(),
+            "the encoder failed; a new one takes its place"
+        );
     }
 
     /// Encodes the sound of this tick and, before it, of ticks whose frames were dropped. What is missing becomes silence.
@@ -221,8 +241,12 @@ impl EncoderThread {
         let interval = u64::from(self.settings.video.keyframe_interval_frames());
         let spacing_min = u64::from(self.settings.video.frame_rate.numerator)
             / (2 * u64::from(self.settings.video.frame_rate.denominator));
-        let is_due = self.keyframe_tick.is_none_or(|last| media.tick / interval != last / interval);
-        let is_far = self.keyframe_tick.is_none_or(|last| media.tick.saturating_sub(last) >= spacing_min);
+        let is_due = self
+            .keyframe_tick
+            .is_none_or(|last| media.tick / interval != last / interval);
+        let is_far = self
+            .keyframe_tick
+            .is_none_or(|last| media.tick.saturating_sub(last) >= spacing_min);
         // Half a second at least, so that outputs that come and go do not eat the bitrate.
         let is_wanted = (is_due || is_far) && self.control.take_keyframe_request();
         if is_due || is_wanted {
@@ -240,8 +264,12 @@ impl EncoderThread {
     fn flush(&mut self) -> Result<(), StreamingError> {
         let outputs = &mut self.outputs;
         // Sound first: what is of later time than the last pictures waits in the interleaver for them.
-        let audio = self.audio.as_mut().map_or(Ok(()), |audio| audio.flush(&mut |packet| outputs.push(packet)));
-        let video = self.video.as_mut().map_or(Ok(()), |video| video.flush(&mut |packet| outputs.push(packet)));
+        let audio = self.audio.as_mut().map_or(Ok(()), |audio| {
+            audio.flush(&mut |packet| outputs.push(packet))
+        });
+        let video = self.video.as_mut().map_or(Ok(()), |video| {
+            video.flush(&mut |packet| outputs.push(packet))
+        });
         outputs.flush();
         Ok(video.and(audio)?)
     }

@@ -19,21 +19,39 @@ struct Bench {
 
 impl Bench {
     fn new() -> Self {
-        let video =
-            VideoSettings { width: 64, height: 64, frame_rate: FrameRate::whole(30), ..VideoSettings::default() };
-        let settings = EncoderSettings { video, ..EncoderSettings::default() };
+        let video = VideoSettings {
+            width: 64,
+            height: 64,
+            frame_rate: FrameRate::whole(30),
+            ..VideoSettings::default()
+        };
+        let settings = EncoderSettings {
+            video,
+            ..EncoderSettings::default()
+        };
         let control = Arc::new(EncoderControl::new(4000, Arc::default()));
         let fan_out = Arc::new(FanOut::default());
         let queue = Arc::new(PacketQueue::new(4096));
         fan_out.add(Arc::clone(&queue));
         let thread = EncoderThread::open(settings, control, fan_out).expect("encoders");
-        Self { thread, queue, frame: Arc::new(I420Frame::new(64, 64).expect("a small frame")) }
+        Self {
+            thread,
+            queue,
+            frame: Arc::new(I420Frame::new(64, 64).expect("a small frame")),
+        }
     }
 
     fn take(&mut self, tick: u64) {
         let (_keep, sound) = bounded(1);
         let audio = AudioChunk::Silence { samples: 1600 };
-        self.thread.take(TickMedia { tick, frame: Arc::clone(&self.frame), audio }, &sound);
+        self.thread.take(
+            TickMedia {
+                tick,
+                frame: Arc::clone(&self.frame),
+                audio,
+            },
+            &sound,
+        );
     }
 
     fn packets(&self) -> Vec<Packet> {
@@ -45,7 +63,11 @@ impl Bench {
     }
 
     fn pts(&self, kind: StreamKind) -> Vec<i64> {
-        self.packets().iter().filter(|packet| packet.kind() == kind).map(Packet::pts).collect()
+        self.packets()
+            .iter()
+            .filter(|packet| packet.kind() == kind)
+            .map(Packet::pts)
+            .collect()
     }
 }
 
@@ -56,7 +78,13 @@ fn a_failed_video_encoder_is_replaced_on_the_next_tick() {
         bench.take(tick);
     }
     // An encoder that was flushed refuses all further frames, as a broken one would.
-    bench.thread.video.as_mut().expect("an encoder").flush(&mut |_| {}).expect("a flush");
+    bench
+        .thread
+        .video
+        .as_mut()
+        .expect("an encoder")
+        .flush(&mut |_| {})
+        .expect("a flush");
     bench.packets();
     for tick in 10..20 {
         bench.take(tick);
@@ -64,9 +92,15 @@ fn a_failed_video_encoder_is_replaced_on_the_next_tick() {
     bench.thread.flush().expect("a flush");
     assert_eq!(bench.thread.control.stats(0).restarts, 1);
     let packets = bench.packets();
-    let video: Vec<&Packet> = packets.iter().filter(|packet| packet.kind() == StreamKind::Video).collect();
+    let video: Vec<&Packet> = packets
+        .iter()
+        .filter(|packet| packet.kind() == StreamKind::Video)
+        .collect();
     // Tick 10 was lost with the encoder; the next one starts anew at its own time.
-    assert_eq!(video.iter().map(|packet| packet.pts()).collect::<Vec<_>>(), (11..20).collect::<Vec<_>>());
+    assert_eq!(
+        video.iter().map(|packet| packet.pts()).collect::<Vec<_>>(),
+        (11..20).collect::<Vec<_>>()
+    );
     assert!(video[0].is_video_key());
 }
 
@@ -76,7 +110,13 @@ fn a_failed_audio_encoder_leaves_the_clock_as_it_is() {
     for tick in 0..10 {
         bench.take(tick);
     }
-    bench.thread.audio.as_mut().expect("an encoder").flush(&mut |_| {}).expect("a flush");
+    bench
+        .thread
+        .audio
+        .as_mut()
+        .expect("an encoder")
+        .flush(&mut |_| {})
+        .expect("a flush");
     for tick in 10..60 {
         bench.take(tick);
     }
@@ -93,7 +133,10 @@ fn a_failed_audio_encoder_leaves_the_clock_as_it_is() {
 fn a_panic_in_a_tick_is_survived() {
     let mut bench = Bench::new();
     bench.take(0);
-    bench.thread.settings.video.frame_rate = FrameRate { numerator: 30, denominator: 0 };
+    bench.thread.settings.video.frame_rate = FrameRate {
+        numerator: 30,
+        denominator: 0,
+    };
     bench.take(1);
     bench.thread.settings.video.frame_rate = FrameRate::whole(30);
     for tick in 2..10 {
@@ -118,10 +161,14 @@ fn dropped_frames_keep_their_sound() {
         let _ = sender.try_send(media(tick));
     }
     for _ in 0..2 {
-        bench.thread.take(receiver.media.try_recv().expect("a tick"), &receiver.sound);
+        bench
+            .thread
+            .take(receiver.media.try_recv().expect("a tick"), &receiver.sound);
     }
     sender.try_send(media(6)).expect("room");
-    bench.thread.take(receiver.media.try_recv().expect("a tick"), &receiver.sound);
+    bench
+        .thread
+        .take(receiver.media.try_recv().expect("a tick"), &receiver.sound);
     assert_eq!(bench.thread.samples_given, 7 * 1600);
     assert_eq!(bench.thread.control.stats(0).silence_samples, 0);
 }

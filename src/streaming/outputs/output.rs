@@ -46,7 +46,10 @@ pub(crate) struct Output {
 
 impl Output {
     /// Starts the output's thread. Packets may be pushed to [`Output::queue`] at once.
-    pub(crate) fn start(settings: OutputSettings, context: OutputContext) -> Result<Self, StreamingError> {
+    pub(crate) fn start(
+        settings: OutputSettings,
+        context: OutputContext,
+    ) -> Result<Self, StreamingError> {
         settings.validate()?;
         let settings = Arc::new(settings);
         let queue = Arc::new(PacketQueue::new(settings.max_queue));
@@ -60,7 +63,13 @@ impl Output {
             context,
         };
         let thread = NamedThread::spawn(format!("output {}", settings.id), move || worker.run())?;
-        Ok(Self { settings, queue, figures, guard, thread })
+        Ok(Self {
+            settings,
+            queue,
+            figures,
+            guard,
+            thread,
+        })
     }
 
     pub(crate) fn id(&self) -> &str {
@@ -82,7 +91,10 @@ impl Output {
     /// Ends a wait for the next attempt. Says whether the thread is still there to hear it.
     pub(crate) fn retry_now(&self) -> bool {
         self.queue.wake();
-        !matches!(self.figures.state(), OutputState::Failed | OutputState::Stopped)
+        !matches!(
+            self.figures.state(),
+            OutputState::Failed | OutputState::Stopped
+        )
     }
 
     /// Lets the output write what waits and end, for no longer than `remaining`.
@@ -129,7 +141,9 @@ impl Worker {
             }
             failures += 1;
             self.queue.suspend();
-            self.figures.attempts_failed.store(failures, Ordering::Relaxed);
+            self.figures
+                .attempts_failed
+                .store(failures, Ordering::Relaxed);
             self.figures.set_error(error.chain());
             if self.queue.is_closed() {
                 self.figures.set_state(OutputState::Stopped);
@@ -140,7 +154,8 @@ impl Worker {
                 return Err(error);
             }
             self.figures.set_state(OutputState::BackingOff);
-            self.queue.wait(backoff::delay(self.settings.retry_delay, failures));
+            self.queue
+                .wait(backoff::delay(self.settings.retry_delay, failures));
             if self.queue.is_closed() {
                 self.figures.set_state(OutputState::Stopped);
                 return Ok(());
@@ -168,7 +183,11 @@ impl Worker {
         }
         self.figures.set_state(OutputState::Live);
         self.figures.attempts_failed.store(0, Ordering::Relaxed);
-        tracing::info!(output = self.settings.id, target = muxer.target(), "output connected");
+        tracing::info!(
+            output = self.settings.id,
+            target = muxer.target(),
+            "output connected"
+        );
         self.write_all(muxer)
     }
 
@@ -187,11 +206,20 @@ impl Worker {
         }
     }
 
-    fn write(&self, muxer: &mut Muxer, packet: &Packet, start_ns: i64) -> Result<(), StreamingError> {
+    fn write(
+        &self,
+        muxer: &mut Muxer,
+        packet: &Packet,
+        start_ns: i64,
+    ) -> Result<(), StreamingError> {
         muxer.write_shifted(packet, start_ns).map_err(classify)?;
-        self.figures.bytes.fetch_add(packet.len() as u64, Ordering::Relaxed);
+        self.figures
+            .bytes
+            .fetch_add(packet.len() as u64, Ordering::Relaxed);
         self.figures.packets.fetch_add(1, Ordering::Relaxed);
-        self.figures.written_ns.store(packet.dts_nanoseconds(), Ordering::Relaxed);
+        self.figures
+            .written_ns
+            .store(packet.dts_nanoseconds(), Ordering::Relaxed);
         Ok(())
     }
 
@@ -205,13 +233,28 @@ impl Worker {
             return Err(error);
         }
         if self.settings.retry_attempts > 0 && failures >= self.settings.retry_attempts {
-            return Err(StreamingError::RetriesExhausted { attempts: failures, last: Box::new(error) });
+            return Err(StreamingError::RetriesExhausted {
+                attempts: failures,
+                last: Box::new(error),
+            });
         }
         let error = error.chain();
         if failures % WARN_EVERY == 1 {
-            tracing::warn!(output = id, target, failures, error, "output failed; it will be tried again");
+            tracing::warn!(
+                output = id,
+                target,
+                failures,
+                error,
+                "output failed; it will be tried again"
+            );
         } else {
-            tracing::debug!(output = id, target, failures, error, "output failed; it will be tried again");
+            tracing::debug!(
+                output = id,
+                target,
+                failures,
+                error,
+                "output failed; it will be tried again"
+            );
         }
         Ok(())
     }
@@ -229,5 +272,9 @@ impl Worker {
 }
 
 fn classify(error: codec::CodecError) -> StreamingError {
-    if error.is_disk_full() { StreamingError::DiskFull { source: error } } else { error.into() }
+    if error.is_disk_full() {
+        StreamingError::DiskFull { source: error }
+    } else {
+        error.into()
+    }
 }

@@ -75,7 +75,11 @@ impl PacketQueue {
             dropped: 0,
             newest_ns: 0,
         };
-        Self { inner: Mutex::new(inner), changed: Condvar::new(), capacity: capacity.max(1) }
+        Self {
+            inner: Mutex::new(inner),
+            changed: Condvar::new(),
+            capacity: capacity.max(1),
+        }
     }
 
     /// Takes a reference to `packet`, or drops it.
@@ -112,7 +116,11 @@ impl PacketQueue {
             if remaining.is_zero() {
                 return Popped::Nothing;
             }
-            inner = self.changed.wait_timeout(inner, remaining).unwrap_or_else(PoisonError::into_inner).0;
+            inner = self
+                .changed
+                .wait_timeout(inner, remaining)
+                .unwrap_or_else(PoisonError::into_inner)
+                .0;
         }
     }
 
@@ -153,7 +161,11 @@ impl PacketQueue {
             if remaining.is_zero() {
                 break;
             }
-            inner = self.changed.wait_timeout(inner, remaining).unwrap_or_else(PoisonError::into_inner).0;
+            inner = self
+                .changed
+                .wait_timeout(inner, remaining)
+                .unwrap_or_else(PoisonError::into_inner)
+                .0;
         }
         inner.woken = false;
     }
@@ -164,7 +176,11 @@ impl PacketQueue {
 
     pub(crate) fn figures(&self) -> QueueFigures {
         let inner = self.lock();
-        QueueFigures { waiting: inner.packets.len(), dropped: inner.dropped, newest_ns: inner.newest_ns }
+        QueueFigures {
+            waiting: inner.packets.len(),
+            dropped: inner.dropped,
+            newest_ns: inner.newest_ns,
+        }
     }
 
     fn lock(&self) -> MutexGuard<'_, Inner> {
@@ -175,7 +191,11 @@ impl PacketQueue {
 impl Inner {
     /// Drops what precedes the newest keyframe that is not at the front, or everything.
     fn make_room(&mut self) {
-        let keyframe = self.packets.iter().rposition(Packet::is_video_key).filter(|index| *index > 0);
+        let keyframe = self
+            .packets
+            .iter()
+            .rposition(Packet::is_video_key)
+            .filter(|index| *index > 0);
         let count = keyframe.unwrap_or(self.packets.len());
         if keyframe.is_none() {
             self.gate = Gate::Loss;

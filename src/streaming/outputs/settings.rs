@@ -53,7 +53,11 @@ impl OutputSettings {
         let (id, mut target) = (id.into(), target.into());
         let container = Container::from_path(Path::new(&target));
         let kind = match target.split_once("://") {
-            Some((scheme, _)) if ["rtmp", "rtmps"].iter().any(|known| scheme.eq_ignore_ascii_case(known)) => {
+            Some((scheme, _))
+                if ["rtmp", "rtmps"]
+                    .iter()
+                    .any(|known| scheme.eq_ignore_ascii_case(known)) =>
+            {
                 OutputKind::Rtmp
             }
             Some(_) => return Err(unknown_target(&id, &target)),
@@ -66,7 +70,11 @@ impl OutputSettings {
             None => OutputKind::File(container.ok_or_else(|| unknown_target(&id, &target))?),
         };
         // A file should lose nothing to a slow disk; a live peer should not fall far behind.
-        let max_queue = if matches!(kind, OutputKind::File(_)) { 2048 } else { 512 };
+        let max_queue = if matches!(kind, OutputKind::File(_)) {
+            2048
+        } else {
+            512
+        };
         Ok(Self {
             id,
             target,
@@ -90,20 +98,41 @@ impl OutputSettings {
     /// [`StreamingError::Setting`] names the first value out of its range.
     pub fn validate(&self) -> Result<(), StreamingError> {
         let refuse = |setting, value: String, expected| {
-            Err(StreamingError::Setting { id: self.id.clone(), setting, value, expected })
+            Err(StreamingError::Setting {
+                id: self.id.clone(),
+                setting,
+                value,
+                expected,
+            })
         };
         if self.id.is_empty() || self.id.len() > 64 {
-            return refuse("id", self.id.chars().take(64).collect(), "1 to 64 bytes are needed");
+            return refuse(
+                "id",
+                self.id.chars().take(64).collect(),
+                "1 to 64 bytes are needed",
+            );
         }
         if self.max_queue < 16 {
-            return refuse("max_queue", self.max_queue.to_string(), "at least 16 packets are needed");
+            return refuse(
+                "max_queue",
+                self.max_queue.to_string(),
+                "at least 16 packets are needed",
+            );
         }
         if !(Duration::from_millis(100)..=Duration::from_secs(60)).contains(&self.timeout) {
-            return refuse("timeout", format!("{:?}", self.timeout), "100 ms to 60 s are needed");
+            return refuse(
+                "timeout",
+                format!("{:?}", self.timeout),
+                "100 ms to 60 s are needed",
+            );
         }
         if self.hls.segment_s < 1 || self.hls.window < 2 {
             let value = format!("{:?}", self.hls);
-            return refuse("hls", value, "segments of 1 s or more and a window of 2 or more are needed");
+            return refuse(
+                "hls",
+                value,
+                "segments of 1 s or more and a window of 2 or more are needed",
+            );
         }
         Ok(())
     }

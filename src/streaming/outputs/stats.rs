@@ -23,7 +23,13 @@ pub enum OutputState {
 }
 
 impl OutputState {
-    const ALL: [Self; 5] = [Self::Connecting, Self::Live, Self::BackingOff, Self::Stopped, Self::Failed];
+    const ALL: [Self; 5] = [
+        Self::Connecting,
+        Self::Live,
+        Self::BackingOff,
+        Self::Stopped,
+        Self::Failed,
+    ];
 }
 
 /// One output at one moment.
@@ -72,11 +78,17 @@ impl Figures {
 
     pub(super) fn state(&self) -> OutputState {
         let index = usize::from(self.state.load(Ordering::Relaxed));
-        OutputState::ALL.get(index).copied().unwrap_or(OutputState::Failed)
+        OutputState::ALL
+            .get(index)
+            .copied()
+            .unwrap_or(OutputState::Failed)
     }
 
     pub(super) fn set_error(&self, error: String) {
-        *self.last_error.lock().unwrap_or_else(PoisonError::into_inner) = Some(error);
+        *self
+            .last_error
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner) = Some(error);
     }
 
     pub(super) fn snapshot(&self, settings: &OutputSettings, queue: &PacketQueue) -> OutputStats {
@@ -94,8 +106,16 @@ impl Figures {
             reconnects: self.connections.load(Ordering::Relaxed).saturating_sub(1),
             attempts_failed: self.attempts_failed.load(Ordering::Relaxed),
             queue_len: queued.waiting,
-            lag: Duration::from_nanos(if is_measured { u64::try_from(behind).unwrap_or(0) } else { 0 }),
-            last_error: self.last_error.lock().unwrap_or_else(PoisonError::into_inner).clone(),
+            lag: Duration::from_nanos(if is_measured {
+                u64::try_from(behind).unwrap_or(0)
+            } else {
+                0
+            }),
+            last_error: self
+                .last_error
+                .lock()
+                .unwrap_or_else(PoisonError::into_inner)
+                .clone(),
         }
     }
 }

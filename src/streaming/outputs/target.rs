@@ -22,15 +22,24 @@ pub(super) struct Prepared {
 /// an earlier run.
 pub(super) fn prepare(settings: &OutputSettings) -> Result<Prepared, StreamingError> {
     match settings.kind {
-        OutputKind::Rtmp => Ok(Prepared { target: settings.target.clone(), container: Container::Flv }),
+        OutputKind::Rtmp => Ok(Prepared {
+            target: settings.target.clone(),
+            container: Container::Flv,
+        }),
         OutputKind::File(container) => {
             create_file(Path::new(&settings.target))?;
-            Ok(Prepared { target: settings.target.clone(), container })
+            Ok(Prepared {
+                target: settings.target.clone(),
+                container,
+            })
         }
         OutputKind::Hls => {
             let folder = Path::new(&settings.target);
             clear_folder(folder)?;
-            Ok(Prepared { target: folder.join(PLAYLIST).to_string_lossy().into_owned(), container: Container::Hls })
+            Ok(Prepared {
+                target: folder.join(PLAYLIST).to_string_lossy().into_owned(),
+                container: Container::Hls,
+            })
         }
     }
 }
@@ -43,10 +52,15 @@ fn create_file(path: &Path) -> Result<(), StreamingError> {
             if fs::metadata(path).is_ok_and(|found| !found.is_file() && !found.is_dir()) {
                 Ok(())
             } else {
-                Err(StreamingError::FileExists { path: path.to_owned() })
+                Err(StreamingError::FileExists {
+                    path: path.to_owned(),
+                })
             }
         }
-        Err(source) => Err(StreamingError::File { path: path.to_owned(), source }),
+        Err(source) => Err(StreamingError::File {
+            path: path.to_owned(),
+            source,
+        }),
     }
 }
 
@@ -65,10 +79,14 @@ fn clear_folder(folder: &Path) -> Result<(), StreamingError> {
 /// Whether a file of this name in an HLS folder was made by an output.
 fn is_ours(name: &str) -> bool {
     let name = name.strip_suffix(".tmp").unwrap_or(name);
-    let segment = name.strip_prefix("program_").and_then(|rest| rest.strip_suffix(".m4s"));
+    let segment = name
+        .strip_prefix("program_")
+        .and_then(|rest| rest.strip_suffix(".m4s"));
     name == PLAYLIST
         || name == "init.mp4"
-        || segment.is_some_and(|number| !number.is_empty() && number.bytes().all(|byte| byte.is_ascii_digit()))
+        || segment.is_some_and(|number| {
+            !number.is_empty() && number.bytes().all(|byte| byte.is_ascii_digit())
+        })
 }
 
 #[cfg(test)]
@@ -77,10 +95,22 @@ mod tests {
 
     #[test]
     fn only_our_own_files_are_cleared() {
-        for ours in ["program.m3u8", "program.m3u8.tmp", "init.mp4", "program_00001.m4s", "program_00002.m4s.tmp"] {
+        for ours in [
+            "program.m3u8",
+            "program.m3u8.tmp",
+            "init.mp4",
+            "program_00001.m4s",
+            "program_00002.m4s.tmp",
+        ] {
             assert!(is_ours(ours), "{ours}");
         }
-        for other in ["program_.m4s", "program_x.m4s", "index.html", "program.mp4", ".tmp"] {
+        for other in [
+            "program_.m4s",
+            "program_x.m4s",
+            "index.html",
+            "program.mp4",
+            ".tmp",
+        ] {
             assert!(!is_ours(other), "{other}");
         }
     }

@@ -21,9 +21,13 @@ fn packets(frames: i64) -> Vec<Packet> {
     let frame = Arc::new(I420Frame::new(64, 64).expect("a small frame"));
     let mut packets = Vec::new();
     for pts in 0..frames {
-        encoder.encode(&frame, pts, &mut |packet| packets.push(packet)).expect("a packet");
+        encoder
+            .encode(&frame, pts, &mut |packet| packets.push(packet))
+            .expect("a packet");
     }
-    encoder.flush(&mut |packet| packets.push(packet)).expect("the last packets");
+    encoder
+        .flush(&mut |packet| packets.push(packet))
+        .expect("the last packets");
     packets
 }
 

@@ -10,11 +10,11 @@ use std::net::TcpListener;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use codec::{
+use raster::I420Frame;
+use stream_manager_codec::{
     CodecError, Container, FrameRate, Interrupt, Muxer, MuxerOptions, StreamDescription,
     VideoEncoder, VideoSettings,
 };
-use raster::I420Frame;
 
 fn encoder() -> VideoEncoder {
     let settings = VideoSettings {

@@ -2,7 +2,7 @@
 //!
 //! A frame's way through this crate: a list of [`DrawItem`]s comes to [`Compositor::compose`]; `damage` compares it with the
 //! last one and marks tiles; `prepare` has worked out how each item is best drawn; [`Workers`] take bands of tiles, which
-//! `band` composes two rows at a time with the loops of [`kernels`], straight into the planes of an [`I420Frame`] from a
+//! `band` composes with the loops of [`kernels`] and converts, while hot, into the planes of an [`I420Frame`] from a
 //! [`FramePool`].
 //!
 //! Pixels are premultiplied RGBA8 on sRGB values. All arithmetic is on integers, or on floats used the same way everywhere:

@@ -34,8 +34,10 @@ impl<'a> MakeWriter<'a> for Sinks {
 pub fn capture() {
     static ONCE: Once = Once::new();
     ONCE.call_once(|| {
-        let subscriber =
-            tracing_subscriber::fmt().with_max_level(tracing::Level::TRACE).with_writer(Sinks).with_ansi(false);
+        let subscriber = tracing_subscriber::fmt()
+            .with_max_level(tracing::Level::TRACE)
+            .with_writer(Sinks)
+            .with_ansi(false);
         subscriber.init();
     });
 }

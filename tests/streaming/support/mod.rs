@@ -15,7 +15,8 @@ use crossbeam_channel::{Sender, bounded, select, tick};
 use glam::Affine2;
 use raster::{Compositor, DrawItem, FramePool, I420Frame, Raster, Workers};
 use stream_manager::streaming::{
-    AudioChunk, EncoderSettings, MediaSender, OutputSettings, OutputStats, StereoSamples, Streaming, TickMedia,
+    AudioChunk, EncoderSettings, MediaSender, OutputSettings, OutputStats, StereoSamples,
+    Streaming, TickMedia,
 };
 
 pub const FPS: u32 = 30;
@@ -30,7 +31,10 @@ pub fn encoder_settings(bitrate_kbps: u32) -> EncoderSettings {
         bitrate_kbps,
         ..VideoSettings::default()
     };
-    EncoderSettings { video, ..EncoderSettings::default() }
+    EncoderSettings {
+        video,
+        ..EncoderSettings::default()
+    }
 }
 
 /// Frames of noise that jumps about, which no bitrate is enough for.
@@ -54,7 +58,10 @@ pub fn noise(width: u32, height: u32, count: usize) -> Vec<Arc<I420Frame>> {
     let frames = (0..count as u32).map(|index| {
         let offset = glam::vec2((index * 37 % width) as f32, (index * 53 % height) as f32);
         let item = DrawItem::raster(1, Arc::clone(&picture), Affine2::from_translation(-offset));
-        compositor.compose([0, 0, 0], &[item], &mut pool, &workers).unwrap().frame
+        compositor
+            .compose([0, 0, 0], &[item], &mut pool, &workers)
+            .unwrap()
+            .frame
     });
     frames.collect()
 }
@@ -62,7 +69,10 @@ pub fn noise(width: u32, height: u32, count: usize) -> Vec<Arc<I420Frame>> {
 /// A frame of one colour.
 pub fn plain(width: u32, height: u32, colour: [u8; 3]) -> Arc<I420Frame> {
     let mut pool = FramePool::new(1, width, height).unwrap();
-    Compositor::new(width, height, 1).compose(colour, &[], &mut pool, &Workers::new(1)).unwrap().frame
+    Compositor::new(width, height, 1)
+        .compose(colour, &[], &mut pool, &Workers::new(1))
+        .unwrap()
+        .frame
 }
 
 /// A tone of 440 Hz for one tick.
@@ -72,11 +82,19 @@ pub fn tone(tick: u64) -> AudioChunk {
         (seconds * 440.0 * std::f64::consts::TAU).sin() as f32 * 0.5
     });
     let left: Vec<f32> = wave.collect();
-    AudioChunk::Samples(Arc::new(StereoSamples { right: left.clone(), left }))
+    AudioChunk::Samples(Arc::new(StereoSamples {
+        right: left.clone(),
+        left,
+    }))
 }
 
 /// Hands over `ticks` as fast as the encoder and the output named `pace` take them.
-pub fn push_fast(streaming: &Streaming, frames: &[Arc<I420Frame>], ticks: std::ops::Range<u64>, pace: &str) {
+pub fn push_fast(
+    streaming: &Streaming,
+    frames: &[Arc<I420Frame>],
+    ticks: std::ops::Range<u64>,
+    pace: &str,
+) {
     let sender = streaming.sender();
     for tick in ticks {
         if tick % 16 == 0 {
@@ -85,12 +103,22 @@ pub fn push_fast(streaming: &Streaming, frames: &[Arc<I420Frame>], ticks: std::o
             });
         }
         let frame = Arc::clone(&frames[tick as usize % frames.len()]);
-        sender.send(TickMedia { tick, frame, audio: tone(tick) }).unwrap();
+        sender
+            .send(TickMedia {
+                tick,
+                frame,
+                audio: tone(tick),
+            })
+            .unwrap();
     }
 }
 
 pub fn output(streaming: &Streaming, id: &str) -> Option<OutputStats> {
-    streaming.stats().outputs.into_iter().find(|output| output.id == id)
+    streaming
+        .stats()
+        .outputs
+        .into_iter()
+        .find(|output| output.id == id)
 }
 
 /// A tick loop at the true rate, on a thread.
@@ -110,10 +138,17 @@ impl Ticker {
                     recv(stopped) -> _ => break,
                 }
                 let frame = Arc::clone(&frames[tick as usize % frames.len()]);
-                let _ = sender.try_send(TickMedia { tick, frame, audio: tone(tick) });
+                let _ = sender.try_send(TickMedia {
+                    tick,
+                    frame,
+                    audio: tone(tick),
+                });
             }
         });
-        Self { stop: Some(stop), thread: Some(thread) }
+        Self {
+            stop: Some(stop),
+            thread: Some(thread),
+        }
     }
 }
 
@@ -142,7 +177,11 @@ pub struct TempFolder(PathBuf);
 impl TempFolder {
     pub fn new(name: &str) -> Self {
         static COUNT: AtomicU32 = AtomicU32::new(0);
-        let unique = format!("stream-manager-{name}-{}-{}", std::process::id(), COUNT.fetch_add(1, Ordering::Relaxed));
+        let unique = format!(
+            "stream-manager-{name}-{}-{}",
+            std::process::id(),
+            COUNT.fetch_add(1, Ordering::Relaxed)
+        );
         let path = std::env::temp_dir().join(unique);
         std::fs::create_dir_all(&path).unwrap();
         Self(path)
@@ -173,12 +212,23 @@ pub struct Process(pub Child);
 impl Process {
     pub fn start(program: &str, arguments: &[&str]) -> Self {
         let mut command = Command::new(program);
-        command.args(arguments).stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
-        Self(command.spawn().unwrap_or_else(|error| panic!("{program} is needed by this test: {error}")))
+        command
+            .args(arguments)
+            .stdin(Stdio::null())
+            .stdout(Stdio::null())
+            .stderr(Stdio::null());
+        Self(
+            command
+                .spawn()
+                .unwrap_or_else(|error| panic!("{program} is needed by this test: {error}")),
+        )
     }
 
     pub fn signal(&self, name: &str) {
-        let status = Command::new("kill").args([name, &self.0.id().to_string()]).status().unwrap();
+        let status = Command::new("kill")
+            .args([name, &self.0.id().to_string()])
+            .status()
+            .unwrap();
         assert!(status.success());
     }
 
@@ -196,7 +246,11 @@ impl Drop for Process {
 
 /// A port that was free a moment ago.
 pub fn free_port() -> u16 {
-    std::net::TcpListener::bind(("127.0.0.1", 0)).unwrap().local_addr().unwrap().port()
+    std::net::TcpListener::bind(("127.0.0.1", 0))
+        .unwrap()
+        .local_addr()
+        .unwrap()
+        .port()
 }
 
 /// Whether somebody listens.
@@ -214,7 +268,16 @@ pub fn shut_down(streaming: Streaming, except: &[&str]) {
     let start = Instant::now();
     for end in streaming.shutdown(Duration::from_secs(5)) {
         let is_excepted = except.iter().any(|id| end.who == format!("output {id}"));
-        assert!(is_excepted || end.result.is_ok(), "{}: {:?}", end.who, end.result);
+        assert!(
+            is_excepted || end.result.is_ok(),
+            "{}: {:?}",
+            end.who,
+            end.result
+        );
     }
-    assert!(start.elapsed() < Duration::from_millis(5200), "shutdown took {:?}", start.elapsed());
+    assert!(
+        start.elapsed() < Duration::from_millis(5200),
+        "shutdown took {:?}",
+        start.elapsed()
+    );
 }

@@ -9,7 +9,6 @@ pub mod bilinear;
 pub mod blend;
 pub mod convert;
 pub mod over;
-pub mod prefetch;
 pub mod scale;
 
 pub use fearless_simd::Level;

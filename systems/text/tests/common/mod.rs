@@ -2,6 +2,8 @@
 
 #![allow(dead_code, reason = "each test file uses a part of it")]
 
+pub mod variable_font;
+
 use components::source::{Align, Font, Overflow, TextDirection, TextSource, VerticalAlign};
 use components::{Colour, Paint, Template};
 use glam::Vec2;
@@ -123,8 +125,8 @@ pub fn bands(drawn: &DrawnText) -> Vec<(f32, f32)> {
     bands
 }
 
-/// A registered font of the house, if it is there yet.
-pub fn house_font(file: &str) -> Option<Vec<u8>> {
+/// A font that comes with the product.
+pub fn house_font(file: &str) -> Vec<u8> {
     let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/../../scenes/assets/fonts/");
-    std::fs::read(format!("{folder}{file}")).ok()
+    std::fs::read(format!("{folder}{file}")).expect("a font of the house")
 }
