@@ -1,5 +1,4 @@
 //! Steady state allocates nothing: moving layers, still texts, a looping timeline.
-#![expect(clippy::unwrap_used, reason = "a test ends where something is wrong")]
 
 use std::alloc::{GlobalAlloc, Layout, System};
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering::SeqCst};

@@ -14,5 +14,7 @@ mod tests;
 
 pub(super) use output::{Output, OutputContext};
 pub(super) use queue::PacketQueue;
+#[cfg(test)]
+pub(super) use queue::Popped;
 pub use settings::{OutputKind, OutputSettings};
 pub use stats::{OutputState, OutputStats};

@@ -177,7 +177,7 @@ pub(super) fn fill_path(pixmap: &mut Pixmap, path: &Path, paint: &Paint, rect: R
 
 fn stroke_path(pixmap: &mut Pixmap, path: &Path, stroke: &Stroke, rect: Rect, transform: Transform) {
     let paint = tiny_skia::Paint { shader: text::paint::paint_shader(&stroke.paint, rect), anti_alias: true, ..Default::default() };
-    let dashes = if stroke.dash.len() % 2 == 0 { stroke.dash.clone() } else { stroke.dash.repeat(2) };
+    let dashes = if stroke.dash.len().is_multiple_of(2) { stroke.dash.clone() } else { stroke.dash.repeat(2) };
     let line = tiny_skia::Stroke {
         width: stroke.width,
         line_cap: LineCap::Butt,
