@@ -150,3 +150,97 @@ fn refusals_and_bad_targets_are_named() {
         "{error}"
     );
 }
+
+/// A TLS server with a certificate that nobody signed; `openssl` is in every Debian.
+#[test]
+fn rtmps_trusts_only_who_it_is_told_to() {
+    use std::process::{Command, Stdio};
+    let folder =
+        std::env::temp_dir().join(format!("stream-manager-codec-tls-{}", std::process::id()));
+    std::fs::create_dir_all(&folder).unwrap();
+    let (key, certificate) = (folder.join("key.pem"), folder.join("certificate.pem"));
+    let made = Command::new("openssl")
+        .args([
+            "req",
+            "-x509",
+            "-newkey",
+            "ec",
+            "-pkeyopt",
+            "ec_paramgen_curve:P-256",
+            "-nodes",
+            "-days",
+            "2",
+        ])
+        .args([
+            "-subj",
+            "/CN=localhost",
+            "-addext",
+            "subjectAltName=DNS:localhost,IP:127.0.0.1",
+            "-keyout",
+        ])
+        .arg(&key)
+        .arg("-out")
+        .arg(&certificate)
+        .output()
+        .unwrap();
+    assert!(
+        made.status.success(),
+        "{}",
+        String::from_utf8_lossy(&made.stderr)
+    );
+    let port = TcpListener::bind(("127.0.0.1", 0))
+        .unwrap()
+        .local_addr()
+        .unwrap()
+        .port();
+    let mut server = Command::new("openssl")
+        .args([
+            "s_server",
+            "-quiet",
+            "-accept",
+            &format!("127.0.0.1:{port}"),
+            "-key",
+        ])
+        .arg(&key)
+        .arg("-cert")
+        .arg(&certificate)
+        .stdin(Stdio::piped())
+        .stdout(Stdio::null())
+        .stderr(Stdio::null())
+        .spawn()
+        .unwrap();
+    let target = format!("rtmps://localhost:{port}/live/key");
+    let options = |ca_file| MuxerOptions {
+        ca_file,
+        open_timeout: Duration::from_secs(2),
+        ..MuxerOptions::default()
+    };
+    let open = |ca_file| {
+        Muxer::open(
+            &target,
+            Container::Flv,
+            &streams(),
+            &options(ca_file),
+            &Arc::default(),
+        )
+        .err()
+    };
+    // Until it listens, the connection is refused.
+    let limit = Instant::now() + Duration::from_secs(10);
+    let distrusted = loop {
+        let error = open(None).unwrap();
+        if !error.to_string().contains("refused") || Instant::now() > limit {
+            break error;
+        }
+    };
+    let trusted = open(Some(certificate)).unwrap();
+    server.kill().unwrap();
+    server.wait().unwrap();
+    std::fs::remove_dir_all(&folder).unwrap();
+    assert!(
+        matches!(distrusted, CodecError::Target { .. }),
+        "{distrusted}"
+    );
+    // The certificate was taken, and then nobody there speaks RTMP.
+    assert!(matches!(trusted, CodecError::Deadline { .. }), "{trusted}");
+}
