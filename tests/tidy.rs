@@ -51,9 +51,20 @@ const FORBIDDEN_BELOW_ROOT: &[&str] = &[
     "UnixStream",
 ];
 /// Exceptions to [`FORBIDDEN_BELOW_ROOT`]: file, name, reason.
-const ALLOWED_BELOW_ROOT: &[(&str, &str, &str)] = &[];
+const ALLOWED_BELOW_ROOT: &[(&str, &str, &str)] = &[(
+    "systems/codec/src/interrupt.rs",
+    "Instant",
+    "FFmpeg polls the deadlines of its own I/O from deep inside a call; nothing on the tick reads them",
+)];
 /// The leaf modules that may hold `unsafe`: FFI and SIMD.
-const UNSAFE_LEAVES: &[&str] = &["systems/codec/src/ffi/"];
+const UNSAFE_LEAVES: &[&str] = &[
+    "systems/codec/src/ffi/",
+    // Bands of one frame are written side by side; `compositor.rs` makes the one call.
+    "systems/raster/src/frame.rs",
+    "systems/raster/src/compositor.rs",
+    // A closure is lent to threads that outlive it.
+    "systems/raster/src/workers.rs",
+];
 /// Roots of crates in which the compiler itself refuses `unsafe`.
 const FORBID_UNSAFE: &[&str] = &["components/src/lib.rs", "src/lib.rs", "src/main.rs"];
 /// The longest file, in lines.

@@ -2,6 +2,8 @@
 
 use ffmpeg_next as ffmpeg;
 
+use crate::interrupt::Interrupt;
+
 /// An encoder or a muxer that could not do its work. Targets in it are already redacted.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum CodecError {
@@ -97,9 +99,14 @@ impl CodecError {
         }
     }
 
-    pub(crate) fn target(action: &'static str, target: &str, error: ffmpeg::Error) -> Self {
+    pub(crate) fn target(
+        action: &'static str,
+        target: &str,
+        error: ffmpeg::Error,
+        guard: &Interrupt,
+    ) -> Self {
         let target = target.to_owned();
-        if error == ffmpeg::Error::Exit {
+        if error == ffmpeg::Error::Exit || guard.gave_up() {
             return Self::Deadline { action, target };
         }
         Self::Target {

@@ -4,7 +4,7 @@
 //! operation under way, and a limit that another thread may set over all operations (at shutdown).
 
 use std::sync::LazyLock;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 /// No deadline.
@@ -18,6 +18,8 @@ pub struct Interrupt {
     operation_ms: AtomicU64,
     /// Deadline of everything, set from outside.
     limit_ms: AtomicU64,
+    /// Whether the last operation was told to give up. Not every layer of FFmpeg passes that on as its error.
+    gave_up: AtomicBool,
 }
 
 impl Default for Interrupt {
@@ -25,6 +27,7 @@ impl Default for Interrupt {
         Self {
             operation_ms: AtomicU64::new(NEVER),
             limit_ms: AtomicU64::new(NEVER),
+            gave_up: AtomicBool::new(false),
         }
     }
 }
@@ -50,6 +53,7 @@ impl Interrupt {
 
     /// Runs one blocking operation that must end within `allowed`.
     pub(crate) fn during<T>(&self, allowed: Duration, operation: impl FnOnce() -> T) -> T {
+        self.gave_up.store(false, Ordering::Relaxed);
         self.operation_ms
             .store(deadline_ms(allowed), Ordering::Relaxed);
         let result = operation();
@@ -62,7 +66,16 @@ impl Interrupt {
             .operation_ms
             .load(Ordering::Relaxed)
             .min(self.limit_ms.load(Ordering::Relaxed));
-        deadline != NEVER && now_ms() >= deadline
+        let is_due = deadline != NEVER && now_ms() >= deadline;
+        if is_due {
+            self.gave_up.store(true, Ordering::Relaxed);
+        }
+        is_due
+    }
+
+    /// Whether the last operation was told to give up.
+    pub(crate) fn gave_up(&self) -> bool {
+        self.gave_up.load(Ordering::Relaxed)
     }
 }
 

@@ -130,7 +130,7 @@ impl Muxer {
         ffi::initialize();
         let shown = redact_url(target);
         let secrets = SecretGuard::new(target);
-        let error = |error| CodecError::target("open", &shown, error);
+        let error = |error| CodecError::target("open", &shown, error, guard);
         let mut output = OutputContext::new(target, container.format(), guard).map_err(error)?;
         if options.bit_exact {
             output.be_bit_exact();
@@ -150,8 +150,9 @@ impl Muxer {
         let unused = match header {
             Ok(unused) => unused,
             Err(failure) => {
+                let error = CodecError::target("write the header to", &shown, failure, guard);
                 close_abandoned(output, options, guard);
-                return Err(CodecError::target("write the header to", &shown, failure));
+                return Err(error);
             }
         };
         report_unused(&shown, unused)?;
@@ -214,7 +215,7 @@ impl Muxer {
         copy.rescale_ts(from.rational(), self.streams[index].1.rational());
         self.guard
             .during(self.options.write_timeout, || output.write(&mut copy))
-            .map_err(|error| CodecError::target("write to", &self.target, error))?;
+            .map_err(|error| CodecError::target("write to", &self.target, error, &self.guard))?;
         self.payload_bytes += packet.len() as u64;
         Ok(())
     }
@@ -230,11 +231,11 @@ impl Muxer {
         let written = self
             .guard
             .during(self.options.finish_timeout, || output.write_trailer())
-            .map_err(|error| CodecError::target("finish", &self.target, error));
+            .map_err(|error| CodecError::target("finish", &self.target, error, &self.guard));
         let closed = self
             .guard
             .during(self.options.finish_timeout, || output.close_io())
-            .map_err(|error| CodecError::target("close", &self.target, error));
+            .map_err(|error| CodecError::target("close", &self.target, error, &self.guard));
         written.and(closed)
     }
 

@@ -28,6 +28,7 @@ mod x86_64 {
     /// Longer lines are cut.
     const LINE_BYTES_MAX: usize = 1024;
 
+    // SAFETY: FFmpeg calls this with a source it keeps alive, a format and arguments that belong together.
     pub(super) unsafe extern "C" fn callback(
         source: *mut c_void,
         level: c_int,

@@ -22,11 +22,6 @@ pub fn fade(level: Level, dst: &mut [u32], src: &[u32], opacity: u8) {
     dispatch!(level, simd => fade_simd(simd, dst, src, opacity));
 }
 
-/// Writes `src` over `below` into `dst`: [`over`] without a copy of `below` made first.
-pub fn over_onto(level: Level, dst: &mut [u32], below: &[u32], src: &[u32]) {
-    dispatch!(level, simd => over_onto_simd(simd, dst, below, src));
-}
-
 /// Draws one colour over `dst`.
 pub fn over_solid(level: Level, dst: &mut [u32], colour: u32) {
     dispatch!(level, simd => over_solid_simd(simd, dst, colour));
@@ -111,28 +106,6 @@ fn fade_simd<S: Simd>(simd: S, dst: &mut [u32], src: &[u32], opacity: u8) {
 }
 
 #[inline(always)]
-fn over_onto_simd<S: Simd>(simd: S, dst: &mut [u32], below: &[u32], src: &[u32]) {
-    let lanes = S::u32s::LEN;
-    let len = dst.len().min(src.len()).min(below.len());
-    let whole = len - len % lanes;
-    let rows = dst[..whole]
-        .chunks_exact_mut(lanes)
-        .zip(below[..whole].chunks_exact(lanes))
-        .zip(src[..whole].chunks_exact(lanes));
-    for ((d, b), s) in rows {
-        over_vector(
-            simd,
-            S::u32s::from_slice(simd, b),
-            S::u32s::from_slice(simd, s),
-        )
-        .store_slice(d);
-    }
-    for i in whole..len {
-        dst[i] = over_pixel(below[i], src[i]);
-    }
-}
-
-#[inline(always)]
 fn over_solid_simd<S: Simd>(simd: S, dst: &mut [u32], colour: u32) {
     let source = S::u32s::splat(simd, colour);
     let lanes = S::u32s::LEN;
@@ -175,9 +148,6 @@ mod tests {
                 let mut got = dst.to_vec();
                 over_solid(level, &mut got, colour);
                 prop_assert_eq!(&got, &solid);
-                let mut got = dst.to_vec();
-                over_onto(level, &mut got, dst, &src);
-                prop_assert_eq!(&got, &plain);
             }
         }
     }
