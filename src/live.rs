@@ -41,9 +41,16 @@ pub fn encoder_settings(settings: &Settings, width: u32, height: u32, rate: Fram
             preset: settings.stream_preset,
             ..VideoSettings::default()
         },
-        audio: AudioSettings { bitrate_kbps: settings.audio_bitrate_kbps, ..AudioSettings::default() },
+        audio: audio_settings(settings),
         ..EncoderSettings::default()
     }
+}
+
+/// The sound's settings; `None` when the stream is to have none.
+pub fn audio_settings(settings: &Settings) -> Option<AudioSettings> {
+    settings
+        .audio_enabled
+        .then(|| AudioSettings { bitrate_kbps: settings.audio_bitrate_kbps, ..AudioSettings::default() })
 }
 
 /// Runs `scene` on the air until SIGTERM or SIGINT.

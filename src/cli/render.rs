@@ -10,6 +10,7 @@ use image::{ImageFormat, RgbaImage};
 use super::offline::{Offline, progress};
 use super::{Failure, say};
 use crate::config::Settings;
+use crate::live::audio_settings;
 use crate::streaming::AudioChunk;
 use crate::streaming::offline::{OfflineEncoder, OfflineSettings};
 
@@ -97,6 +98,6 @@ fn offline_settings(settings: &Settings, width: u32, height: u32, rate: FrameRat
     let rate = codec::FrameRate { numerator: rate.numerator, denominator: rate.denominator };
     let mut offline = OfflineSettings::new(width, height, rate);
     offline.video.preset = settings.stream_preset;
-    offline.audio.bitrate_kbps = settings.audio_bitrate_kbps;
+    offline.audio = audio_settings(settings);
     offline
 }

@@ -29,8 +29,8 @@ const DISK_TIMEOUT: Duration = Duration::from_secs(60);
 pub struct OfflineSettings {
     /// The picture. [`RateControl::Constant`] is taken as [`RateControl::Average`], which repeats exactly.
     pub video: VideoSettings,
-    /// The sound.
-    pub audio: AudioSettings,
+    /// The sound; `None` gives a stream without any.
+    pub audio: Option<AudioSettings>,
 }
 
 impl OfflineSettings {
@@ -48,7 +48,7 @@ impl OfflineSettings {
         };
         Self {
             video,
-            audio: AudioSettings::default(),
+            audio: Some(AudioSettings::default()),
         }
     }
 }
@@ -95,7 +95,7 @@ impl OfflineEncoder {
             video.rate_control = RateControl::Average;
         }
         let video = VideoEncoder::open(&video)?;
-        let audio = AudioEncoder::open(&settings.audio)?;
+        let audio = settings.audio.as_ref().map(AudioEncoder::open).transpose()?;
         let options = MuxerOptions {
             bit_exact: true,
             open_timeout: DISK_TIMEOUT,
@@ -103,7 +103,11 @@ impl OfflineEncoder {
             finish_timeout: FINISH_TIMEOUT,
             ..MuxerOptions::default()
         };
-        let streams = [video.stream().clone(), audio.stream().clone()];
+        let streams: Vec<_> = [Some(video.stream()), audio.as_ref().map(AudioEncoder::stream)]
+            .into_iter()
+            .flatten()
+            .cloned()
+            .collect();
         let guard = Arc::new(Interrupt::default());
         let muxer = Muxer::open(
             &path.to_string_lossy(),
@@ -175,7 +179,7 @@ impl OfflineEncoder {
 /// The thread's side.
 struct Writer {
     video: VideoEncoder,
-    audio: AudioEncoder,
+    audio: Option<AudioEncoder>,
     muxer: Muxer,
     report: Arc<Mutex<OfflineReport>>,
     /// The first failed write; an encoder's sink cannot stop the encoder.
@@ -191,13 +195,15 @@ impl Writer {
         }
         let Self {
             mut video,
-            mut audio,
+            audio,
             mut muxer,
             report,
             mut failed,
         } = self;
         video.flush(&mut |packet| write(&mut muxer, &mut failed, &packet))?;
-        audio.flush(&mut |packet| write(&mut muxer, &mut failed, &packet))?;
+        if let Some(mut audio) = audio {
+            audio.flush(&mut |packet| write(&mut muxer, &mut failed, &packet))?;
+        }
         failed.map_or(Ok(()), Err)?;
         let bytes = muxer.payload_bytes();
         muxer.finish()?;
@@ -208,11 +214,10 @@ impl Writer {
     fn take(&mut self, media: &TickMedia) -> Result<(), StreamingError> {
         let (muxer, failed) = (&mut self.muxer, &mut self.failed);
         let mut sink = |packet| write(muxer, failed, &packet);
-        match &media.audio {
-            AudioChunk::Silence { samples } => self.audio.push_silence(*samples, &mut sink)?,
-            AudioChunk::Samples(stereo) => {
-                self.audio.push(&stereo.left, &stereo.right, &mut sink)?
-            }
+        match (&mut self.audio, &media.audio) {
+            (Some(audio), AudioChunk::Silence { samples }) => audio.push_silence(*samples, &mut sink)?,
+            (Some(audio), AudioChunk::Samples(stereo)) => audio.push(&stereo.left, &stereo.right, &mut sink)?,
+            (None, _) => {}
         }
         self.video
             .encode(&media.frame, media.tick.cast_signed(), &mut sink)?;

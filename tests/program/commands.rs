@@ -112,3 +112,14 @@ fn a_profile_names_every_system_and_a_trace_has_a_span_for_each() {
         assert!(spans.contains(&name), "no span for {name}");
     }
 }
+
+#[test]
+fn a_stream_has_no_sound_when_it_is_switched_off() {
+    let folder = TempFolder::new();
+    folder.write("scene.json", SMALL_SCENE);
+    let output = run(program(&folder.0).args(["render", "scene.json", "-o", "mute.mkv", "--duration", "1", "--audio-enabled", "false"]));
+    assert!(output.status.success(), "{}", text(&output.stderr));
+    let probed = probe(&folder.file("mute.mkv").to_string_lossy());
+    let kinds: Vec<_> = probed["streams"].as_array().unwrap().iter().map(|stream| stream["codec_type"].as_str().unwrap()).collect();
+    assert_eq!(kinds, ["video"]);
+}

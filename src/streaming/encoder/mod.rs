@@ -31,8 +31,8 @@ const REOPEN_AFTER: Duration = Duration::from_millis(250);
 pub struct EncoderSettings {
     /// The picture.
     pub video: VideoSettings,
-    /// The sound.
-    pub audio: AudioSettings,
+    /// The sound; `None` gives a stream without any.
+    pub audio: Option<AudioSettings>,
     /// Frames that may wait for the encoder, 1 to 16. Each is one frame of the pool.
     pub frame_queue: usize,
 }
@@ -41,7 +41,7 @@ impl Default for EncoderSettings {
     fn default() -> Self {
         Self {
             video: VideoSettings::default(),
-            audio: AudioSettings::default(),
+            audio: Some(AudioSettings::default()),
             frame_queue: 3,
         }
     }
@@ -73,11 +73,11 @@ impl EncoderThread {
         outputs: Arc<FanOut>,
     ) -> Result<Self, StreamingError> {
         let video = VideoEncoder::open(&settings.video)?;
-        let audio = AudioEncoder::open(&settings.audio)?;
+        let audio = settings.audio.as_ref().map(AudioEncoder::open).transpose()?;
         Ok(Self {
             settings,
             video: Some(video),
-            audio: Some(audio),
+            audio,
             reopen_at: Instant::now(),
             control,
             outputs: Interleaver::new(outputs),
@@ -152,7 +152,8 @@ impl EncoderThread {
 
     /// Puts a new encoder in the place of a failed one, at once the first time.
     fn reopen(&mut self) {
-        if (self.video.is_some() && self.audio.is_some()) || Instant::now() < self.reopen_at {
+        let sound_is_whole = self.audio.is_some() || self.settings.audio.is_none();
+        if (self.video.is_some() && sound_is_whole) || Instant::now() < self.reopen_at {
             return;
         }
         let mut settings = self.settings.video.clone();
@@ -161,8 +162,8 @@ impl EncoderThread {
             if self.video.is_none() {
                 self.video = Some(VideoEncoder::open(&settings)?);
             }
-            if self.audio.is_none() {
-                let mut audio = AudioEncoder::open(&self.settings.audio)?;
+            if let (None, Some(settings)) = (&self.audio, &self.settings.audio) {
+                let mut audio = AudioEncoder::open(settings)?;
                 audio.set_start(self.samples_given.cast_signed());
                 self.audio = Some(audio);
             }
@@ -276,6 +277,7 @@ impl EncoderThread {
 
     fn samples_before(&self, tick: u64) -> u64 {
         let rate: FrameRate = self.settings.video.frame_rate;
-        rate.samples_before(tick, self.settings.audio.sample_rate)
+        let sample_rate = self.settings.audio.as_ref().map_or(0, |audio| audio.sample_rate);
+        rate.samples_before(tick, sample_rate)
     }
 }
