@@ -14,7 +14,7 @@ use components::scene::FrameRate;
 use systems::command::{Applied, Command, CommandError, CommandSender};
 use systems::{Engine, EngineSettings};
 use tokio::runtime;
-use tokio::signal::unix::{SignalKind, signal};
+use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::watch;
 
 use crate::clock::SystemClock;
@@ -22,7 +22,9 @@ use crate::config::Settings;
 use crate::http::{self, Health, Pulse};
 use crate::ports::LivePort;
 use crate::scene::{LoadOptions, LoadedScene, SceneErrors, SceneWatcher};
-use crate::streaming::{EncoderSettings, OutputKind, OutputSettings, Streaming, StreamingStats, ThreadEnd};
+use crate::streaming::{
+    EncoderSettings, OutputKind, OutputSettings, Streaming, StreamingStats, ThreadEnd,
+};
 use crate::{prepare, tick_loop};
 
 /// Files and sessions must have ended by then after a signal.
@@ -31,12 +33,20 @@ const SHUTDOWN_MAX: Duration = Duration::from_millis(4500);
 const REPORT_EVERY: Duration = Duration::from_secs(60);
 
 /// The encoder's settings for a canvas.
-pub fn encoder_settings(settings: &Settings, width: u32, height: u32, rate: FrameRate) -> EncoderSettings {
+pub fn encoder_settings(
+    settings: &Settings,
+    width: u32,
+    height: u32,
+    rate: FrameRate,
+) -> EncoderSettings {
     EncoderSettings {
         video: VideoSettings {
             width,
             height,
-            frame_rate: CodecRate { numerator: rate.numerator, denominator: rate.denominator },
+            frame_rate: CodecRate {
+                numerator: rate.numerator,
+                denominator: rate.denominator,
+            },
             bitrate_kbps: settings.stream_bitrate_kbps,
             preset: settings.stream_preset,
             ..VideoSettings::default()
@@ -48,9 +58,10 @@ pub fn encoder_settings(settings: &Settings, width: u32, height: u32, rate: Fram
 
 /// The sound's settings; `None` when the stream is to have none.
 pub fn audio_settings(settings: &Settings) -> Option<AudioSettings> {
-    settings
-        .audio_enabled
-        .then(|| AudioSettings { bitrate_kbps: settings.audio_bitrate_kbps, ..AudioSettings::default() })
+    settings.audio_enabled.then(|| AudioSettings {
+        bitrate_kbps: settings.audio_bitrate_kbps,
+        ..AudioSettings::default()
+    })
 }
 
 /// Runs `scene` on the air until SIGTERM or SIGINT.
@@ -58,33 +69,65 @@ pub fn audio_settings(settings: &Settings) -> Option<AudioSettings> {
 /// # Errors
 /// What kept it from starting, or what ended it.
 pub fn run(scene: LoadedScene, settings: &Settings, options: LoadOptions) -> anyhow::Result<()> {
+    let runtime = runtime::Builder::new_multi_thread()
+        .worker_threads(1)
+        .thread_name("http")
+        .enable_all()
+        .build()?;
+    // Before anything is on air: a signal that comes early still ends everything cleanly.
+    let signals = {
+        let _context = runtime.enter();
+        Signals {
+            terminate: signal(SignalKind::terminate())?,
+            interrupt: signal(SignalKind::interrupt())?,
+        }
+    };
+
     let canvas = &scene.spec.canvas;
     let rate = canvas.fps.unwrap_or(settings.target_fps);
-    let engine_settings =
-        prepare::engine_settings(&scene.spec, rate, settings.render_threads, settings.pool_size, settings.max_layers);
+    let engine_settings = prepare::engine_settings(
+        &scene.spec,
+        rate,
+        settings.render_threads,
+        settings.pool_size,
+        settings.max_layers,
+    );
     let mut engine = Engine::new(engine_settings)?;
     engine.load(prepare::bundle(&scene)?)?;
     // Everything is drawn before the clock starts, so that the first ticks are not late.
     engine.tick();
     engine.seek(0);
 
-    let streaming = Arc::new(Streaming::start(encoder_settings(settings, canvas.width, canvas.height, rate), outputs(settings, rate)?)?);
+    let streaming = Arc::new(Streaming::start(
+        encoder_settings(settings, canvas.width, canvas.height, rate),
+        outputs(settings, rate)?,
+    )?);
     engine.add_port(Box::new(LivePort(streaming.sender())));
     let pulse = Pulse::default();
-    let health = Health { board: engine.status_board(), pulse: pulse.clone() };
+    let health = Health {
+        board: engine.status_board(),
+        pulse: pulse.clone(),
+    };
     let _pictures = prepare::serve_pictures(&scene, engine.picture_door())?;
     let _watcher = watch_scene(&scene, options, engine.commands(), engine_settings)?;
 
     let stop = Arc::new(AtomicBool::new(false));
     let ticking = spawn_ticks(engine, rate, Arc::clone(&stop), pulse)?;
-    tracing::info!(scene = scene.spec.name, width = canvas.width, height = canvas.height, fps = rate.as_f64(), "on air");
+    tracing::info!(
+        scene = scene.spec.name,
+        width = canvas.width,
+        height = canvas.height,
+        fps = rate.as_f64(),
+        "on air"
+    );
 
-    let result = runtime::Builder::new_multi_thread()
-        .worker_threads(1)
-        .thread_name("http")
-        .enable_all()
-        .build()?
-        .block_on(serve_until_signal(settings, health, &streaming, || ticking.is_finished()));
+    let result = runtime.block_on(serve_until_signal(
+        settings,
+        health,
+        signals,
+        &streaming,
+        || ticking.is_finished(),
+    ));
 
     stop.store(true, Relaxed);
     let engine_ended = ticking.join().is_ok();
@@ -97,25 +140,45 @@ pub fn run(scene: LoadedScene, settings: &Settings, options: LoadOptions) -> any
     result
 }
 
-fn spawn_ticks(mut engine: Engine, rate: FrameRate, stop: Arc<AtomicBool>, pulse: Pulse) -> std::io::Result<thread::JoinHandle<()>> {
-    thread::Builder::new().name("tick".to_owned()).spawn(move || {
-        tick_loop::run(&mut engine, rate, &SystemClock, &stop, |_| pulse.beat());
-        let counters = engine.counters();
-        tracing::info!(frames = counters.frames, repeated = counters.repeated, late = counters.late, "off air");
-    })
+fn spawn_ticks(
+    mut engine: Engine,
+    rate: FrameRate,
+    stop: Arc<AtomicBool>,
+    pulse: Pulse,
+) -> std::io::Result<thread::JoinHandle<()>> {
+    thread::Builder::new()
+        .name("tick".to_owned())
+        .spawn(move || {
+            tick_loop::run(&mut engine, rate, &SystemClock, &stop, |_| pulse.beat());
+            let counters = engine.counters();
+            tracing::info!(
+                frames = counters.frames,
+                repeated = counters.repeated,
+                late = counters.late,
+                "off air"
+            );
+        })
 }
 
 fn outputs(settings: &Settings, rate: FrameRate) -> anyhow::Result<Vec<OutputSettings>> {
     let mut outputs = Vec::new();
     if settings.hls {
         let folder = settings.hls_dir();
-        std::fs::create_dir_all(&folder).with_context(|| format!("the folder `{}` cannot be made", folder.display()))?;
-        outputs.push(OutputSettings::new("hls", format!("{}/", folder.display()))?);
+        std::fs::create_dir_all(&folder)
+            .with_context(|| format!("the folder `{}` cannot be made", folder.display()))?;
+        outputs.push(OutputSettings::new(
+            "hls",
+            format!("{}/", folder.display()),
+        )?);
     }
     if settings.recording {
         let folder = settings.recordings_dir();
-        std::fs::create_dir_all(&folder).with_context(|| format!("the folder `{}` cannot be made", folder.display()))?;
-        outputs.push(OutputSettings::new("recording", free_name(&folder).to_string_lossy())?);
+        std::fs::create_dir_all(&folder)
+            .with_context(|| format!("the folder `{}` cannot be made", folder.display()))?;
+        outputs.push(OutputSettings::new(
+            "recording",
+            free_name(&folder).to_string_lossy(),
+        )?);
     }
     if let Some(url) = &settings.stream_url {
         let mut push = OutputSettings::new("push", url.reveal())?;
@@ -126,7 +189,11 @@ fn outputs(settings: &Settings, rate: FrameRate) -> anyhow::Result<Vec<OutputSet
     for output in &mut outputs {
         let wanted = settings.queue_packets(rate);
         // A recording should lose nothing to a slow disk; a live peer should not fall far behind.
-        output.max_queue = if matches!(output.kind, OutputKind::File(_)) { output.max_queue.max(wanted) } else { wanted.max(16) };
+        output.max_queue = if matches!(output.kind, OutputKind::File(_)) {
+            output.max_queue.max(wanted)
+        } else {
+            wanted.max(16)
+        };
         tracing::info!(output = output.id, target = output.target_shown(), "output");
     }
     Ok(outputs)
@@ -134,7 +201,9 @@ fn outputs(settings: &Settings, rate: FrameRate) -> anyhow::Result<Vec<OutputSet
 
 /// A file name that is not taken, from the time in UTC: `20260131T235959Z.mp4`.
 fn free_name(folder: &Path) -> PathBuf {
-    let seconds = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs());
+    let seconds = SystemTime::now()
+        .duration_since(UNIX_EPOCH)
+        .map_or(0, |since| since.as_secs());
     let stamp = utc_stamp(seconds);
     let mut path = folder.join(format!("{stamp}.mp4"));
     let mut number = 1;
@@ -149,16 +218,31 @@ fn free_name(folder: &Path) -> PathBuf {
 fn utc_stamp(seconds: u64) -> String {
     let (days, rest) = (seconds / 86_400 + 719_468, seconds % 86_400);
     let (era, day_of_era) = (days / 146_097, days % 146_097);
-    let year_of_era = (day_of_era - day_of_era / 1460 + day_of_era / 36_524 - day_of_era / 146_096) / 365;
+    let year_of_era =
+        (day_of_era - day_of_era / 1460 + day_of_era / 36_524 - day_of_era / 146_096) / 365;
     let day_of_year = day_of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
     let month_from_march = (5 * day_of_year + 2) / 153;
     let day = day_of_year - (153 * month_from_march + 2) / 5 + 1;
-    let month = if month_from_march < 10 { month_from_march + 3 } else { month_from_march - 9 };
+    let month = if month_from_march < 10 {
+        month_from_march + 3
+    } else {
+        month_from_march - 9
+    };
     let year = era * 400 + year_of_era + u64::from(month <= 2);
-    format!("{year:04}{month:02}{day:02}T{:02}{:02}{:02}Z", rest / 3600, rest / 60 % 60, rest % 60)
+    format!(
+        "{year:04}{month:02}{day:02}T{:02}{:02}{:02}Z",
+        rest / 3600,
+        rest / 60 % 60,
+        rest % 60
+    )
 }
 
-fn watch_scene(scene: &LoadedScene, options: LoadOptions, commands: CommandSender, engine: EngineSettings) -> anyhow::Result<SceneWatcher> {
+fn watch_scene(
+    scene: &LoadedScene,
+    options: LoadOptions,
+    commands: CommandSender,
+    engine: EngineSettings,
+) -> anyhow::Result<SceneWatcher> {
     let on_change = move |loaded: Result<LoadedScene, SceneErrors>| {
         if let Err(reason) = reload(loaded, &commands, &engine) {
             tracing::error!("the scene was not reloaded, nothing changed on air: {reason}");
@@ -167,21 +251,44 @@ fn watch_scene(scene: &LoadedScene, options: LoadOptions, commands: CommandSende
     Ok(SceneWatcher::start(scene, options, on_change)?)
 }
 
-fn reload(loaded: Result<LoadedScene, SceneErrors>, commands: &CommandSender, engine: &EngineSettings) -> Result<(), String> {
+fn reload(
+    loaded: Result<LoadedScene, SceneErrors>,
+    commands: &CommandSender,
+    engine: &EngineSettings,
+) -> Result<(), String> {
     let scene = loaded.map_err(|errors| errors.plain())?;
     let mut bundle = prepare::bundle(&scene).map_err(|error| error.to_string())?;
     prepare::draw_ahead(&mut bundle, engine);
     let name = scene.spec.name;
     let answer = move |result: Result<Applied, CommandError>| match result {
-        Ok(applied) => tracing::info!(scene = name, tick = applied.tick, revision = applied.revision, "the scene was reloaded"),
-        Err(error) => tracing::error!("the scene was not reloaded, nothing changed on air: {error}"),
+        Ok(applied) => tracing::info!(
+            scene = name,
+            tick = applied.tick,
+            revision = applied.revision,
+            "the scene was reloaded"
+        ),
+        Err(error) => {
+            tracing::error!("the scene was not reloaded, nothing changed on air: {error}")
+        }
     };
-    commands.send(Command::LoadScene(Box::new(bundle)), answer).map_err(|error| error.to_string())
+    commands
+        .send(Command::LoadScene(Box::new(bundle)), answer)
+        .map_err(|error| error.to_string())
 }
 
-async fn serve_until_signal(settings: &Settings, health: Health, streaming: &Streaming, tick_ended: impl Fn() -> bool) -> anyhow::Result<()> {
-    let mut terminate = signal(SignalKind::terminate())?;
-    let mut interrupt = signal(SignalKind::interrupt())?;
+/// What asks the program to end.
+struct Signals {
+    terminate: Signal,
+    interrupt: Signal,
+}
+
+async fn serve_until_signal(
+    settings: &Settings,
+    health: Health,
+    mut signals: Signals,
+    streaming: &Streaming,
+    tick_ended: impl Fn() -> bool,
+) -> anyhow::Result<()> {
     let (stop, stopped) = watch::channel(());
     let until_stop = || {
         let mut stopped = stopped.clone();
@@ -190,7 +297,10 @@ async fn serve_until_signal(settings: &Settings, health: Health, streaming: &Str
     let bind = |port| (settings.bind, port).into();
     let mut servers = Vec::new();
     let mut addresses = Vec::new();
-    for (port, router) in [(settings.port, http::player(&settings.hls_dir())), (settings.health_port, http::health(health))] {
+    for (port, router) in [
+        (settings.port, http::player(&settings.hls_dir())),
+        (settings.health_port, http::health(health)),
+    ] {
         let (address, server) = http::serve(bind(port), router, until_stop())
             .await
             .with_context(|| format!("port {port} of {} cannot be used", settings.bind))?;
@@ -202,11 +312,12 @@ async fn serve_until_signal(settings: &Settings, health: Health, streaming: &Str
     }
 
     let mut second = tokio::time::interval(Duration::from_secs(1));
-    let mut report = tokio::time::interval_at(tokio::time::Instant::now() + REPORT_EVERY, REPORT_EVERY);
+    let mut report =
+        tokio::time::interval_at(tokio::time::Instant::now() + REPORT_EVERY, REPORT_EVERY);
     loop {
         tokio::select! {
-            _ = terminate.recv() => break,
-            _ = interrupt.recv() => break,
+            _ = signals.terminate.recv() => break,
+            _ = signals.interrupt.recv() => break,
             _ = second.tick() => {
                 report_ends(&streaming.ended());
                 anyhow::ensure!(!tick_ended(), "the tick loop ended");

@@ -26,9 +26,15 @@ pub struct LogGuard {
 ///
 /// # Errors
 /// The trace file cannot be made, or logging was started before.
-pub fn start(directives: &str, format: LogFormat, trace: Option<&Path>) -> anyhow::Result<LogGuard> {
+pub fn start(
+    directives: &str,
+    format: LogFormat,
+    trace: Option<&Path>,
+) -> anyhow::Result<LogGuard> {
     let filter = EnvFilter::try_new(directives)?;
-    let lines = tracing_subscriber::fmt::layer().with_writer(std::io::stderr).with_ansi(std::io::stderr().is_terminal());
+    let lines = tracing_subscriber::fmt::layer()
+        .with_writer(std::io::stderr)
+        .with_ansi(std::io::stderr().is_terminal());
     let lines = match format {
         LogFormat::Json => lines.json().flatten_event(true).boxed(),
         LogFormat::Text => lines.compact().boxed(),
@@ -36,14 +42,25 @@ pub fn start(directives: &str, format: LogFormat, trace: Option<&Path>) -> anyho
     let (chrome, guard) = match trace {
         Some(path) => {
             // Here and not inside the layer, which would panic.
-            let file = std::fs::File::create(path).map_err(|error| anyhow::anyhow!("the trace `{}` cannot be made: {error}", path.display()))?;
-            let (layer, guard) = ChromeLayerBuilder::new().writer(std::io::BufWriter::new(file)).name_fn(Box::new(span_name)).build();
+            let file = std::fs::File::create(path).map_err(|error| {
+                anyhow::anyhow!("the trace `{}` cannot be made: {error}", path.display())
+            })?;
+            let (layer, guard) = ChromeLayerBuilder::new()
+                .writer(std::io::BufWriter::new(file))
+                .name_fn(Box::new(span_name))
+                .build();
             let targets = Targets::new().with_target("profile", LevelFilter::TRACE);
-            (Some(SpanNames.and_then(layer).with_filter(targets)), Some(guard))
+            (
+                Some(SpanNames.and_then(layer).with_filter(targets)),
+                Some(guard),
+            )
         }
         None => (None, None),
     };
-    tracing_subscriber::registry().with(chrome).with(lines.with_filter(filter)).try_init()?;
+    tracing_subscriber::registry()
+        .with(chrome)
+        .with(lines.with_filter(filter))
+        .try_init()?;
     Ok(LogGuard { _trace: guard })
 }
 

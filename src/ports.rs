@@ -6,7 +6,13 @@ use crate::streaming::{AudioChunk, MediaSender, Refused, TickMedia};
 
 /// What a tick hands to an encoder thread.
 pub fn media(frame: &FrameOut) -> TickMedia {
-    TickMedia { tick: frame.tick, frame: frame.frame.clone(), audio: AudioChunk::Silence { samples: frame.samples } }
+    TickMedia {
+        tick: frame.tick,
+        frame: frame.frame.clone(),
+        audio: AudioChunk::Silence {
+            samples: frame.samples,
+        },
+    }
 }
 
 /// A live encoder: never waited for.

@@ -50,17 +50,29 @@ struct Files {
 
 impl Files {
     fn of(scene: &LoadedScene) -> Self {
-        let assets = scene.spec.assets.iter().map(|(name, asset)| (name.clone(), asset.path.clone())).collect();
-        Self { folder: scene.folder.clone(), assets }
+        let assets = scene
+            .spec
+            .assets
+            .iter()
+            .map(|(name, asset)| (name.clone(), asset.path.clone()))
+            .collect();
+        Self {
+            folder: scene.folder.clone(),
+            assets,
+        }
     }
 
     /// The bytes behind an asset's name or a path inside the scene's folder.
     fn read(&self, src: &str, bytes_max: u64) -> Result<Vec<u8>, String> {
         let relative = self.assets.get(src).map_or(src, String::as_str);
         let path = find_inside(&self.folder, relative).map_err(|error| error.to_string())?;
-        let length = std::fs::metadata(&path).map_err(|error| error.to_string())?.len();
+        let length = std::fs::metadata(&path)
+            .map_err(|error| error.to_string())?
+            .len();
         if length > bytes_max {
-            return Err(format!("it has {length} bytes; at most {bytes_max} are read"));
+            return Err(format!(
+                "it has {length} bytes; at most {bytes_max} are read"
+            ));
         }
         std::fs::read(&path).map_err(|error| error.to_string())
     }
@@ -74,23 +86,40 @@ pub fn bundle(scene: &LoadedScene) -> Result<SceneBundle, PrepareError> {
     let files = Files::of(scene);
     let mut bundle = SceneBundle::new(scene.spec.clone());
     for src in first_pictures(&scene.spec) {
-        let fail = |reason: String| PrepareError::Picture { src: src.clone(), reason };
+        let fail = |reason: String| PrepareError::Picture {
+            src: src.clone(),
+            reason,
+        };
         let bytes = files.read(&src, PICTURE_FILE_MAX).map_err(fail)?;
         let picture = decode_picture(&bytes).map_err(|error| fail(error.to_string()))?;
         bundle.pictures.push((src.as_str().into(), picture));
     }
-    for asset in scene.spec.assets.values().filter(|asset| is_font(&asset.path)) {
-        let bytes = files
-            .read(&asset.path, FONT_FILE_MAX)
-            .map_err(|reason| PrepareError::Font { path: asset.path.clone(), reason })?;
+    for asset in scene
+        .spec
+        .assets
+        .values()
+        .filter(|asset| is_font(&asset.path))
+    {
+        let bytes =
+            files
+                .read(&asset.path, FONT_FILE_MAX)
+                .map_err(|reason| PrepareError::Font {
+                    path: asset.path.clone(),
+                    reason,
+                })?;
         bundle.fonts.push((asset.path.clone(), bytes.into()));
     }
     Ok(bundle)
 }
 
 fn is_font(path: &str) -> bool {
-    let extension = Path::new(path).extension().and_then(|extension| extension.to_str()).unwrap_or_default();
-    ["ttf", "otf", "ttc", "otc"].iter().any(|known| known.eq_ignore_ascii_case(extension))
+    let extension = Path::new(path)
+        .extension()
+        .and_then(|extension| extension.to_str())
+        .unwrap_or_default();
+    ["ttf", "otf", "ttc", "otc"]
+        .iter()
+        .any(|known| known.eq_ignore_ascii_case(extension))
 }
 
 /// The words of every image's `src`, filled from the scene's own data.
@@ -114,8 +143,14 @@ fn first_pictures(spec: &SceneSpec) -> Vec<String> {
 ///
 /// Draws nothing, and changes nothing, when the scene cannot be taken on air with these settings: loading it will say why.
 pub fn draw_ahead(bundle: &mut SceneBundle, settings: &EngineSettings) {
-    let scratch = EngineSettings { render_threads: 1, pool_frames: 2, ..*settings };
-    let Ok(mut engine) = Engine::new(scratch) else { return };
+    let scratch = EngineSettings {
+        render_threads: 1,
+        pool_frames: 2,
+        ..*settings
+    };
+    let Ok(mut engine) = Engine::new(scratch) else {
+        return;
+    };
     if engine.load(bundle.clone()).is_ok() {
         engine.tick();
         bundle.rasters = engine.take_rasters();
@@ -123,12 +158,22 @@ pub fn draw_ahead(bundle: &mut SceneBundle, settings: &EngineSettings) {
 }
 
 /// The settings of an engine for `spec`.
-pub fn engine_settings(spec: &SceneSpec, rate: FrameRate, render_threads: usize, pool_frames: usize, max_layers: usize) -> EngineSettings {
+pub fn engine_settings(
+    spec: &SceneSpec,
+    rate: FrameRate,
+    render_threads: usize,
+    pool_frames: usize,
+    max_layers: usize,
+) -> EngineSettings {
     EngineSettings {
         width: spec.canvas.width,
         height: spec.canvas.height,
         rate,
-        render_threads: if render_threads == 0 { thread::available_parallelism().map_or(1, usize::from) } else { render_threads },
+        render_threads: if render_threads == 0 {
+            thread::available_parallelism().map_or(1, usize::from)
+        } else {
+            render_threads
+        },
         pool_frames,
         max_layers,
         now_nanos: crate::clock::now_nanos,
@@ -141,15 +186,17 @@ pub fn engine_settings(spec: &SceneSpec, rate: FrameRate, render_threads: usize,
 /// When the system gives no thread.
 pub fn serve_pictures(scene: &LoadedScene, door: PictureDoor) -> std::io::Result<JoinHandle<()>> {
     let files = Files::of(scene);
-    thread::Builder::new().name("pictures".to_owned()).spawn(move || {
-        for src in &door.requests {
-            let picture = files
-                .read(&src, PICTURE_FILE_MAX)
-                .map_err(PictureError)
-                .and_then(|bytes| decode_picture(&bytes));
-            if door.arrivals.send(Arrival { src, picture }).is_err() {
-                return;
+    thread::Builder::new()
+        .name("pictures".to_owned())
+        .spawn(move || {
+            for src in &door.requests {
+                let picture = files
+                    .read(&src, PICTURE_FILE_MAX)
+                    .map_err(PictureError)
+                    .and_then(|bytes| decode_picture(&bytes));
+                if door.arrivals.send(Arrival { src, picture }).is_err() {
+                    return;
+                }
             }
-        }
-    })
+        })
 }

@@ -17,8 +17,17 @@ use crate::clock::Clock;
 pub const CATCH_UP_MAX: Duration = Duration::from_secs(5);
 
 /// Ticks `engine` at `rate` until `stop` is set. `after_tick` is called after each tick; it must not wait.
-pub fn run(engine: &mut Engine, rate: FrameRate, clock: &dyn Clock, stop: &AtomicBool, mut after_tick: impl FnMut(&mut Engine)) {
-    let mut origin = Origin { time: clock.now(), tick: engine.next_tick() };
+pub fn run(
+    engine: &mut Engine,
+    rate: FrameRate,
+    clock: &dyn Clock,
+    stop: &AtomicBool,
+    mut after_tick: impl FnMut(&mut Engine),
+) {
+    let mut origin = Origin {
+        time: clock.now(),
+        tick: engine.next_tick(),
+    };
     loop {
         let deadline = origin.due(rate, engine.next_tick());
         clock.sleep_until(deadline);
@@ -31,8 +40,14 @@ pub fn run(engine: &mut Engine, rate: FrameRate, clock: &dyn Clock, stop: &Atomi
         if !late.is_zero() {
             engine.note_late(late.as_secs_f64() * 1e3);
             if late > CATCH_UP_MAX {
-                tracing::warn!(stopped_ms = late.as_millis() as u64, "the program stood still; the stream goes on from here");
-                origin = Origin { time: end, tick: engine.next_tick() };
+                tracing::warn!(
+                    stopped_ms = late.as_millis() as u64,
+                    "the program stood still; the stream goes on from here"
+                );
+                origin = Origin {
+                    time: end,
+                    tick: engine.next_tick(),
+                };
             }
             // A frame is repeated once its own time has wholly passed; less than that is made up by the next tick.
             while end >= origin.due(rate, engine.next_tick() + 1) {
@@ -59,8 +74,8 @@ mod tests {
     use super::*;
     use std::collections::HashMap;
     use std::sync::{Arc, Mutex};
-    use systems::encode::{FrameOut, FramePort, Offer};
     use systems::EngineSettings;
+    use systems::encode::{FrameOut, FramePort, Offer};
 
     /// A clock that moves only when it is slept on, or when a slow port says so.
     #[derive(Clone, Default)]
@@ -91,7 +106,11 @@ mod tests {
 
     impl FramePort for SlowPort {
         fn offer(&mut self, frame: &FrameOut) -> Offer {
-            self.seen.lock().expect("no panic holds it").push((frame.tick, self.clock.now(), frame.samples));
+            self.seen.lock().expect("no panic holds it").push((
+                frame.tick,
+                self.clock.now(),
+                frame.samples,
+            ));
             if let Some(delay) = self.delays_ms.remove(&frame.tick) {
                 self.clock.advance(Duration::from_millis(delay));
             }
@@ -119,19 +138,33 @@ mod tests {
         .expect("a small canvas");
         let clock = FakeClock::default();
         let seen = Arc::new(Mutex::new(Vec::new()));
-        engine.add_port(Box::new(SlowPort { clock: clock.clone(), delays_ms: delays_ms.iter().copied().collect(), seen: Arc::clone(&seen) }));
+        engine.add_port(Box::new(SlowPort {
+            clock: clock.clone(),
+            delays_ms: delays_ms.iter().copied().collect(),
+            seen: Arc::clone(&seen),
+        }));
         let stop = AtomicBool::new(false);
-        run(&mut engine, rate, &clock, &stop, |engine| stop.store(engine.next_tick() >= ticks, Relaxed));
+        run(&mut engine, rate, &clock, &stop, |engine| {
+            stop.store(engine.next_tick() >= ticks, Relaxed)
+        });
         let counters = engine.counters();
         let seen = seen.lock().expect("no panic holds it").clone();
-        Outcome { seen, repeated: counters.repeated, late: counters.late }
+        Outcome {
+            seen,
+            repeated: counters.repeated,
+            late: counters.late,
+        }
     }
 
     #[test]
     fn ticks_start_on_absolute_deadlines_without_gaps() {
         // 7 ms of work in a tick of 20 ms must not add up.
         let outcome = run_with(&[(3, 7), (4, 7), (5, 7)], 10);
-        let starts: Vec<u128> = outcome.seen.iter().map(|(_, at, _)| at.as_millis()).collect();
+        let starts: Vec<u128> = outcome
+            .seen
+            .iter()
+            .map(|(_, at, _)| at.as_millis())
+            .collect();
         assert_eq!(starts, (0..10).map(|tick| tick * 20).collect::<Vec<u128>>());
         assert_eq!((outcome.repeated, outcome.late), (0, 0));
     }
@@ -139,7 +172,11 @@ mod tests {
     #[test]
     fn a_late_tick_is_made_up_without_a_repeat_when_its_time_has_not_wholly_passed() {
         let outcome = run_with(&[(2, 30)], 6);
-        let starts: Vec<u128> = outcome.seen.iter().map(|(_, at, _)| at.as_millis()).collect();
+        let starts: Vec<u128> = outcome
+            .seen
+            .iter()
+            .map(|(_, at, _)| at.as_millis())
+            .collect();
         assert_eq!(starts, [0, 20, 40, 70, 80, 100]);
         assert_eq!((outcome.repeated, outcome.late), (0, 1));
     }
@@ -148,12 +185,27 @@ mod tests {
     fn lost_frame_times_are_filled_with_the_last_frame_and_its_sound() {
         let outcome = run_with(&[(2, 90)], 10);
         let ticks: Vec<u64> = outcome.seen.iter().map(|(tick, ..)| *tick).collect();
-        assert_eq!(ticks, (0..ticks.len() as u64).collect::<Vec<_>>(), "no tick is left out");
-        assert!(outcome.seen.iter().all(|(.., samples)| *samples == 960), "each has its own sound");
+        assert_eq!(
+            ticks,
+            (0..ticks.len() as u64).collect::<Vec<_>>(),
+            "no tick is left out"
+        );
+        assert!(
+            outcome.seen.iter().all(|(.., samples)| *samples == 960),
+            "each has its own sound"
+        );
         // From 40 ms to 130 ms: the times of ticks 3, 4 and 5 have wholly passed.
         assert_eq!((outcome.repeated, outcome.late), (3, 1));
-        assert_eq!(outcome.seen[6].1, Duration::from_millis(130), "and the next tick runs at once");
-        assert_eq!(outcome.seen[7].1, Duration::from_millis(140), "back on its deadline");
+        assert_eq!(
+            outcome.seen[6].1,
+            Duration::from_millis(130),
+            "and the next tick runs at once"
+        );
+        assert_eq!(
+            outcome.seen[7].1,
+            Duration::from_millis(140),
+            "back on its deadline"
+        );
     }
 
     #[test]

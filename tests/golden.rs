@@ -27,7 +27,8 @@ fn root() -> &'static Path {
 fn engine_for(scene: &Path, threads: usize) -> (Engine, FrameRate) {
     let loaded = load_scene(scene, &LoadOptions::default()).unwrap();
     let rate = loaded.spec.canvas.fps.unwrap_or_default();
-    let mut engine = Engine::new(prepare::engine_settings(&loaded.spec, rate, threads, 4, 50)).unwrap();
+    let mut engine =
+        Engine::new(prepare::engine_settings(&loaded.spec, rate, threads, 4, 50)).unwrap();
     engine.load(prepare::bundle(&loaded).unwrap()).unwrap();
     (engine, rate)
 }
@@ -36,7 +37,10 @@ fn shipped_scenes() -> Vec<PathBuf> {
     let mut scenes: Vec<PathBuf> = std::fs::read_dir(root().join("scenes"))
         .unwrap()
         .map(|entry| entry.unwrap().path())
-        .filter(|path| path.extension().is_some_and(|extension| extension == "json"))
+        .filter(|path| {
+            path.extension()
+                .is_some_and(|extension| extension == "json")
+        })
         .filter(|path| !path.to_string_lossy().contains("schema"))
         .collect();
     scenes.sort();
@@ -59,11 +63,21 @@ fn every_shipped_scene_looks_as_it_did() {
         for second in SECONDS {
             let tick = (second * rate.as_f64()).round() as u64;
             let full = picture_at(&mut engine, tick);
-            let actual = resize(&full, full.width() / 2, full.height() / 2, FilterType::Triangle);
-            let name = format!("{}-{tick}.png", scene.file_stem().unwrap().to_string_lossy());
+            let actual = resize(
+                &full,
+                full.width() / 2,
+                full.height() / 2,
+                FilterType::Triangle,
+            );
+            let name = format!(
+                "{}-{tick}.png",
+                scene.file_stem().unwrap().to_string_lossy()
+            );
             let expected_path = root().join("tests/golden").join(&name);
             if bless {
-                actual.save_with_format(&expected_path, ImageFormat::Png).unwrap();
+                actual
+                    .save_with_format(&expected_path, ImageFormat::Png)
+                    .unwrap();
                 continue;
             }
             match image::open(&expected_path) {
@@ -77,11 +91,25 @@ fn every_shipped_scene_looks_as_it_did() {
 
 fn compare(name: &str, expected: &RgbaImage, actual: &RgbaImage) -> Option<String> {
     let folder = root().join("tests/actual");
-    let difference_of = |a: &Rgba<u8>, b: &Rgba<u8>| a.0.iter().zip(b.0).map(|(a, b)| a.abs_diff(b)).max().unwrap_or(0);
+    let difference_of = |a: &Rgba<u8>, b: &Rgba<u8>| {
+        a.0.iter()
+            .zip(b.0)
+            .map(|(a, b)| a.abs_diff(b))
+            .max()
+            .unwrap_or(0)
+    };
     let problem = if expected.dimensions() != actual.dimensions() {
-        format!("is {:?} and was {:?}", actual.dimensions(), expected.dimensions())
+        format!(
+            "is {:?} and was {:?}",
+            actual.dimensions(),
+            expected.dimensions()
+        )
     } else {
-        let off = expected.pixels().zip(actual.pixels()).filter(|(a, b)| difference_of(a, b) > CHANNEL_TOLERANCE).count();
+        let off = expected
+            .pixels()
+            .zip(actual.pixels())
+            .filter(|(a, b)| difference_of(a, b) > CHANNEL_TOLERANCE)
+            .count();
         let part = off as f64 / f64::from(expected.width() * expected.height());
         if part <= PIXELS_OFF_MAX {
             return None;
@@ -89,14 +117,19 @@ fn compare(name: &str, expected: &RgbaImage, actual: &RgbaImage) -> Option<Strin
         format!("{:.3} % of its pixels differ", part * 100.0)
     };
     std::fs::create_dir_all(&folder).unwrap();
-    expected.save(folder.join(format!("expected-{name}"))).unwrap();
+    expected
+        .save(folder.join(format!("expected-{name}")))
+        .unwrap();
     actual.save(folder.join(format!("actual-{name}"))).unwrap();
     if expected.dimensions() == actual.dimensions() {
         let difference = RgbaImage::from_fn(actual.width(), actual.height(), |x, y| {
-            let off = difference_of(expected.get_pixel(x, y), actual.get_pixel(x, y)).saturating_mul(8);
+            let off =
+                difference_of(expected.get_pixel(x, y), actual.get_pixel(x, y)).saturating_mul(8);
             Rgba([off, off, off, 255])
         });
-        difference.save(folder.join(format!("difference-{name}"))).unwrap();
+        difference
+            .save(folder.join(format!("difference-{name}")))
+            .unwrap();
     }
     Some(format!("{name}: {problem}; see {}", folder.display()))
 }
@@ -113,9 +146,20 @@ fn seeking_gives_the_frame_that_playing_gives_on_any_number_of_threads() {
                 playing.tick();
             }
             let picture = playing.picture();
-            assert!(sought.as_raw() == &picture.rgba, "{} on {threads} threads", scene.display());
-            let (frame, other) = (playing.frame().unwrap().frame, seeking.frame().unwrap().frame);
-            assert!(frame.y() == other.y() && frame.u() == other.u() && frame.v() == other.v(), "{} in planes", scene.display());
+            assert!(
+                sought.as_raw() == &picture.rgba,
+                "{} on {threads} threads",
+                scene.display()
+            );
+            let (frame, other) = (
+                playing.frame().unwrap().frame,
+                seeking.frame().unwrap().frame,
+            );
+            assert!(
+                frame.y() == other.y() && frame.u() == other.u() && frame.v() == other.v(),
+                "{} in planes",
+                scene.display()
+            );
         }
     }
 }

@@ -13,13 +13,21 @@ pub(super) fn main(matches: &ArgMatches) -> Result<(), Failure> {
         options.max_layers = *max;
     }
     let mut broken = 0;
-    let paths: Vec<&PathBuf> = matches.get_many::<PathBuf>("scene").into_iter().flatten().collect();
+    let paths: Vec<&PathBuf> = matches
+        .get_many::<PathBuf>("scene")
+        .into_iter()
+        .flatten()
+        .collect();
     for path in &paths {
         match load_scene(path, &options) {
             Ok(scene) => {
                 let mut layers = 0;
                 scene.spec.walk_layers(|_| layers += 1);
-                print(&format!("{}: ok ({layers} layers, {} timelines)", path.display(), scene.spec.timelines.len()));
+                print(&format!(
+                    "{}: ok ({layers} layers, {} timelines)",
+                    path.display(),
+                    scene.spec.timelines.len()
+                ));
             }
             Err(errors) => {
                 broken += 1;
@@ -27,5 +35,12 @@ pub(super) fn main(matches: &ArgMatches) -> Result<(), Failure> {
             }
         }
     }
-    if broken == 0 { Ok(()) } else { Err(Failure::Failed(anyhow::anyhow!("{broken} of {} scenes are not valid", paths.len()))) }
+    if broken == 0 {
+        Ok(())
+    } else {
+        Err(Failure::Failed(anyhow::anyhow!(
+            "{broken} of {} scenes are not valid",
+            paths.len()
+        )))
+    }
 }

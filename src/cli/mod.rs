@@ -80,15 +80,25 @@ fn report(failure: Failure) -> ExitCode {
 /// The errors with the lines that they are about on a terminal; else one line each, for programs.
 fn describe(errors: SceneErrors) -> String {
     use std::io::IsTerminal as _;
-    if std::io::stderr().is_terminal() { format!("{:?}", miette::Report::new(errors)) } else { errors.plain() }
+    if std::io::stderr().is_terminal() {
+        format!("{:?}", miette::Report::new(errors))
+    } else {
+        errors.plain()
+    }
 }
 
-#[expect(clippy::print_stderr, reason = "this is where the program speaks to a terminal")]
+#[expect(
+    clippy::print_stderr,
+    reason = "this is where the program speaks to a terminal"
+)]
 fn say(text: &str) {
     eprintln!("{text}");
 }
 
-#[expect(clippy::print_stdout, reason = "this is where the program prints what it was asked for")]
+#[expect(
+    clippy::print_stdout,
+    reason = "this is where the program prints what it was asked for"
+)]
 fn print(text: &str) {
     println!("{text}");
 }
@@ -163,15 +173,27 @@ fn command() -> Command {
 }
 
 fn scene() -> Arg {
-    Arg::new("scene").value_name("SCENE").required(true).value_parser(value_parser!(PathBuf)).help("Scene file (JSON)")
+    Arg::new("scene")
+        .value_name("SCENE")
+        .required(true)
+        .value_parser(value_parser!(PathBuf))
+        .help("Scene file (JSON)")
 }
 
 fn path(name: &'static str, value: &'static str, help: &'static str) -> Arg {
-    Arg::new(name).long(name).value_name(value).value_parser(value_parser!(PathBuf)).help(help)
+    Arg::new(name)
+        .long(name)
+        .value_name(value)
+        .value_parser(value_parser!(PathBuf))
+        .help(help)
 }
 
 fn seconds(name: &'static str, help: &'static str) -> Arg {
-    Arg::new(name).long(name).value_name("SECONDS").value_parser(parse_seconds).help(help)
+    Arg::new(name)
+        .long(name)
+        .value_name("SECONDS")
+        .value_parser(parse_seconds)
+        .help(help)
 }
 
 fn parse_seconds(text: &str) -> Result<f64, String> {
@@ -192,15 +214,21 @@ fn settings(matches: &ArgMatches) -> Result<Settings, Failure> {
 }
 
 fn scene_path(matches: &ArgMatches) -> &Path {
-    matches.get_one::<PathBuf>("scene").map_or(Path::new(DEFAULT_SCENE), PathBuf::as_path)
+    matches
+        .get_one::<PathBuf>("scene")
+        .map_or(Path::new(DEFAULT_SCENE), PathBuf::as_path)
 }
 
 fn load_options(settings: &Settings) -> LoadOptions {
-    LoadOptions { max_layers: settings.max_layers, ..LoadOptions::default() }
+    LoadOptions {
+        max_layers: settings.max_layers,
+        ..LoadOptions::default()
+    }
 }
 
 fn load(matches: &ArgMatches, settings: &Settings) -> Result<LoadedScene, Failure> {
-    load_scene(scene_path(matches), &load_options(settings)).map_err(|errors| Failure::Scene(Box::new(errors)))
+    load_scene(scene_path(matches), &load_options(settings))
+        .map_err(|errors| Failure::Scene(Box::new(errors)))
 }
 
 /// The rate of a scene: its canvas's own, or that of the settings.

@@ -26,21 +26,38 @@ impl Offline {
     pub fn open(matches: &ArgMatches) -> Result<Self, Failure> {
         let settings = settings(matches)?;
         let trace = matches.get_one::<PathBuf>("trace");
-        let log = logging::start(&settings.log_level.directives(), settings.log_format, trace.map(PathBuf::as_path))?;
+        let log = logging::start(
+            &settings.log_level.directives(),
+            settings.log_format,
+            trace.map(PathBuf::as_path),
+        )?;
         let scene = load(matches, &settings)?;
         let rate = rate_of(&scene, &settings);
-        let engine_settings =
-            prepare::engine_settings(&scene.spec, rate, settings.render_threads, settings.pool_size, settings.max_layers);
+        let engine_settings = prepare::engine_settings(
+            &scene.spec,
+            rate,
+            settings.render_threads,
+            settings.pool_size,
+            settings.max_layers,
+        );
         let mut engine = Engine::new(engine_settings)?;
         engine.load(prepare::bundle(&scene)?)?;
-        Ok(Self { settings, scene, engine, rate, _log: log })
+        Ok(Self {
+            settings,
+            scene,
+            engine,
+            rate,
+            _log: log,
+        })
     }
 }
 
 /// A bar on standard error; nothing when that is not a terminal.
 pub(super) fn progress(frames: u64, what: &str) -> ProgressBar {
     let bar = ProgressBar::new(frames);
-    if let Ok(style) = ProgressStyle::with_template("{msg} {wide_bar} {pos}/{len} frames, {per_sec}, {eta} left") {
+    if let Ok(style) =
+        ProgressStyle::with_template("{msg} {wide_bar} {pos}/{len} frames, {per_sec}, {eta} left")
+    {
         bar.set_style(style);
     }
     bar.set_message(what.to_owned());

@@ -21,7 +21,11 @@ pub(super) fn main(matches: &ArgMatches) -> Result<(), Failure> {
         offline.engine.tick();
         let ms = start.elapsed().as_secs_f64() * 1e3;
         // The first frame draws every layer; it says nothing about the others.
-        if frame == 0 { first_ms = ms } else { rest_ms.push(ms) }
+        if frame == 0 {
+            first_ms = ms
+        } else {
+            rest_ms.push(ms)
+        }
         bar.inc(1);
     }
     bar.finish_and_clear();
@@ -47,7 +51,14 @@ pub(super) fn main(matches: &ArgMatches) -> Result<(), Failure> {
             "systems": systems,
         }))?);
     } else {
-        print(&table(&systems, &tick, frames, offline.rate.as_f64(), damage, timing));
+        print(&table(
+            &systems,
+            &tick,
+            frames,
+            offline.rate.as_f64(),
+            damage,
+            timing,
+        ));
     }
     Ok(())
 }
@@ -61,7 +72,10 @@ struct TickTimes {
 }
 
 fn percentile(sorted: &[f64], part: f64) -> f64 {
-    sorted.get((sorted.len().saturating_sub(1) as f64 * part).round() as usize).copied().unwrap_or(0.0)
+    sorted
+        .get((sorted.len().saturating_sub(1) as f64 * part).round() as usize)
+        .copied()
+        .unwrap_or(0.0)
 }
 
 /// What timing that many systems costs a tick, in milliseconds, measured here and now.
@@ -75,14 +89,24 @@ fn timing_ms(systems: usize) -> f64 {
     start.elapsed().as_secs_f64() * 1e3 / f64::from(READS) * 2.0 * systems as f64
 }
 
-fn table(systems: &[SystemSummary], tick: &TickTimes, frames: u64, fps: f64, damage: f64, timing_ms: f64) -> String {
+fn table(
+    systems: &[SystemSummary],
+    tick: &TickTimes,
+    frames: u64,
+    fps: f64,
+    damage: f64,
+    timing_ms: f64,
+) -> String {
     let budget_ms = 1e3 / fps;
     let mut out = String::new();
     let mut line = |cells: std::fmt::Arguments<'_>| {
         // Writing to a String cannot fail.
         let _written = writeln!(out, "{cells}");
     };
-    line(format_args!("{:<28} {:>10} {:>10} {:>10} {:>10} {:>8}", "system (ms)", "mean", "p50", "p99", "max", "of tick"));
+    line(format_args!(
+        "{:<28} {:>10} {:>10} {:>10} {:>10} {:>8}",
+        "system (ms)", "mean", "p50", "p99", "max", "of tick"
+    ));
     for system in systems {
         let share = system.p50_ms / tick.p50_ms.max(1e-9) * 100.0;
         line(format_args!(
@@ -95,9 +119,18 @@ fn table(systems: &[SystemSummary], tick: &TickTimes, frames: u64, fps: f64, dam
         "whole tick", tick.mean_ms, tick.p50_ms, tick.p99_ms, tick.max_ms, 100.0
     ));
     line(format_args!(""));
-    line(format_args!("{frames} frames; the first took {:.1} ms, the table's tick leaves it out", tick.first_ms));
-    line(format_args!("budget at {fps:.2} fps {budget_ms:.2} ms, used {:.1} %", tick.p50_ms / budget_ms * 100.0));
+    line(format_args!(
+        "{frames} frames; the first took {:.1} ms, the table's tick leaves it out",
+        tick.first_ms
+    ));
+    line(format_args!(
+        "budget at {fps:.2} fps {budget_ms:.2} ms, used {:.1} %",
+        tick.p50_ms / budget_ms * 100.0
+    ));
     line(format_args!("tiles composed {:.1} %", damage * 100.0));
-    out.push_str(&format!("timing itself {timing_ms:.4} ms a tick, {:.2} % of the budget", timing_ms / budget_ms * 100.0));
+    out.push_str(&format!(
+        "timing itself {timing_ms:.4} ms a tick, {:.2} % of the budget",
+        timing_ms / budget_ms * 100.0
+    ));
     out
 }

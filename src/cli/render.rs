@@ -22,9 +22,14 @@ pub(super) fn main(matches: &ArgMatches) -> Result<(), Failure> {
         return Err(Failure::Usage("an output file is needed".to_owned()));
     };
     if output.exists() && !matches.get_flag("force") {
-        return Err(Failure::Usage(format!("`{}` exists; --force overwrites it", output.display())));
+        return Err(Failure::Usage(format!(
+            "`{}` exists; --force overwrites it",
+            output.display()
+        )));
     }
-    let is_picture = output.extension().is_some_and(|extension| extension.eq_ignore_ascii_case("png"));
+    let is_picture = output
+        .extension()
+        .is_some_and(|extension| extension.eq_ignore_ascii_case("png"));
     match (matches.get_one::<u64>("frame"), is_picture) {
         (Some(frame), true) => one_frame(Offline::open(matches)?, *frame, output),
         (Some(_), false) => Err(Failure::Usage("--frame writes a .png".to_owned())),
@@ -48,7 +53,10 @@ fn one_frame(mut offline: Offline, frame: u64, output: &Path) -> Result<(), Fail
 fn film(matches: &ArgMatches, output: &Path) -> Result<(), Failure> {
     let mut offline = Offline::open(matches)?;
     let from = matches.get_one::<f64>("from").copied().unwrap_or(0.0);
-    let duration = match (matches.get_one::<f64>("duration"), matches.get_one::<f64>("to")) {
+    let duration = match (
+        matches.get_one::<f64>("duration"),
+        matches.get_one::<f64>("to"),
+    ) {
         (Some(duration), _) => *duration,
         (None, Some(to)) if *to > from => to - from,
         (None, Some(_)) => return Err(Failure::Usage("--to must lie after --from".to_owned())),
@@ -62,20 +70,34 @@ fn film(matches: &ArgMatches, output: &Path) -> Result<(), Failure> {
     }
 
     let canvas = &offline.scene.spec.canvas;
-    let mut encoder = OfflineEncoder::create(output, &offline_settings(&offline.settings, canvas.width, canvas.height, rate))?;
+    let mut encoder = OfflineEncoder::create(
+        output,
+        &offline_settings(&offline.settings, canvas.width, canvas.height, rate),
+    )?;
     offline.engine.seek(first);
     let bar = progress(count, "rendering");
     let start = Instant::now();
     for _ in 0..count {
         offline.engine.tick();
-        let Some(out) = offline.engine.frame() else { continue };
-        encoder.push(out.frame, AudioChunk::Silence { samples: out.samples })?;
+        let Some(out) = offline.engine.frame() else {
+            continue;
+        };
+        encoder.push(
+            out.frame,
+            AudioChunk::Silence {
+                samples: out.samples,
+            },
+        )?;
         bar.inc(1);
     }
     encoder.finish()?;
     bar.finish_and_clear();
     let seconds = start.elapsed().as_secs_f64();
-    say(&format!("{}: {count} frames in {seconds:.1} s, {:.1} fps", output.display(), count as f64 / seconds));
+    say(&format!(
+        "{}: {count} frames in {seconds:.1} s, {:.1} fps",
+        output.display(),
+        count as f64 / seconds
+    ));
     Ok(())
 }
 
@@ -89,13 +111,27 @@ fn natural_seconds(offline: &Offline) -> f64 {
         .spec
         .timelines
         .iter()
-        .map(|timeline| f64::from(timeline.delay) + f64::from(timeline.duration_seconds() / timeline.speed))
+        .map(|timeline| {
+            f64::from(timeline.delay) + f64::from(timeline.duration_seconds() / timeline.speed)
+        })
         .fold(0.0, f64::max);
-    if longest > 0.0 { longest } else { DEFAULT_SECONDS }
+    if longest > 0.0 {
+        longest
+    } else {
+        DEFAULT_SECONDS
+    }
 }
 
-fn offline_settings(settings: &Settings, width: u32, height: u32, rate: FrameRate) -> OfflineSettings {
-    let rate = codec::FrameRate { numerator: rate.numerator, denominator: rate.denominator };
+fn offline_settings(
+    settings: &Settings,
+    width: u32,
+    height: u32,
+    rate: FrameRate,
+) -> OfflineSettings {
+    let rate = codec::FrameRate {
+        numerator: rate.numerator,
+        denominator: rate.denominator,
+    };
     let mut offline = OfflineSettings::new(width, height, rate);
     offline.video.preset = settings.stream_preset;
     offline.audio = audio_settings(settings);

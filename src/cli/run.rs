@@ -10,7 +10,11 @@ use crate::{live, logging};
 pub(super) fn main(matches: &ArgMatches) -> Result<(), Failure> {
     let settings = settings(matches)?;
     let trace = matches.get_one::<PathBuf>("trace");
-    let _log = logging::start(&settings.log_level.directives(), settings.log_format, trace.map(PathBuf::as_path))?;
+    let _log = logging::start(
+        &settings.log_level.directives(),
+        settings.log_format,
+        trace.map(PathBuf::as_path),
+    )?;
     for note in &settings.notes {
         tracing::warn!("{note}");
     }

@@ -9,8 +9,10 @@ use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::time::Duration;
 
 use axum::extract::State;
-use axum::http::header::{ACCESS_CONTROL_ALLOW_ORIGIN, CACHE_CONTROL, CONTENT_SECURITY_POLICY, HeaderValue};
 use axum::http::StatusCode;
+use axum::http::header::{
+    ACCESS_CONTROL_ALLOW_ORIGIN, CACHE_CONTROL, CONTENT_SECURITY_POLICY, HeaderValue,
+};
 use axum::response::{Html, IntoResponse, Response};
 use axum::routing::get;
 use axum::{Json, Router};
@@ -44,7 +46,9 @@ impl Pulse {
     }
 
     fn silence(&self) -> Duration {
-        SystemClock.now().saturating_sub(Duration::from_millis(self.0.load(Relaxed)))
+        SystemClock
+            .now()
+            .saturating_sub(Duration::from_millis(self.0.load(Relaxed)))
     }
 }
 
@@ -64,9 +68,17 @@ pub fn player(hls_folder: &Path) -> Router {
     let files = ServeDir::new(hls_folder).append_index_html_on_directories(false);
     let live = Router::new()
         .fallback_service(files)
-        .layer(SetResponseHeaderLayer::overriding(CACHE_CONTROL, HeaderValue::from_static("no-cache")))
-        .layer(SetResponseHeaderLayer::overriding(ACCESS_CONTROL_ALLOW_ORIGIN, HeaderValue::from_static("*")));
-    Router::new().route("/", get(page)).nest_service("/hls", live)
+        .layer(SetResponseHeaderLayer::overriding(
+            CACHE_CONTROL,
+            HeaderValue::from_static("no-cache"),
+        ))
+        .layer(SetResponseHeaderLayer::overriding(
+            ACCESS_CONTROL_ALLOW_ORIGIN,
+            HeaderValue::from_static("*"),
+        ));
+    Router::new()
+        .route("/", get(page))
+        .nest_service("/hls", live)
 }
 
 async fn page() -> impl IntoResponse {
@@ -76,18 +88,30 @@ async fn page() -> impl IntoResponse {
 
 /// `/health` and `/healthz`: whether the program ticks; `/ready`: whether it has made a frame.
 pub fn health(state: Health) -> Router {
-    Router::new().route("/health", get(alive)).route("/healthz", get(alive)).route("/ready", get(ready)).with_state(state)
+    Router::new()
+        .route("/health", get(alive))
+        .route("/healthz", get(alive))
+        .route("/ready", get(ready))
+        .with_state(state)
 }
 
 async fn alive(State(health): State<Health>) -> Response {
     let silence = health.pulse.silence();
-    let (code, word) = if silence <= TICK_SILENCE_MAX { (StatusCode::OK, "ok") } else { (StatusCode::SERVICE_UNAVAILABLE, "stalled") };
+    let (code, word) = if silence <= TICK_SILENCE_MAX {
+        (StatusCode::OK, "ok")
+    } else {
+        (StatusCode::SERVICE_UNAVAILABLE, "stalled")
+    };
     report(code, word, &health)
 }
 
 async fn ready(State(health): State<Health>) -> Response {
     let has_frames = health.board.read().counters.frames > 0;
-    let (code, word) = if has_frames { (StatusCode::OK, "ready") } else { (StatusCode::SERVICE_UNAVAILABLE, "starting") };
+    let (code, word) = if has_frames {
+        (StatusCode::OK, "ready")
+    } else {
+        (StatusCode::SERVICE_UNAVAILABLE, "starting")
+    };
     report(code, word, &health)
 }
 
@@ -120,7 +144,9 @@ pub async fn serve(
     let listener = TcpListener::bind(address).await?;
     let address = listener.local_addr()?;
     let server = async move {
-        let served = axum::serve(listener, router).with_graceful_shutdown(stop).await;
+        let served = axum::serve(listener, router)
+            .with_graceful_shutdown(stop)
+            .await;
         if let Err(error) = served {
             tracing::error!(%address, %error, "an HTTP server ended");
         }

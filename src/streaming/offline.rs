@@ -95,7 +95,11 @@ impl OfflineEncoder {
             video.rate_control = RateControl::Average;
         }
         let video = VideoEncoder::open(&video)?;
-        let audio = settings.audio.as_ref().map(AudioEncoder::open).transpose()?;
+        let audio = settings
+            .audio
+            .as_ref()
+            .map(AudioEncoder::open)
+            .transpose()?;
         let options = MuxerOptions {
             bit_exact: true,
             open_timeout: DISK_TIMEOUT,
@@ -103,11 +107,14 @@ impl OfflineEncoder {
             finish_timeout: FINISH_TIMEOUT,
             ..MuxerOptions::default()
         };
-        let streams: Vec<_> = [Some(video.stream()), audio.as_ref().map(AudioEncoder::stream)]
-            .into_iter()
-            .flatten()
-            .cloned()
-            .collect();
+        let streams: Vec<_> = [
+            Some(video.stream()),
+            audio.as_ref().map(AudioEncoder::stream),
+        ]
+        .into_iter()
+        .flatten()
+        .cloned()
+        .collect();
         let guard = Arc::new(Interrupt::default());
         let muxer = Muxer::open(
             &path.to_string_lossy(),
@@ -215,8 +222,12 @@ impl Writer {
         let (muxer, failed) = (&mut self.muxer, &mut self.failed);
         let mut sink = |packet| write(muxer, failed, &packet);
         match (&mut self.audio, &media.audio) {
-            (Some(audio), AudioChunk::Silence { samples }) => audio.push_silence(*samples, &mut sink)?,
-            (Some(audio), AudioChunk::Samples(stereo)) => audio.push(&stereo.left, &stereo.right, &mut sink)?,
+            (Some(audio), AudioChunk::Silence { samples }) => {
+                audio.push_silence(*samples, &mut sink)?
+            }
+            (Some(audio), AudioChunk::Samples(stereo)) => {
+                audio.push(&stereo.left, &stereo.right, &mut sink)?
+            }
             (None, _) => {}
         }
         self.video

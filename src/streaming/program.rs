@@ -260,6 +260,11 @@ fn take(outputs: &mut Vec<Output>, id: &str) -> Result<Output, StreamingError> {
 /// A second of the stream, at least 256 KiB: enough for any round trip, and so little that a peer that reads nothing is
 /// noticed soon.
 fn send_buffer_bytes(settings: &EncoderSettings) -> u32 {
-    let bits = (settings.video.bitrate_kbps + settings.audio.as_ref().map_or(0, |audio| audio.bitrate_kbps)).saturating_mul(1000);
+    let bits = (settings.video.bitrate_kbps
+        + settings
+            .audio
+            .as_ref()
+            .map_or(0, |audio| audio.bitrate_kbps))
+    .saturating_mul(1000);
     (bits / 8).max(256 * 1024)
 }

@@ -31,7 +31,9 @@ pub struct PictureError(pub String);
 /// before it takes memory.
 pub fn decode_picture(bytes: &[u8]) -> Result<PictureRaster, PictureError> {
     let say = |error: &dyn std::fmt::Display| PictureError(error.to_string());
-    let mut reader = ImageReader::new(Cursor::new(bytes)).with_guessed_format().map_err(|error| say(&error))?;
+    let mut reader = ImageReader::new(Cursor::new(bytes))
+        .with_guessed_format()
+        .map_err(|error| say(&error))?;
     let mut limits = Limits::default();
     limits.max_image_width = Some(MAX_PICTURE_SIDE);
     limits.max_image_height = Some(MAX_PICTURE_SIDE);
@@ -49,7 +51,9 @@ pub fn decode_picture(bytes: &[u8]) -> Result<PictureRaster, PictureError> {
             }
         }
     }
-    Raster::from_rgba8_premultiplied(width, height, data).map(Arc::new).map_err(|error| say(&error))
+    Raster::from_rgba8_premultiplied(width, height, data)
+        .map(Arc::new)
+        .map_err(|error| say(&error))
 }
 
 /// The pictures that layers can show, by the words of their `src`.
@@ -85,8 +89,20 @@ impl Pictures {
     pub fn new() -> (Self, PictureDoor) {
         let (requests, asked) = bounded(QUEUE);
         let (arrive, arrivals) = bounded(QUEUE);
-        let pictures = Self { ready: HashMap::new(), asked: HashMap::new(), requests, arrivals, revision: 0 };
-        (pictures, PictureDoor { requests: asked, arrivals: arrive })
+        let pictures = Self {
+            ready: HashMap::new(),
+            asked: HashMap::new(),
+            requests,
+            arrivals,
+            revision: 0,
+        };
+        (
+            pictures,
+            PictureDoor {
+                requests: asked,
+                arrivals: arrive,
+            },
+        )
     }
 
     /// The picture, if it is there; asks for it, once, if it is not.
@@ -107,7 +123,10 @@ impl Pictures {
 
     /// Takes the place of all pictures.
     pub fn replace(&mut self, pictures: impl IntoIterator<Item = (Arc<str>, PictureRaster)>) {
-        self.ready = pictures.into_iter().map(|(src, picture)| (src, Ok(picture))).collect();
+        self.ready = pictures
+            .into_iter()
+            .map(|(src, picture)| (src, Ok(picture)))
+            .collect();
         self.asked.clear();
         self.revision += 1;
     }
@@ -119,7 +138,11 @@ impl Pictures {
 
     /// Bytes of all pictures.
     pub fn byte_len(&self) -> usize {
-        self.ready.values().flatten().map(|picture| picture.byte_len()).sum()
+        self.ready
+            .values()
+            .flatten()
+            .map(|picture| picture.byte_len())
+            .sum()
     }
 
     fn take_arrivals(&mut self) {

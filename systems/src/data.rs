@@ -42,9 +42,18 @@ impl Default for SceneData {
     fn default() -> Self {
         Self {
             values: Map::new(),
-            clock: ClockData { frame: 0.into(), seconds: 0.into(), hms: "0:00:00".into(), whole_seconds: 0 },
+            clock: ClockData {
+                frame: 0.into(),
+                seconds: 0.into(),
+                hms: "0:00:00".into(),
+                whole_seconds: 0,
+            },
             revision: 0,
-            changed: DataChange { own: true, second: true, frame: true },
+            changed: DataChange {
+                own: true,
+                second: true,
+                frame: true,
+            },
         }
     }
 }
@@ -105,11 +114,13 @@ impl SceneData {
     /// Whether a template's words may differ from those of the tick before.
     pub fn touches(&self, template: &Template) -> bool {
         let changed = self.changed;
-        template.paths().any(|path| match path.strip_prefix(CLOCK_PREFIX) {
-            Some("frame") => changed.frame,
-            Some(_) => changed.second,
-            None => changed.own,
-        })
+        template
+            .paths()
+            .any(|path| match path.strip_prefix(CLOCK_PREFIX) {
+                Some("frame") => changed.frame,
+                Some(_) => changed.second,
+                None => changed.own,
+            })
     }
 
     /// Moves the built-in values on to `tick`. Words are made anew once a second, not once a tick.
@@ -120,7 +131,13 @@ impl SceneData {
         if seconds != self.clock.whole_seconds {
             self.clock.whole_seconds = seconds;
             self.clock.seconds = seconds.into();
-            self.clock.hms = format!("{}:{:02}:{:02}", seconds / 3600, seconds / 60 % 60, seconds % 60).into();
+            self.clock.hms = format!(
+                "{}:{:02}:{:02}",
+                seconds / 3600,
+                seconds / 60 % 60,
+                seconds % 60
+            )
+            .into();
             self.changed.second = true;
         }
     }
@@ -138,7 +155,9 @@ fn merge_object(target: &mut Map<String, Value>, patch: &Map<String, Value>) {
                 target.shift_remove(name);
             }
             Value::Object(inner) => {
-                let slot = target.entry(name.clone()).or_insert_with(|| Value::Object(Map::new()));
+                let slot = target
+                    .entry(name.clone())
+                    .or_insert_with(|| Value::Object(Map::new()));
                 if !slot.is_object() {
                     *slot = Value::Object(Map::new());
                 }
@@ -176,7 +195,10 @@ mod tests {
     fn a_merge_patch_follows_rfc_7396() {
         let mut data = data(json!({"a": {"b": 1, "c": 2}, "d": [1, 2]}));
         data.merge(&json!({"a": {"b": null, "e": {"f": null, "g": 3}}, "d": [9]}));
-        assert_eq!(Value::Object(data.values().clone()), json!({"a": {"c": 2, "e": {"g": 3}}, "d": [9]}));
+        assert_eq!(
+            Value::Object(data.values().clone()),
+            json!({"a": {"c": 2, "e": {"g": 3}}, "d": [9]})
+        );
     }
 
     #[test]

@@ -7,15 +7,15 @@ use components::scene::FrameRate;
 use raster::{Compositor, FramePool, RasterError, Workers};
 
 use crate::assets::{PictureDoor, Pictures, take_pictures};
+use crate::audio::samples_in_tick;
 use crate::clock::FrameClock;
 use crate::command::{CommandQueue, CommandSender, NextTick};
 use crate::data::SceneData;
-use crate::audio::samples_in_tick;
 use crate::encode::{FrameOut, FramePort, FramePorts};
 use crate::layout::CanvasSize;
 use crate::profile::{AddTimed, NowNanos, Profile};
 use crate::publish::{Counters, LatestBlame, StatusBoard, blame_tick};
-use crate::render::{Canvas, CachedRaster, ComposedFrame, RasterCache, RasterCosts, picture};
+use crate::render::{CachedRaster, Canvas, ComposedFrame, RasterCache, RasterCosts, picture};
 use crate::scene::{MaxLayers, SceneBundle, SceneError, replace_scene};
 use crate::schedule::{Tick, TickSet};
 use crate::{animate, command, encode, layout, publish, render, schedule, transition};
@@ -76,11 +76,21 @@ impl Engine {
         let (pictures, door) = Pictures::new();
         let mut app = App::empty();
         app.insert_resource(Profile::new(settings.now_nanos))
-            .insert_resource(FrameClock { tick: 0, rate: settings.rate })
-            .insert_resource(CanvasSize { width: settings.width, height: settings.height })
+            .insert_resource(FrameClock {
+                tick: 0,
+                rate: settings.rate,
+            })
+            .insert_resource(CanvasSize {
+                width: settings.width,
+                height: settings.height,
+            })
             .insert_resource(MaxLayers(settings.max_layers))
             .insert_resource(Canvas {
-                compositor: Compositor::new(settings.width, settings.height, settings.render_threads),
+                compositor: Compositor::new(
+                    settings.width,
+                    settings.height,
+                    settings.render_threads,
+                ),
                 pool: FramePool::new(settings.pool_frames, settings.width, settings.height)?,
                 workers: Workers::new(settings.render_threads),
             })
@@ -88,12 +98,31 @@ impl Engine {
             .insert_resource(pictures)
             .init_resource::<SceneData>()
             .init_resource::<NextTick>()
-            .add_plugins((schedule::plugin, command::plugin, ingest, animate::plugin, layout::plugin))
-            .add_plugins((transition::plugin, render::plugin, encode::plugin, publish::plugin));
+            .add_plugins((
+                schedule::plugin,
+                command::plugin,
+                ingest,
+                animate::plugin,
+                layout::plugin,
+            ))
+            .add_plugins((
+                transition::plugin,
+                render::plugin,
+                encode::plugin,
+                publish::plugin,
+            ));
 
         let mut world = std::mem::take(app.world_mut());
-        let schedule = world.resource_mut::<Schedules>().remove(Tick).unwrap_or_else(|| Schedule::new(Tick));
-        Ok(Self { world, schedule, commands, pictures: door })
+        let schedule = world
+            .resource_mut::<Schedules>()
+            .remove(Tick)
+            .unwrap_or_else(|| Schedule::new(Tick));
+        Ok(Self {
+            world,
+            schedule,
+            commands,
+            pictures: door,
+        })
     }
 
     /// Where changes are sent.
@@ -141,7 +170,10 @@ impl Engine {
         self.world.resource_mut::<RasterCosts>().reset();
         self.schedule.run(&mut self.world);
         self.world.clear_trackers();
-        TickReport { tick: self.world.resource::<FrameClock>().tick, has_frame: self.world.resource::<ComposedFrame>().frame.is_some() }
+        TickReport {
+            tick: self.world.resource::<FrameClock>().tick,
+            has_frame: self.world.resource::<ComposedFrame>().frame.is_some(),
+        }
     }
 
     /// Lets a tick pass on which there was no time to compose: the encoders get the last good frame again, with that tick's sound.
@@ -150,8 +182,13 @@ impl Engine {
         self.world.resource_mut::<NextTick>().0 += 1;
         self.world.resource_mut::<FrameClock>().tick = tick;
         let clock = *self.world.resource::<FrameClock>();
-        let Some(frame) = self.world.resource::<ComposedFrame>().frame.clone() else { return };
-        let full = self.world.resource_mut::<FramePorts>().offer(&clock, &frame);
+        let Some(frame) = self.world.resource::<ComposedFrame>().frame.clone() else {
+            return;
+        };
+        let full = self
+            .world
+            .resource_mut::<FramePorts>()
+            .offer(&clock, &frame);
         let mut counters = self.world.resource_mut::<Counters>();
         counters.frames += 1;
         counters.repeated += 1;
@@ -163,7 +200,13 @@ impl Engine {
         self.world.resource_mut::<Counters>().late += 1;
         let world = &self.world;
         let tick = world.resource::<FrameClock>().tick;
-        let blame = blame_tick(world.resource::<Profile>(), world.resource::<RasterCosts>(), "system", tick, late_ms);
+        let blame = blame_tick(
+            world.resource::<Profile>(),
+            world.resource::<RasterCosts>(),
+            "system",
+            tick,
+            late_ms,
+        );
         self.world.resource_mut::<LatestBlame>().0 = Some(blame);
     }
 
@@ -180,14 +223,22 @@ impl Engine {
     /// The canvas exactly as the last tick composed it.
     pub fn picture(&self) -> Picture {
         let size = *self.world.resource::<CanvasSize>();
-        Picture { width: size.width, height: size.height, rgba: picture(&self.world) }
+        Picture {
+            width: size.width,
+            height: size.height,
+            rgba: picture(&self.world),
+        }
     }
 
     /// The last tick's frame and how much sound belongs to it; `None` before the first tick.
     pub fn frame(&self) -> Option<FrameOut> {
         let clock = self.world.resource::<FrameClock>();
         let frame = self.world.resource::<ComposedFrame>().frame.clone()?;
-        Some(FrameOut { tick: clock.tick, frame, samples: samples_in_tick(clock.rate, clock.tick) })
+        Some(FrameOut {
+            tick: clock.tick,
+            frame,
+            samples: samples_in_tick(clock.rate, clock.tick),
+        })
     }
 
     /// Counts since the start.

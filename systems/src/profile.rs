@@ -10,7 +10,9 @@ use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use bevy_app::App;
 use bevy_ecs::prelude::*;
 use bevy_ecs::schedule::ScheduleConfigs;
-use bevy_ecs::system::{Adapt, IntoAdapterSystem, RunSystemError, ScheduleSystem, System, SystemIn, SystemInput};
+use bevy_ecs::system::{
+    Adapt, IntoAdapterSystem, RunSystemError, ScheduleSystem, System, SystemIn, SystemInput,
+};
 
 use crate::schedule::TickSet;
 
@@ -80,7 +82,8 @@ impl SystemTimes {
         let run = self.runs.load(Relaxed);
         self.window[run as usize % WINDOW].store(nanos, Relaxed);
         self.last_nanos.store(nanos, Relaxed);
-        self.total_nanos.store(self.total_nanos.load(Relaxed) + nanos, Relaxed);
+        self.total_nanos
+            .store(self.total_nanos.load(Relaxed) + nanos, Relaxed);
         if nanos > self.max_nanos.load(Relaxed) {
             self.max_nanos.store(nanos, Relaxed);
         }
@@ -111,9 +114,19 @@ impl SystemTimes {
     pub fn summary(&self) -> SystemSummary {
         let millis = |nanos: u64| nanos as f64 / 1e6;
         let runs = self.runs.load(Relaxed);
-        let mut recent: Vec<u64> = self.window.iter().take(runs.min(WINDOW as u64) as usize).map(|nanos| nanos.load(Relaxed)).collect();
+        let mut recent: Vec<u64> = self
+            .window
+            .iter()
+            .take(runs.min(WINDOW as u64) as usize)
+            .map(|nanos| nanos.load(Relaxed))
+            .collect();
         recent.sort_unstable();
-        let percentile = |part: f64| recent.get(((recent.len().saturating_sub(1)) as f64 * part).round() as usize).copied().unwrap_or(0);
+        let percentile = |part: f64| {
+            recent
+                .get(((recent.len().saturating_sub(1)) as f64 * part).round() as usize)
+                .copied()
+                .unwrap_or(0)
+        };
         SystemSummary {
             name: self.name,
             runs,
@@ -130,7 +143,10 @@ impl SystemTimes {
 impl Profile {
     /// No systems yet, and the clock to time them with.
     pub fn new(now: NowNanos) -> Self {
-        Self { now, systems: Vec::new() }
+        Self {
+            now,
+            systems: Vec::new(),
+        }
     }
 
     /// The clock, in nanoseconds.
@@ -150,13 +166,19 @@ impl Profile {
 
     /// The system whose latest run was the longest, and how long that was in nanoseconds.
     pub fn slowest(&self) -> Option<(&'static str, u64)> {
-        self.systems.iter().map(|times| (times.name, times.last_nanos())).max_by_key(|(_, nanos)| *nanos)
+        self.systems
+            .iter()
+            .map(|times| (times.name, times.last_nanos()))
+            .max_by_key(|(_, nanos)| *nanos)
     }
 
     fn add(&mut self, name: &'static str, set: TickSet) -> Stopwatch {
         let times = Arc::new(SystemTimes::new(name, set));
         self.systems.push(Arc::clone(&times));
-        Stopwatch { now: self.now, times }
+        Stopwatch {
+            now: self.now,
+            times,
+        }
     }
 }
 
@@ -175,7 +197,8 @@ impl<S: System<Out = ()>> Adapt<S> for Stopwatch {
         input: <Self::In as SystemInput>::Inner<'_>,
         run_system: impl FnOnce(SystemIn<'_, S>) -> Result<(), RunSystemError>,
     ) -> Result<(), RunSystemError> {
-        let _span = tracing::trace_span!(target: "profile", "system", name = self.times.name).entered();
+        let _span =
+            tracing::trace_span!(target: "profile", "system", name = self.times.name).entered();
         let start = (self.now)();
         // What the system had half written stays as it is: components are plain values, and each is written whole.
         let result = catch_unwind(AssertUnwindSafe(|| run_system(input)));
@@ -184,7 +207,11 @@ impl<S: System<Out = ()>> Adapt<S> for Stopwatch {
             let panics = self.times.panics.fetch_add(1, Relaxed) + 1;
             // At powers of two, so that a system that panics on every tick does not fill the log.
             if panics.is_power_of_two() {
-                tracing::error!(system = self.times.name, panics, "a system panicked; the tick goes on without it");
+                tracing::error!(
+                    system = self.times.name,
+                    panics,
+                    "a system panicked; the tick goes on without it"
+                );
             }
             Ok(())
         })
@@ -226,10 +253,14 @@ mod tests {
     #[test]
     fn a_system_that_panics_is_counted_and_the_others_run_on() {
         let mut app = App::empty();
-        app.insert_resource(Profile::new(|| 0)).init_resource::<Runs>().add_plugins(schedule::plugin);
+        app.insert_resource(Profile::new(|| 0))
+            .init_resource::<Runs>()
+            .add_plugins(schedule::plugin);
         let systems = (
             app.timed(TickSet::Layout, "broken", || panic!("on purpose")),
-            app.timed(TickSet::Layout, "sound", |mut runs: ResMut<Runs>| runs.0 += 1),
+            app.timed(TickSet::Layout, "sound", |mut runs: ResMut<Runs>| {
+                runs.0 += 1
+            }),
         )
             .chain();
         app.add_systems(schedule::Tick, systems);
@@ -238,16 +269,26 @@ mod tests {
         }
         assert_eq!(app.world().resource::<Runs>().0, 3);
         let summaries = app.world().resource::<Profile>().summaries();
-        assert_eq!(summaries.iter().map(|summary| (summary.runs, summary.panics)).collect::<Vec<_>>(), [(3, 3), (3, 0)]);
+        assert_eq!(
+            summaries
+                .iter()
+                .map(|summary| (summary.runs, summary.panics))
+                .collect::<Vec<_>>(),
+            [(3, 3), (3, 0)]
+        );
     }
 
     #[test]
     #[should_panic(expected = "indeterminate execution order")]
     fn systems_whose_order_is_open_are_an_error() {
         let mut app = App::empty();
-        app.insert_resource(Profile::new(|| 0)).init_resource::<Runs>().add_plugins(schedule::plugin);
+        app.insert_resource(Profile::new(|| 0))
+            .init_resource::<Runs>()
+            .add_plugins(schedule::plugin);
         let one = app.timed(TickSet::Layout, "one", |mut runs: ResMut<Runs>| runs.0 += 1);
-        let other = app.timed(TickSet::Layout, "other", |mut runs: ResMut<Runs>| runs.0 *= 2);
+        let other = app.timed(TickSet::Layout, "other", |mut runs: ResMut<Runs>| {
+            runs.0 *= 2
+        });
         app.add_systems(schedule::Tick, one);
         app.add_systems(schedule::Tick, other);
         app.world_mut().run_schedule(schedule::Tick);

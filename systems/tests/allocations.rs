@@ -3,7 +3,9 @@
 use std::alloc::{GlobalAlloc, Layout, System};
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering::SeqCst};
 
-use components::animation::{Easing, Keyframe, KeyframeValue, LoopMode, Property, TimelineSpec, TrackSpec};
+use components::animation::{
+    Easing, Keyframe, KeyframeValue, LoopMode, Property, TimelineSpec, TrackSpec,
+};
 use components::layer::{LayerSpec, Size};
 use components::scene::{FrameRate, SceneSpec};
 use components::source::{ShapeKind, ShapeSource, Source, TextSource};
@@ -50,26 +52,51 @@ fn card(id: &str) -> LayerSpec {
         shape: ShapeKind::Rectangle,
         radius: Default::default(),
         path: None,
-        fill: Some(Paint::Solid(Colour { red: 255, green: 128, blue: 0, alpha: 128 })),
+        fill: Some(Paint::Solid(Colour {
+            red: 255,
+            green: 128,
+            blue: 0,
+            alpha: 128,
+        })),
         stroke: None,
     };
     LayerSpec {
         source: Source::Shape(shape),
-        size: Some(Size { width: 200.0.into(), height: 100.0.into() }),
+        size: Some(Size {
+            width: 200.0.into(),
+            height: 100.0.into(),
+        }),
         ..LayerSpec::new(id)
     }
 }
 
 fn track(layer: &str, property: Property, to: f32) -> TrackSpec {
-    let keyframe = |at, value| Keyframe { at, value: KeyframeValue::Number(value), easing: Easing::EaseInOutSine };
-    TrackSpec { layer: layer.into(), property, additive: false, keyframes: vec![keyframe(0.0, 0.0), keyframe(1.0, to)] }
+    let keyframe = |at, value| Keyframe {
+        at,
+        value: KeyframeValue::Number(value),
+        easing: Easing::EaseInOutSine,
+    };
+    TrackSpec {
+        layer: layer.into(),
+        property,
+        additive: false,
+        keyframes: vec![keyframe(0.0, 0.0), keyframe(1.0, to)],
+    }
 }
 
 #[test]
 fn a_tick_of_moving_layers_allocates_nothing() {
-    let text: TextSource = serde_json::from_str(r#"{"text": "Still words", "font": {"family": "DejaVu Sans"}}"#).unwrap();
+    let text: TextSource =
+        serde_json::from_str(r#"{"text": "Still words", "font": {"family": "DejaVu Sans"}}"#)
+            .unwrap();
     let mut group = LayerSpec::new("group");
-    group.children = vec![LayerSpec { source: Source::Text(text), ..LayerSpec::new("words") }, card("child")];
+    group.children = vec![
+        LayerSpec {
+            source: Source::Text(text),
+            ..LayerSpec::new("words")
+        },
+        card("child"),
+    ];
     let mut spec = SceneSpec {
         schema: None,
         version: 1,

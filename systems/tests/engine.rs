@@ -48,8 +48,14 @@ fn scene(layers: Vec<LayerSpec>) -> SceneBundle {
 fn colour(id: &str, colour: Colour, at: (f32, f32), size: (f32, f32)) -> LayerSpec {
     LayerSpec {
         source: Source::Colour(ColourSource { color: colour }),
-        position: Position { x: at.0.into(), y: at.1.into() },
-        size: Some(Size { width: size.0.into(), height: size.1.into() }),
+        position: Position {
+            x: at.0.into(),
+            y: at.1.into(),
+        },
+        size: Some(Size {
+            width: size.0.into(),
+            height: size.1.into(),
+        }),
         ..LayerSpec::new(id)
     }
 }
@@ -65,7 +71,10 @@ fn pixel(engine: &Engine, x: usize, y: usize) -> [u8; 3] {
 
 fn send(engine: &mut Engine, command: Command) -> Result<Applied, CommandError> {
     let (tell, told) = sync_channel(1);
-    engine.commands().send(command, move |result| tell.send(result).unwrap()).unwrap();
+    engine
+        .commands()
+        .send(command, move |result| tell.send(result).unwrap())
+        .unwrap();
     engine.tick();
     told.try_recv().unwrap()
 }
@@ -74,14 +83,19 @@ fn send(engine: &mut Engine, command: Command) -> Result<Applied, CommandError> 
 fn children_follow_their_group_in_place_scale_turn_and_opacity() {
     let mut group = LayerSpec {
         source: Source::Group(GroupSource::default()),
-        position: Position { x: 32.0.into(), y: 32.0.into() },
+        position: Position {
+            x: 32.0.into(),
+            y: 32.0.into(),
+        },
         rotation: Rotation(90.0.into()),
         ..LayerSpec::new("group")
     };
     group.scale.x = 2.0.into();
     group.scale.y = 2.0.into();
     group.opacity.0 = 0.5.into();
-    group.children.push(colour("child", Colour::WHITE, (2.0, 0.0), (8.0, 4.0)));
+    group
+        .children
+        .push(colour("child", Colour::WHITE, (2.0, 0.0), (8.0, 4.0)));
     let mut engine = engine();
     engine.load(scene(vec![group])).unwrap();
     engine.tick();
@@ -104,18 +118,29 @@ fn higher_z_indexes_cover_lower_ones_and_hidden_layers_nothing() {
     let mut engine = engine();
     engine.load(scene(vec![high, low, hidden])).unwrap();
     engine.tick();
-    assert_eq!((pixel(&engine, 10, 10), pixel(&engine, 40, 10)), ([255, 0, 0], [0, 0, 255]));
+    assert_eq!(
+        (pixel(&engine, 10, 10), pixel(&engine, 40, 10)),
+        ([255, 0, 0], [0, 0, 255])
+    );
 }
 
 #[test]
 fn a_group_with_a_crop_clips_its_children() {
     let mut group = LayerSpec {
-        size: Some(Size { width: 40.0.into(), height: 40.0.into() }),
-        position: Position { x: 10.0.into(), y: 10.0.into() },
+        size: Some(Size {
+            width: 40.0.into(),
+            height: 40.0.into(),
+        }),
+        position: Position {
+            x: 10.0.into(),
+            y: 10.0.into(),
+        },
         ..LayerSpec::new("group")
     };
     group.crop.left = 4.0;
-    group.children.push(colour("child", RED, (-20.0, -20.0), (200.0, 200.0)));
+    group
+        .children
+        .push(colour("child", RED, (-20.0, -20.0), (200.0, 200.0)));
     let mut engine = engine();
     engine.load(scene(vec![group])).unwrap();
     engine.tick();
@@ -128,49 +153,87 @@ fn a_group_with_a_crop_clips_its_children() {
 #[test]
 fn numbers_follow_data_on_the_tick_on_which_it_changes() {
     let mut bar = colour("bar", RED, (0.0, 0.0), (10.0, 64.0));
-    bar.size = Some(Size { width: Number::Bound("bar.width".into()), height: 64.0.into() });
+    bar.size = Some(Size {
+        width: Number::Bound("bar.width".into()),
+        height: 64.0.into(),
+    });
     let mut bundle = scene(vec![bar]);
     bundle.spec.data = json!({"bar": {"width": 8}}).as_object().unwrap().clone();
     let mut engine = engine();
     engine.load(bundle).unwrap();
     engine.tick();
-    assert_eq!((pixel(&engine, 4, 4), pixel(&engine, 20, 4)), ([255, 0, 0], [0; 3]));
-    let applied = send(&mut engine, Command::MergeData(json!({"bar": {"width": 32}}))).unwrap();
+    assert_eq!(
+        (pixel(&engine, 4, 4), pixel(&engine, 20, 4)),
+        ([255, 0, 0], [0; 3])
+    );
+    let applied = send(
+        &mut engine,
+        Command::MergeData(json!({"bar": {"width": 32}})),
+    )
+    .unwrap();
     assert_eq!((applied.tick, applied.revision), (1, 1));
     assert_eq!(pixel(&engine, 20, 4), [255, 0, 0]);
-    assert_eq!(send(&mut engine, Command::MergeData(json!(7))), Err(CommandError::NotAnObject));
+    assert_eq!(
+        send(&mut engine, Command::MergeData(json!(7))),
+        Err(CommandError::NotAnObject)
+    );
 }
 
 #[test]
 fn a_scene_that_cannot_come_on_air_changes_nothing() {
     let mut engine = engine();
-    engine.load(scene(vec![colour("red", RED, (0.0, 0.0), (64.0, 64.0))])).unwrap();
+    engine
+        .load(scene(vec![colour("red", RED, (0.0, 0.0), (64.0, 64.0))]))
+        .unwrap();
     engine.tick();
     let mut other_canvas = scene(Vec::new());
     other_canvas.spec.canvas.width = 128;
     let refused = send(&mut engine, Command::LoadScene(Box::new(other_canvas)));
-    assert!(matches!(refused, Err(CommandError::Scene(SceneError::OtherCanvas { .. }))), "{refused:?}");
-    let many = (0..11).map(|index| colour(&format!("l{index}"), BLUE, (0.0, 0.0), (64.0, 64.0))).collect();
+    assert!(
+        matches!(
+            refused,
+            Err(CommandError::Scene(SceneError::OtherCanvas { .. }))
+        ),
+        "{refused:?}"
+    );
+    let many = (0..11)
+        .map(|index| colour(&format!("l{index}"), BLUE, (0.0, 0.0), (64.0, 64.0)))
+        .collect();
     let refused = send(&mut engine, Command::LoadScene(Box::new(scene(many))));
-    assert_eq!(refused, Err(CommandError::Scene(SceneError::TooManyLayers { count: 11, max: 10 })));
+    assert_eq!(
+        refused,
+        Err(CommandError::Scene(SceneError::TooManyLayers {
+            count: 11,
+            max: 10
+        }))
+    );
     assert_eq!(pixel(&engine, 30, 30), [255, 0, 0]);
 }
 
 #[test]
 fn scenes_dissolve_into_each_other_when_the_new_one_says_so() {
     let mut engine = engine();
-    engine.load(scene(vec![colour("red", RED, (0.0, 0.0), (64.0, 64.0))])).unwrap();
+    engine
+        .load(scene(vec![colour("red", RED, (0.0, 0.0), (64.0, 64.0))]))
+        .unwrap();
     engine.tick();
     let mut next = scene(vec![colour("blue", BLUE, (0.0, 0.0), (64.0, 64.0))]);
     next.spec.transitions.scene.kind = SceneTransitionKind::Fade;
     next.spec.transitions.scene.duration = 1.0;
     send(&mut engine, Command::LoadScene(Box::new(next))).unwrap();
-    assert_eq!(pixel(&engine, 30, 30), [255, 0, 0], "it starts with what was on air");
+    assert_eq!(
+        pixel(&engine, 30, 30),
+        [255, 0, 0],
+        "it starts with what was on air"
+    );
     for _ in 0..15 {
         engine.tick();
     }
     let [red, _, blue] = pixel(&engine, 30, 30);
-    assert!(red.abs_diff(128) <= 1 && blue.abs_diff(128) <= 1, "half way: {red} {blue}");
+    assert!(
+        red.abs_diff(128) <= 1 && blue.abs_diff(128) <= 1,
+        "half way: {red} {blue}"
+    );
     for _ in 0..15 {
         engine.tick();
     }
@@ -180,26 +243,41 @@ fn scenes_dissolve_into_each_other_when_the_new_one_says_so() {
 #[test]
 fn a_still_scene_gives_the_same_frame_again() {
     let mut engine = engine();
-    engine.load(scene(vec![colour("red", RED, (0.0, 0.0), (64.0, 64.0))])).unwrap();
+    engine
+        .load(scene(vec![colour("red", RED, (0.0, 0.0), (64.0, 64.0))]))
+        .unwrap();
     engine.tick();
     let first = engine.frame().unwrap().frame;
     engine.tick();
-    assert!(std::sync::Arc::ptr_eq(&first, &engine.frame().unwrap().frame));
+    assert!(std::sync::Arc::ptr_eq(
+        &first,
+        &engine.frame().unwrap().frame
+    ));
 }
 
 #[test]
 fn frames_that_others_keep_are_never_written_over() {
     let mut engine = engine();
-    engine.load(scene(vec![colour("bar", RED, (0.0, 0.0), (10.0, 64.0))])).unwrap();
+    engine
+        .load(scene(vec![colour("bar", RED, (0.0, 0.0), (10.0, 64.0))]))
+        .unwrap();
     let mut kept = Vec::new();
     for width in 0..8 {
         send(&mut engine, Command::MergeData(json!({}))).unwrap();
-        let patch = scene(vec![colour("bar", RED, (0.0, 0.0), (10.0 + width as f32 * 4.0, 64.0))]);
+        let patch = scene(vec![colour(
+            "bar",
+            RED,
+            (0.0, 0.0),
+            (10.0 + width as f32 * 4.0, 64.0),
+        )]);
         send(&mut engine, Command::LoadScene(Box::new(patch))).unwrap();
         let frame = engine.frame().unwrap().frame;
         kept.push((frame.clone(), frame.y().to_vec()));
     }
-    assert!(engine.counters().pool_exhausted > 0, "with all frames held there is none to compose into");
+    assert!(
+        engine.counters().pool_exhausted > 0,
+        "with all frames held there is none to compose into"
+    );
     for (frame, luma) in &kept {
         assert_eq!(frame.y(), luma);
     }

@@ -6,13 +6,19 @@ use std::time::Duration;
 
 fn start(folder: &TempFolder, more: &[&str]) -> OnAir {
     folder.write("scene.json", SMALL_SCENE);
-    OnAir::start(program(&folder.0).args(["run", "scene.json", "--port", "0", "--health-port", "0"]).args(more))
+    OnAir::start(
+        program(&folder.0)
+            .args(["run", "scene.json", "--port", "0", "--health-port", "0"])
+            .args(more),
+    )
 }
 
 fn recording(folder: &TempFolder) -> PathBuf {
     until("the recording", || {
         let entries = std::fs::read_dir(folder.file("data/recordings")).ok()?;
-        entries.map(|entry| entry.unwrap().path()).find(|path| path.extension().is_some_and(|extension| extension == "mp4"))
+        entries
+            .map(|entry| entry.unwrap().path())
+            .find(|path| path.extension().is_some_and(|extension| extension == "mp4"))
     })
 }
 
@@ -28,7 +34,12 @@ fn a_player_finds_the_live_stream_and_health_is_told() {
 
     let probed = probe(&format!("http://127.0.0.1:{player}/hls/program.m3u8"));
     let streams = probed["streams"].as_array().unwrap();
-    let of = |kind: &str| streams.iter().find(|stream| stream["codec_type"] == kind).unwrap();
+    let of = |kind: &str| {
+        streams
+            .iter()
+            .find(|stream| stream["codec_type"] == kind)
+            .unwrap()
+    };
     let (video, audio) = (of("video"), of("audio"));
     for (field, value) in [
         ("codec_name", "h264"),
@@ -42,17 +53,36 @@ fn a_player_finds_the_live_stream_and_health_is_told() {
     ] {
         assert_eq!(video[field], value, "{field}");
     }
-    assert_eq!((&video["width"], &video["height"]), (&320.into(), &180.into()));
-    assert_eq!((&audio["codec_name"], &audio["sample_rate"]), (&"aac".into(), &"48000".into()));
-    let start_of = |stream: &serde_json::Value| stream["start_time"].as_str().unwrap().parse::<f64>().unwrap();
-    assert!((start_of(video) - start_of(audio)).abs() < 1.0 / 30.0, "picture and sound start together");
+    assert_eq!(
+        (&video["width"], &video["height"]),
+        (&320.into(), &180.into())
+    );
+    assert_eq!(
+        (&audio["codec_name"], &audio["sample_rate"]),
+        (&"aac".into(), &"48000".into())
+    );
+    let start_of = |stream: &serde_json::Value| {
+        stream["start_time"]
+            .as_str()
+            .unwrap()
+            .parse::<f64>()
+            .unwrap()
+    };
+    assert!(
+        (start_of(video) - start_of(audio)).abs() < 1.0 / 30.0,
+        "picture and sound start together"
+    );
 
     assert!(text(&get(player, "/").unwrap().1).contains("<video"));
     assert_eq!(get(player, "/hls/../../scene.json").unwrap().0 / 100, 4);
     for path in ["/health", "/healthz", "/ready"] {
         let (code, body) = get(health, path).unwrap();
         let body: serde_json::Value = serde_json::from_slice(&body).unwrap();
-        assert_eq!((code, &body["success"]), (200, &true.into()), "{path}: {body}");
+        assert_eq!(
+            (code, &body["success"]),
+            (200, &true.into()),
+            "{path}: {body}"
+        );
     }
 }
 
@@ -61,7 +91,9 @@ fn sigterm_ends_the_files_cleanly_within_five_seconds() {
     let folder = TempFolder::new();
     let on_air = start(&folder, &[]);
     let file = recording(&folder);
-    until("something recorded", || (std::fs::metadata(&file).ok()?.len() > 10_000).then_some(()));
+    until("something recorded", || {
+        (std::fs::metadata(&file).ok()?.len() > 10_000).then_some(())
+    });
     on_air.signal("-TERM");
     let (status, took) = on_air.end();
     assert_eq!(status.code(), Some(0));
@@ -93,10 +125,16 @@ fn a_changed_scene_comes_on_air_and_a_broken_one_changes_nothing() {
     on_air.line("on air");
     folder.write("scene.json", &SMALL_SCENE.replace("#ff8000", "#00ff80"));
     on_air.line("the scene was reloaded");
-    folder.write("scene.json", &SMALL_SCENE.replace("\"layers\"", "\"layer\""));
+    folder.write(
+        "scene.json",
+        &SMALL_SCENE.replace("\"layers\"", "\"layer\""),
+    );
     let said = on_air.line("nothing changed on air");
     assert!(said.contains("`layers`"), "{said}");
-    folder.write("scene.json", &SMALL_SCENE.replace("\"width\": 320", "\"width\": 640"));
+    folder.write(
+        "scene.json",
+        &SMALL_SCENE.replace("\"width\": 320", "\"width\": 640"),
+    );
     on_air.line("a canvas of 640x180 at 30 fps needs a new start");
     on_air.signal("-TERM");
     assert_eq!(on_air.end().0.code(), Some(0));
@@ -106,11 +144,33 @@ fn a_changed_scene_comes_on_air_and_a_broken_one_changes_nothing() {
 fn a_stream_key_is_never_shown() {
     let folder = TempFolder::new();
     let url = "rtmp://127.0.0.1:1/live/very-secret-key";
-    let on_air = start(&folder, &["--hls", "false", "--recording", "false", "--stream-url", url, "--log-level", "debug"]);
+    let on_air = start(
+        &folder,
+        &[
+            "--hls",
+            "false",
+            "--recording",
+            "false",
+            "--stream-url",
+            url,
+            "--log-level",
+            "debug",
+        ],
+    );
     on_air.line("on air");
     // The push is refused at once; wait until that has been said.
-    until("the refused push", || on_air.all_lines().to_lowercase().contains("refused").then_some(()));
+    until("the refused push", || {
+        on_air
+            .all_lines()
+            .to_lowercase()
+            .contains("refused")
+            .then_some(())
+    });
     on_air.signal("-TERM");
     on_air.line("off air");
-    assert!(!on_air.all_lines().contains("very-secret-key"), "{}", on_air.all_lines());
+    assert!(
+        !on_air.all_lines().contains("very-secret-key"),
+        "{}",
+        on_air.all_lines()
+    );
 }

@@ -17,7 +17,11 @@ pub struct TempFolder(pub PathBuf);
 impl TempFolder {
     pub fn new() -> Self {
         static COUNT: AtomicU32 = AtomicU32::new(0);
-        let name = format!("stream-manager-test-{}-{}", std::process::id(), COUNT.fetch_add(1, Ordering::Relaxed));
+        let name = format!(
+            "stream-manager-test-{}-{}",
+            std::process::id(),
+            COUNT.fetch_add(1, Ordering::Relaxed)
+        );
         let path = std::env::temp_dir().join(name);
         std::fs::create_dir_all(&path).unwrap();
         Self(path)
@@ -43,7 +47,11 @@ impl Drop for TempFolder {
 /// The program, apart from whatever settings this machine has.
 pub fn program(folder: &Path) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_stream-manager"));
-    command.env_clear().env("PATH", std::env::var_os("PATH").unwrap_or_default()).env("HOME", folder).current_dir(folder);
+    command
+        .env_clear()
+        .env("PATH", std::env::var_os("PATH").unwrap_or_default())
+        .env("HOME", folder)
+        .current_dir(folder);
     command
 }
 
@@ -63,7 +71,12 @@ pub struct OnAir {
 
 impl OnAir {
     pub fn start(command: &mut Command) -> Self {
-        let mut child = command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::piped()).spawn().unwrap();
+        let mut child = command
+            .stdin(Stdio::null())
+            .stdout(Stdio::null())
+            .stderr(Stdio::piped())
+            .spawn()
+            .unwrap();
         let lines = Arc::new((Mutex::new(Vec::new()), Condvar::new()));
         let errors = BufReader::new(child.stderr.take().unwrap());
         let shared = Arc::clone(&lines);
@@ -85,7 +98,11 @@ impl OnAir {
                 return line.clone();
             }
             let rest = deadline.saturating_duration_since(Instant::now());
-            assert!(!rest.is_zero(), "no line holds `{words}`:\n{}", lines.join("\n"));
+            assert!(
+                !rest.is_zero(),
+                "no line holds `{words}`:\n{}",
+                lines.join("\n")
+            );
             lines = self.lines.1.wait_timeout(lines, rest).unwrap().0;
         }
     }
@@ -98,13 +115,25 @@ impl OnAir {
     pub fn port(&self, name: &str) -> u16 {
         let line = self.line("listening");
         let start = line.find(&format!("{name}=")).unwrap();
-        let url: String = line[start..].chars().take_while(|letter| !letter.is_whitespace()).collect();
-        let digits: String = url.rsplit(':').next().unwrap().chars().filter(char::is_ascii_digit).collect();
+        let url: String = line[start..]
+            .chars()
+            .take_while(|letter| !letter.is_whitespace())
+            .collect();
+        let digits: String = url
+            .rsplit(':')
+            .next()
+            .unwrap()
+            .chars()
+            .filter(char::is_ascii_digit)
+            .collect();
         digits.parse().unwrap()
     }
 
     pub fn signal(&self, name: &str) {
-        let status = Command::new("kill").args([name, &self.child.id().to_string()]).status().unwrap();
+        let status = Command::new("kill")
+            .args([name, &self.child.id().to_string()])
+            .status()
+            .unwrap();
         assert!(status.success());
     }
 
@@ -139,7 +168,11 @@ pub fn until<T>(what: &str, mut found: impl FnMut() -> Option<T>) -> T {
 pub fn get(port: u16, path: &str) -> Option<(u16, Vec<u8>)> {
     let mut stream = TcpStream::connect(("127.0.0.1", port)).ok()?;
     stream.set_read_timeout(Some(LIMIT)).ok()?;
-    write!(stream, "GET {path} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n").ok()?;
+    write!(
+        stream,
+        "GET {path} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n"
+    )
+    .ok()?;
     let mut answer = Vec::new();
     stream.read_to_end(&mut answer).ok()?;
     let head_end = answer.windows(4).position(|window| window == b"\r\n\r\n")?;
@@ -149,8 +182,20 @@ pub fn get(port: u16, path: &str) -> Option<(u16, Vec<u8>)> {
 
 /// `ffprobe` on a file or an address: the fields of its streams as JSON.
 pub fn probe(target: &str) -> serde_json::Value {
-    let output = run(Command::new("ffprobe").args(["-v", "error", "-show_streams", "-show_format", "-of", "json", target]));
-    assert!(output.status.success(), "ffprobe {target}: {}", text(&output.stderr));
+    let output = run(Command::new("ffprobe").args([
+        "-v",
+        "error",
+        "-show_streams",
+        "-show_format",
+        "-of",
+        "json",
+        target,
+    ]));
+    assert!(
+        output.status.success(),
+        "ffprobe {target}: {}",
+        text(&output.stderr)
+    );
     serde_json::from_slice(&output.stdout).unwrap()
 }
 

@@ -17,11 +17,7 @@ const NAMES: [&str; 3] = ["a.mp4", "a.mkv", "a.flv"];
 fn files_are_playable_after_kill_9() {
     let folder = TempFolder::new("crash");
     let child = Command::new(std::env::current_exe().unwrap())
-        .args([
-            "--exact",
-            "crash::writes_until_killed",
-            "--nocapture",
-        ])
+        .args(["--exact", "crash::writes_until_killed", "--nocapture"])
         .env(FOLDER, folder.root())
         .spawn()
         .unwrap();

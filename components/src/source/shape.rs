@@ -149,8 +149,7 @@ impl Validate for ShapeSource {
                 problems.at("paint", |problems| stroke.paint.validate(problems));
                 let whole = stroke.dash.iter().sum::<f32>();
                 for (index, length) in stroke.dash.iter().enumerate() {
-                    if !(0.0..=10_000.0).contains(length) || whole <= 0.0
-                    {
+                    if !(0.0..=10_000.0).contains(length) || whole <= 0.0 {
                         problems.at_index("dash", index, |problems| {
                             problems
                                 .report("dashes and gaps must be from 0 to 10000, and not all 0")

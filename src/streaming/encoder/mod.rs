@@ -73,7 +73,11 @@ impl EncoderThread {
         outputs: Arc<FanOut>,
     ) -> Result<Self, StreamingError> {
         let video = VideoEncoder::open(&settings.video)?;
-        let audio = settings.audio.as_ref().map(AudioEncoder::open).transpose()?;
+        let audio = settings
+            .audio
+            .as_ref()
+            .map(AudioEncoder::open)
+            .transpose()?;
         Ok(Self {
             settings,
             video: Some(video),
@@ -277,7 +281,11 @@ impl EncoderThread {
 
     fn samples_before(&self, tick: u64) -> u64 {
         let rate: FrameRate = self.settings.video.frame_rate;
-        let sample_rate = self.settings.audio.as_ref().map_or(0, |audio| audio.sample_rate);
+        let sample_rate = self
+            .settings
+            .audio
+            .as_ref()
+            .map_or(0, |audio| audio.sample_rate);
         rate.samples_before(tick, sample_rate)
     }
 }

@@ -199,8 +199,9 @@ fn options(settings: &VideoSettings) -> Vec<(&'static str, String)> {
         options.push(("rc-lookahead", frames.to_string()));
     }
     // libx264 would hold one frame back to see the next one's time, and another for a lookahead thread that has nothing to do.
+    // Without a lookahead it has no macroblock tree either, and would say so.
     let private = if settings.lookahead_frames == Some(0) {
-        "force-cfr=1:sync-lookahead=0"
+        "force-cfr=1:sync-lookahead=0:mbtree=0"
     } else {
         "force-cfr=1"
     };

@@ -28,9 +28,9 @@ impl std::fmt::Debug for EasingCurve {
 impl From<Easing> for EasingCurve {
     fn from(easing: Easing) -> Self {
         match easing {
-            Easing::CubicBezier([x1, y1, x2, y2]) => {
-                Self::Bezier(Box::new(family::BezierCurve::from(Vector2 { x: x1, y: y1 }, Vector2 { x: x2, y: y2 })))
-            }
+            Easing::CubicBezier([x1, y1, x2, y2]) => Self::Bezier(Box::new(
+                family::BezierCurve::from(Vector2 { x: x1, y: y1 }, Vector2 { x: x2, y: y2 }),
+            )),
             easing => Self::Plain(easing),
         }
     }
@@ -55,7 +55,11 @@ pub fn sample_easing(easing: Easing, time: f64) -> f64 {
     let t = time.clamp(0.0, 1.0);
     // Exact ends, whatever the rounding inside.
     if t == 0.0 || t == 1.0 {
-        return if matches!(easing, Easing::Hold) { f64::from(u8::from(t == 1.0)) } else { t };
+        return if matches!(easing, Easing::Hold) {
+            f64::from(u8::from(t == 1.0))
+        } else {
+            t
+        };
     }
     match easing {
         Easing::Linear => family::Linear.y(t),
@@ -81,8 +85,13 @@ pub fn sample_easing(easing: Easing, time: f64) -> f64 {
         Easing::EaseInOutExpo => (2.0 - 2f64.powf(10.0 - 20.0 * t)) / 2.0,
         Easing::EaseInBack => (BACK + 1.0) * t.powi(3) - BACK * t * t,
         Easing::EaseOutBack => 1.0 + (BACK + 1.0) * (t - 1.0).powi(3) + BACK * (t - 1.0).powi(2),
-        Easing::EaseInOutBack if t < 0.5 => (2.0 * t).powi(2) * ((BACK_IN_OUT + 1.0) * 2.0 * t - BACK_IN_OUT) / 2.0,
-        Easing::EaseInOutBack => ((2.0 * t - 2.0).powi(2) * ((BACK_IN_OUT + 1.0) * (2.0 * t - 2.0) + BACK_IN_OUT) + 2.0) / 2.0,
+        Easing::EaseInOutBack if t < 0.5 => {
+            (2.0 * t).powi(2) * ((BACK_IN_OUT + 1.0) * 2.0 * t - BACK_IN_OUT) / 2.0
+        }
+        Easing::EaseInOutBack => {
+            ((2.0 * t - 2.0).powi(2) * ((BACK_IN_OUT + 1.0) * (2.0 * t - 2.0) + BACK_IN_OUT) + 2.0)
+                / 2.0
+        }
         Easing::CubicBezier(_) => EasingCurve::from(easing).sample(t),
         Easing::Steps(count) => (t * f64::from(count)).floor() / f64::from(count.max(1)),
     }
@@ -93,15 +102,26 @@ mod tests {
     use super::*;
 
     fn all() -> impl Iterator<Item = Easing> {
-        Easing::NAMED.iter().copied().chain([Easing::CubicBezier([0.22, 1.0, 0.36, 1.0]), Easing::Steps(5)])
+        Easing::NAMED.iter().copied().chain([
+            Easing::CubicBezier([0.22, 1.0, 0.36, 1.0]),
+            Easing::Steps(5),
+        ])
     }
 
     #[test]
     fn every_easing_starts_at_nought_and_ends_at_one() {
         for easing in all() {
             let curve = EasingCurve::from(easing);
-            assert!(curve.sample(0.0).abs() < 1e-6, "{easing:?} starts at {}", curve.sample(0.0));
-            assert!((curve.sample(1.0) - 1.0).abs() < 1e-6, "{easing:?} ends at {}", curve.sample(1.0));
+            assert!(
+                curve.sample(0.0).abs() < 1e-6,
+                "{easing:?} starts at {}",
+                curve.sample(0.0)
+            );
+            assert!(
+                (curve.sample(1.0) - 1.0).abs() < 1e-6,
+                "{easing:?} ends at {}",
+                curve.sample(1.0)
+            );
         }
     }
 
@@ -109,7 +129,12 @@ mod tests {
     fn every_smooth_easing_is_continuous() {
         for easing in all().filter(|easing| !matches!(easing, Easing::Hold | Easing::Steps(_))) {
             let curve = EasingCurve::from(easing);
-            let jump = (0..1000).map(|i| (curve.sample(f64::from(i + 1) / 1000.0) - curve.sample(f64::from(i) / 1000.0)).abs()).fold(0.0, f64::max);
+            let jump = (0..1000)
+                .map(|i| {
+                    (curve.sample(f64::from(i + 1) / 1000.0) - curve.sample(f64::from(i) / 1000.0))
+                        .abs()
+                })
+                .fold(0.0, f64::max);
             assert!(jump < 0.02, "{easing:?} jumps by {jump}");
         }
     }
@@ -118,8 +143,14 @@ mod tests {
     fn in_out_families_are_symmetric() {
         for easing in all().filter(|easing| format!("{easing:?}").starts_with("EaseInOut")) {
             for time in [0.1, 0.25, 0.4] {
-                let (early, late) = (sample_easing(easing, time), sample_easing(easing, 1.0 - time));
-                assert!((early + late - 1.0).abs() < 1e-6, "{easing:?} at {time}: {early} and {late}");
+                let (early, late) = (
+                    sample_easing(easing, time),
+                    sample_easing(easing, 1.0 - time),
+                );
+                assert!(
+                    (early + late - 1.0).abs() < 1e-6,
+                    "{easing:?} at {time}: {early} and {late}"
+                );
             }
         }
     }
@@ -128,6 +159,10 @@ mod tests {
     fn css_ease_passes_through_its_known_point() {
         // cubic-bezier(0.25, 0.1, 0.25, 1) at 0.5, as browsers give it.
         let curve = EasingCurve::from(Easing::CubicBezier([0.25, 0.1, 0.25, 1.0]));
-        assert!((curve.sample(0.5) - 0.8024).abs() < 2e-3, "{}", curve.sample(0.5));
+        assert!(
+            (curve.sample(0.5) - 0.8024).abs() < 2e-3,
+            "{}",
+            curve.sample(0.5)
+        );
     }
 }

@@ -44,7 +44,10 @@ impl MovingProperty for Position {
 
 impl MovingProperty for Size {
     fn resolve<'a>(&self, lookup: &dyn Fn(&str) -> Option<&'a Value>) -> Vec2 {
-        Self::join(Vec2::new(self.width.resolve(lookup), self.height.resolve(lookup)))
+        Self::join(Vec2::new(
+            self.width.resolve(lookup),
+            self.height.resolve(lookup),
+        ))
     }
     fn is_bound(&self) -> bool {
         self.width.path().is_some() || self.height.path().is_some()
@@ -134,7 +137,10 @@ struct CompiledFrame {
 impl<T: Animatable> CompiledTracks<T> {
     /// Builds the curves of `tracks`.
     pub fn new(tracks: &Tracks<T>) -> Self {
-        Self { lanes: tracks.lanes.iter().map(CompiledLane::new).collect(), marker: std::marker::PhantomData }
+        Self {
+            lanes: tracks.lanes.iter().map(CompiledLane::new).collect(),
+            marker: std::marker::PhantomData,
+        }
     }
 
     /// The largest value of each number over all keyframes, by absolute value; 0 when there are none.
@@ -143,7 +149,10 @@ impl<T: Animatable> CompiledTracks<T> {
         for lane in &self.lanes {
             for frame in &lane.frames {
                 let pair = frame.value.abs();
-                let kept = Vec2::new(if lane.mask[0] { pair.x } else { 0.0 }, if lane.mask[1] { pair.y } else { 0.0 });
+                let kept = Vec2::new(
+                    if lane.mask[0] { pair.x } else { 0.0 },
+                    if lane.mask[1] { pair.y } else { 0.0 },
+                );
                 largest = largest.max(kept);
             }
         }
@@ -156,16 +165,28 @@ impl CompiledLane {
         let frames = lane
             .keyframes
             .iter()
-            .map(|keyframe| CompiledFrame { at: f64::from(keyframe.at), value: keyframe.value.pair(), curve: keyframe.easing.into() })
+            .map(|keyframe| CompiledFrame {
+                at: f64::from(keyframe.at),
+                value: keyframe.value.pair(),
+                curve: keyframe.easing.into(),
+            })
             .collect();
         // A property of one number keeps it in the first place.
-        Self { timeline: lane.timeline, mask: lane.mask, additive: lane.additive, frames }
+        Self {
+            timeline: lane.timeline,
+            mask: lane.mask,
+            additive: lane.additive,
+            frames,
+        }
     }
 
     /// The value at `seconds` of the timeline: the first keyframe's before it, the last one's after it.
     pub fn sample(&self, seconds: f64) -> Vec2 {
         let next = self.frames.partition_point(|frame| frame.at <= seconds);
-        match (next.checked_sub(1).and_then(|index| self.frames.get(index)), self.frames.get(next)) {
+        match (
+            next.checked_sub(1).and_then(|index| self.frames.get(index)),
+            self.frames.get(next),
+        ) {
             (Some(from), Some(to)) => {
                 let part = to.curve.sample((seconds - from.at) / (to.at - from.at));
                 from.value + (to.value - from.value) * part as f32
@@ -176,10 +197,18 @@ impl CompiledLane {
     }
 }
 
-type Row<'a, T> = (Ref<'a, T>, Option<&'a CompiledTracks<T>>, &'a mut Computed<T>);
+type Row<'a, T> = (
+    Ref<'a, T>,
+    Option<&'a CompiledTracks<T>>,
+    &'a mut Computed<T>,
+);
 
 /// Writes `Computed<T>` where the authored value, its data or its tracks may have changed it.
-pub(super) fn compute<T: MovingProperty>(data: Res<SceneData>, timelines: Query<&TimelineNow>, mut layers: Query<Row<T>>) {
+pub(super) fn compute<T: MovingProperty>(
+    data: Res<SceneData>,
+    timelines: Query<&TimelineNow>,
+    mut layers: Query<Row<T>>,
+) {
     let own_data_changed = data.changed().own || data.changed().second || data.changed().frame;
     let lookup = |path: &str| data.lookup(path);
     for (authored, tracks, mut computed) in &mut layers {
@@ -189,11 +218,17 @@ pub(super) fn compute<T: MovingProperty>(data: Res<SceneData>, timelines: Query<
         }
         let mut value = T::split(authored.resolve(&lookup));
         for lane in tracks.iter().flat_map(|tracks| &tracks.lanes) {
-            let Ok(TimelineNow(Some(seconds))) = timelines.get(lane.timeline) else { continue };
+            let Ok(TimelineNow(Some(seconds))) = timelines.get(lane.timeline) else {
+                continue;
+            };
             let sampled = lane.sample(*seconds);
             for axis in 0..2 {
                 if lane.mask[axis] {
-                    value[axis] = if lane.additive { T::combine(value[axis], sampled[axis]) } else { sampled[axis] };
+                    value[axis] = if lane.additive {
+                        T::combine(value[axis], sampled[axis])
+                    } else {
+                        sampled[axis]
+                    };
                 }
             }
         }

@@ -30,7 +30,11 @@ pub fn local_seconds(timeline: &Timeline, clock: &FrameClock) -> Option<f64> {
         LoopMode::Loop => moved % duration,
         LoopMode::PingPong => {
             let there_and_back = moved % (2.0 * duration);
-            if there_and_back <= duration { there_and_back } else { 2.0 * duration - there_and_back }
+            if there_and_back <= duration {
+                there_and_back
+            } else {
+                2.0 * duration - there_and_back
+            }
         }
     })
 }
@@ -41,8 +45,17 @@ mod tests {
     use components::scene::FrameRate;
 
     fn at(loop_mode: LoopMode, seconds: f64) -> Option<f64> {
-        let timeline = Timeline { duration: 2.0, loop_mode, delay: 1.0, speed: 2.0, state: PlayState::Playing { since_tick: 30 } };
-        let clock = FrameClock { tick: 30 + (seconds * 30.0) as u64, rate: FrameRate::whole(30) };
+        let timeline = Timeline {
+            duration: 2.0,
+            loop_mode,
+            delay: 1.0,
+            speed: 2.0,
+            state: PlayState::Playing { since_tick: 30 },
+        };
+        let clock = FrameClock {
+            tick: 30 + (seconds * 30.0) as u64,
+            rate: FrameRate::whole(30),
+        };
         local_seconds(&timeline, &clock)
     }
 

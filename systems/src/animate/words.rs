@@ -7,7 +7,11 @@ use components::value::Template;
 
 use crate::data::SceneData;
 
-type Words<'a> = (Option<Ref<'a, TextSource>>, Option<Ref<'a, ImageSource>>, &'a mut FilledText);
+type Words<'a> = (
+    Option<Ref<'a, TextSource>>,
+    Option<Ref<'a, ImageSource>>,
+    &'a mut FilledText,
+);
 
 pub(super) fn fill(data: Res<SceneData>, mut layers: Query<Words>, mut scratch: Local<String>) {
     for (text, image, mut filled) in &mut layers {

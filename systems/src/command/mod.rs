@@ -71,11 +71,20 @@ impl CommandSender {
     ///
     /// # Errors
     /// [`CommandError::QueueFull`] or [`CommandError::Ended`], in which case `reply` is not called.
-    pub fn send(&self, command: Command, reply: impl FnOnce(Result<Applied, CommandError>) + Send + 'static) -> Result<(), CommandError> {
-        self.0.try_send(Request { command, reply: Box::new(reply) }).map_err(|error| match error {
-            TrySendError::Full(_) => CommandError::QueueFull,
-            TrySendError::Disconnected(_) => CommandError::Ended,
-        })
+    pub fn send(
+        &self,
+        command: Command,
+        reply: impl FnOnce(Result<Applied, CommandError>) + Send + 'static,
+    ) -> Result<(), CommandError> {
+        self.0
+            .try_send(Request {
+                command,
+                reply: Box::new(reply),
+            })
+            .map_err(|error| match error {
+                TrySendError::Full(_) => CommandError::QueueFull,
+                TrySendError::Disconnected(_) => CommandError::Ended,
+            })
     }
 }
 
@@ -105,7 +114,11 @@ pub fn plugin(app: &mut App) {
 #[derive(Resource, Clone, Copy, Debug, Default)]
 pub(crate) struct NextTick(pub u64);
 
-fn advance_clock(mut clock: ResMut<FrameClock>, mut next: ResMut<NextTick>, mut data: ResMut<SceneData>) {
+fn advance_clock(
+    mut clock: ResMut<FrameClock>,
+    mut next: ResMut<NextTick>,
+    mut data: ResMut<SceneData>,
+) {
     clock.tick = next.0;
     next.0 += 1;
     data.follow_clock(clock.tick, clock.rate);
@@ -113,11 +126,16 @@ fn advance_clock(mut clock: ResMut<FrameClock>, mut next: ResMut<NextTick>, mut 
 
 fn apply_commands(world: &mut World) {
     for _ in 0..BUDGET_PER_TICK {
-        let Ok(Request { command, reply }) = world.resource::<CommandQueue>().0.try_recv() else { return };
+        let Ok(Request { command, reply }) = world.resource::<CommandQueue>().0.try_recv() else {
+            return;
+        };
         let result = apply(world, command).map(|()| {
             let mut counters = world.resource_mut::<Counters>();
             counters.revision += 1;
-            Applied { revision: counters.revision, tick: world.resource::<FrameClock>().tick }
+            Applied {
+                revision: counters.revision,
+                tick: world.resource::<FrameClock>().tick,
+            }
         });
         reply(result);
     }

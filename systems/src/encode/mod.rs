@@ -46,8 +46,15 @@ pub struct FramePorts(pub Vec<Box<dyn FramePort>>);
 impl FramePorts {
     /// Offers the frame of `clock`'s tick to every port; returns how many had no room.
     pub(crate) fn offer(&mut self, clock: &FrameClock, frame: &Arc<I420Frame>) -> u64 {
-        let out = FrameOut { tick: clock.tick, frame: Arc::clone(frame), samples: samples_in_tick(clock.rate, clock.tick) };
-        self.0.iter_mut().map(|port| u64::from(port.offer(&out) == Offer::Full)).sum()
+        let out = FrameOut {
+            tick: clock.tick,
+            frame: Arc::clone(frame),
+            samples: samples_in_tick(clock.rate, clock.tick),
+        };
+        self.0
+            .iter_mut()
+            .map(|port| u64::from(port.offer(&out) == Offer::Full))
+            .sum()
     }
 }
 
@@ -58,7 +65,12 @@ pub fn plugin(app: &mut App) {
     app.add_systems(Tick, system);
 }
 
-fn offer_frame(clock: Res<FrameClock>, composed: Res<ComposedFrame>, mut ports: ResMut<FramePorts>, mut counters: ResMut<Counters>) {
+fn offer_frame(
+    clock: Res<FrameClock>,
+    composed: Res<ComposedFrame>,
+    mut ports: ResMut<FramePorts>,
+    mut counters: ResMut<Counters>,
+) {
     if let Some(frame) = &composed.frame {
         counters.encoder_full += ports.offer(&clock, frame);
     }

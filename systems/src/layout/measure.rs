@@ -39,12 +39,24 @@ impl Fonts {
 
 impl Default for Fonts {
     fn default() -> Self {
-        Self { library: FontLibrary::new(true), set: 0 }
+        Self {
+            library: FontLibrary::new(true),
+            set: 0,
+        }
     }
 }
 
-type TextRow<'a> = (&'a TextSource, &'a FilledText, Option<&'a Computed<Size>>, &'a mut NaturalSize);
-type TextChanged = Or<(Changed<TextSource>, Changed<FilledText>, Changed<Computed<Size>>)>;
+type TextRow<'a> = (
+    &'a TextSource,
+    &'a FilledText,
+    Option<&'a Computed<Size>>,
+    &'a mut NaturalSize,
+);
+type TextChanged = Or<(
+    Changed<TextSource>,
+    Changed<FilledText>,
+    Changed<Computed<Size>>,
+)>;
 
 /// A text without a size is as large as its words.
 pub(super) fn measure_text(mut fonts: ResMut<Fonts>, mut layers: Query<TextRow, TextChanged>) {
@@ -56,30 +68,55 @@ pub(super) fn measure_text(mut fonts: ResMut<Fonts>, mut layers: Query<TextRow, 
     }
 }
 
-type PictureRow<'a> = (Ref<'a, ImageSource>, Ref<'a, FilledText>, Ref<'a, Crop>, &'a mut ShownPicture, &'a mut NaturalSize);
+type PictureRow<'a> = (
+    Ref<'a, ImageSource>,
+    Ref<'a, FilledText>,
+    Ref<'a, Crop>,
+    &'a mut ShownPicture,
+    &'a mut NaturalSize,
+);
 
 /// The picture that an image layer shows on this tick: the last one that was there, while a new one is on its way.
 #[derive(Component, Clone, Default)]
 pub struct ShownPicture(pub Option<std::sync::Arc<Raster>>);
 
-pub(super) fn measure_pictures(mut pictures: ResMut<Pictures>, mut seen: Local<u64>, mut layers: Query<PictureRow>) {
+pub(super) fn measure_pictures(
+    mut pictures: ResMut<Pictures>,
+    mut seen: Local<u64>,
+    mut layers: Query<PictureRow>,
+) {
     let arrived = *seen != pictures.revision();
     *seen = pictures.revision();
     for (source, words, crop, mut shown, mut natural) in &mut layers {
         if !arrived && !source.is_changed() && !words.is_changed() && !crop.is_changed() {
             continue;
         }
-        let Some(picture) = pictures.get(&words.0) else { continue };
-        let size = crop_box(Vec2::new(picture.width() as f32, picture.height() as f32), &crop).1;
+        let Some(picture) = pictures.get(&words.0) else {
+            continue;
+        };
+        let size = crop_box(
+            Vec2::new(picture.width() as f32, picture.height() as f32),
+            &crop,
+        )
+        .1;
         natural.set_if_neq(NaturalSize(size));
-        if !shown.0.as_ref().is_some_and(|shown| std::sync::Arc::ptr_eq(shown, &picture)) {
+        if !shown
+            .0
+            .as_ref()
+            .is_some_and(|shown| std::sync::Arc::ptr_eq(shown, &picture))
+        {
             shown.0 = Some(picture);
         }
     }
 }
 
-type BoxRow<'a> =
-    (Option<&'a Computed<Size>>, &'a NaturalSize, Has<ColourSource>, Has<GradientSource>, &'a mut LayoutBox);
+type BoxRow<'a> = (
+    Option<&'a Computed<Size>>,
+    &'a NaturalSize,
+    Has<ColourSource>,
+    Has<GradientSource>,
+    &'a mut LayoutBox,
+);
 
 /// A layer's box: its own size, or its source's; a colour or a gradient without a size covers the canvas.
 pub(super) fn boxes(canvas: Res<CanvasSize>, mut layers: Query<BoxRow>) {
@@ -123,15 +160,31 @@ mod tests {
     #[test]
     fn fits_follow_css() {
         let (source, layout) = (Vec2::new(200.0, 100.0), Vec2::new(100.0, 100.0));
-        assert_eq!(fitted(source, layout, Fit::Contain), (Vec2::new(0.0, 25.0), Vec2::new(100.0, 50.0)));
-        assert_eq!(fitted(source, layout, Fit::Cover), (Vec2::new(-50.0, 0.0), Vec2::new(200.0, 100.0)));
+        assert_eq!(
+            fitted(source, layout, Fit::Contain),
+            (Vec2::new(0.0, 25.0), Vec2::new(100.0, 50.0))
+        );
+        assert_eq!(
+            fitted(source, layout, Fit::Cover),
+            (Vec2::new(-50.0, 0.0), Vec2::new(200.0, 100.0))
+        );
         assert_eq!(fitted(source, layout, Fit::Fill), (Vec2::ZERO, layout));
-        assert_eq!(fitted(source, layout, Fit::None), (Vec2::new(-50.0, 0.0), source));
+        assert_eq!(
+            fitted(source, layout, Fit::None),
+            (Vec2::new(-50.0, 0.0), source)
+        );
     }
 
     #[test]
     fn a_crop_larger_than_the_box_leaves_nothing() {
-        let crop = Crop { left: 80.0, right: 80.0, ..Default::default() };
-        assert_eq!(crop_box(Vec2::new(100.0, 50.0), &crop), (Vec2::new(80.0, 0.0), Vec2::new(0.0, 50.0)));
+        let crop = Crop {
+            left: 80.0,
+            right: 80.0,
+            ..Default::default()
+        };
+        assert_eq!(
+            crop_box(Vec2::new(100.0, 50.0), &crop),
+            (Vec2::new(80.0, 0.0), Vec2::new(0.0, 50.0))
+        );
     }
 }

@@ -10,8 +10,8 @@ use bevy_ecs::prelude::*;
 use crate::profile::AddTimed;
 use crate::schedule::{Tick, TickSet};
 
-pub use measure::{Fonts, crop_box, fitted};
 pub use measure::ShownPicture;
+pub use measure::{Fonts, crop_box, fitted};
 pub use propagate::{Placed, RasterScale};
 pub use tree::{FileOrder, LayerTree, Node};
 

@@ -70,20 +70,37 @@ pub(super) fn propagate(
 ) {
     inherited.clear();
     let root = Inherited {
-        placed: Placed { canvas_from_layer: Affine2::IDENTITY, opacity: 1.0, visible: true, moves: false, clip: None },
+        placed: Placed {
+            canvas_from_layer: Affine2::IDENTITY,
+            opacity: 1.0,
+            visible: true,
+            moves: false,
+            clip: None,
+        },
         scale: Vec2::ONE,
     };
     for node in &tree.nodes {
-        let parent = node.parent.and_then(|place| inherited.get(place as usize)).copied().unwrap_or(root);
-        let (Ok(row), Ok((mut placed, mut raster_scale))) = (rows.get(node.entity), outputs.get_mut(node.entity)) else {
+        let parent = node
+            .parent
+            .and_then(|place| inherited.get(place as usize))
+            .copied()
+            .unwrap_or(root);
+        let (Ok(row), Ok((mut placed, mut raster_scale))) =
+            (rows.get(node.entity), outputs.get_mut(node.entity))
+        else {
             inherited.push(parent);
             continue;
         };
         let own = place(&parent, row);
-        let scale = own.scale.clamp(Vec2::splat(RASTER_SCALE.0), Vec2::splat(RASTER_SCALE.1));
+        let scale = own
+            .scale
+            .clamp(Vec2::splat(RASTER_SCALE.0), Vec2::splat(RASTER_SCALE.1));
         raster_scale.set_if_neq(RasterScale(scale));
         placed.set_if_neq(own.for_itself);
-        inherited.push(Inherited { placed: own.for_children, scale: own.scale });
+        inherited.push(Inherited {
+            placed: own.for_children,
+            scale: own.scale,
+        });
     }
 }
 
@@ -93,15 +110,33 @@ struct Own {
     scale: Vec2,
 }
 
-fn place(parent: &Inherited, row: <PlacementRow<'_> as bevy_ecs::query::QueryData>::Item<'_, '_>) -> Own {
-    let (position, scale, rotation, opacity, layout, anchor, visible, crop, is_group, scale_tracks, position_moves, rotation_moves) = row;
+fn place(
+    parent: &Inherited,
+    row: <PlacementRow<'_> as bevy_ecs::query::QueryData>::Item<'_, '_>,
+) -> Own {
+    let (
+        position,
+        scale,
+        rotation,
+        opacity,
+        layout,
+        anchor,
+        visible,
+        crop,
+        is_group,
+        scale_tracks,
+        position_moves,
+        rotation_moves,
+    ) = row;
     let anchor_point = Vec2::new(anchor.x, anchor.y) * layout.0;
-    let parent_from_layer = Affine2::from_scale_angle_translation(scale.0, rotation.0.to_radians(), position.0)
-        * Affine2::from_translation(-anchor_point);
+    let parent_from_layer =
+        Affine2::from_scale_angle_translation(scale.0, rotation.0.to_radians(), position.0)
+            * Affine2::from_translation(-anchor_point);
     let canvas_from_layer = parent.placed.canvas_from_layer * parent_from_layer;
 
     // A layer whose scale is animated is drawn at the largest scale it reaches, whatever the tick: seeking gives what playing gives.
-    let drawn_scale = scale_tracks.map_or(scale.0.abs(), |tracks| scale.0.abs().max(tracks.largest()));
+    let drawn_scale =
+        scale_tracks.map_or(scale.0.abs(), |tracks| scale.0.abs().max(tracks.largest()));
     let placed = Placed {
         canvas_from_layer,
         opacity: parent.placed.opacity * opacity.0,
@@ -111,27 +146,45 @@ fn place(parent: &Inherited, row: <PlacementRow<'_> as bevy_ecs::query::QueryDat
     };
     let for_children = if is_group && !crop.is_none() {
         let (origin, size) = crop_box(layout.0, crop);
-        let own = Clip { canvas_from_clip: canvas_from_layer * Affine2::from_translation(origin), size };
-        Placed { clip: Some(meet(placed.clip, own)), ..placed }
+        let own = Clip {
+            canvas_from_clip: canvas_from_layer * Affine2::from_translation(origin),
+            size,
+        };
+        Placed {
+            clip: Some(meet(placed.clip, own)),
+            ..placed
+        }
     } else {
         placed
     };
-    Own { for_itself: placed, for_children, scale: parent.scale * drawn_scale }
+    Own {
+        for_itself: placed,
+        for_children,
+        scale: parent.scale * drawn_scale,
+    }
 }
 
 /// The meeting of two clips where both stand upright; else the inner one alone.
 fn meet(outer: Option<Clip>, inner: Clip) -> Clip {
-    let Some((outer, inner_rect)) = outer.and_then(upright).zip(upright(inner)) else { return inner };
+    let Some((outer, inner_rect)) = outer.and_then(upright).zip(upright(inner)) else {
+        return inner;
+    };
     let low = outer.0.max(inner_rect.0);
     let high = outer.1.min(inner_rect.1).max(low);
-    Clip { canvas_from_clip: Affine2::from_translation(low), size: high - low }
+    Clip {
+        canvas_from_clip: Affine2::from_translation(low),
+        size: high - low,
+    }
 }
 
 /// The corners of a clip that is not turned.
 fn upright(clip: Clip) -> Option<(Vec2, Vec2)> {
     let matrix = clip.canvas_from_clip.matrix2;
     (matrix.x_axis.y.abs() < 1e-6 && matrix.y_axis.x.abs() < 1e-6).then(|| {
-        let (a, b) = (clip.canvas_from_clip.transform_point2(Vec2::ZERO), clip.canvas_from_clip.transform_point2(clip.size));
+        let (a, b) = (
+            clip.canvas_from_clip.transform_point2(Vec2::ZERO),
+            clip.canvas_from_clip.transform_point2(clip.size),
+        );
         (a.min(b), a.max(b))
     })
 }

@@ -33,7 +33,13 @@ impl LayerTree {
     }
 }
 
-type Sorting<'a> = (Entity, &'a Role, &'a ZIndex, &'a FileOrder, Option<&'a ChildOf>);
+type Sorting<'a> = (
+    Entity,
+    &'a Role,
+    &'a ZIndex,
+    &'a FileOrder,
+    Option<&'a ChildOf>,
+);
 
 pub(super) fn order(
     mut tree: ResMut<LayerTree>,
@@ -57,11 +63,17 @@ pub(super) fn order(
     nodes.clear();
     // A stack and not recursion: a deep hierarchy cannot exhaust the thread's stack.
     let mut stack: Vec<(Entity, Option<u32>)> = Vec::new();
-    let push_children = |stack: &mut Vec<(Entity, Option<u32>)>, parent: Option<Entity>, place: Option<u32>| {
-        let first = sorted.partition_point(|row| row.0 < parent);
-        let siblings = sorted[first..].partition_point(|row| row.0 == parent);
-        stack.extend(sorted[first..first + siblings].iter().rev().map(|row| (row.3, place)));
-    };
+    let push_children =
+        |stack: &mut Vec<(Entity, Option<u32>)>, parent: Option<Entity>, place: Option<u32>| {
+            let first = sorted.partition_point(|row| row.0 < parent);
+            let siblings = sorted[first..].partition_point(|row| row.0 == parent);
+            stack.extend(
+                sorted[first..first + siblings]
+                    .iter()
+                    .rev()
+                    .map(|row| (row.3, place)),
+            );
+        };
     push_children(&mut stack, None, None);
     while let Some((entity, parent)) = stack.pop() {
         let place = nodes.len() as u32;

@@ -71,7 +71,10 @@ pub struct StatusBoard(Arc<Mutex<Status>>);
 impl StatusBoard {
     /// A copy of the newest status.
     pub fn read(&self) -> Status {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).clone()
+        self.0
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .clone()
     }
 
     /// Changes the status, unless somebody reads it this very moment: the next tick writes it anyway.
@@ -90,7 +93,9 @@ pub(crate) struct LatestBlame(pub Option<Blame>);
 
 /// Adds the set's systems.
 pub fn plugin(app: &mut App) {
-    app.init_resource::<Counters>().init_resource::<StatusBoard>().init_resource::<LatestBlame>();
+    app.init_resource::<Counters>()
+        .init_resource::<StatusBoard>()
+        .init_resource::<LatestBlame>();
     let system = app.timed(TickSet::Publish, "publish::write_status", write_status);
     app.add_systems(Tick, system);
 }
@@ -117,7 +122,20 @@ fn write_status(
 }
 
 /// Names what made a tick late.
-pub(crate) fn blame_tick(profile: &Profile, costs: &RasterCosts, cause: &'static str, tick: u64, late_ms: f64) -> Blame {
+pub(crate) fn blame_tick(
+    profile: &Profile,
+    costs: &RasterCosts,
+    cause: &'static str,
+    tick: u64,
+    late_ms: f64,
+) -> Blame {
     let (system, nanos) = profile.slowest().unwrap_or(("none", 0));
-    Blame { tick, late_ms, cause, system, system_ms: nanos as f64 / 1e6, layer: costs.worst().map(str::to_owned) }
+    Blame {
+        tick,
+        late_ms,
+        cause,
+        system,
+        system_ms: nanos as f64 / 1e6,
+        layer: costs.worst().map(str::to_owned),
+    }
 }

@@ -45,7 +45,9 @@ pub fn raster_key(kind: &str, source: &impl Serialize, geometry: &[f32], words: 
     let mut hasher = DefaultHasher::new();
     kind.hash(&mut hasher);
     // Authored sources always serialise: they came from JSON.
-    serde_json::to_string(source).unwrap_or_default().hash(&mut hasher);
+    serde_json::to_string(source)
+        .unwrap_or_default()
+        .hash(&mut hasher);
     for number in geometry {
         number.to_bits().hash(&mut hasher);
     }
@@ -55,7 +57,11 @@ pub fn raster_key(kind: &str, source: &impl Serialize, geometry: &[f32], words: 
 
 impl RasterCache {
     /// The raster of `key`, drawn by `draw` when it is not there.
-    pub fn get_or_draw(&mut self, key: u64, draw: impl FnOnce() -> Option<(Raster, Vec2)>) -> Option<CachedRaster> {
+    pub fn get_or_draw(
+        &mut self,
+        key: u64,
+        draw: impl FnOnce() -> Option<(Raster, Vec2)>,
+    ) -> Option<CachedRaster> {
         self.uses += 1;
         if let Some(entry) = self.entries.get_mut(&key) {
             entry.last_use = self.uses;
@@ -64,8 +70,17 @@ impl RasterCache {
         }
         self.misses += 1;
         let (raster, origin) = draw()?;
-        let cached = CachedRaster { raster: Arc::new(raster), origin };
-        self.entries.insert(key, Entry { cached: cached.clone(), last_use: self.uses });
+        let cached = CachedRaster {
+            raster: Arc::new(raster),
+            origin,
+        };
+        self.entries.insert(
+            key,
+            Entry {
+                cached: cached.clone(),
+                last_use: self.uses,
+            },
+        );
         self.evict();
         Some(cached)
     }
@@ -74,13 +89,22 @@ impl RasterCache {
     pub fn warm(&mut self, rasters: impl IntoIterator<Item = (u64, CachedRaster)>) {
         for (key, cached) in rasters {
             self.uses += 1;
-            self.entries.insert(key, Entry { cached, last_use: self.uses });
+            self.entries.insert(
+                key,
+                Entry {
+                    cached,
+                    last_use: self.uses,
+                },
+            );
         }
     }
 
     /// Takes all rasters out.
     pub fn take(&mut self) -> Vec<(u64, CachedRaster)> {
-        self.entries.drain().map(|(key, entry)| (key, entry.cached)).collect()
+        self.entries
+            .drain()
+            .map(|(key, entry)| (key, entry.cached))
+            .collect()
     }
 
     /// Hits and misses since the start.
@@ -90,13 +114,21 @@ impl RasterCache {
 
     /// Bytes of all rasters.
     pub fn byte_len(&self) -> usize {
-        self.entries.values().map(|entry| entry.cached.raster.byte_len()).sum()
+        self.entries
+            .values()
+            .map(|entry| entry.cached.raster.byte_len())
+            .sum()
     }
 
     /// Drops the rasters that were used least recently among those that nobody shows, until the rest fits.
     fn evict(&mut self) {
         let idle = |entry: &Entry| Arc::strong_count(&entry.cached.raster) == 1;
-        let mut idle_bytes: usize = self.entries.values().filter(|entry| idle(entry)).map(|entry| entry.cached.raster.byte_len()).sum();
+        let mut idle_bytes: usize = self
+            .entries
+            .values()
+            .filter(|entry| idle(entry))
+            .map(|entry| entry.cached.raster.byte_len())
+            .sum();
         if idle_bytes <= IDLE_BYTES_MAX {
             return;
         }

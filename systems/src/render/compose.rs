@@ -51,11 +51,18 @@ const SNAP: f32 = 1e-3;
 
 type ListRow<'a> = (Entity, &'a Drawn, &'a Placed, &'a BlendMode);
 
-pub(super) fn list(tree: Res<LayerTree>, outgoing: Res<OutgoingScene>, layers: Query<ListRow>, mut draw_list: ResMut<DrawList>) {
+pub(super) fn list(
+    tree: Res<LayerTree>,
+    outgoing: Res<OutgoingScene>,
+    layers: Query<ListRow>,
+    mut draw_list: ResMut<DrawList>,
+) {
     let items = &mut draw_list.items;
     items.clear();
     for node in &tree.nodes {
-        let Ok((entity, drawn, placed, blend)) = layers.get(node.entity) else { continue };
+        let Ok((entity, drawn, placed, blend)) = layers.get(node.entity) else {
+            continue;
+        };
         if !placed.visible || placed.opacity <= 0.0 {
             continue;
         }
@@ -83,7 +90,9 @@ pub(super) fn list(tree: Res<LayerTree>, outgoing: Res<OutgoingScene>, layers: Q
 fn canvas_from_paint(placed: &Placed, drawn: &Drawn) -> Affine2 {
     let mut transform = placed.canvas_from_layer * drawn.layer_from_paint;
     let matrix = transform.matrix2;
-    let is_unscaled = [matrix.x_axis - Vec2::X, matrix.y_axis - Vec2::Y].into_iter().all(|rest| rest.abs().max_element() < SNAP);
+    let is_unscaled = [matrix.x_axis - Vec2::X, matrix.y_axis - Vec2::Y]
+        .into_iter()
+        .all(|rest| rest.abs().max_element() < SNAP);
     if is_unscaled && matches!(drawn.paint, Some(Paint::Raster(_))) {
         transform.matrix2 = Mat2::IDENTITY;
         if !placed.moves {
@@ -100,7 +109,11 @@ pub(super) fn compose(
     mut composed: ResMut<ComposedFrame>,
     mut counters: ResMut<Counters>,
 ) {
-    let Canvas { compositor, pool, workers } = &mut *canvas;
+    let Canvas {
+        compositor,
+        pool,
+        workers,
+    } = &mut *canvas;
     match compositor.compose(background.0, &list.items, pool, workers) {
         Ok(result) => {
             composed.frame = Some(result.frame);
@@ -120,7 +133,11 @@ pub(super) fn compose(
 /// The whole canvas as it was composed last: RGBA8, rows tightly packed, alpha 255.
 pub fn picture(world: &World) -> Vec<u8> {
     let canvas = world.resource::<Canvas>();
-    canvas.compositor.compose_rgba(world.resource::<Background>().0, &world.resource::<DrawList>().items, &canvas.workers)
+    canvas.compositor.compose_rgba(
+        world.resource::<Background>().0,
+        &world.resource::<DrawList>().items,
+        &canvas.workers,
+    )
 }
 
 /// The picture that a transition dissolves, when there is one on air and the transition takes time.
@@ -130,5 +147,7 @@ pub fn last_picture(world: &World, transition: SceneTransition) -> Option<Arc<Ra
         return None;
     }
     let size = *world.resource::<CanvasSize>();
-    Raster::from_rgba8_premultiplied(size.width, size.height, picture(world)).ok().map(Arc::new)
+    Raster::from_rgba8_premultiplied(size.width, size.height, picture(world))
+        .ok()
+        .map(Arc::new)
 }

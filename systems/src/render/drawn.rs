@@ -26,7 +26,10 @@ impl Drawn {
     /// Nothing to see.
     pub fn clear(&mut self) {
         if self.paint.is_some() {
-            *self = Self { revision: self.revision.wrapping_add(1), ..Self::default() };
+            *self = Self {
+                revision: self.revision.wrapping_add(1),
+                ..Self::default()
+            };
         }
     }
 }

@@ -21,7 +21,9 @@ pub(super) fn draw(
     for (source, mut target) in &mut layers {
         let (size, scale) = (target.layout.0, target.scale.0);
         let key = raster_key("gradient", source, &[size.x, size.y, scale.x, scale.y], "");
-        let raster = costs.time(&profile, target.id.as_str(), || cache.get_or_draw(key, || Some((rasterise(source, size, scale)?, Vec2::ZERO))));
+        let raster = costs.time(&profile, target.id.as_str(), || {
+            cache.get_or_draw(key, || Some((rasterise(source, size, scale)?, Vec2::ZERO)))
+        });
         set_raster(&mut target, raster, key);
     }
 }
@@ -29,6 +31,12 @@ pub(super) fn draw(
 fn rasterise(source: &GradientSource, size: Vec2, scale: Vec2) -> Option<Raster> {
     let (mut pixmap, transform): (Pixmap, _) = vector_canvas(size, Vec2::ZERO, scale)?;
     let rect = tiny_skia::Rect::from_xywh(0.0, 0.0, size.x, size.y)?;
-    fill_path(&mut pixmap, &PathBuilder::from_rect(rect), &Paint::Gradient(source.gradient.clone()), rect, transform);
+    fill_path(
+        &mut pixmap,
+        &PathBuilder::from_rect(rect),
+        &Paint::Gradient(source.gradient.clone()),
+        rect,
+        transform,
+    );
     Some(Raster::from_pixmap(pixmap))
 }

@@ -16,7 +16,6 @@ use super::drawn::{Stale, Target};
 use crate::layout::{ShownPicture, crop_box, fitted};
 use crate::profile::Profile;
 
-
 pub(super) fn draw(
     profile: Res<Profile>,
     mut cache: ResMut<RasterCache>,
@@ -28,14 +27,23 @@ pub(super) fn draw(
             target.drawn.clear();
             continue;
         };
-        let Some(part) = Part::new(picture, target.layout.0, target.scale.0, target.crop, *target.fit) else {
+        let Some(part) = Part::new(
+            picture,
+            target.layout.0,
+            target.scale.0,
+            target.crop,
+            *target.fit,
+        ) else {
             target.drawn.clear();
             continue;
         };
         let key = raster_key("image", source, &part.key(picture), &words.0);
         let cached = costs.time(&profile, target.id.as_str(), || {
             if part.is_whole(picture) {
-                return Some(CachedRaster { raster: Arc::clone(picture), origin: part.origin });
+                return Some(CachedRaster {
+                    raster: Arc::clone(picture),
+                    origin: part.origin,
+                });
             }
             cache.get_or_draw(key, || Some((part.resize(picture)?, part.origin)))
         });
@@ -45,7 +53,8 @@ pub(super) fn draw(
         };
         target.drawn.size = Vec2::new(raster.width() as f32, raster.height() as f32);
         target.drawn.paint = Some(Paint::Raster(raster));
-        target.drawn.layer_from_paint = Affine2::from_scale_angle_translation(target.scale.0.recip(), 0.0, origin);
+        target.drawn.layer_from_paint =
+            Affine2::from_scale_angle_translation(target.scale.0.recip(), 0.0, origin);
         // The picture behind a path can change while the path stays: two pictures never share a revision.
         target.drawn.revision = key ^ (Arc::as_ptr(picture) as u64);
     }
@@ -76,34 +85,70 @@ impl Part {
             return None;
         }
         let picture_from_layer = cropped / size;
-        let from = (crop_origin + (low - origin) * picture_from_layer, (high - low) * picture_from_layer);
+        let from = (
+            crop_origin + (low - origin) * picture_from_layer,
+            (high - low) * picture_from_layer,
+        );
         // Whole raster pixels: the size is off by less than half of one, and a still picture stays crisp.
-        let pixels = ((high - low) * scale).round().clamp(Vec2::ONE, Vec2::splat(raster::SIDE_MAX as f32));
-        Some(Self { from, pixels: (pixels.x as u32, pixels.y as u32), origin: low })
+        let pixels = ((high - low) * scale)
+            .round()
+            .clamp(Vec2::ONE, Vec2::splat(raster::SIDE_MAX as f32));
+        Some(Self {
+            from,
+            pixels: (pixels.x as u32, pixels.y as u32),
+            origin: low,
+        })
     }
 
     fn is_whole(&self, picture: &Raster) -> bool {
         self.from.0 == Vec2::ZERO
             && self.pixels == (picture.width(), picture.height())
-            && (self.from.1 - Vec2::new(picture.width() as f32, picture.height() as f32)).abs().max_element() < 1e-3
+            && (self.from.1 - Vec2::new(picture.width() as f32, picture.height() as f32))
+                .abs()
+                .max_element()
+                < 1e-3
     }
 
     fn key(&self, picture: &Raster) -> [f32; 8] {
         let (from, size) = self.from;
-        [from.x, from.y, size.x, size.y, self.pixels.0 as f32, self.pixels.1 as f32, picture.width() as f32, picture.height() as f32]
+        [
+            from.x,
+            from.y,
+            size.x,
+            size.y,
+            self.pixels.0 as f32,
+            self.pixels.1 as f32,
+            picture.width() as f32,
+            picture.height() as f32,
+        ]
     }
 
     fn resize(&self, picture: &Raster) -> Option<Raster> {
         let (width, height) = self.pixels;
-        let source = ImageRef::new(picture.width(), picture.height(), picture.data(), PixelType::U8x4).ok()?;
+        let source = ImageRef::new(
+            picture.width(),
+            picture.height(),
+            picture.data(),
+            PixelType::U8x4,
+        )
+        .ok()?;
         let mut target = Image::new(width, height, PixelType::U8x4);
         // The pixels are premultiplied already.
         let (origin, size) = self.from;
-        let algorithm = if size.x < width as f32 || size.y < height as f32 { FilterType::CatmullRom } else { FilterType::Lanczos3 };
+        let algorithm = if size.x < width as f32 || size.y < height as f32 {
+            FilterType::CatmullRom
+        } else {
+            FilterType::Lanczos3
+        };
         let options = ResizeOptions::new()
             .resize_alg(ResizeAlg::Convolution(algorithm))
             .use_alpha(false)
-            .crop(f64::from(origin.x), f64::from(origin.y), f64::from(size.x), f64::from(size.y));
+            .crop(
+                f64::from(origin.x),
+                f64::from(origin.y),
+                f64::from(size.x),
+                f64::from(size.y),
+            );
         Resizer::new().resize(&source, &mut target, &options).ok()?;
         let mut data = target.into_vec();
         // Ringing of the filter can lift a colour over its alpha, which premultiplied pixels must not have.

@@ -25,8 +25,11 @@ pub use drawn::Drawn;
 
 /// Adds the set's systems.
 pub fn plugin(app: &mut App) {
-    app.init_resource::<RasterCache>().init_resource::<RasterCosts>().init_resource::<DrawList>();
-    app.init_resource::<ComposedFrame>().init_resource::<Background>();
+    app.init_resource::<RasterCache>()
+        .init_resource::<RasterCosts>()
+        .init_resource::<DrawList>();
+    app.init_resource::<ComposedFrame>()
+        .init_resource::<Background>();
     let set = TickSet::Render;
     let systems = (
         app.timed(set, "render::colours", colour::draw),

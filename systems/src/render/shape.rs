@@ -7,7 +7,9 @@ use components::source::{CornerRadii, ShapeKind, ShapeSource, Stroke};
 use components::value::Paint;
 use glam::{Affine2, Vec2};
 use raster::Raster;
-use tiny_skia::{FillRule, LineCap, LineJoin, Path, PathBuilder, Pixmap, Rect, StrokeDash, Transform};
+use tiny_skia::{
+    FillRule, LineCap, LineJoin, Path, PathBuilder, Pixmap, Rect, StrokeDash, Transform,
+};
 
 use super::cache::{CachedRaster, RasterCache, RasterCosts, raster_key};
 use super::drawn::{Stale, Target, TargetItem};
@@ -33,7 +35,12 @@ pub(super) fn draw(
         };
         let key = raster_key("shape", source, &[size.x, size.y, scale.x, scale.y], "");
         let raster = costs.time(&profile, target.id.as_str(), || {
-            cache.get_or_draw(key, || Some((rasterise(source, size, Vec2::splat(margin), scale)?, Vec2::splat(-margin))))
+            cache.get_or_draw(key, || {
+                Some((
+                    rasterise(source, size, Vec2::splat(margin), scale)?,
+                    Vec2::splat(-margin),
+                ))
+            })
         });
         set_raster(&mut target, raster, key);
     }
@@ -41,10 +48,19 @@ pub(super) fn draw(
 
 /// How far a path and its line reach over the box, in whole pixels.
 fn path_overhang(source: &ShapeSource, size: Vec2, stroke: Option<&Stroke>) -> f32 {
-    let Some(path) = outline(source, size) else { return 0.0 };
+    let Some(path) = outline(source, size) else {
+        return 0.0;
+    };
     let bounds = path.bounds();
     let line = stroke.map_or(0.0, |stroke| stroke.width / 2.0);
-    let over = [-bounds.left(), -bounds.top(), bounds.right() - size.x, bounds.bottom() - size.y].into_iter().fold(0.0, f32::max);
+    let over = [
+        -bounds.left(),
+        -bounds.top(),
+        bounds.right() - size.x,
+        bounds.bottom() - size.y,
+    ]
+    .into_iter()
+    .fold(0.0, f32::max);
     (over + line).ceil().min(4096.0)
 }
 
@@ -56,7 +72,10 @@ pub(super) fn vector_canvas(size: Vec2, margin: Vec2, scale: Vec2) -> Option<(Pi
         return None;
     }
     let pixmap = Pixmap::new(pixels.x as u32, pixels.y as u32)?;
-    Some((pixmap, Transform::from_translate(margin.x, margin.y).post_scale(scale.x, scale.y)))
+    Some((
+        pixmap,
+        Transform::from_translate(margin.x, margin.y).post_scale(scale.x, scale.y),
+    ))
 }
 
 /// Shows a raster that was drawn at the target's scale, cropped as the layer says.
@@ -78,12 +97,17 @@ pub(super) fn set_raster(target: &mut TargetItem, cached: Option<CachedRaster>, 
     };
     target.drawn.paint = paint.map(raster::Paint::Raster);
     target.drawn.size = size;
-    target.drawn.layer_from_paint = Affine2::from_scale_angle_translation(scale.recip(), 0.0, origin + offset);
+    target.drawn.layer_from_paint =
+        Affine2::from_scale_angle_translation(scale.recip(), 0.0, origin + offset);
     target.drawn.revision = key ^ crop_bits(target.crop);
 }
 
 fn crop_bits(crop: &components::layer::Crop) -> u64 {
-    [crop.left, crop.top, crop.right, crop.bottom].into_iter().fold(0, |bits, side| bits.rotate_left(16) ^ u64::from(side.to_bits()))
+    [crop.left, crop.top, crop.right, crop.bottom]
+        .into_iter()
+        .fold(0, |bits, side| {
+            bits.rotate_left(16) ^ u64::from(side.to_bits())
+        })
 }
 
 /// A part of a raster, in whole pixels.
@@ -95,7 +119,10 @@ pub(super) fn cut_out(raster: &Raster, low: Vec2, high: Vec2) -> Option<Raster> 
     }
     let stride = raster.width() as usize * 4;
     let rows = raster.data().chunks_exact(stride).skip(y).take(height);
-    let data: Vec<u8> = rows.flat_map(|row| &row[x * 4..(x + width) * 4]).copied().collect();
+    let data: Vec<u8> = rows
+        .flat_map(|row| &row[x * 4..(x + width) * 4])
+        .copied()
+        .collect();
     Raster::from_rgba8_premultiplied(width as u32, height as u32, data).ok()
 }
 
@@ -112,7 +139,13 @@ fn rasterise(source: &ShapeSource, size: Vec2, margin: Vec2, scale: Vec2) -> Opt
             // The line lies inside the edge: its middle is half its width in.
             ShapeKind::Rectangle => {
                 let half = (stroke.width / 2.0).min(size.min_element() / 2.0 - 0.005);
-                let radii = CornerRadii(source.radius.0.map(|radius| if radius > 0.0 { (radius - half).max(0.0) } else { 0.0 }));
+                let radii = CornerRadii(source.radius.0.map(|radius| {
+                    if radius > 0.0 {
+                        (radius - half).max(0.0)
+                    } else {
+                        0.0
+                    }
+                }));
                 inset(rect, half).and_then(|rect| rounded_rectangle(rect, radii))
             }
             ShapeKind::Ellipse => inset(rect, stroke.width / 2.0).and_then(PathBuilder::from_oval),
@@ -126,7 +159,12 @@ fn rasterise(source: &ShapeSource, size: Vec2, margin: Vec2, scale: Vec2) -> Opt
 }
 
 fn inset(rect: Rect, by: f32) -> Option<Rect> {
-    Rect::from_ltrb(rect.left() + by, rect.top() + by, rect.right() - by, rect.bottom() - by)
+    Rect::from_ltrb(
+        rect.left() + by,
+        rect.top() + by,
+        rect.right() - by,
+        rect.bottom() - by,
+    )
 }
 
 fn outline(source: &ShapeSource, size: Vec2) -> Option<Path> {
@@ -148,10 +186,15 @@ fn rounded_rectangle(rect: Rect, radii: CornerRadii) -> Option<Path> {
     }
     let [top_left, top_right, bottom_right, bottom_left] = radii.0;
     let (width, height) = (rect.width(), rect.height());
-    let fit = [width / (top_left + top_right), width / (bottom_left + bottom_right), height / (top_left + bottom_left), height / (top_right + bottom_right)]
-        .into_iter()
-        .filter(|part| part.is_finite())
-        .fold(1.0, f32::min);
+    let fit = [
+        width / (top_left + top_right),
+        width / (bottom_left + bottom_right),
+        height / (top_left + bottom_left),
+        height / (top_right + bottom_right),
+    ]
+    .into_iter()
+    .filter(|part| part.is_finite())
+    .fold(1.0, f32::min);
     let [tl, tr, br, bl] = radii.0.map(|radius| radius * fit);
     let away = 1.0 - QUARTER_CIRCLE;
     let (l, t, r, b) = (rect.left(), rect.top(), rect.right(), rect.bottom());
@@ -170,14 +213,38 @@ fn rounded_rectangle(rect: Rect, radii: CornerRadii) -> Option<Path> {
 }
 
 /// Fills a path; a gradient spans `rect`.
-pub(super) fn fill_path(pixmap: &mut Pixmap, path: &Path, paint: &Paint, rect: Rect, transform: Transform) {
-    let paint = tiny_skia::Paint { shader: text::paint::paint_shader(paint, rect), anti_alias: true, ..Default::default() };
+pub(super) fn fill_path(
+    pixmap: &mut Pixmap,
+    path: &Path,
+    paint: &Paint,
+    rect: Rect,
+    transform: Transform,
+) {
+    let paint = tiny_skia::Paint {
+        shader: text::paint::paint_shader(paint, rect),
+        anti_alias: true,
+        ..Default::default()
+    };
     pixmap.fill_path(path, &paint, FillRule::Winding, transform, None);
 }
 
-fn stroke_path(pixmap: &mut Pixmap, path: &Path, stroke: &Stroke, rect: Rect, transform: Transform) {
-    let paint = tiny_skia::Paint { shader: text::paint::paint_shader(&stroke.paint, rect), anti_alias: true, ..Default::default() };
-    let dashes = if stroke.dash.len().is_multiple_of(2) { stroke.dash.clone() } else { stroke.dash.repeat(2) };
+fn stroke_path(
+    pixmap: &mut Pixmap,
+    path: &Path,
+    stroke: &Stroke,
+    rect: Rect,
+    transform: Transform,
+) {
+    let paint = tiny_skia::Paint {
+        shader: text::paint::paint_shader(&stroke.paint, rect),
+        anti_alias: true,
+        ..Default::default()
+    };
+    let dashes = if stroke.dash.len().is_multiple_of(2) {
+        stroke.dash.clone()
+    } else {
+        stroke.dash.repeat(2)
+    };
     let line = tiny_skia::Stroke {
         width: stroke.width,
         line_cap: LineCap::Butt,

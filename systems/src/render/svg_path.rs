@@ -19,14 +19,26 @@ pub fn parse_path(data: &str) -> Result<Path, String> {
         match segment.map_err(|error| error.to_string())? {
             SimplePathSegment::MoveTo { x, y } => path.move_to(x as f32, y as f32),
             SimplePathSegment::LineTo { x, y } => path.line_to(x as f32, y as f32),
-            SimplePathSegment::Quadratic { x1, y1, x, y } => path.quad_to(x1 as f32, y1 as f32, x as f32, y as f32),
-            SimplePathSegment::CurveTo { x1, y1, x2, y2, x, y } => {
-                path.cubic_to(x1 as f32, y1 as f32, x2 as f32, y2 as f32, x as f32, y as f32);
+            SimplePathSegment::Quadratic { x1, y1, x, y } => {
+                path.quad_to(x1 as f32, y1 as f32, x as f32, y as f32)
+            }
+            SimplePathSegment::CurveTo {
+                x1,
+                y1,
+                x2,
+                y2,
+                x,
+                y,
+            } => {
+                path.cubic_to(
+                    x1 as f32, y1 as f32, x2 as f32, y2 as f32, x as f32, y as f32,
+                );
             }
             SimplePathSegment::ClosePath => path.close(),
         }
     }
-    path.finish().ok_or_else(|| "the path draws nothing".to_owned())
+    path.finish()
+        .ok_or_else(|| "the path draws nothing".to_owned())
 }
 
 #[cfg(test)]
@@ -36,7 +48,14 @@ mod tests {
     #[test]
     fn relative_commands_and_arcs_are_understood() {
         let path = parse_path("M10 10 h20 v10 a5 5 0 0 1 -10 0 z").expect("a path");
-        assert_eq!((path.bounds().left(), path.bounds().top(), path.bounds().right()), (10.0, 10.0, 30.0));
+        assert_eq!(
+            (
+                path.bounds().left(),
+                path.bounds().top(),
+                path.bounds().right()
+            ),
+            (10.0, 10.0, 30.0)
+        );
     }
 
     #[test]

@@ -22,8 +22,24 @@ pub(super) fn draw(
 ) {
     for (source, words, sized, mut target) in &mut layers {
         let (layout, scale) = (target.layout.0, target.scale.0);
-        let request = TextRequest { source, words: &words.0, size: sized.then_some(layout), scale };
-        let key = raster_key("text", source, &[layout.x, layout.y, f32::from(u8::from(sized)), scale.x, scale.y], &words.0) ^ fonts.set;
+        let request = TextRequest {
+            source,
+            words: &words.0,
+            size: sized.then_some(layout),
+            scale,
+        };
+        let key = raster_key(
+            "text",
+            source,
+            &[
+                layout.x,
+                layout.y,
+                f32::from(u8::from(sized)),
+                scale.x,
+                scale.y,
+            ],
+            &words.0,
+        ) ^ fonts.set;
         let raster = costs.time(&profile, target.id.as_str(), || {
             cache.get_or_draw(key, || match fonts.library.draw(&request) {
                 Ok(drawn) => Some((Raster::from_pixmap(drawn.pixmap), drawn.origin)),

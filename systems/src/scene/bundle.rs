@@ -23,6 +23,11 @@ pub struct SceneBundle {
 impl SceneBundle {
     /// A scene that needs no files.
     pub fn new(spec: SceneSpec) -> Self {
-        Self { spec, pictures: Vec::new(), fonts: Vec::new(), rasters: Vec::new() }
+        Self {
+            spec,
+            pictures: Vec::new(),
+            fonts: Vec::new(),
+            rasters: Vec::new(),
+        }
     }
 }

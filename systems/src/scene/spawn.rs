@@ -58,16 +58,26 @@ pub(crate) struct MaxLayers(pub usize);
 /// # Errors
 /// The scene has another canvas than the one on air, or too many layers.
 pub fn replace_scene(world: &mut World, bundle: SceneBundle) -> Result<(), SceneError> {
-    let SceneBundle { spec, pictures, fonts, rasters } = bundle;
+    let SceneBundle {
+        spec,
+        pictures,
+        fonts,
+        rasters,
+    } = bundle;
     check(world, &spec)?;
 
     let tick = world.resource::<FrameClock>().tick;
     let transition = spec.transitions.scene;
     if let Some(picture) = last_picture(world, transition) {
-        world.resource_mut::<OutgoingScene>().begin(picture, tick, transition);
+        world
+            .resource_mut::<OutgoingScene>()
+            .begin(picture, tick, transition);
     }
 
-    let old: Vec<Entity> = world.query_filtered::<Entity, Or<(With<LayerId>, With<TimelineId>)>>().iter(world).collect();
+    let old: Vec<Entity> = world
+        .query_filtered::<Entity, Or<(With<LayerId>, With<TimelineId>)>>()
+        .iter(world)
+        .collect();
     for entity in old {
         // A child may have gone with its parent.
         if let Ok(entity) = world.get_entity_mut(entity) {
@@ -81,7 +91,10 @@ pub fn replace_scene(world: &mut World, bundle: SceneBundle) -> Result<(), Scene
     world.resource_mut::<SceneData>().replace(spec.data.clone());
     let colour = spec.canvas.background;
     world.insert_resource(Background([colour.red, colour.green, colour.blue]));
-    world.insert_resource(SceneInfo { name: spec.name.clone(), canvas: spec.canvas.clone() });
+    world.insert_resource(SceneInfo {
+        name: spec.name.clone(),
+        canvas: spec.canvas.clone(),
+    });
     spawn_layers(world, &spec, tick);
     world.resource_mut::<LayerTree>().mark_stale();
     Ok(())
@@ -98,7 +111,9 @@ fn check(world: &World, spec: &SceneSpec) -> Result<(), SceneError> {
     let rate = world.resource::<FrameClock>().rate;
     let wanted_rate = spec.canvas.fps.unwrap_or(rate);
     if (spec.canvas.width, spec.canvas.height) != (size.width, size.height) || wanted_rate != rate {
-        let describe = |width, height, fps: f64| format!("{width}x{height} at {} fps", (fps * 100.0).round() / 100.0);
+        let describe = |width, height, fps: f64| {
+            format!("{width}x{height} at {} fps", (fps * 100.0).round() / 100.0)
+        };
         return Err(SceneError::OtherCanvas {
             on_air: describe(size.width, size.height, rate.as_f64()),
             wanted: describe(spec.canvas.width, spec.canvas.height, wanted_rate.as_f64()),
@@ -116,7 +131,11 @@ fn spawn_layers(world: &mut World, spec: &SceneSpec, tick: u64) {
 
     let mut lanes: HashMap<(Entity, Property), Vec<Lane>> = HashMap::new();
     for timeline in &spec.timelines {
-        let state = if timeline.autoplay { PlayState::Playing { since_tick: tick } } else { PlayState::Stopped };
+        let state = if timeline.autoplay {
+            PlayState::Playing { since_tick: tick }
+        } else {
+            PlayState::Stopped
+        };
         let component = Timeline {
             duration: f64::from(timeline.duration_seconds().max(0.001)),
             loop_mode: timeline.loop_mode,
@@ -124,11 +143,21 @@ fn spawn_layers(world: &mut World, spec: &SceneSpec, tick: u64) {
             speed: f64::from(timeline.speed),
             state,
         };
-        let entity = world.spawn((TimelineId(timeline.id.as_str().into()), component, TimelineNow::default())).id();
+        let entity = world
+            .spawn((
+                TimelineId(timeline.id.as_str().into()),
+                component,
+                TimelineNow::default(),
+            ))
+            .id();
         for track in &timeline.tracks {
-            let Some(layer) = layers.get(&track.layer) else { continue };
+            let Some(layer) = layers.get(&track.layer) else {
+                continue;
+            };
             let kind = match track.property {
-                Property::Position | Property::PositionX | Property::PositionY => Property::Position,
+                Property::Position | Property::PositionX | Property::PositionY => {
+                    Property::Position
+                }
                 Property::Scale | Property::ScaleX | Property::ScaleY => Property::Scale,
                 single => single,
             };
@@ -143,8 +172,12 @@ fn spawn_layers(world: &mut World, spec: &SceneSpec, tick: u64) {
     for ((entity, kind), lanes) in lanes {
         let mut entity = world.entity_mut(entity);
         match kind {
-            Property::Position | Property::PositionX | Property::PositionY => insert_tracks::<Position>(&mut entity, lanes),
-            Property::Scale | Property::ScaleX | Property::ScaleY => insert_tracks::<Scale>(&mut entity, lanes),
+            Property::Position | Property::PositionX | Property::PositionY => {
+                insert_tracks::<Position>(&mut entity, lanes)
+            }
+            Property::Scale | Property::ScaleX | Property::ScaleY => {
+                insert_tracks::<Scale>(&mut entity, lanes)
+            }
             Property::Rotation => insert_tracks::<Rotation>(&mut entity, lanes),
             Property::Opacity => insert_tracks::<Opacity>(&mut entity, lanes),
         }
@@ -160,7 +193,13 @@ fn unset<T: MovingProperty>() -> Computed<T> {
     Computed(T::join(Vec2::ZERO))
 }
 
-fn spawn_layer(world: &mut World, spec: &LayerSpec, parent: Option<Entity>, order: &mut u32, layers: &mut HashMap<LayerId, Entity>) {
+fn spawn_layer(
+    world: &mut World,
+    spec: &LayerSpec,
+    parent: Option<Entity>,
+    order: &mut u32,
+    layers: &mut HashMap<LayerId, Entity>,
+) {
     let authored = (
         spec.id.clone(),
         spec.name.clone(),
@@ -177,7 +216,12 @@ fn spawn_layer(world: &mut World, spec: &LayerSpec, parent: Option<Entity>, orde
         spec.fit,
     );
     let derived = (
-        (unset::<Position>(), unset::<Scale>(), unset::<Rotation>(), unset::<Opacity>()),
+        (
+            unset::<Position>(),
+            unset::<Scale>(),
+            unset::<Rotation>(),
+            unset::<Opacity>(),
+        ),
         FileOrder(*order),
         DrawOrder::default(),
         NaturalSize::default(),
@@ -194,7 +238,11 @@ fn spawn_layer(world: &mut World, spec: &LayerSpec, parent: Option<Entity>, orde
     match &spec.source {
         Source::Colour(source) => entity.insert(source.clone()),
         Source::Gradient(source) => entity.insert(source.clone()),
-        Source::Image(source) => entity.insert((source.clone(), FilledText::default(), ShownPicture::default())),
+        Source::Image(source) => entity.insert((
+            source.clone(),
+            FilledText::default(),
+            ShownPicture::default(),
+        )),
         Source::Shape(source) => entity.insert(source.clone()),
         Source::Text(source) => entity.insert((source.clone(), FilledText::default())),
         Source::Group(source) => entity.insert(source.clone()),

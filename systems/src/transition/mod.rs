@@ -27,14 +27,21 @@ impl OutgoingScene {
     /// Starts to dissolve `picture`, when the transition is one that takes time.
     pub fn begin(&mut self, picture: Arc<Raster>, since_tick: u64, transition: SceneTransition) {
         self.0 = match transition.kind {
-            SceneTransitionKind::Fade if transition.duration > 0.0 => Some(Outgoing { picture, since_tick, transition, opacity: 1.0 }),
+            SceneTransitionKind::Fade if transition.duration > 0.0 => Some(Outgoing {
+                picture,
+                since_tick,
+                transition,
+                opacity: 1.0,
+            }),
             SceneTransitionKind::Fade | SceneTransitionKind::Cut => None,
         };
     }
 
     /// The picture and how much of it is still seen.
     pub fn visible(&self) -> Option<(&Arc<Raster>, f32)> {
-        self.0.as_ref().map(|outgoing| (&outgoing.picture, outgoing.opacity))
+        self.0
+            .as_ref()
+            .map(|outgoing| (&outgoing.picture, outgoing.opacity))
     }
 }
 
