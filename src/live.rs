@@ -52,7 +52,8 @@ pub fn encoder_settings(
             ..VideoSettings::default()
         },
         audio: audio_settings(settings),
-        ..EncoderSettings::default()
+        // The rest of the pool: one frame is composed, one is the last, one is inside the encoder.
+        frame_queue: settings.pool_size.saturating_sub(3).clamp(1, 16),
     }
 }
 

@@ -89,7 +89,7 @@ fn defaults_are_those_of_the_contract() {
         (4000, 128)
     );
     assert_eq!(settings.stream_url, None);
-    assert_eq!((settings.pool_size, settings.max_queue_size), (6, 60));
+    assert_eq!((settings.pool_size, settings.max_queue_size), (8, 60));
     assert_eq!(
         (settings.retry_attempts, settings.retry_delay),
         (0, Duration::from_secs(1))

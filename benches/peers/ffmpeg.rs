@@ -1,5 +1,7 @@
-//! The peer: FFmpeg's overlay filter, given every advantage that it knows. Pictures are decoded and converted once and held, a moving
-//! ground is a crop (which copies nothing), positions are whole pixels, and the result is thrown away.
+//! The peer: FFmpeg's overlay filter. Pictures are decoded and converted once and held, a moving ground is a crop (which copies nothing),
+//! positions are whole pixels, and the result is thrown away.
+//!
+//! How the pictures are held matters more to it than all of its blending: see [`Held`].
 
 use std::fmt::Write as _;
 use std::fs;
@@ -28,6 +30,23 @@ pub enum Pixels {
     Rgb,
 }
 
+/// How the pictures that lie over the ground last from frame to frame.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub enum Held {
+    /// By the `loop` filter, which sends each of them again on every frame. An overlay whose upper input may change before its lower one
+    /// does copies the whole lower frame first, so that every layer costs a copy of the canvas.
+    ByLoop,
+    /// By the overlay filter, which repeats the last picture of an input that has ended: no such copies, the fastest graph we know.
+    ByOverlay,
+}
+
+/// One of its graphs.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub struct Graph {
+    pub pixels: Pixels,
+    pub held: Held,
+}
+
 /// What the peer took.
 #[derive(Clone, Copy, Debug)]
 pub struct PeerCost {
@@ -41,10 +60,10 @@ pub struct PeerCost {
 ///
 /// # Errors
 /// FFmpeg is not there, or fails.
-pub fn compose(workload: &Workload, pixels: Pixels, frames: u64) -> Result<PeerCost> {
+pub fn compose(workload: &Workload, graph: Graph, frames: u64) -> Result<PeerCost> {
     let frames = frames.max(2 * FRAMES_SHORT);
-    let (short, _) = run(workload, pixels, frames, FRAMES_SHORT)?;
-    let (long, peak_kib) = run(workload, pixels, frames, frames)?;
+    let (short, _) = run(workload, graph, frames, FRAMES_SHORT)?;
+    let (long, peak_kib) = run(workload, graph, frames, frames)?;
     let cpu = long.saturating_sub(short);
     Ok(PeerCost {
         cpu_ms: cpu.as_secs_f64() * 1e3 / (frames - FRAMES_SHORT) as f64,
@@ -53,11 +72,9 @@ pub fn compose(workload: &Workload, pixels: Pixels, frames: u64) -> Result<PeerC
 }
 
 /// One run of `count` frames of the graph for `frames`: its processor time and its most KiB.
-fn run(workload: &Workload, pixels: Pixels, frames: u64, count: u64) -> Result<(Duration, u64)> {
-    let graph = graph(workload, pixels, frames)?;
-    let suffix = if pixels == Pixels::Yuv { "yuv" } else { "rgb" };
-    let script = assets::out_folder().join(format!("{}-{suffix}.graph", workload.name));
-    fs::write(&script, graph)
+fn run(workload: &Workload, graph: Graph, frames: u64, count: u64) -> Result<(Duration, u64)> {
+    let script = assets::out_folder().join(format!("{}-{}.graph", workload.name, graph.name()));
+    fs::write(&script, graph.text(workload, frames)?)
         .with_context(|| format!("`{}` cannot be written", script.display()))?;
 
     let mut command = Command::new("ffmpeg");
@@ -111,53 +128,69 @@ fn run(workload: &Workload, pixels: Pixels, frames: u64, count: u64) -> Result<(
     Ok((cost.cpu, peak))
 }
 
-fn graph(workload: &Workload, pixels: Pixels, frames: u64) -> Result<String> {
-    let (ground, above, overlay) = match pixels {
-        Pixels::Yuv => ("yuv420p", "yuva420p", "yuv420"),
-        Pixels::Rgb => ("gbrp", "gbrap", "gbrp"),
-    };
-    let hold = format!("loop=loop=-1:size=1,setpts=N/({FPS}*TB)");
-    let mut graph = String::new();
-    let mut inputs = 0;
-    for (index, layer) in workload.layers.iter().enumerate() {
-        let (x, y) = (expression(layer.x), expression(layer.y));
-        match &layer.paint {
-            Paint::Picture(_) if index == 0 => {
-                writeln!(graph, "[0:v]format={ground},{hold}{}[at0];", crop(layer))?;
-                inputs += 1;
-            }
-            Paint::Picture(_) => {
-                // It comes once over all frames, where ours goes up and down: the work is the same.
-                let fade = layer.opacity.map_or(String::new(), |_| {
-                    format!(",fade=type=in:start_frame=0:nb_frames={frames}:alpha=1")
-                });
-                writeln!(graph, "[{inputs}:v]format={above},{hold}{fade}[in{index}];")?;
-                writeln!(
-                    graph,
-                    "[at{}][in{index}]overlay=x='{x}':y='{y}':format={overlay}[at{index}];",
-                    index - 1
-                )?;
-                inputs += 1;
-            }
-            Paint::Seconds { before, after } => {
-                let font = assets::out_folder()
-                    .join(assets::folder())
-                    .join(assets::FONT);
-                writeln!(
-                    graph,
-                    "[at{}]drawtext=fontfile='{}':fontsize=40:fontcolor=white:x={x}:y={y}:text='{before}%{{eif\\:trunc(t)\\:d}}{after}'[at{index}];",
-                    index - 1,
-                    font.display()
-                )?;
-            }
+impl Graph {
+    /// For file names.
+    fn name(self) -> &'static str {
+        match (self.pixels, self.held) {
+            (Pixels::Yuv, Held::ByLoop) => "yuv-loop",
+            (Pixels::Yuv, Held::ByOverlay) => "yuv",
+            (Pixels::Rgb, Held::ByLoop) => "rgb-loop",
+            (Pixels::Rgb, Held::ByOverlay) => "rgb",
         }
     }
-    writeln!(
-        graph,
-        "[at{}]format=yuv420p[out]",
-        workload.layers.len() - 1
-    )?;
-    Ok(graph)
+
+    fn text(self, workload: &Workload, frames: u64) -> Result<String> {
+        let (ground, above, overlay) = match self.pixels {
+            Pixels::Yuv => ("yuv420p", "yuva420p", "yuv420"),
+            Pixels::Rgb => ("gbrp", "gbrap", "gbrp"),
+        };
+        let hold = format!("loop=loop=-1:size=1,setpts=N/({FPS}*TB)");
+        let mut graph = String::new();
+        let mut inputs = 0;
+        for (index, layer) in workload.layers.iter().enumerate() {
+            let (x, y) = (expression(layer.x), expression(layer.y));
+            match &layer.paint {
+                Paint::Picture(_) if index == 0 => {
+                    writeln!(graph, "[0:v]format={ground},{hold}{}[at0];", crop(layer))?;
+                    inputs += 1;
+                }
+                Paint::Picture(_) => {
+                    // It comes once over all frames, where ours goes up and down: the work is the same.
+                    let held = match (layer.opacity, self.held) {
+                        (Some(_), _) => {
+                            format!(",{hold},fade=type=in:start_frame=0:nb_frames={frames}:alpha=1")
+                        }
+                        (None, Held::ByLoop) => format!(",{hold}"),
+                        (None, Held::ByOverlay) => String::new(),
+                    };
+                    writeln!(graph, "[{inputs}:v]format={above}{held}[in{index}];")?;
+                    writeln!(
+                        graph,
+                        "[at{}][in{index}]overlay=x='{x}':y='{y}':format={overlay}[at{index}];",
+                        index - 1
+                    )?;
+                    inputs += 1;
+                }
+                Paint::Seconds { before, after } => {
+                    let font = assets::out_folder()
+                        .join(assets::folder())
+                        .join(assets::FONT);
+                    writeln!(
+                        graph,
+                        "[at{}]drawtext=fontfile='{}':fontsize=40:fontcolor=white:x={x}:y={y}:text='{before}%{{eif\\:trunc(t)\\:d}}{after}'[at{index}];",
+                        index - 1,
+                        font.display()
+                    )?;
+                }
+            }
+        }
+        writeln!(
+            graph,
+            "[at{}]format=yuv420p[out]",
+            workload.layers.len() - 1
+        )?;
+        Ok(graph)
+    }
 }
 
 /// The part of a larger ground that is seen.

@@ -7,22 +7,30 @@ pub enum Figure {
     OneThread,
     /// Composing with two threads.
     TwoThreads,
-    /// Composing with one thread, wall time.
+    /// A tick with one thread, median, wall time.
     OneThreadWall,
-    /// Composing with two threads, wall time.
+    /// A tick with two threads, median, wall time.
     TwoThreadsWall,
     /// Composing with one thread, positions between pixels.
     SubPixels,
-    /// FFmpeg's graph in YUV.
+    /// FFmpeg's fastest graph in YUV.
     PeerYuv,
-    /// FFmpeg's graph in RGB.
+    /// The same with every picture looped.
+    PeerYuvLooped,
+    /// FFmpeg's fastest graph in RGB.
     PeerRgb,
+    /// The same with every picture looped.
+    PeerRgbLooped,
     /// FFmpeg's peak memory, MiB.
     PeerPeak,
-    /// Ours over FFmpeg's graph in YUV.
+    /// Ours over FFmpeg's fastest graph in YUV.
     OverYuv,
-    /// Ours over FFmpeg's graph in RGB.
+    /// Ours over FFmpeg's looped graph in YUV.
+    OverYuvLooped,
+    /// Ours over FFmpeg's fastest graph in RGB.
     OverRgb,
+    /// Ours over FFmpeg's looped graph in RGB.
+    OverRgbLooped,
     /// Wall time with one thread over that with two.
     SpeedUp,
     /// libx264 alone.
@@ -55,14 +63,18 @@ impl Figure {
         match self {
             Self::OneThread => "ours, 1 thread, CPU ms",
             Self::TwoThreads => "ours, 2 threads, CPU ms",
-            Self::OneThreadWall => "ours, 1 thread, wall ms",
-            Self::TwoThreadsWall => "ours, 2 threads, wall ms",
+            Self::OneThreadWall => "ours, 1 thread, a tick, wall ms",
+            Self::TwoThreadsWall => "ours, 2 threads, a tick, wall ms",
             Self::SubPixels => "ours between pixels, 1 thread, CPU ms",
             Self::PeerYuv => "FFmpeg in YUV, CPU ms",
+            Self::PeerYuvLooped => "FFmpeg in YUV, pictures looped, CPU ms",
             Self::PeerRgb => "FFmpeg in RGB, CPU ms",
+            Self::PeerRgbLooped => "FFmpeg in RGB, pictures looped, CPU ms",
             Self::PeerPeak => "FFmpeg, peak MiB",
             Self::OverYuv => "ours / FFmpeg in YUV",
+            Self::OverYuvLooped => "ours / FFmpeg in YUV, pictures looped",
             Self::OverRgb => "ours / FFmpeg in RGB",
+            Self::OverRgbLooped => "ours / FFmpeg in RGB, pictures looped",
             Self::SpeedUp => "1 thread / 2 threads, wall",
             Self::Limit => "libx264 alone, CPU ms",
             Self::Whole => "whole process, CPU ms",

@@ -21,7 +21,7 @@ use std::path::Path;
 use anyhow::{Context as _, Result};
 use clap::Parser;
 
-use ffmpeg::Pixels;
+use ffmpeg::{Graph, Held, Pixels};
 use figures::{Figure, Figures};
 use report::{LIVE_FPS, Run, is_clean};
 use scenes::{Motion, Stage, Workload};
@@ -147,26 +147,49 @@ impl Staged {
     fn compose(&self, frames: u64, run: &mut Run) -> Result<()> {
         let name = self.workload.name;
         let one = ours::compose(&self.stage, 1, frames)?;
-        let yuv = ffmpeg::compose(&self.workload, Pixels::Yuv, frames)?;
+        let one_ms = one.cost.cpu_ms(frames);
         let two = ours::compose(&self.stage, 2, frames)?;
         let figures = &mut run.figures;
-        let one_ms = one.cost.cpu_ms(frames);
         figures.add(name, Figure::OneThread, one_ms);
         figures.add(name, Figure::TwoThreads, two.cost.cpu_ms(frames));
-        figures.add(name, Figure::OneThreadWall, one.cost.wall_ms(frames));
-        figures.add(name, Figure::TwoThreadsWall, two.cost.wall_ms(frames));
-        figures.add(
-            name,
-            Figure::SpeedUp,
-            one.cost.wall_ms(frames) / two.cost.wall_ms(frames),
-        );
-        figures.add(name, Figure::PeerYuv, yuv.cpu_ms);
-        figures.add(name, Figure::OverYuv, one_ms / yuv.cpu_ms);
-        figures.add(name, Figure::PeerPeak, yuv.peak_mib);
+        figures.add(name, Figure::OneThreadWall, one.tick_ms);
+        figures.add(name, Figure::TwoThreadsWall, two.tick_ms);
+        figures.add(name, Figure::SpeedUp, one.tick_ms / two.tick_ms);
+        let mut peers = vec![
+            (
+                Pixels::Yuv,
+                Held::ByOverlay,
+                Figure::PeerYuv,
+                Figure::OverYuv,
+            ),
+            (
+                Pixels::Yuv,
+                Held::ByLoop,
+                Figure::PeerYuvLooped,
+                Figure::OverYuvLooped,
+            ),
+        ];
         if name == "W2" {
-            let rgb = ffmpeg::compose(&self.workload, Pixels::Rgb, frames)?;
-            figures.add(name, Figure::PeerRgb, rgb.cpu_ms);
-            figures.add(name, Figure::OverRgb, one_ms / rgb.cpu_ms);
+            peers.push((
+                Pixels::Rgb,
+                Held::ByOverlay,
+                Figure::PeerRgb,
+                Figure::OverRgb,
+            ));
+            peers.push((
+                Pixels::Rgb,
+                Held::ByLoop,
+                Figure::PeerRgbLooped,
+                Figure::OverRgbLooped,
+            ));
+        }
+        for (pixels, held, figure, ratio) in peers {
+            let peer = ffmpeg::compose(&self.workload, Graph { pixels, held }, frames)?;
+            figures.add(name, figure, peer.cpu_ms);
+            figures.add(name, ratio, one_ms / peer.cpu_ms);
+            if figure == Figure::PeerYuv {
+                figures.add(name, Figure::PeerPeak, peer.peak_mib);
+            }
         }
         if let Some(sub_pixels) = &self.sub_pixels {
             figures.add(

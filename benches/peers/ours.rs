@@ -25,6 +25,8 @@ const WARM_UP: u64 = 30;
 /// What composing took.
 pub struct Composing {
     pub cost: Cost,
+    /// Milliseconds of a tick, median, wall time.
+    pub tick_ms: f64,
     /// The part of all tiles that was composed anew, 0 to 1.
     pub damage: f64,
     /// Mean milliseconds a tick of each set of the schedule that took any.
@@ -38,12 +40,7 @@ pub struct Composing {
 pub fn compose(stage: &Stage, threads: usize, frames: u64) -> Result<Composing> {
     let mut engine = warm(stage, threads)?;
     let (tiles, times) = (tiles(&engine), set_nanos(&engine));
-    let ((), cost) = measure(Who::Ourselves, || {
-        for _ in 0..frames {
-            engine.tick();
-        }
-        Ok(())
-    })?;
+    let (tick_ms, cost) = measure(Who::Ourselves, || Ok(median_tick_ms(&mut engine, frames)))?;
     let counters = engine.counters();
     ensure!(counters.repeated == 0, "the pool ran dry");
     let (composed, total) = self::tiles(&engine);
@@ -54,6 +51,7 @@ pub fn compose(stage: &Stage, threads: usize, frames: u64) -> Result<Composing> 
         .collect();
     Ok(Composing {
         cost,
+        tick_ms,
         damage: (composed - tiles.0) as f64 / (total - tiles.1).max(1) as f64,
         sets,
     })
@@ -65,21 +63,12 @@ pub fn compose(stage: &Stage, threads: usize, frames: u64) -> Result<Composing> 
 /// The engine's.
 pub fn tick_ms(stage: &Stage, ticks: u64) -> Result<(f64, f64)> {
     let mut engine = warm(stage, 0)?;
-    let mut times = Vec::with_capacity(ticks as usize);
-    for _ in 0..ticks {
-        let start = Instant::now();
-        engine.tick();
-        times.push(start.elapsed().as_secs_f64() * 1e3);
-    }
-    times.sort_by(f64::total_cmp);
+    let tick_ms = median_tick_ms(&mut engine, ticks);
     let summaries = engine.profile().summaries();
     let composing = summaries
         .iter()
         .find(|system| system.name == "render::compose");
-    Ok((
-        times.get(times.len() / 2).copied().unwrap_or_default(),
-        composing.map_or(0.0, |system| system.p50_ms),
-    ))
+    Ok((tick_ms, composing.map_or(0.0, |system| system.p50_ms)))
 }
 
 /// What ticks allocate once they are warm.
@@ -162,6 +151,18 @@ fn idle(systems: usize, timed: bool) -> (World, Schedule) {
         .remove(Tick)
         .unwrap_or_else(|| Schedule::new(Tick));
     (world, schedule)
+}
+
+/// Ticks, and gives the median time of one in milliseconds.
+fn median_tick_ms(engine: &mut Engine, ticks: u64) -> f64 {
+    let mut times = Vec::with_capacity(ticks as usize);
+    for _ in 0..ticks {
+        let start = Instant::now();
+        engine.tick();
+        times.push(start.elapsed().as_secs_f64() * 1e3);
+    }
+    times.sort_by(f64::total_cmp);
+    times.get(times.len() / 2).copied().unwrap_or_default()
 }
 
 /// An engine that has found its pace.

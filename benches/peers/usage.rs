@@ -30,11 +30,6 @@ impl Cost {
     pub fn cpu_ms(self, frames: u64) -> f64 {
         self.cpu.as_secs_f64() * 1e3 / frames as f64
     }
-
-    /// Milliseconds a frame.
-    pub fn wall_ms(self, frames: u64) -> f64 {
-        self.wall.as_secs_f64() * 1e3 / frames as f64
-    }
 }
 
 /// Runs `work` and tells what it took.

@@ -2,6 +2,8 @@
 //!
 //! Fonts in `scenes/assets/fonts` are registered first, so that Inter and its like are there without being installed.
 
+#![expect(clippy::print_stdout, reason = "a tool that reports to who runs it")]
+
 use std::error::Error;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};

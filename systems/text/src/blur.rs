@@ -2,8 +2,8 @@
 //!
 //! Shadows of texts and shapes use it on their alpha. It knows nothing of either.
 
-/// Columns that are blurred downwards together, so that a strip stays in the cache.
-const STRIP_COLUMNS: usize = 32;
+/// Rows or columns that are blurred side by side, so that a strip stays in the cache and the compiler can use wide registers.
+const LANES: usize = 32;
 
 /// Passes of the box. Three is where the result stops looking like boxes.
 const PASSES: usize = 3;
@@ -55,10 +55,10 @@ pub fn box_blur_alpha_xy(
 struct BoxKernel {
     /// Pixels on each side of the middle that count in full.
     radius: usize,
-    /// Share of the pixel beyond the radius, in 1/256.
-    edge: u32,
-    /// 2^40 over the weight of all pixels, in units of 1/256.
-    inverse: u64,
+    /// Share of the pixel beyond the radius.
+    edge: f32,
+    /// One over the weight of all pixels.
+    inverse: f32,
 }
 
 impl BoxKernel {
@@ -74,102 +74,86 @@ impl BoxKernel {
         let full = 2.0 * radius + 1.0;
         let short = variance - radius * (radius + 1.0) / 3.0;
         let edge = full * short / (2.0 * ((radius + 1.0).powi(2) - variance));
-        let edge = (edge.clamp(0.0, 1.0) * 256.0).round() as u32;
-        let weight = (2 * radius as u64 + 1) * 256 + 2 * u64::from(edge);
+        let edge = edge.clamp(0.0, 1.0);
         Some(Self {
             radius: radius as usize,
             edge,
-            inverse: ((1_u64 << 40) + weight / 2) / weight,
+            inverse: 1.0 / (full + 2.0 * edge),
         })
-    }
-
-    /// The mean, from the sum of the full pixels and that of the two beyond them.
-    fn mean(self, full: u64, ends: u64) -> u16 {
-        let weighted = full * 256 + ends * u64::from(self.edge);
-        ((weighted * self.inverse + (1 << 39)) >> 40) as u16
     }
 }
 
 fn blur_rows(alpha: &mut [u8], width: usize, kernel: BoxKernel) {
-    let (mut line, mut blurred) = (vec![0_u16; width], vec![0_u16; width]);
-    for row in alpha.chunks_exact_mut(width) {
-        if row.iter().all(|value| *value == 0) {
+    let mut strip = vec![0_u16; LANES * width];
+    let mut blurred = strip.clone();
+    for rows in alpha.chunks_mut(LANES * width) {
+        if rows.iter().all(|value| *value == 0) {
             continue;
         }
-        for (wide, value) in line.iter_mut().zip(&*row) {
-            *wide = u16::from(*value) << 8;
+        // Rows that a last, lower strip lacks stay as they were, and are not read back.
+        for (lane, row) in rows.chunks_exact(width).enumerate() {
+            for (step, value) in strip.chunks_exact_mut(LANES).zip(row) {
+                step[lane] = u16::from(*value) << 8;
+            }
         }
-        for _ in 0..PASSES {
-            blur_lanes(&line, &mut blurred, 1, kernel);
-            std::mem::swap(&mut line, &mut blurred);
-        }
-        for (value, wide) in row.iter_mut().zip(&line) {
-            *value = narrow(*wide);
+        blur_strip(&mut strip, &mut blurred, kernel);
+        for (lane, row) in rows.chunks_exact_mut(width).enumerate() {
+            for (step, value) in strip.chunks_exact(LANES).zip(row) {
+                *value = narrow(step[lane]);
+            }
         }
     }
 }
 
 fn blur_columns(alpha: &mut [u8], width: usize, height: usize, kernel: BoxKernel) {
-    let mut strip = vec![0_u16; STRIP_COLUMNS.min(width) * height];
+    let mut strip = vec![0_u16; LANES * height];
     let mut blurred = strip.clone();
-    for left in (0..width).step_by(STRIP_COLUMNS) {
-        let columns = STRIP_COLUMNS.min(width - left);
-        let (strip, blurred) = (
-            &mut strip[..columns * height],
-            &mut blurred[..columns * height],
-        );
-        for (lane, row) in strip
-            .chunks_exact_mut(columns)
-            .zip(alpha.chunks_exact(width))
-        {
-            for (wide, value) in lane.iter_mut().zip(&row[left..]) {
+    for left in (0..width).step_by(LANES) {
+        for (step, row) in strip.chunks_exact_mut(LANES).zip(alpha.chunks_exact(width)) {
+            for (wide, value) in step.iter_mut().zip(&row[left..]) {
                 *wide = u16::from(*value) << 8;
             }
         }
-        let (mut from, mut to) = (strip, blurred);
-        for _ in 0..PASSES {
-            blur_lanes(from, to, columns, kernel);
-            std::mem::swap(&mut from, &mut to);
-        }
-        for (lane, row) in from
-            .chunks_exact(columns)
-            .zip(alpha.chunks_exact_mut(width))
-        {
-            for (value, wide) in row[left..].iter_mut().zip(lane) {
+        blur_strip(&mut strip, &mut blurred, kernel);
+        for (step, row) in strip.chunks_exact(LANES).zip(alpha.chunks_exact_mut(width)) {
+            for (value, wide) in row[left..].iter_mut().zip(step) {
                 *value = narrow(*wide);
             }
         }
     }
 }
 
-/// One box pass along the steps of `from`, each of which has `lanes` values that are blurred side by side.
-fn blur_lanes(from: &[u16], to: &mut [u16], lanes: usize, kernel: BoxKernel) {
-    let steps = from.len() / lanes;
+/// All passes along the steps of `strip`, whose [`LANES`] values are blurred side by side. `spare` is as long.
+fn blur_strip(strip: &mut Vec<u16>, spare: &mut Vec<u16>, kernel: BoxKernel) {
+    for _ in 0..PASSES {
+        blur_once(strip, spare, kernel);
+        std::mem::swap(strip, spare);
+    }
+}
+
+fn blur_once(from: &[u16], to: &mut [u16], kernel: BoxKernel) {
+    let (from, _) = from.as_chunks::<LANES>();
+    let (to, _) = to.as_chunks_mut::<LANES>();
     let radius = kernel.radius;
-    let zeros = [0_u16; STRIP_COLUMNS];
-    let lane = |step: Option<usize>| -> &[u16] {
-        match step {
-            Some(step) if step < steps => &from[step * lanes..(step + 1) * lanes],
-            _ => &zeros[..lanes],
-        }
-    };
-    let mut sums = [0_u64; STRIP_COLUMNS];
-    for step in 0..radius.min(steps) {
-        for (sum, value) in sums.iter_mut().zip(lane(Some(step))) {
-            *sum += u64::from(*value);
+    let lanes = |step: Option<usize>| step.and_then(|step| from.get(step)).unwrap_or(&[0; LANES]);
+    // The largest sum is 65,280 times the widest box, which is below 2^31.
+    let mut sums = [0_i32; LANES];
+    for step in from.iter().take(radius) {
+        for (sum, value) in sums.iter_mut().zip(step) {
+            *sum += i32::from(*value);
         }
     }
-    for step in 0..steps {
-        let entering = lane(Some(step + radius));
-        let before = lane(step.checked_sub(radius + 1));
-        let after = lane(Some(step + radius + 1));
-        let leaving = lane(step.checked_sub(radius));
-        let out = &mut to[step * lanes..(step + 1) * lanes];
-        for index in 0..lanes {
-            let full = sums[index] + u64::from(entering[index]);
-            let ends = u64::from(before[index]) + u64::from(after[index]);
-            out[index] = kernel.mean(full, ends);
-            sums[index] = full - u64::from(leaving[index]);
+    for (step, out) in to.iter_mut().enumerate() {
+        let entering = lanes(Some(step + radius));
+        let leaving = lanes(step.checked_sub(radius));
+        let before = lanes(step.checked_sub(radius + 1));
+        let after = lanes(Some(step + radius + 1));
+        for lane in 0..LANES {
+            let full = sums[lane] + i32::from(entering[lane]);
+            let ends = i32::from(before[lane]) + i32::from(after[lane]);
+            let mean = (full as f32 + ends as f32 * kernel.edge) * kernel.inverse;
+            out[lane] = (mean + 0.5) as i32 as u16;
+            sums[lane] = full - i32::from(leaving[lane]);
         }
     }
 }

@@ -4,7 +4,7 @@
 //! glyphs that bring their own colours. Letters stand at fractional places from left to right, but each baseline is moved to the
 //! nearest raster row, which keeps the feet of letters sharp.
 
-use components::source::{Overflow, Shadow, TextSource};
+use components::source::{Overflow, TextSource};
 use components::value::Paint;
 use glam::Vec2;
 use tiny_skia::{
@@ -12,21 +12,17 @@ use tiny_skia::{
     Rect, Stroke, Transform,
 };
 
-use crate::blur;
 use crate::error::TextError;
 use crate::glyph::{FaceKey, Glyphs, OUTLINE_EM, Picture, Shape, SizedPicture};
 use crate::layout::{Composition, Run};
-use crate::mask::{Coverage, over};
+use crate::mask::Coverage;
 use crate::paint::{is_opaque, paint_shader_in};
+use crate::rect::PixelRect;
+use crate::shadow::Softness;
 use crate::style::within;
 
-/// Largest side of a text's picture in raster pixels.
-pub const RASTER_SIDE_PX_MAX: u32 = 16_384;
-/// Largest area of a text's picture in raster pixels.
-pub const RASTER_AREA_PX_MAX: u64 = 64 << 20;
-
 /// Letters whose outlines are filled as one path: enough to overlap without seams, few enough to keep a path's bounds small.
-const PATH_GLYPHS_MAX: usize = 64;
+const PATH_GLYPHS_MAX: usize = 12;
 
 /// Draws `composition` as `source` paints it, at `scale` raster pixels a layer pixel. `has_box` says whether the layer has a size
 /// that ink can be cut at. Returns the pixels and where their top left corner stands, in layer pixels.
@@ -82,76 +78,6 @@ pub(crate) fn draw(
 fn empty_pixmap() -> Pixmap {
     #[expect(clippy::expect_used, reason = "one by one pixel is a size that exists")]
     Pixmap::new(1, 1).expect("one pixel")
-}
-
-/// A rectangle of whole raster pixels; empty when a side is not to the right of, or below, its opposite.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(crate) struct PixelRect {
-    pub(crate) left: i64,
-    pub(crate) top: i64,
-    pub(crate) right: i64,
-    pub(crate) bottom: i64,
-}
-
-impl PixelRect {
-    /// Width and height, if there is an area and it is one that is drawn.
-    pub(crate) fn size(self) -> Option<(u32, u32)> {
-        let width = u32::try_from(self.right - self.left).ok()?;
-        let height = u32::try_from(self.bottom - self.top).ok()?;
-        (width > 0 && height > 0).then_some((width, height))
-    }
-
-    fn origin(self) -> Vec2 {
-        Vec2::new(self.left as f32, self.top as f32)
-    }
-
-    fn check(self) -> Result<(), TextError> {
-        let width = (self.right - self.left).max(0) as u64;
-        let height = (self.bottom - self.top).max(0) as u64;
-        let side_max = u64::from(RASTER_SIDE_PX_MAX);
-        if width > side_max || height > side_max || width * height > RASTER_AREA_PX_MAX {
-            return Err(TextError::TooLarge { width, height });
-        }
-        Ok(())
-    }
-
-    fn union(self, other: Self) -> Self {
-        Self {
-            left: self.left.min(other.left),
-            top: self.top.min(other.top),
-            right: self.right.max(other.right),
-            bottom: self.bottom.max(other.bottom),
-        }
-    }
-
-    fn intersection(self, other: Self) -> Self {
-        Self {
-            left: self.left.max(other.left),
-            top: self.top.max(other.top),
-            right: self.right.min(other.right),
-            bottom: self.bottom.min(other.bottom),
-        }
-    }
-
-    /// With each side moved by the same side of `by`.
-    fn grown(self, by: Self) -> Self {
-        Self {
-            left: self.left + by.left,
-            top: self.top + by.top,
-            right: self.right + by.right,
-            bottom: self.bottom + by.bottom,
-        }
-    }
-
-    /// As growth: what must be known to draw what [`Self::grown`] by this would show.
-    fn flipped(self) -> Self {
-        Self {
-            left: -self.right,
-            top: -self.bottom,
-            right: -self.left,
-            bottom: -self.top,
-        }
-    }
 }
 
 /// A glyph with the way it is drawn.
@@ -490,111 +416,4 @@ fn draw_picture(pixmap: &mut Pixmap, picture: &SizedPicture<'_>, at: Vec2, opaci
     let stretch = picture.stretch;
     let transform = Transform::from_translate(at.x, at.y).pre_scale(stretch.x, stretch.y);
     pixmap.draw_pixmap(0, 0, picture.pixmap.as_ref(), &paint, transform, None);
-}
-
-/// A shadow in raster pixels.
-struct Softness<'a> {
-    shadow: &'a Shadow,
-    sigma: Vec2,
-    offset_x: i64,
-    offset_y: i64,
-}
-
-impl<'a> Softness<'a> {
-    fn new(shadow: &'a Shadow, scale: Vec2) -> Self {
-        let blur = within(shadow.blur, 0.0, 100.0, 0.0);
-        let pixels = |value: f32, scale: f32| {
-            (within(value, -10_000.0, 10_000.0, 0.0) * scale).round() as i64
-        };
-        Self {
-            shadow,
-            sigma: blur * scale,
-            offset_x: pixels(shadow.offset.x, scale.x),
-            offset_y: pixels(shadow.offset.y, scale.y),
-        }
-    }
-
-    /// How far each side of the shadow lies from that side of the text.
-    fn reach(&self) -> PixelRect {
-        let (x, y) = self.spread();
-        PixelRect {
-            left: self.offset_x - x,
-            top: self.offset_y - y,
-            right: self.offset_x + x,
-            bottom: self.offset_y + y,
-        }
-    }
-
-    fn spread(&self) -> (i64, i64) {
-        (
-            i64::from(blur::reach_px(self.sigma.x)),
-            i64::from(blur::reach_px(self.sigma.y)),
-        )
-    }
-
-    /// The picture of `whole`: the shadow of `text`, which shows `ink`, and the text over it.
-    fn under(&self, text: &Pixmap, ink: PixelRect, whole: PixelRect) -> Option<Pixmap> {
-        let (width, height) = whole.size()?;
-        let mut pixmap = Pixmap::new(width, height)?;
-        let (soft, alpha) = self.alpha(text, ink)?;
-        let (soft_width, _) = soft.size()?;
-        let colour = self.shadow.color.premultiplied();
-        for_shared(soft, whole, |from, to| {
-            let coverage = alpha[from.1 * soft_width as usize + from.0];
-            if coverage > 0 {
-                over(pixel_mut(&mut pixmap, to), colour, coverage);
-            }
-        });
-        let pixels = text.data();
-        for_shared(ink, whole, |from, to| {
-            let at = 4 * (from.1 * text.width() as usize + from.0);
-            if let Ok(source) = <[u8; 4]>::try_from(&pixels[at..at + 4])
-                && source[3] > 0
-            {
-                over(pixel_mut(&mut pixmap, to), source, 255);
-            }
-        });
-        Some(pixmap)
-    }
-
-    /// The softened alpha of `text`, and the rectangle of the raster that it covers.
-    fn alpha(&self, text: &Pixmap, ink: PixelRect) -> Option<(PixelRect, Vec<u8>)> {
-        let (x, y) = self.spread();
-        let soft = ink.grown(self.reach());
-        let (width, height) = soft.size()?;
-        let (width, height) = (width as usize, height as usize);
-        let mut alpha = vec![0_u8; width.checked_mul(height)?];
-        let rows = alpha.chunks_exact_mut(width).skip(y as usize);
-        let texts = text.data().chunks_exact(4 * text.width() as usize);
-        for (row, pixels) in rows.zip(texts) {
-            let row = &mut row[x as usize..];
-            for (alpha, pixel) in row.iter_mut().zip(pixels.chunks_exact(4)) {
-                *alpha = pixel[3];
-            }
-        }
-        blur::box_blur_alpha_xy(&mut alpha, width, height, self.sigma.x, self.sigma.y);
-        Some((soft, alpha))
-    }
-}
-
-/// Calls `visit` for each pixel that lies in both rectangles, with its column and row in the one and in the other.
-fn for_shared(
-    from: PixelRect,
-    to: PixelRect,
-    mut visit: impl FnMut((usize, usize), (usize, usize)),
-) {
-    let shared = from.intersection(to);
-    for y in shared.top..shared.bottom {
-        for x in shared.left..shared.right {
-            visit(
-                ((x - from.left) as usize, (y - from.top) as usize),
-                ((x - to.left) as usize, (y - to.top) as usize),
-            );
-        }
-    }
-}
-
-fn pixel_mut(pixmap: &mut Pixmap, (x, y): (usize, usize)) -> &mut [u8] {
-    let at = 4 * (y * pixmap.width() as usize + x);
-    &mut pixmap.data_mut()[at..at + 4]
 }

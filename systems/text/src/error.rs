@@ -1,7 +1,7 @@
 //! What can go wrong with a text.
 
-use crate::draw::{RASTER_AREA_PX_MAX, RASTER_SIDE_PX_MAX};
 use crate::library::{REGISTERED_BYTES_MAX, REGISTERED_FONTS_MAX, WORDS_BYTES_MAX};
+use crate::rect::{RASTER_AREA_PX_MAX, RASTER_SIDE_PX_MAX};
 
 /// Why a font was not taken, or a text not drawn.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]

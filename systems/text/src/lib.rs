@@ -11,7 +11,7 @@
 //! | `layout` | shapes, breaks, aligns: positioned glyphs in layer pixels |
 //! | `fit`, `ellipsis` | the two ways to make words fit a box |
 //! | `glyph` | outlines and colour pictures of glyphs, in bounded caches |
-//! | `draw` | coverage, outline, fill, colour glyphs, shadow: one premultiplied pixmap |
+//! | `draw`, `mask`, `shadow` | coverage, outline, fill, colour glyphs, shadow: one premultiplied pixmap |
 //! | [`paint`], [`blur`] | gradients and softness, which shapes and effects use too |
 //!
 //! The same request gives the same pixels: nothing here reads a clock, starts a thread, or keeps state that changes a picture.
@@ -31,10 +31,12 @@ mod glyph;
 mod layout;
 mod library;
 mod mask;
+mod rect;
 mod request;
+mod shadow;
 mod style;
 
-pub use draw::{RASTER_AREA_PX_MAX, RASTER_SIDE_PX_MAX};
 pub use error::TextError;
 pub use library::{FontLibrary, REGISTERED_BYTES_MAX, REGISTERED_FONTS_MAX, WORDS_BYTES_MAX};
+pub use rect::{RASTER_AREA_PX_MAX, RASTER_SIDE_PX_MAX};
 pub use request::{DrawnText, TextRequest};

@@ -3,7 +3,7 @@
 use components::Colour;
 use tiny_skia::{FillRule, Mask, Path, Pixmap, Transform};
 
-use crate::draw::PixelRect;
+use crate::rect::PixelRect;
 
 /// Coverage of a rectangle of the raster.
 pub(crate) struct Coverage {

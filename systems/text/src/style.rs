@@ -104,7 +104,12 @@ impl<'a> Style<'a> {
     ) {
         builder.push_default(FontFamily::List(Cow::Borrowed(&self.families)));
         for range in emoji::ranges(words).into_iter().take(RANGES_MAX) {
-            builder.push(FontFamily::List(Cow::Borrowed(&self.emoji_families)), range);
+            builder.push(
+                FontFamily::List(Cow::Borrowed(&self.emoji_families)),
+                range.clone(),
+            );
+            // A line is as high with an emoji as without.
+            builder.push(StyleProperty::LineHeight(LineHeight::Absolute(0.0)), range);
         }
         builder.push_default(StyleProperty::FontSize(font_size));
         builder.push_default(StyleProperty::FontWeight(FontWeight::new(self.weight)));

@@ -313,6 +313,16 @@ fn the_natural_size_is_that_of_the_lines() {
 }
 
 #[test]
+fn lines_are_as_high_with_emoji_as_without() {
+    let mut library = FontLibrary::new(true);
+    let mut height = |words: &str| library.measure(&source(), words, None, None).y;
+    assert_eq!(height("H"), 48.0);
+    assert_eq!(height("H🎉 مرحبا नमस्ते"), 48.0);
+    assert_eq!(height("🎉"), 48.0);
+    assert_eq!(height("H\n❤️❤️\nH"), 144.0);
+}
+
+#[test]
 fn nothing_to_draw_is_one_clear_pixel() {
     for words in ["", " ", "\n\n", "\u{200b}"] {
         let drawn = draw(&source(), words, Some(BOX));

@@ -1,6 +1,7 @@
 //! What the tests of texts share: sources, drawing, and measuring ink.
 
 #![allow(dead_code, reason = "each test file uses a part of it")]
+#![allow(clippy::expect_used, reason = "a helper that fails fails the test")]
 
 pub mod variable_font;
 
