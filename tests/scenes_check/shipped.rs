@@ -164,3 +164,18 @@ fn sorted(list: &Value) -> Vec<&str> {
     names.sort_unstable();
     names
 }
+
+#[test]
+fn the_schema_beside_the_scenes_is_the_one_that_is_printed() {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("scenes/scene.schema.json");
+    let printed =
+        serde_json::to_string_pretty(&stream_manager::scene::scene_schema()).unwrap() + "\n";
+    if std::env::var_os("BLESS").is_some() {
+        std::fs::write(&path, &printed).unwrap();
+    }
+    let shipped = std::fs::read_to_string(&path).unwrap_or_default();
+    assert!(
+        shipped == printed,
+        "scenes/scene.schema.json is out of date; `BLESS=1 cargo test --test scenes_check` writes it"
+    );
+}
