@@ -12,6 +12,7 @@ use anyhow::Context as _;
 use codec::{AudioSettings, FrameRate as CodecRate, VideoSettings};
 use components::scene::FrameRate;
 use systems::command::{Applied, Command, CommandError, CommandSender};
+use systems::publish::Status;
 use systems::{Engine, EngineSettings};
 use tokio::runtime;
 use tokio::signal::unix::{Signal, SignalKind, signal};
@@ -296,6 +297,7 @@ async fn serve_until_signal(
         async move { drop(stopped.changed().await) }
     };
     let bind = |port| (settings.bind, port).into();
+    let board = health.board.clone();
     let mut servers = Vec::new();
     let mut addresses = Vec::new();
     for (port, router) in [
@@ -323,7 +325,7 @@ async fn serve_until_signal(
                 report_ends(&streaming.ended());
                 anyhow::ensure!(!tick_ended(), "the tick loop ended");
             }
-            _ = report.tick() => report_stats(&streaming.stats()),
+            _ = report.tick() => report_stats(&board.read(), &streaming.stats()),
         }
     }
     tracing::info!("going off air");
@@ -344,7 +346,16 @@ fn url(address: SocketAddr) -> String {
     }
 }
 
-fn report_stats(stats: &StreamingStats) {
+fn report_stats(status: &Status, stats: &StreamingStats) {
+    let counters = status.counters;
+    tracing::info!(
+        frames = counters.frames,
+        repeated = counters.repeated,
+        late = counters.late,
+        dropped = counters.encoder_full,
+        last_drop = ?status.blame,
+        "engine"
+    );
     tracing::info!(encoder = ?stats.encoder, "encoder");
     for output in &stats.outputs {
         tracing::info!(

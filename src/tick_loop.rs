@@ -76,6 +76,7 @@ mod tests {
     use std::sync::{Arc, Mutex};
     use systems::EngineSettings;
     use systems::encode::{FrameOut, FramePort, Offer};
+    use systems::publish::Blame;
 
     /// A clock that moves only when it is slept on, or when a slow port says so.
     #[derive(Clone, Default)]
@@ -122,6 +123,7 @@ mod tests {
         seen: Vec<(u64, Duration, usize)>,
         repeated: u64,
         late: u64,
+        blame: Option<Blame>,
     }
 
     fn run_with(delays_ms: &[(u64, u64)], ticks: u64) -> Outcome {
@@ -153,6 +155,7 @@ mod tests {
             seen,
             repeated: counters.repeated,
             late: counters.late,
+            blame: engine.status_board().read().blame,
         }
     }
 
@@ -179,6 +182,11 @@ mod tests {
             .collect();
         assert_eq!(starts, [0, 20, 40, 70, 80, 100]);
         assert_eq!((outcome.repeated, outcome.late), (0, 1));
+        let blame = outcome.blame.expect("somebody is to blame");
+        assert_eq!(
+            (blame.tick, blame.cause, blame.late_ms),
+            (2, "system", 10.0)
+        );
     }
 
     #[test]

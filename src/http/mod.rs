@@ -126,6 +126,7 @@ fn report(code: StatusCode, word: &str, health: &Health) -> Response {
             "repeated": status.counters.repeated,
             "late": status.counters.late,
             "dropped": status.counters.encoder_full,
+            "lastDrop": status.blame,
             "lastTickMsAgo": health.pulse.silence().as_millis() as u64,
         }
     });

@@ -278,6 +278,8 @@ fn frames_that_others_keep_are_never_written_over() {
         engine.counters().pool_exhausted > 0,
         "with all frames held there is none to compose into"
     );
+    let blame = engine.status_board().read().blame.unwrap();
+    assert_eq!(blame.cause, "pool");
     for (frame, luma) in &kept {
         assert_eq!(frame.y(), luma);
     }

@@ -104,12 +104,25 @@ fn write_status(
     clock: Res<FrameClock>,
     composed: Res<ComposedFrame>,
     board: Res<StatusBoard>,
+    profile: Res<Profile>,
+    costs: Res<RasterCosts>,
     mut counters: ResMut<Counters>,
     mut blame: ResMut<LatestBlame>,
+    mut seen: Local<Drops>,
 ) {
     counters.frames += u64::from(composed.frame.is_some());
     counters.tiles_composed += composed.stats.tiles_composed as u64;
     counters.tiles_total += composed.stats.tiles_total as u64;
+    let drops = Drops {
+        encoder_full: counters.encoder_full,
+        pool_exhausted: counters.pool_exhausted,
+    };
+    if drops.pool_exhausted > seen.pool_exhausted {
+        blame.0 = Some(blame_tick(&profile, &costs, "pool", clock.tick, 0.0));
+    } else if drops.encoder_full > seen.encoder_full {
+        blame.0 = Some(blame_tick(&profile, &costs, "encoder", clock.tick, 0.0));
+    }
+    *seen = drops;
     let latest = blame.0.take();
     board.try_write(|status| {
         status.tick = clock.tick;
@@ -119,6 +132,13 @@ fn write_status(
             status.blame = latest;
         }
     });
+}
+
+/// The counts of dropped and unmade frames at the end of the last tick.
+#[derive(Default)]
+struct Drops {
+    encoder_full: u64,
+    pool_exhausted: u64,
 }
 
 /// Names what made a tick late.
