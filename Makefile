@@ -5,6 +5,8 @@
 SCENE ?= scenes/demo.json
 # More for the command line, for example: make run ARGS='--recording off --log-level debug'
 ARGS ?=
+# Property tests try the same cases on every run; PROPTEST_RNG_SEED=$$RANDOM tries others.
+PROPTEST_RNG_SEED ?= 20260101
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -16,7 +18,7 @@ build: packages-build ## Build target/release/stream-manager
 	cargo build --release --locked
 
 test: packages-test lint ## Check format and lints, run every test
-	cargo test --workspace --locked
+	PROPTEST_RNG_SEED=$(PROPTEST_RNG_SEED) cargo test --workspace --locked
 
 lint: packages-build ## Check format and lints alone
 	cargo fmt --all --check

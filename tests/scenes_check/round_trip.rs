@@ -304,7 +304,7 @@ prop_compose! {
         width in 8..3840_u32,
         fps in prop::option::of(prop_oneof![(1..=120_u32).prop_map(FrameRate::whole), select(vec![24_u32, 30, 60, 120]).prop_map(|up| FrameRate { numerator: up * 1000, denominator: 1001 })]),
         background in colour(),
-        assets in prop::collection::btree_map("[a-z.]{1,6}", "[a-z]{1,6}[.]bin", 0..3),
+        assets in prop::collection::btree_map("asset-[a-z]{1,6}", "[a-z]{1,6}[.]bin", 0..3),
         extra in any::<Option<i64>>(),
         layers in layers(),
         timelines in (timeline(0), timeline(1)),
@@ -319,8 +319,7 @@ prop_compose! {
         if layers.is_empty() {
             timelines.clear();
         }
-        let mut assets: std::collections::BTreeMap<_, _> = assets.into_iter().map(|(name, path)| (name, AssetSpec { path })).collect();
-        assets.retain(|name, _| !name.contains(".."));
+        let assets: std::collections::BTreeMap<_, _> = assets.into_iter().map(|(name, path)| (name, AssetSpec { path })).collect();
         SceneSpec {
             schema, version: SCENE_VERSION, name,
             canvas: CanvasSpec { width: width * 2, fps, background, ..CanvasSpec::default() },
