@@ -15,7 +15,7 @@ use crate::assets;
 use crate::encode::{SHUTDOWN_MAX, check_ends, fresh_file, settings};
 use crate::ours::POOL_FRAMES;
 use crate::scenes::Stage;
-use crate::usage::{Who, measure, peak_kib};
+use crate::usage::{Who, beside_others, measure, peak_kib};
 
 /// How long the child that measures memory is on the air.
 const MEMORY_SECONDS: u64 = 12;
@@ -35,6 +35,8 @@ pub struct OnAir {
     pub distinct: f64,
     /// Processor time over wall time: 2 is both cores, all the time.
     pub busy: f64,
+    /// The part of the machine that others took meanwhile, 0 to 1.
+    pub others: f64,
     /// The latest blame for a late tick or a repeat.
     pub blame: Option<String>,
 }
@@ -52,11 +54,12 @@ pub fn run(stage: &Stage, fps: u32, seconds: u64, outputs: Vec<OutputSettings>) 
     engine.add_port(Box::new(LivePort(streaming.sender())));
     let ticks = seconds * u64::from(fps);
     let stop = AtomicBool::new(false);
-    let ((), cost) = measure(Who::Ourselves, || {
+    let mut on_air = || {
         let end = |engine: &mut systems::Engine| stop.store(engine.next_tick() >= ticks, Relaxed);
         tick_loop::run(&mut engine, FrameRate::whole(fps), &SystemClock, &stop, end);
         Ok(())
-    })?;
+    };
+    let (((), cost), others) = beside_others(|| measure(Who::Ourselves, &mut on_air))?;
     let counters = engine.counters();
     engine.close_ports();
     check_ends(streaming.shutdown(SHUTDOWN_MAX))?;
@@ -68,6 +71,7 @@ pub fn run(stage: &Stage, fps: u32, seconds: u64, outputs: Vec<OutputSettings>) 
         repeated: counters.repeated,
         dropped: counters.encoder_full,
         distinct: frames.saturating_sub(lost) as f64 / seconds as f64,
+        others,
         busy: cost.cpu.as_secs_f64() / cost.wall.as_secs_f64(),
         blame: blame.map(|blame| {
             format!(

@@ -87,6 +87,7 @@ fn main() -> Result<()> {
         rounds: options.rounds,
         frames: options.frames,
         figures: Figures::default(),
+        others_most: 0.0,
         ticks: Vec::new(),
         on_air: Vec::new(),
     };
@@ -97,9 +98,9 @@ fn main() -> Result<()> {
                 staged.workload.name, staged.workload.title
             );
             staged.compose(options.frames, &mut run)?;
-            staged.encode(options.frames, &mut run.figures)?;
+            staged.encode(options.frames, &mut run)?;
         }
-        measure_ticks(&staged, &thousand, options.frames, &mut run.figures)?;
+        measure_ticks(&staged, &thousand, options.frames, &mut run)?;
     }
     if options.live {
         for name in ["W1", "W3", "W2"] {
@@ -146,9 +147,9 @@ impl Staged {
     /// Us and the peer, in turn.
     fn compose(&self, frames: u64, run: &mut Run) -> Result<()> {
         let name = self.workload.name;
-        let one = ours::compose(&self.stage, 1, frames)?;
+        let one = run.quietly(|| ours::compose(&self.stage, 1, frames))?;
         let one_ms = one.cost.cpu_ms(frames);
-        let two = ours::compose(&self.stage, 2, frames)?;
+        let two = run.quietly(|| ours::compose(&self.stage, 2, frames))?;
         let figures = &mut run.figures;
         figures.add(name, Figure::OneThread, one_ms);
         figures.add(name, Figure::TwoThreads, two.cost.cpu_ms(frames));
@@ -184,7 +185,9 @@ impl Staged {
             ));
         }
         for (pixels, held, figure, ratio) in peers {
-            let peer = ffmpeg::compose(&self.workload, Graph { pixels, held }, frames)?;
+            let peer =
+                run.quietly(|| ffmpeg::compose(&self.workload, Graph { pixels, held }, frames))?;
+            let figures = &mut run.figures;
             figures.add(name, figure, peer.cpu_ms);
             figures.add(name, ratio, one_ms / peer.cpu_ms);
             if figure == Figure::PeerYuv {
@@ -192,11 +195,9 @@ impl Staged {
             }
         }
         if let Some(sub_pixels) = &self.sub_pixels {
-            figures.add(
-                name,
-                Figure::SubPixels,
-                ours::compose(sub_pixels, 1, frames)?.cost.cpu_ms(frames),
-            );
+            let between = run.quietly(|| ours::compose(sub_pixels, 1, frames))?;
+            run.figures
+                .add(name, Figure::SubPixels, between.cost.cpu_ms(frames));
         }
         // The first round's, for the look inside.
         if run.ticks.iter().all(|(other, ..)| *other != name) {
@@ -206,14 +207,17 @@ impl Staged {
     }
 
     /// The limit and the whole process, in turn. W0 is left out: it has no bar here.
-    fn encode(&self, frames: u64, figures: &mut Figures) -> Result<()> {
+    fn encode(&self, frames: u64, run: &mut Run) -> Result<()> {
         let name = self.workload.name;
         if name == "W0" {
             return Ok(());
         }
         let frames = frames.min(encode::FRAMES_MAX);
-        let limit = encode::limit(&encode::ready_frames(&self.stage, frames)?)?;
-        let whole = encode::whole(&self.stage, frames)?;
+        let ready = encode::ready_frames(&self.stage, frames)?;
+        let limit = run.quietly(|| encode::limit(&ready))?;
+        drop(ready);
+        let whole = run.quietly(|| encode::whole(&self.stage, frames))?;
+        let figures = &mut run.figures;
         figures.add(name, Figure::Limit, limit.cpu_ms(frames));
         figures.add(name, Figure::Whole, whole.cost.cpu_ms(frames));
         figures.add(
@@ -227,19 +231,15 @@ impl Staged {
 }
 
 /// The bare tick, what it allocates, what timing it costs, and memory.
-fn measure_ticks(
-    staged: &[Staged],
-    thousand: &Stage,
-    frames: u64,
-    figures: &mut Figures,
-) -> Result<()> {
+fn measure_ticks(staged: &[Staged], thousand: &Stage, frames: u64, run: &mut Run) -> Result<()> {
     for Staged {
         workload, stage, ..
     } in staged
     {
-        let (tick_ms, compose_ms) = ours::tick_ms(stage, frames)?;
-        let profiling_ms = ours::profiling_ms(stage)?;
+        let (tick_ms, compose_ms) = run.quietly(|| ours::tick_ms(stage, frames))?;
+        let profiling_ms = run.quietly(|| ours::profiling_ms(stage))?;
         let allocations = ours::allocations(stage)?;
+        let figures = &mut run.figures;
         figures.add(workload.name, Figure::Tick, tick_ms);
         figures.add(workload.name, Figure::ComposeSystem, compose_ms);
         figures.add(workload.name, Figure::Profiling, profiling_ms);
@@ -258,7 +258,8 @@ fn measure_ticks(
             figures.add(workload.name, Figure::Peak, live::peak_mib(workload.name)?);
         }
     }
-    let (tick_ms, compose_ms) = ours::tick_ms(thousand, frames)?;
+    let (tick_ms, compose_ms) = run.quietly(|| ours::tick_ms(thousand, frames))?;
+    let figures = &mut run.figures;
     figures.add(thousand.name, Figure::Tick, tick_ms);
     figures.add(thousand.name, Figure::ComposeSystem, compose_ms);
     Ok(())

@@ -2,11 +2,12 @@
 
 use std::fmt::Write as _;
 
+use anyhow::Result;
 use systems::schedule::TickSet;
 
 use crate::figures::{Figure, Figures};
 use crate::live::OnAir;
-use crate::usage::Machine;
+use crate::usage::{Machine, undisturbed};
 
 /// Everything that a run came to.
 pub struct Run {
@@ -15,6 +16,8 @@ pub struct Run {
     pub rounds: u32,
     pub frames: u64,
     pub figures: Figures,
+    /// The largest part of the machine, 0 to 1, that others took during a measurement.
+    pub others_most: f64,
     /// By workload: the part of all tiles composed, and mean milliseconds a tick of each set, with one thread.
     pub ticks: Vec<(&'static str, f64, Vec<(TickSet, f64)>)>,
     /// By workload, every attempt; empty when nothing was put on the air.
@@ -189,6 +192,16 @@ struct Row {
 }
 
 impl Run {
+    /// Measures when others leave the machine alone, as far as they do.
+    ///
+    /// # Errors
+    /// Those of `work`.
+    pub fn quietly<T>(&mut self, work: impl FnMut() -> Result<T>) -> Result<T> {
+        let (result, others) = undisturbed(work)?;
+        self.others_most = self.others_most.max(others);
+        Ok(result)
+    }
+
     /// The whole report.
     pub fn markdown(&self) -> String {
         let mut out = String::new();
@@ -209,8 +222,11 @@ impl Run {
             "{date}; {processor}, {cores} cores, Linux {kernel}, {ffmpeg}."
         ));
         line(&format!(
-            "Load average before {load}, after {}; {} rounds of {} frames, 1920x1080.\n",
-            self.load_after, self.rounds, self.frames
+            "Load average before {load}, after {}; {} rounds of {} frames, 1920x1080; others took at most {:.0} % of the machine during a measurement.\n",
+            self.load_after,
+            self.rounds,
+            self.frames,
+            self.others_most * 100.0
         ));
         line(
             "Written by `make bench ARGS=--live`; the bars are those of the product's performance goals. Each round measures us, the peer and the",
@@ -255,14 +271,19 @@ impl Run {
                 "{LIVE_FPS} fps, the encoder beside it on the same cores; `busy` is processor time over wall time.\n"
             ));
             line(
-                "| workload | run | late | repeated | dropped | distinct fps | busy | latest blame |\n|---|---|---|---|---|---|---|---|",
+                "| workload | run | late | repeated | dropped | distinct fps | busy | others | latest blame |\n|---|---|---|---|---|---|---|---|---|",
             );
             for (workload, runs) in &self.on_air {
                 for (run, number) in runs.iter().zip(1..) {
                     let blame = run.blame.as_deref().unwrap_or("-");
                     line(&format!(
-                        "| {workload} | {number} | {} | {} | {} | {:.2} | {:.2} | {blame} |",
-                        run.late, run.repeated, run.dropped, run.distinct, run.busy
+                        "| {workload} | {number} | {} | {} | {} | {:.2} | {:.2} | {:.0} % | {blame} |",
+                        run.late,
+                        run.repeated,
+                        run.dropped,
+                        run.distinct,
+                        run.busy,
+                        run.others * 100.0
                     ));
                 }
             }
