@@ -12,13 +12,16 @@ use serde::Serialize;
 
 use crate::profile::Profile;
 
-/// The most bytes that rasters which no layer shows may take.
-pub const IDLE_BYTES_MAX: usize = 64 << 20;
+/// The most bytes that rasters which no layer shows may take. A clock leaves one behind each second and never comes back to it, so
+/// this is what a stream's memory grows by before it stays.
+pub const IDLE_BYTES_MAX: usize = 4 << 20;
 
 /// Rasters by key.
 #[derive(Resource, Default)]
 pub struct RasterCache {
     entries: HashMap<u64, Entry>,
+    /// Drawn ahead of time and not asked for yet. Not idle: the tick that takes their scene on air asks for them.
+    ahead: HashMap<u64, CachedRaster>,
     /// Counts uses, to tell the least recent one.
     uses: u64,
     hits: u64,
@@ -68,11 +71,19 @@ impl RasterCache {
             self.hits += 1;
             return Some(entry.cached.clone());
         }
-        self.misses += 1;
-        let (raster, origin) = draw()?;
-        let cached = CachedRaster {
-            raster: Arc::new(raster),
-            origin,
+        let cached = match self.ahead.remove(&key) {
+            Some(cached) => {
+                self.hits += 1;
+                cached
+            }
+            None => {
+                self.misses += 1;
+                let (raster, origin) = draw()?;
+                CachedRaster {
+                    raster: Arc::new(raster),
+                    origin,
+                }
+            }
         };
         self.entries.insert(
             key,
@@ -85,18 +96,10 @@ impl RasterCache {
         Some(cached)
     }
 
-    /// Puts in rasters that were drawn ahead of time.
+    /// Puts in rasters that were drawn ahead of time, in the place of those that an earlier scene did not ask for.
     pub fn warm(&mut self, rasters: impl IntoIterator<Item = (u64, CachedRaster)>) {
-        for (key, cached) in rasters {
-            self.uses += 1;
-            self.entries.insert(
-                key,
-                Entry {
-                    cached,
-                    last_use: self.uses,
-                },
-            );
-        }
+        self.ahead.clear();
+        self.ahead.extend(rasters);
     }
 
     /// Takes all rasters out.
@@ -114,10 +117,9 @@ impl RasterCache {
 
     /// Bytes of all rasters.
     pub fn byte_len(&self) -> usize {
-        self.entries
-            .values()
-            .map(|entry| entry.cached.raster.byte_len())
-            .sum()
+        let entries = self.entries.values().map(|entry| &entry.cached);
+        let all = entries.chain(self.ahead.values());
+        all.map(|cached| cached.raster.byte_len()).sum()
     }
 
     /// Drops the rasters that were used least recently among those that nobody shows, until the rest fits.
@@ -178,5 +180,49 @@ impl RasterCosts {
     /// Forgets; runs before a tick.
     pub(crate) fn reset(&mut self) {
         self.worst_nanos = 0;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn raster(side: u32) -> Option<(Raster, Vec2)> {
+        let data = vec![255; (side * side * 4) as usize];
+        Some((
+            Raster::from_rgba8_premultiplied(side, side, data).ok()?,
+            Vec2::ZERO,
+        ))
+    }
+
+    #[test]
+    fn words_that_never_come_back_do_not_pile_up() {
+        let mut cache = RasterCache::default();
+        let shown = cache.get_or_draw(0, || raster(256));
+        for second in 1..1000 {
+            cache.get_or_draw(second, || raster(64));
+        }
+        assert!(
+            cache.byte_len() < IDLE_BYTES_MAX * 2,
+            "{} bytes",
+            cache.byte_len()
+        );
+        let again = cache.get_or_draw(0, || None);
+        assert!(shown.is_some() && again.is_some(), "what is shown stays");
+    }
+
+    #[test]
+    fn what_was_drawn_ahead_stays_until_it_is_asked_for() {
+        let mut cache = RasterCache::default();
+        let (large, origin) = raster(2048).expect("a raster");
+        let ahead = CachedRaster {
+            raster: Arc::new(large),
+            origin,
+        };
+        cache.warm([(7, ahead)]);
+        for other in 100..400 {
+            cache.get_or_draw(other, || raster(64));
+        }
+        assert!(cache.get_or_draw(7, || None).is_some());
     }
 }

@@ -25,6 +25,9 @@ mod x86_64 {
 
     use crate::redact::redact_line;
 
+    /// What these say of a failure comes back as the error of the call that failed, which its caller reports at a limited rate;
+    /// said here as well, an hour without a server would fill the log.
+    const ALSO_RETURNED: [&str; 4] = ["[tcp @", "[tls @", "[rtmp @", "[rtmps @"];
     /// Longer lines are cut.
     const LINE_BYTES_MAX: usize = 1024;
 
@@ -74,8 +77,12 @@ mod x86_64 {
     }
 
     fn emit(level: tracing::Level, line: &str) {
+        let is_told_twice = ALSO_RETURNED
+            .iter()
+            .any(|protocol| line.starts_with(protocol));
         let line = redact_line(line.trim_end());
         match level {
+            tracing::Level::ERROR if is_told_twice => tracing::debug!(target: "ffmpeg", "{line}"),
             tracing::Level::ERROR => tracing::error!(target: "ffmpeg", "{line}"),
             tracing::Level::WARN => tracing::warn!(target: "ffmpeg", "{line}"),
             tracing::Level::DEBUG => tracing::debug!(target: "ffmpeg", "{line}"),
