@@ -18,14 +18,14 @@ use crate::alloc;
 use crate::assets;
 use crate::ours::FPS;
 use crate::scenes::{HEIGHT, Stage, WIDTH};
-use crate::usage::{Cost, Who, measure};
+use crate::usage::{Cost, ThreadTimes, Who, measure, thread_times};
 
 /// The most ready frames that are kept for the limit: some 3 MB each.
 pub const FRAMES_MAX: u64 = 300;
 /// A file is finished within it.
 pub const SHUTDOWN_MAX: Duration = Duration::from_secs(30);
-/// One more than the program's default, so that a blocking port is the only thing that is waited for.
-const POOL_FRAMES: usize = 8;
+/// Some more than the program's default, so that a blocking port is the only thing that is waited for.
+const POOL_FRAMES: usize = 10;
 
 /// Veryfast, 4 Mbit/s, a keyframe every 2 s, two threads, no B-frames.
 pub fn settings(fps: u32) -> EncoderSettings {
@@ -59,14 +59,22 @@ pub fn ready_frames(stage: &Stage, frames: u64) -> Result<Vec<Arc<I420Frame>>> {
     Ok(ready)
 }
 
+/// What libx264 took alone.
+pub struct Limit {
+    pub cost: Cost,
+    /// Of it, the thread that feeds it.
+    pub caller: Duration,
+}
+
 /// libx264 alone, through libavcodec, on frames that are there already.
 ///
 /// # Errors
 /// The encoder's.
-pub fn limit(ready: &[Arc<I420Frame>]) -> Result<Cost> {
+pub fn limit(ready: &[Arc<I420Frame>]) -> Result<Limit> {
     let mut encoder = VideoEncoder::open(&settings(FPS).video)?;
     let mut bytes = 0;
     let mut sink = |packet: codec::Packet| bytes += packet.len();
+    let before = thread_times()?.main;
     let ((), cost) = measure(Who::Ourselves, || {
         for (frame, pts) in ready.iter().zip(0..) {
             encoder.encode(frame, pts, &mut sink)?;
@@ -74,12 +82,17 @@ pub fn limit(ready: &[Arc<I420Frame>]) -> Result<Cost> {
         Ok(encoder.flush(&mut sink)?)
     })?;
     ensure!(bytes > 0, "the encoder gave nothing");
-    Ok(cost)
+    Ok(Limit {
+        cost,
+        caller: thread_times()?.main - before,
+    })
 }
 
 /// The whole process at work.
 pub struct Whole {
     pub cost: Cost,
+    /// The threads' own shares, without the little that the end of the file takes.
+    pub threads: ThreadTimes,
     /// Allocations of all threads a frame, in the second half.
     pub allocations: f64,
 }
@@ -97,6 +110,8 @@ pub fn whole(stage: &Stage, frames: u64) -> Result<Whole> {
     let streaming = Streaming::start(settings(FPS), vec![output])?;
     engine.add_port(Box::new(WaitingPort(streaming.sender())));
     let mut allocations = 0;
+    let before = thread_times()?;
+    let mut threads = ThreadTimes::default();
     let (ends, cost) = measure(Who::Ourselves, || {
         for frame in 0..frames {
             if frame == frames / 2 {
@@ -105,6 +120,7 @@ pub fn whole(stage: &Stage, frames: u64) -> Result<Whole> {
             engine.tick();
         }
         allocations = alloc::count() - allocations;
+        threads = thread_times()?;
         engine.close_ports();
         Ok(streaming.shutdown(SHUTDOWN_MAX))
     })?;
@@ -114,8 +130,12 @@ pub fn whole(stage: &Stage, frames: u64) -> Result<Whole> {
         counters.repeated == 0 && counters.encoder_full == 0,
         "frames were lost: {counters:?}"
     );
+    // All other threads began with this run.
+    threads.main -= before.main;
+    threads.x264 -= before.x264;
     Ok(Whole {
         cost,
+        threads,
         allocations: allocations as f64 / (frames - frames / 2) as f64,
     })
 }

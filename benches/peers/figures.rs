@@ -35,8 +35,20 @@ pub enum Figure {
     SpeedUp,
     /// libx264 alone.
     Limit,
+    /// Of it, the thread that feeds libx264.
+    LimitCaller,
     /// The whole process.
     Whole,
+    /// Of it, the thread that ticks, which composes too.
+    WholeTick,
+    /// Of it, the thread that composes beside it.
+    WholeCompose,
+    /// Of it, the thread that feeds the encoders: libx264's own part in it, AAC, packets.
+    WholeEncoder,
+    /// Of it, libx264's threads.
+    WholeX264,
+    /// Of it, the thread that writes the file.
+    WholeOutput,
     /// The whole process over libx264 alone.
     OverLimit,
     /// Allocations of the whole process a frame.
@@ -77,7 +89,13 @@ impl Figure {
             Self::OverRgbLooped => "ours / FFmpeg in RGB, pictures looped",
             Self::SpeedUp => "1 thread / 2 threads, wall",
             Self::Limit => "libx264 alone, CPU ms",
+            Self::LimitCaller => "of it the feeding thread",
             Self::Whole => "whole process, CPU ms",
+            Self::WholeTick => "of it the tick's thread",
+            Self::WholeCompose => "of it the composing worker",
+            Self::WholeEncoder => "of it the encoder's thread, with AAC",
+            Self::WholeX264 => "of it libx264's threads",
+            Self::WholeOutput => "of it the output's thread",
             Self::OverLimit => "whole process / libx264 alone",
             Self::WholeAllocations => "whole process, allocations a frame",
             Self::Tick => "tick, wall ms",

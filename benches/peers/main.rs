@@ -17,6 +17,7 @@ mod usage;
 
 use std::fs;
 use std::path::Path;
+use std::time::Duration;
 
 use anyhow::{Context as _, Result};
 use clap::Parser;
@@ -218,13 +219,17 @@ impl Staged {
         drop(ready);
         let whole = run.quietly(|| encode::whole(&self.stage, frames))?;
         let figures = &mut run.figures;
-        figures.add(name, Figure::Limit, limit.cpu_ms(frames));
-        figures.add(name, Figure::Whole, whole.cost.cpu_ms(frames));
-        figures.add(
-            name,
-            Figure::OverLimit,
-            whole.cost.cpu_ms(frames) / limit.cpu_ms(frames),
-        );
+        let (limit_ms, whole_ms) = (limit.cost.cpu_ms(frames), whole.cost.cpu_ms(frames));
+        let share_ms = |time: Duration| time.as_secs_f64() * 1e3 / frames as f64;
+        figures.add(name, Figure::Limit, limit_ms);
+        figures.add(name, Figure::LimitCaller, share_ms(limit.caller));
+        figures.add(name, Figure::Whole, whole_ms);
+        figures.add(name, Figure::WholeTick, share_ms(whole.threads.main));
+        figures.add(name, Figure::WholeCompose, share_ms(whole.threads.compose));
+        figures.add(name, Figure::WholeEncoder, share_ms(whole.threads.encoder));
+        figures.add(name, Figure::WholeX264, share_ms(whole.threads.x264));
+        figures.add(name, Figure::WholeOutput, share_ms(whole.threads.output));
+        figures.add(name, Figure::OverLimit, whole_ms / limit_ms);
         figures.add(name, Figure::WholeAllocations, whole.allocations);
         Ok(())
     }
@@ -270,6 +275,7 @@ fn put_on_air(staged: &Staged, run: &mut Run) -> Result<()> {
     let name = staged.workload.name;
     let mut attempts = Vec::new();
     while attempts.len() < ATTEMPTS_MAX {
+        usage::wait_for_quiet()?;
         println!("{name} on the air, load average {}", usage::load_average()?);
         let attempt = live::run(
             &staged.stage,

@@ -87,7 +87,11 @@ const OTHERS_MAX: f64 = 0.03;
 const QUIET_MOMENT: Duration = Duration::from_millis(400);
 const QUIET_WAIT_MAX: Duration = Duration::from_secs(40);
 
-fn wait_for_quiet() -> Result<()> {
+/// Waits for a moment at which others leave the machine alone; not for ever.
+///
+/// # Errors
+/// This is not Linux.
+pub fn wait_for_quiet() -> Result<()> {
     let start = Instant::now();
     while start.elapsed() < QUIET_WAIT_MAX {
         let ((), others) = beside_others(|| {
@@ -134,6 +138,54 @@ fn jiffies() -> Result<(u64, u64)> {
     let idle: u64 = times.iter().skip(3).take(2).sum();
     let all: u64 = times.iter().sum();
     Ok((all - idle, all))
+}
+
+/// Processor time of this process's living threads by what they do.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct ThreadTimes {
+    /// The main thread.
+    pub main: Duration,
+    /// Those that compose beside it.
+    pub compose: Duration,
+    /// The one that feeds the encoders.
+    pub encoder: Duration,
+    /// Those that write files.
+    pub output: Duration,
+    /// All others, which are libx264's.
+    pub x264: Duration,
+}
+
+/// Looks at the threads. What threads took that have ended is not there any more.
+///
+/// # Errors
+/// This is not Linux.
+pub fn thread_times() -> Result<ThreadTimes> {
+    let mut times = ThreadTimes::default();
+    let main = std::process::id().to_string();
+    for task in fs::read_dir("/proc/self/task")? {
+        let task = task?;
+        let Ok(name) = fs::read_to_string(task.path().join("comm")) else {
+            continue;
+        };
+        // Nanoseconds on a core, nanoseconds in wait for one, turns.
+        let Ok(stat) = fs::read_to_string(task.path().join("schedstat")) else {
+            continue;
+        };
+        let spent = stat
+            .split_whitespace()
+            .next()
+            .and_then(|nanos| nanos.parse().ok())
+            .map_or(Duration::ZERO, Duration::from_nanos);
+        let part = match name.trim() {
+            _ if task.file_name() == main.as_str() => &mut times.main,
+            "encoder" => &mut times.encoder,
+            name if name.starts_with("compose") => &mut times.compose,
+            name if name.starts_with("output") => &mut times.output,
+            _ => &mut times.x264,
+        };
+        *part += spent;
+    }
+    Ok(times)
 }
 
 /// The most memory that a process ever held (`VmHWM`), in KiB. `getrusage` would give that of the parent for a young child.
