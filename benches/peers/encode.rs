@@ -16,7 +16,7 @@ use systems::encode::{FrameOut, FramePort, Offer};
 
 use crate::alloc;
 use crate::assets;
-use crate::ours::FPS;
+use crate::ours::{FPS, POOL_FRAMES};
 use crate::scenes::{HEIGHT, Stage, WIDTH};
 use crate::usage::{Cost, ThreadTimes, Who, measure, thread_times};
 
@@ -24,8 +24,6 @@ use crate::usage::{Cost, ThreadTimes, Who, measure, thread_times};
 pub const FRAMES_MAX: u64 = 300;
 /// A file is finished within it.
 pub const SHUTDOWN_MAX: Duration = Duration::from_secs(30);
-/// Some more than the program's default, so that a blocking port is the only thing that is waited for.
-const POOL_FRAMES: usize = 10;
 
 /// Veryfast, 4 Mbit/s, a keyframe every 2 s, two threads, no B-frames.
 pub fn settings(fps: u32) -> EncoderSettings {
@@ -40,6 +38,7 @@ pub fn settings(fps: u32) -> EncoderSettings {
             threads: 2,
             ..VideoSettings::default()
         },
+        frame_queue: POOL_FRAMES - 3,
         ..EncoderSettings::default()
     }
 }

@@ -18,7 +18,7 @@ use crate::usage::{Cost, Who, measure};
 /// Frames a second where nothing is on the air.
 pub const FPS: u32 = 30;
 /// Frames of the pool, as the program has them by default (`POOL_SIZE`).
-pub const POOL_FRAMES: usize = 8;
+pub const POOL_FRAMES: usize = 16;
 /// Ticks before anything is measured.
 const WARM_UP: u64 = 30;
 

@@ -136,10 +136,10 @@ const TICKS: &[AtMost] = &[
         0.0,
     ),
     (
-        "profiling of every system, % of W0's tick",
+        "profiling of every system on W0, ms of a tick's 33.3",
         "W0",
-        Figure::ProfilingShare,
-        1.0,
+        Figure::Profiling,
+        0.333,
     ),
     (
         "profiling of every system, % of W1's tick",

@@ -113,7 +113,7 @@ settings! {
         /// Threads that compose the picture; 0 takes one for each core
         render_threads: usize = RENDER_THREADS, "0", rule::whole(0..=256, "");
         /// Frames allocated at start: one that is composed, one that is shown, and those on their way through the encoder
-        pool_size: usize = POOL_SIZE, "8", rule::whole(4..=64, "frames");
+        pool_size: usize = POOL_SIZE, "16", rule::whole(4..=64, "frames");
     }
     "Encoding" {
         /// Encoder effort: low, medium and high stand for the presets superfast, veryfast and faster

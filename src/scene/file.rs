@@ -1,7 +1,9 @@
 //! The scene file: its versioned envelope, read and written.
 
+use std::sync::Arc;
+
 use components::Problem;
-use components::scene::{AssetSpec, CanvasSpec, SCENE_VERSION, SceneSpec, Transitions};
+use components::scene::{AssetSpec, SCENE_VERSION, SceneSpec};
 use serde_json::{Map, Value};
 
 use super::reader::{self, MAX_PROBLEMS, Skip};
@@ -17,17 +19,7 @@ pub(super) fn read_scene(value: &Value, found: &mut Vec<Problem>) -> Option<Scen
         return None;
     };
     version(map, found)?;
-    let mut scene = SceneSpec {
-        schema: None,
-        version: SCENE_VERSION,
-        name: String::new(),
-        canvas: CanvasSpec::default(),
-        assets: Default::default(),
-        data: Map::new(),
-        layers: Vec::new(),
-        timelines: Vec::new(),
-        transitions: Transitions::default(),
-    };
+    let mut scene = SceneSpec::new("");
     let failed = &mut Vec::new();
     for (name, value) in map {
         if found.len() >= MAX_PROBLEMS {
@@ -44,11 +36,13 @@ pub(super) fn read_scene(value: &Value, found: &mut Vec<Problem>) -> Option<Scen
             }
             "assets" => assets(value, &mut scene, found),
             "data" => match value {
-                Value::Object(data) => scene.data = data.clone(),
+                Value::Object(data) => scene.data = Arc::new(data.clone()),
                 _ => found.push(fault::mismatch("an object", value, name)),
             },
-            "layers" => scene.layers = registry::list(value, name, found, registry::layer),
-            "timelines" => scene.timelines = registry::list(value, name, found, registry::timeline),
+            "layers" => scene.layers = shared(registry::list(value, name, found, registry::layer)),
+            "timelines" => {
+                scene.timelines = shared(registry::list(value, name, found, registry::timeline))
+            }
             "transitions" => {
                 if let Some(transitions) = registry::take_checked(value, name, failed, found) {
                     scene.transitions = transitions;
@@ -61,6 +55,10 @@ pub(super) fn read_scene(value: &Value, found: &mut Vec<Problem>) -> Option<Scen
         found.push(fault::missing("name", "scene", ""));
     }
     Some(scene)
+}
+
+fn shared<T>(list: Vec<T>) -> Vec<Arc<T>> {
+    list.into_iter().map(Arc::new).collect()
 }
 
 /// The scene as a file holds it, for people to read. Reading it again gives the same scene.

@@ -3,6 +3,8 @@
 //! Every function adds all problems that it finds, each at its whole path, and what it can still make of the value is checked further,
 //! so that one look at a file shows everything. Files and API bodies are read by the same functions.
 
+use std::sync::Arc;
+
 use components::animation::{LoopMode, Property, TimelineSpec, TrackSpec};
 use components::layer::{LayerId, LayerSpec, Size};
 use components::source::{
@@ -154,7 +156,11 @@ pub(super) fn layer(value: &Value, path: &str, found: &mut Vec<Problem>) -> Laye
             "blend" => slot.fill(&mut layer.blend),
             "crop" => slot.fill(&mut layer.crop),
             "fit" => slot.fill(&mut layer.fit),
-            "children" => layer.children = list(value, path, found, self::layer),
+            "children" => {
+                layer.children = list(value, path, found, |value, path, found| {
+                    Arc::new(self::layer(value, path, found))
+                })
+            }
             _ => own.push(fault::unknown_field(name, path, LayerSpec::FIELDS)),
         }
     }

@@ -4,6 +4,7 @@
 
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use components::layer::LayerSpec;
 use components::scene::SceneSpec;
@@ -129,7 +130,7 @@ impl<'a> Checker<'a> {
         }
     }
 
-    fn layers(&mut self, layers: &'a [LayerSpec], list: &str, depth: usize) {
+    fn layers(&mut self, layers: &'a [Arc<LayerSpec>], list: &str, depth: usize) {
         for (index, layer) in layers.iter().enumerate() {
             if self.is_full() {
                 return;

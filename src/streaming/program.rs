@@ -11,7 +11,7 @@ use super::error::StreamingError;
 use super::fan_out::FanOut;
 use super::media::{MediaSender, media_channel};
 use super::outputs::{Output, OutputContext, OutputSettings, OutputStats};
-use super::thread::{NamedThread, ThreadEnd};
+use super::thread::{NamedThread, ThreadEnd, panicked, step_back};
 
 /// A removed output has so long to write what waits and to say goodbye.
 const REMOVE_TIMEOUT: Duration = Duration::from_secs(5);
@@ -64,22 +64,35 @@ impl Streaming {
             receiver.frames_refused(),
         ));
         let fan_out = Arc::new(FanOut::default());
-        let thread =
-            EncoderThread::open(settings.clone(), Arc::clone(&control), Arc::clone(&fan_out))?;
-        let context = OutputContext {
-            streams: thread.streams(),
-            encoder: Arc::clone(&control),
-            send_buffer_bytes: send_buffer_bytes(&settings),
-        };
         let (stop, stopped) = bounded(0);
+        let (opened, streams) = bounded(1);
         let encoder = NamedThread::spawn("encoder".to_owned(), {
+            let (settings, control) = (settings.clone(), Arc::clone(&control));
             let fan_out = Arc::clone(&fan_out);
             move || {
+                // Before the encoder opens, whose own threads take after this one.
+                step_back();
                 // Should the thread panic outside of a tick, the outputs still finish their files.
-                let _close = CloseOnDrop(fan_out);
+                let _close = CloseOnDrop(Arc::clone(&fan_out));
+                let thread = match EncoderThread::open(settings, control, fan_out) {
+                    Ok(thread) => thread,
+                    Err(error) => {
+                        drop(opened.send(Err(error)));
+                        return Ok(());
+                    }
+                };
+                drop(opened.send(Ok(thread.streams())));
                 thread.run(receiver, &stopped)
             }
         })?;
+        let context = OutputContext {
+            // Nothing comes when the thread panicked.
+            streams: streams
+                .recv()
+                .unwrap_or_else(|_| Err(panicked(&"the encoder")))?,
+            encoder: Arc::clone(&control),
+            send_buffer_bytes: send_buffer_bytes(&settings),
+        };
         let streaming = Self {
             settings,
             sender,

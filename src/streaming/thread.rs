@@ -67,6 +67,16 @@ impl NamedThread {
     }
 }
 
+/// Lets the threads that must be on time (the tick, its workers, the outputs) run before the calling thread and all threads that it
+/// starts from now on, libx264's above all: they use every moment that is left over anyway. Needs no privilege.
+pub(super) fn step_back() {
+    /// Ten steps are about a tenth of the weight of other threads (`sched(7)`, the nice value).
+    const STEPS: i32 = 10;
+    if let Err(error) = rustix::process::nice(STEPS) {
+        tracing::debug!(%error, "the encoder runs at the priority of all other threads");
+    }
+}
+
 /// The error for a caught panic.
 pub(super) fn panicked(panic: &(dyn Any + Send)) -> StreamingError {
     let message = panic

@@ -13,6 +13,8 @@ use raster::Raster;
 pub const MAX_PICTURE_SIDE: u32 = 16_384;
 /// The most bytes that decoding one picture may take.
 pub const MAX_PICTURE_BYTES: u64 = 512 << 20;
+/// Bytes that decoded pictures may take before those that no layer shows are let go.
+pub const PICTURES_MAX_BYTES: usize = 256 << 20;
 /// How many pictures may be asked for, and arrive, between two ticks.
 const QUEUE: usize = 256;
 
@@ -121,6 +123,32 @@ impl Pictures {
         None
     }
 
+    /// Adds pictures to those that are there.
+    pub fn add(&mut self, pictures: impl IntoIterator<Item = (Arc<str>, PictureRaster)>) {
+        for (src, picture) in pictures {
+            self.asked.remove(&src);
+            self.ready.insert(src, Ok(picture));
+        }
+        self.make_room();
+        self.revision += 1;
+    }
+
+    /// Lets go of pictures that no layer shows, while all of them together take more than [`PICTURES_MAX_BYTES`]. One that is asked
+    /// for again is read again.
+    fn make_room(&mut self) {
+        let mut bytes = self.byte_len();
+        self.ready.retain(|_, picture| {
+            let unused = picture
+                .as_ref()
+                .is_ok_and(|picture| Arc::strong_count(picture) == 1);
+            if bytes <= PICTURES_MAX_BYTES || !unused {
+                return true;
+            }
+            bytes -= picture.as_ref().map_or(0, |picture| picture.byte_len());
+            false
+        });
+    }
+
     /// Takes the place of all pictures.
     pub fn replace(&mut self, pictures: impl IntoIterator<Item = (Arc<str>, PictureRaster)>) {
         self.ready = pictures
@@ -152,6 +180,7 @@ impl Pictures {
             }
             self.asked.remove(&arrival.src);
             self.ready.insert(arrival.src, arrival.picture);
+            self.make_room();
             self.revision += 1;
         }
     }

@@ -1,5 +1,7 @@
 //! The scene's variables, and the built-in ones that follow the clock.
 
+use std::sync::Arc;
+
 use bevy_ecs::prelude::*;
 use components::scene::FrameRate;
 use components::value::Template;
@@ -8,7 +10,7 @@ use serde_json::{Map, Value};
 /// What `{{path.to.value}}` is looked up in.
 #[derive(Resource, Debug)]
 pub struct SceneData {
-    values: Map<String, Value>,
+    values: Arc<Map<String, Value>>,
     clock: ClockData,
     /// Raised when the scene's own values change.
     revision: u64,
@@ -41,7 +43,7 @@ pub const CLOCK_PREFIX: &str = "clock.";
 impl Default for SceneData {
     fn default() -> Self {
         Self {
-            values: Map::new(),
+            values: Arc::default(),
             clock: ClockData {
                 frame: 0.into(),
                 seconds: 0.into(),
@@ -88,17 +90,9 @@ impl SceneData {
     }
 
     /// Takes the place of all values.
-    pub fn replace(&mut self, values: Map<String, Value>) {
+    pub fn replace(&mut self, values: Arc<Map<String, Value>>) {
         self.values = values;
         self.own_changed();
-    }
-
-    /// Applies a JSON merge patch (RFC 7396).
-    pub fn merge(&mut self, patch: &Value) {
-        if let Value::Object(patch) = patch {
-            merge_object(&mut self.values, patch);
-            self.own_changed();
-        }
     }
 
     fn own_changed(&mut self) {
@@ -148,7 +142,8 @@ impl SceneData {
     }
 }
 
-fn merge_object(target: &mut Map<String, Value>, patch: &Map<String, Value>) {
+/// Applies a JSON merge patch (RFC 7396) to an object.
+pub fn merge_object(target: &mut Map<String, Value>, patch: &Map<String, Value>) {
     for (name, value) in patch {
         match value {
             Value::Null => {
@@ -179,7 +174,7 @@ mod tests {
 
     fn data(value: Value) -> SceneData {
         let mut data = SceneData::default();
-        data.merge(&value);
+        data.replace(Arc::new(value.as_object().cloned().unwrap_or_default()));
         data
     }
 
@@ -193,12 +188,12 @@ mod tests {
 
     #[test]
     fn a_merge_patch_follows_rfc_7396() {
-        let mut data = data(json!({"a": {"b": 1, "c": 2}, "d": [1, 2]}));
-        data.merge(&json!({"a": {"b": null, "e": {"f": null, "g": 3}}, "d": [9]}));
-        assert_eq!(
-            Value::Object(data.values().clone()),
-            json!({"a": {"c": 2, "e": {"g": 3}}, "d": [9]})
-        );
+        let mut target = json!({"a": {"b": 1, "c": 2}, "d": [1, 2]});
+        let patch = json!({"a": {"b": null, "e": {"f": null, "g": 3}}, "d": [9]});
+        if let (Some(target), Some(patch)) = (target.as_object_mut(), patch.as_object()) {
+            merge_object(target, patch);
+        }
+        assert_eq!(target, json!({"a": {"c": 2, "e": {"g": 3}}, "d": [9]}));
     }
 
     #[test]

@@ -1,6 +1,7 @@
 //! Steady state allocates nothing: moving layers, still texts, a looping timeline.
 
 use std::alloc::{GlobalAlloc, Layout, System};
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering::SeqCst};
 
 use components::animation::{
@@ -91,11 +92,11 @@ fn a_tick_of_moving_layers_allocates_nothing() {
             .unwrap();
     let mut group = LayerSpec::new("group");
     group.children = vec![
-        LayerSpec {
+        Arc::new(LayerSpec {
             source: Source::Text(text),
             ..LayerSpec::new("words")
-        },
-        card("child"),
+        }),
+        Arc::new(card("child")),
     ];
     let mut spec = SceneSpec {
         schema: None,
@@ -104,13 +105,15 @@ fn a_tick_of_moving_layers_allocates_nothing() {
         canvas: Default::default(),
         assets: Default::default(),
         data: Default::default(),
-        layers: vec![card("slides"), card("turns"), card("fades"), group],
+        layers: [card("slides"), card("turns"), card("fades"), group]
+            .map(Arc::new)
+            .into(),
         timelines: Vec::new(),
         transitions: Default::default(),
     };
     spec.canvas.width = 640;
     spec.canvas.height = 360;
-    spec.timelines.push(TimelineSpec {
+    spec.timelines.push(Arc::new(TimelineSpec {
         id: "motion".to_owned(),
         autoplay: true,
         loop_mode: LoopMode::PingPong,
@@ -124,7 +127,7 @@ fn a_tick_of_moving_layers_allocates_nothing() {
             track("fades", Property::Opacity, 1.0),
             track("group", Property::PositionY, 200.0),
         ],
-    });
+    }));
     let mut engine = Engine::new(EngineSettings {
         width: 640,
         height: 360,

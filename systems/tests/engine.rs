@@ -1,15 +1,16 @@
 //! The engine as the program drives it: scenes and commands in, frames out.
 #![expect(clippy::unwrap_used, reason = "a test ends where something is wrong")]
 
+use std::sync::Arc;
 use std::sync::mpsc::sync_channel;
 
 use components::layer::{LayerSpec, Position, Rotation, Size};
 use components::scene::{FrameRate, SceneSpec, SceneTransitionKind};
 use components::source::{ColourSource, GroupSource, Source};
 use components::value::{Colour, Number};
-use serde_json::json;
+use serde_json::{Map, Value, json};
 use stream_manager_systems::command::{Applied, Command, CommandError};
-use stream_manager_systems::scene::{SceneBundle, SceneError};
+use stream_manager_systems::scene::{SceneBundle, SceneEdit, SceneError};
 use stream_manager_systems::{Engine, EngineSettings};
 
 fn no_clock() -> u64 {
@@ -37,12 +38,16 @@ fn scene(layers: Vec<LayerSpec>) -> SceneBundle {
         canvas: Default::default(),
         assets: Default::default(),
         data: Default::default(),
-        layers,
+        layers: layers.into_iter().map(Arc::new).collect(),
         timelines: Vec::new(),
         transitions: Default::default(),
     };
     (spec.canvas.width, spec.canvas.height) = (64, 64);
     SceneBundle::new(spec)
+}
+
+fn data(value: Value) -> Arc<Map<String, Value>> {
+    Arc::new(value.as_object().unwrap().clone())
 }
 
 fn colour(id: &str, colour: Colour, at: (f32, f32), size: (f32, f32)) -> LayerSpec {
@@ -93,9 +98,12 @@ fn children_follow_their_group_in_place_scale_turn_and_opacity() {
     group.scale.x = 2.0.into();
     group.scale.y = 2.0.into();
     group.opacity.0 = 0.5.into();
-    group
-        .children
-        .push(colour("child", Colour::WHITE, (2.0, 0.0), (8.0, 4.0)));
+    group.children.push(Arc::new(colour(
+        "child",
+        Colour::WHITE,
+        (2.0, 0.0),
+        (8.0, 4.0),
+    )));
     let mut engine = engine();
     engine.load(scene(vec![group])).unwrap();
     engine.tick();
@@ -138,9 +146,12 @@ fn a_group_with_a_crop_clips_its_children() {
         ..LayerSpec::new("group")
     };
     group.crop.left = 4.0;
-    group
-        .children
-        .push(colour("child", RED, (-20.0, -20.0), (200.0, 200.0)));
+    group.children.push(Arc::new(colour(
+        "child",
+        RED,
+        (-20.0, -20.0),
+        (200.0, 200.0),
+    )));
     let mut engine = engine();
     engine.load(scene(vec![group])).unwrap();
     engine.tick();
@@ -158,7 +169,7 @@ fn numbers_follow_data_on_the_tick_on_which_it_changes() {
         height: 64.0.into(),
     });
     let mut bundle = scene(vec![bar]);
-    bundle.spec.data = json!({"bar": {"width": 8}}).as_object().unwrap().clone();
+    bundle.spec.data = data(json!({"bar": {"width": 8}}));
     let mut engine = engine();
     engine.load(bundle).unwrap();
     engine.tick();
@@ -166,17 +177,13 @@ fn numbers_follow_data_on_the_tick_on_which_it_changes() {
         (pixel(&engine, 4, 4), pixel(&engine, 20, 4)),
         ([255, 0, 0], [0; 3])
     );
-    let applied = send(
-        &mut engine,
-        Command::MergeData(json!({"bar": {"width": 32}})),
-    )
-    .unwrap();
+    let edit = SceneEdit {
+        data: Some(data(json!({"bar": {"width": 32}}))),
+        ..SceneEdit::default()
+    };
+    let applied = send(&mut engine, Command::EditScene(Box::new(edit))).unwrap();
     assert_eq!((applied.tick, applied.revision), (1, 1));
     assert_eq!(pixel(&engine, 20, 4), [255, 0, 0]);
-    assert_eq!(
-        send(&mut engine, Command::MergeData(json!(7))),
-        Err(CommandError::NotAnObject)
-    );
 }
 
 #[test]
@@ -263,7 +270,6 @@ fn frames_that_others_keep_are_never_written_over() {
         .unwrap();
     let mut kept = Vec::new();
     for width in 0..8 {
-        send(&mut engine, Command::MergeData(json!({}))).unwrap();
         let patch = scene(vec![colour(
             "bar",
             RED,

@@ -1,5 +1,7 @@
 //! Reading what was written gives the same scene.
 
+use std::sync::Arc;
+
 use components::animation::{
     Easing, Keyframe, KeyframeValue, LoopMode, Property, TimelineSpec, TrackSpec,
 };
@@ -214,16 +216,18 @@ prop_compose! {
 
 fn layers() -> BoxedStrategy<Vec<LayerSpec>> {
     let tree = layer().prop_recursive(3, 12, 3, |inner| {
-        (layer(), prop::collection::vec(inner, 0..3))
-            .prop_map(|(layer, children)| LayerSpec { children, ..layer })
+        (layer(), prop::collection::vec(inner, 0..3)).prop_map(|(layer, children)| LayerSpec {
+            children: children.into_iter().map(Arc::new).collect(),
+            ..layer
+        })
     });
     prop::collection::vec(tree, 0..4)
         .prop_map(|mut layers| {
-            fn name(layers: &mut [LayerSpec], next: &mut u32) {
+            fn name<'a>(layers: impl IntoIterator<Item = &'a mut LayerSpec>, next: &mut u32) {
                 for layer in layers {
                     layer.id = LayerId::new(format!("layer-{next}"));
                     *next += 1;
-                    name(&mut layer.children, next);
+                    name(layer.children.iter_mut().map(Arc::make_mut), next);
                 }
             }
             name(&mut layers, &mut 0);
@@ -323,7 +327,9 @@ prop_compose! {
         SceneSpec {
             schema, version: SCENE_VERSION, name,
             canvas: CanvasSpec { width: width * 2, fps, background, ..CanvasSpec::default() },
-            assets, data, layers, timelines,
+            assets, data: Arc::new(data),
+            layers: layers.into_iter().map(Arc::new).collect(),
+            timelines: timelines.into_iter().map(Arc::new).collect(),
             transitions: Transitions { scene: SceneTransition {
                 kind: if transition.0 { SceneTransitionKind::Fade } else { SceneTransitionKind::Cut },
                 duration: transition.1, easing: transition.2,

@@ -62,8 +62,7 @@ pub struct TimelineId(pub Arc<str>);
 
 /// A timeline in the world, on an entity of its own. Written by spawning and by play commands.
 ///
-/// Its position is a function of the tick alone (`origin_tick`, `offset_seconds` and `state`), so that playing to a time and
-/// seeking to it are the same thing.
+/// Its position is a function of the tick and of `state` alone, so that playing to a time and seeking to it are the same thing.
 #[derive(Component, Clone, Debug, PartialEq)]
 pub struct Timeline {
     /// Seconds from start to end, above 0.
@@ -85,8 +84,10 @@ pub enum PlayState {
     Stopped,
     /// Moving since a tick.
     Playing {
-        /// The tick at which it stood at its start.
+        /// The tick at which it stood at `from_seconds`.
         since_tick: u64,
+        /// Seconds since it was played, delay included, at that tick; 0 when it was played from its start.
+        from_seconds: f64,
     },
     /// Standing at a time.
     Paused {

@@ -1,5 +1,7 @@
 //! A layer as files and the API write it: its components side by side, and its children below.
 
+use std::sync::Arc;
+
 use schemars::JsonSchema;
 use serde::Serialize;
 
@@ -77,7 +79,7 @@ pub struct LayerSpec {
     /// Layers in this one's space, drawn over it.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     #[schemars(default)]
-    pub children: Vec<LayerSpec>,
+    pub children: Vec<Arc<LayerSpec>>,
 }
 
 fn is_default<T: Default + PartialEq>(value: &T) -> bool {
@@ -109,6 +111,28 @@ impl LayerSpec {
             blend: BlendMode::default(),
             crop: Crop::default(),
             fit: Fit::default(),
+            children: Vec::new(),
+        }
+    }
+
+    /// The layer's own fields alone.
+    pub fn without_children(&self) -> Self {
+        Self {
+            id: self.id.clone(),
+            name: self.name.clone(),
+            role: self.role,
+            source: self.source.clone(),
+            visible: self.visible,
+            position: self.position.clone(),
+            size: self.size.clone(),
+            anchor: self.anchor,
+            scale: self.scale.clone(),
+            rotation: self.rotation.clone(),
+            opacity: self.opacity.clone(),
+            z_index: self.z_index,
+            blend: self.blend,
+            crop: self.crop,
+            fit: self.fit,
             children: Vec::new(),
         }
     }

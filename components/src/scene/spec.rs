@@ -1,6 +1,7 @@
 //! The whole scene as a file writes it.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -14,7 +15,7 @@ use crate::validate::{Problems, Validate};
 /// The version of the scene format that this program writes and reads.
 pub const SCENE_VERSION: u32 = 1;
 
-/// A scene file.
+/// A scene file. Its parts are shared, so that a copy of a scene that differs in one layer costs one layer.
 #[derive(Clone, Debug, PartialEq, Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 #[schemars(deny_unknown_fields, title = "Stream Manager scene")]
@@ -34,16 +35,16 @@ pub struct SceneSpec {
     #[schemars(default)]
     pub assets: BTreeMap<String, AssetSpec>,
     /// Variables for `{{path.to.value}}`.
-    #[serde(skip_serializing_if = "Map::is_empty")]
+    #[serde(skip_serializing_if = "no_data")]
     #[schemars(default)]
-    pub data: Map<String, Value>,
+    pub data: Arc<Map<String, Value>>,
     /// The layers; the order of the file breaks ties of `zIndex`.
     #[schemars(default)]
-    pub layers: Vec<LayerSpec>,
+    pub layers: Vec<Arc<LayerSpec>>,
     /// Motion.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     #[schemars(default)]
-    pub timelines: Vec<TimelineSpec>,
+    pub timelines: Vec<Arc<TimelineSpec>>,
     /// How this scene takes the place of another.
     #[serde(skip_serializing_if = "Transitions::is_default")]
     #[schemars(default)]
@@ -122,12 +123,31 @@ impl SceneSpec {
         "transitions",
     ];
 
+    /// An empty scene on a canvas of the default size.
+    pub fn new(name: impl Into<String>) -> Self {
+        Self {
+            schema: None,
+            version: SCENE_VERSION,
+            name: name.into(),
+            canvas: CanvasSpec::default(),
+            assets: BTreeMap::new(),
+            data: Arc::default(),
+            layers: Vec::new(),
+            timelines: Vec::new(),
+            transitions: Transitions::default(),
+        }
+    }
+
     /// Every layer, parents before their children.
     pub fn walk_layers<'a>(&'a self, mut visit: impl FnMut(&'a LayerSpec)) {
         for layer in &self.layers {
             layer.walk(&mut visit);
         }
     }
+}
+
+fn no_data(data: &Map<String, Value>) -> bool {
+    data.is_empty()
 }
 
 impl Validate for Transitions {

@@ -18,12 +18,7 @@ pub(super) fn advance(clock: Res<FrameClock>, mut timelines: Query<(&Timeline, &
 
 /// Seconds from the timeline's start, 0 to its duration; `None` when it is stopped.
 pub fn local_seconds(timeline: &Timeline, clock: &FrameClock) -> Option<f64> {
-    let since_play = match timeline.state {
-        PlayState::Stopped => return None,
-        PlayState::Playing { since_tick } => clock.seconds_since(since_tick),
-        PlayState::Paused { at_seconds } => at_seconds,
-    };
-    let moved = (since_play - timeline.delay).max(0.0) * timeline.speed;
+    let moved = (since_play(timeline, clock)? - timeline.delay).max(0.0) * timeline.speed;
     let duration = timeline.duration;
     Some(match timeline.loop_mode {
         LoopMode::Once => moved.min(duration),
@@ -39,6 +34,73 @@ pub fn local_seconds(timeline: &Timeline, clock: &FrameClock) -> Option<f64> {
     })
 }
 
+/// Whether a timeline that plays once has come to its end.
+pub fn has_ended(timeline: &Timeline, clock: &FrameClock) -> bool {
+    timeline.loop_mode == LoopMode::Once
+        && since_play(timeline, clock)
+            .is_some_and(|seconds| (seconds - timeline.delay) * timeline.speed >= timeline.duration)
+}
+
+/// Seconds since it was played, delay included.
+fn since_play(timeline: &Timeline, clock: &FrameClock) -> Option<f64> {
+    match timeline.state {
+        PlayState::Stopped => None,
+        PlayState::Playing {
+            since_tick,
+            from_seconds,
+        } => Some(from_seconds + clock.seconds_since(since_tick)),
+        PlayState::Paused { at_seconds } => Some(at_seconds),
+    }
+}
+
+/// What a timeline is told to do.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum TimelineAction {
+    /// Go on from where it stands; from the start when it was stopped or has ended.
+    Play,
+    /// Stand still where it is.
+    Pause,
+    /// Go to a time of its own, in seconds from its start; whether it moves does not change, and a stopped one stands there.
+    Seek(f64),
+    /// Let go of everything that it moves.
+    Stop,
+}
+
+/// The state of a timeline after `action` on this tick.
+pub fn after_action(timeline: &Timeline, action: TimelineAction, clock: &FrameClock) -> PlayState {
+    let from_start = PlayState::Playing {
+        since_tick: clock.tick,
+        from_seconds: 0.0,
+    };
+    match action {
+        TimelineAction::Stop => PlayState::Stopped,
+        TimelineAction::Play if has_ended(timeline, clock) => from_start,
+        TimelineAction::Play => match timeline.state {
+            PlayState::Stopped => from_start,
+            PlayState::Paused { at_seconds } => PlayState::Playing {
+                since_tick: clock.tick,
+                from_seconds: at_seconds,
+            },
+            playing @ PlayState::Playing { .. } => playing,
+        },
+        TimelineAction::Pause => since_play(timeline, clock)
+            .map_or(PlayState::Stopped, |at_seconds| PlayState::Paused {
+                at_seconds,
+            }),
+        TimelineAction::Seek(seconds) => {
+            let at_seconds =
+                timeline.delay + seconds.clamp(0.0, timeline.duration) / timeline.speed;
+            match timeline.state {
+                PlayState::Playing { .. } => PlayState::Playing {
+                    since_tick: clock.tick,
+                    from_seconds: at_seconds,
+                },
+                PlayState::Paused { .. } | PlayState::Stopped => PlayState::Paused { at_seconds },
+            }
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -50,7 +112,10 @@ mod tests {
             loop_mode,
             delay: 1.0,
             speed: 2.0,
-            state: PlayState::Playing { since_tick: 30 },
+            state: PlayState::Playing {
+                since_tick: 30,
+                from_seconds: 0.0,
+            },
         };
         let clock = FrameClock {
             tick: 30 + (seconds * 30.0) as u64,

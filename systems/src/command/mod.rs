@@ -3,16 +3,23 @@
 //! A bounded queue is drained at the start of a tick, within a budget. Every command is answered with the tick on which it landed
 //! and the revision that it made; one that cannot be applied changes nothing and says why.
 
+use std::sync::Arc;
+
 use bevy_app::App;
 use bevy_ecs::prelude::*;
+use components::animation::{Timeline, TimelineId};
 use crossbeam_channel::{Receiver, Sender, TrySendError, bounded};
-use serde_json::Value;
 
+use crate::animate::{TimelineAction, after_action};
 use crate::clock::FrameClock;
 use crate::data::SceneData;
+use crate::encode::{FramePort, FramePorts};
 use crate::profile::AddTimed;
 use crate::publish::Counters;
-use crate::scene::{SceneBundle, SceneError, replace_scene};
+use crate::render::Hold;
+use crate::scene::{
+    MaxLayers, SceneBundle, SceneEdit, SceneError, check_scene, edit_scene, replace_scene,
+};
 use crate::schedule::{Tick, TickSet};
 
 /// How many commands may wait.
@@ -24,8 +31,23 @@ pub const BUDGET_PER_TICK: usize = 256;
 pub enum Command {
     /// Takes the scene on air from the next frame on, through the scene's own transition.
     LoadScene(Box<SceneBundle>),
-    /// Applies a JSON merge patch (RFC 7396) to the scene's data; everything bound to it changes on one frame.
-    MergeData(Value),
+    /// Changes parts of the scene on air.
+    EditScene(Box<SceneEdit>),
+    /// Plays, pauses, moves or stops a timeline of the scene on air.
+    Timeline {
+        /// Its name.
+        id: Arc<str>,
+        /// What it is told.
+        action: TimelineAction,
+    },
+    /// Shows something else in the place of the scene, which goes on behind it, or the scene again.
+    Hold(Hold),
+    /// Offers every frame to one more encoder.
+    AddPort(Box<dyn FramePort>),
+    /// Lets go of all encoders, which ends them.
+    ClosePorts,
+    /// Changes how many layers the world may hold.
+    SetMaxLayers(usize),
 }
 
 /// Where a change landed.
@@ -46,9 +68,9 @@ pub enum CommandError {
     /// The engine has ended.
     #[error("the engine has ended")]
     Ended,
-    /// A merge patch must be an object.
-    #[error("scene data is changed by a JSON object")]
-    NotAnObject,
+    /// There is no such timeline in the scene on air.
+    #[error("there is no timeline `{0}` in the scene on air")]
+    NoTimeline(Arc<str>),
     /// The scene cannot be taken on air.
     #[error(transparent)]
     Scene(#[from] SceneError),
@@ -58,7 +80,8 @@ pub enum CommandError {
 pub type Reply = Box<dyn FnOnce(Result<Applied, CommandError>) + Send>;
 
 struct Request {
-    command: Command,
+    commands: Vec<Command>,
+    revision: Option<u64>,
     reply: Reply,
 }
 
@@ -76,15 +99,35 @@ impl CommandSender {
         command: Command,
         reply: impl FnOnce(Result<Applied, CommandError>) + Send + 'static,
     ) -> Result<(), CommandError> {
+        self.send_batch(vec![command], None, reply)
+    }
+
+    /// Puts commands into the queue that are applied on one tick, all or none. The world has `revision` after them, or the next
+    /// number when there is none.
+    ///
+    /// # Errors
+    /// [`CommandError::QueueFull`] or [`CommandError::Ended`], in which case `reply` is not called.
+    pub fn send_batch(
+        &self,
+        commands: Vec<Command>,
+        revision: Option<u64>,
+        reply: impl FnOnce(Result<Applied, CommandError>) + Send + 'static,
+    ) -> Result<(), CommandError> {
         self.0
             .try_send(Request {
-                command,
+                commands,
+                revision,
                 reply: Box::new(reply),
             })
             .map_err(|error| match error {
                 TrySendError::Full(_) => CommandError::QueueFull,
                 TrySendError::Disconnected(_) => CommandError::Ended,
             })
+    }
+
+    /// How many batches wait.
+    pub fn waiting(&self) -> usize {
+        self.0.len()
     }
 }
 
@@ -126,26 +169,63 @@ fn advance_clock(
 
 fn apply_commands(world: &mut World) {
     for _ in 0..BUDGET_PER_TICK {
-        let Ok(Request { command, reply }) = world.resource::<CommandQueue>().0.try_recv() else {
+        let Ok(request) = world.resource::<CommandQueue>().0.try_recv() else {
             return;
         };
-        let result = apply(world, command).map(|()| {
+        let result = apply(world, request.commands).map(|()| {
             let mut counters = world.resource_mut::<Counters>();
-            counters.revision += 1;
+            counters.revision = request.revision.unwrap_or(counters.revision + 1);
             Applied {
                 revision: counters.revision,
                 tick: world.resource::<FrameClock>().tick,
             }
         });
-        reply(result);
+        (request.reply)(result);
     }
 }
 
-fn apply(world: &mut World, command: Command) -> Result<(), CommandError> {
-    match command {
-        Command::LoadScene(bundle) => replace_scene(world, *bundle)?,
-        Command::MergeData(patch) if !patch.is_object() => return Err(CommandError::NotAnObject),
-        Command::MergeData(patch) => world.resource_mut::<SceneData>().merge(&patch),
+/// All of them, or none.
+fn apply(world: &mut World, commands: Vec<Command>) -> Result<(), CommandError> {
+    // A scene or an edit before it may bring what a later command needs.
+    let is_plain = !commands
+        .iter()
+        .any(|command| matches!(command, Command::LoadScene(_) | Command::EditScene(_)));
+    for command in &commands {
+        match command {
+            Command::LoadScene(bundle) => check_scene(world, &bundle.spec)?,
+            Command::Timeline { id, .. } if is_plain && find_timeline(world, id).is_none() => {
+                return Err(CommandError::NoTimeline(Arc::clone(id)));
+            }
+            _ => {}
+        }
+    }
+    for command in commands {
+        match command {
+            Command::LoadScene(bundle) => replace_scene(world, *bundle)?,
+            Command::EditScene(edit) => edit_scene(world, *edit),
+            Command::Timeline { id, action } => set_timeline(world, &id, action),
+            Command::Hold(hold) => *world.resource_mut::<Hold>() = hold,
+            Command::AddPort(port) => world.resource_mut::<FramePorts>().0.push(port),
+            Command::ClosePorts => world.resource_mut::<FramePorts>().0.clear(),
+            Command::SetMaxLayers(max) => world.resource_mut::<MaxLayers>().0 = max,
+        }
     }
     Ok(())
+}
+
+fn find_timeline(world: &mut World, id: &str) -> Option<Entity> {
+    let mut timelines = world.query::<(Entity, &TimelineId)>();
+    timelines
+        .iter(world)
+        .find_map(|(entity, other)| (&*other.0 == id).then_some(entity))
+}
+
+fn set_timeline(world: &mut World, id: &str, action: TimelineAction) {
+    let clock = *world.resource::<FrameClock>();
+    let Some(entity) = find_timeline(world, id) else {
+        return;
+    };
+    if let Some(mut timeline) = world.get_mut::<Timeline>(entity) {
+        timeline.state = after_action(&timeline, action, &clock);
+    }
 }

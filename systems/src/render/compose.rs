@@ -44,6 +44,18 @@ pub struct ComposedFrame {
     pub stats: ComposeStats,
 }
 
+/// What goes out in the place of the scene, which goes on behind it.
+#[derive(Resource, Clone, Default)]
+pub enum Hold {
+    /// Nothing: the scene is shown.
+    #[default]
+    Scene,
+    /// The last frame that was composed.
+    LastFrame,
+    /// This frame, as large as the canvas.
+    Slate(Arc<I420Frame>),
+}
+
 /// The key of the outgoing scene's picture among the layers' keys.
 const OUTGOING_KEY: u64 = u64::MAX;
 /// How far from whole a transform may be and still be laid on whole pixels.
@@ -105,10 +117,21 @@ fn canvas_from_paint(placed: &Placed, drawn: &Drawn) -> Affine2 {
 pub(super) fn compose(
     background: Res<Background>,
     list: Res<DrawList>,
+    hold: Res<Hold>,
     mut canvas: ResMut<Canvas>,
     mut composed: ResMut<ComposedFrame>,
     mut counters: ResMut<Counters>,
 ) {
+    let held = match &*hold {
+        Hold::Scene => None,
+        Hold::LastFrame => composed.frame.clone(),
+        Hold::Slate(frame) => Some(Arc::clone(frame)),
+    };
+    if held.is_some() {
+        composed.frame = held;
+        composed.stats = ComposeStats::default();
+        return;
+    }
     let Canvas {
         compositor,
         pool,

@@ -20,7 +20,7 @@ use crate::profile::AddTimed;
 use crate::schedule::{Tick, TickSet};
 
 pub use cache::{CachedRaster, RasterCache, RasterCosts};
-pub use compose::{Background, Canvas, ComposedFrame, DrawList, last_picture, picture};
+pub use compose::{Background, Canvas, ComposedFrame, DrawList, Hold, last_picture, picture};
 pub use drawn::Drawn;
 
 /// Adds the set's systems.
@@ -29,7 +29,8 @@ pub fn plugin(app: &mut App) {
         .init_resource::<RasterCosts>()
         .init_resource::<DrawList>();
     app.init_resource::<ComposedFrame>()
-        .init_resource::<Background>();
+        .init_resource::<Background>()
+        .init_resource::<Hold>();
     let set = TickSet::Render;
     let systems = (
         app.timed(set, "render::colours", colour::draw),

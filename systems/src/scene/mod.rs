@@ -1,8 +1,11 @@
 //! A scene in the world: from its authored form to entities.
 
 mod bundle;
+mod edit;
 mod spawn;
 
 pub use bundle::SceneBundle;
-pub(crate) use spawn::MaxLayers;
+pub(crate) use edit::edit_scene;
+pub use edit::{LayerEdit, SceneEdit};
+pub(crate) use spawn::{MaxLayers, check_scene};
 pub use spawn::{SceneError, SceneInfo, replace_scene};

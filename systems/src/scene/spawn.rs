@@ -1,13 +1,18 @@
 //! Spawns a scene's layers and timelines, in the place of those that are there.
 
 use std::collections::HashMap;
+use std::sync::Arc;
 
 use bevy_ecs::prelude::*;
-use components::animation::{Lane, PlayState, Property, Timeline, TimelineId, Tracks};
+use components::animation::{
+    Lane, PlayState, Property, Timeline, TimelineId, TimelineSpec, Tracks,
+};
 use components::derived::{Animatable, Computed, DrawOrder, FilledText, LayoutBox, NaturalSize};
 use components::layer::{LayerId, LayerSpec, Opacity, Position, Rotation, Scale, Size};
 use components::scene::{CanvasSpec, SceneSpec};
-use components::source::Source;
+use components::source::{
+    ColourSource, GradientSource, GroupSource, ImageSource, ShapeSource, Source, TextSource,
+};
 use glam::Vec2;
 
 use super::SceneBundle;
@@ -64,7 +69,7 @@ pub fn replace_scene(world: &mut World, bundle: SceneBundle) -> Result<(), Scene
         fonts,
         rasters,
     } = bundle;
-    check(world, &spec)?;
+    check_scene(world, &spec)?;
 
     let tick = world.resource::<FrameClock>().tick;
     let transition = spec.transitions.scene;
@@ -89,18 +94,17 @@ pub fn replace_scene(world: &mut World, bundle: SceneBundle) -> Result<(), Scene
     world.resource_mut::<Pictures>().replace(pictures);
     world.resource_mut::<RasterCache>().warm(rasters);
     world.resource_mut::<SceneData>().replace(spec.data.clone());
-    let colour = spec.canvas.background;
-    world.insert_resource(Background([colour.red, colour.green, colour.blue]));
-    world.insert_resource(SceneInfo {
-        name: spec.name.clone(),
-        canvas: spec.canvas.clone(),
-    });
+    show_canvas(world, spec.name.clone(), spec.canvas.clone());
     spawn_layers(world, &spec, tick);
     world.resource_mut::<LayerTree>().mark_stale();
     Ok(())
 }
 
-fn check(world: &World, spec: &SceneSpec) -> Result<(), SceneError> {
+/// Whether the world can hold a scene.
+///
+/// # Errors
+/// As [`replace_scene`].
+pub(crate) fn check_scene(world: &World, spec: &SceneSpec) -> Result<(), SceneError> {
     let mut count = 0;
     spec.walk_layers(|_| count += 1);
     let max = world.resource::<MaxLayers>().0;
@@ -122,35 +126,68 @@ fn check(world: &World, spec: &SceneSpec) -> Result<(), SceneError> {
     Ok(())
 }
 
+/// Takes over the title and the canvas's own colour.
+pub(super) fn show_canvas(world: &mut World, name: String, canvas: CanvasSpec) {
+    let colour = canvas.background;
+    world.insert_resource(Background([colour.red, colour.green, colour.blue]));
+    world.insert_resource(SceneInfo { name, canvas });
+}
+
+/// The entities of layers and timelines by their names.
+type Named<T> = HashMap<T, Entity>;
+
 fn spawn_layers(world: &mut World, spec: &SceneSpec, tick: u64) {
     let mut order = 0;
-    let mut layers = HashMap::new();
+    let mut layers = Named::new();
     for layer in &spec.layers {
         spawn_layer(world, layer, None, &mut order, &mut layers);
     }
-
-    let mut lanes: HashMap<(Entity, Property), Vec<Lane>> = HashMap::new();
+    let mut timelines = Named::new();
     for timeline in &spec.timelines {
-        let state = if timeline.autoplay {
-            PlayState::Playing { since_tick: tick }
-        } else {
-            PlayState::Stopped
+        let entity = spawn_timeline(world, timeline, tick);
+        timelines.insert(timeline.id.as_str(), entity);
+    }
+    insert_lanes(world, &spec.timelines, &layers, &timelines);
+}
+
+/// The timeline as it moves, in the state in which it starts on `tick`.
+pub(super) fn timeline_component(spec: &TimelineSpec, tick: u64) -> Timeline {
+    let state = if spec.autoplay {
+        PlayState::Playing {
+            since_tick: tick,
+            from_seconds: 0.0,
+        }
+    } else {
+        PlayState::Stopped
+    };
+    Timeline {
+        duration: f64::from(spec.duration_seconds().max(0.001)),
+        loop_mode: spec.loop_mode,
+        delay: f64::from(spec.delay),
+        speed: f64::from(spec.speed),
+        state,
+    }
+}
+
+pub(super) fn spawn_timeline(world: &mut World, spec: &TimelineSpec, tick: u64) -> Entity {
+    let id = TimelineId(spec.id.as_str().into());
+    let component = timeline_component(spec, tick);
+    world.spawn((id, component, TimelineNow::default())).id()
+}
+
+/// Gives the layers the tracks of all timelines.
+pub(super) fn insert_lanes(
+    world: &mut World,
+    specs: &[Arc<TimelineSpec>],
+    layers: &Named<LayerId>,
+    timelines: &Named<&str>,
+) {
+    let mut lanes: HashMap<(Entity, Property), Vec<Lane>> = HashMap::new();
+    for spec in specs {
+        let Some(timeline) = timelines.get(spec.id.as_str()) else {
+            continue;
         };
-        let component = Timeline {
-            duration: f64::from(timeline.duration_seconds().max(0.001)),
-            loop_mode: timeline.loop_mode,
-            delay: f64::from(timeline.delay),
-            speed: f64::from(timeline.speed),
-            state,
-        };
-        let entity = world
-            .spawn((
-                TimelineId(timeline.id.as_str().into()),
-                component,
-                TimelineNow::default(),
-            ))
-            .id();
-        for track in &timeline.tracks {
+        for track in &spec.tracks {
             let Some(layer) = layers.get(&track.layer) else {
                 continue;
             };
@@ -162,7 +199,7 @@ fn spawn_layers(world: &mut World, spec: &SceneSpec, tick: u64) {
                 single => single,
             };
             lanes.entry((*layer, kind)).or_default().push(Lane {
-                timeline: entity,
+                timeline: *timeline,
                 mask: track.property.mask(),
                 additive: track.additive,
                 keyframes: track.keyframes.clone(),
@@ -198,8 +235,23 @@ fn spawn_layer(
     spec: &LayerSpec,
     parent: Option<Entity>,
     order: &mut u32,
-    layers: &mut HashMap<LayerId, Entity>,
+    layers: &mut Named<LayerId>,
 ) {
+    let id = spawn_one(world, spec, parent, *order);
+    *order += 1;
+    layers.insert(spec.id.clone(), id);
+    for child in &spec.children {
+        spawn_layer(world, child, Some(id), order, layers);
+    }
+}
+
+/// Spawns a layer without its children.
+pub(super) fn spawn_one(
+    world: &mut World,
+    spec: &LayerSpec,
+    parent: Option<Entity>,
+    order: u32,
+) -> Entity {
     let authored = (
         spec.id.clone(),
         spec.name.clone(),
@@ -222,7 +274,7 @@ fn spawn_layer(
             unset::<Rotation>(),
             unset::<Opacity>(),
         ),
-        FileOrder(*order),
+        FileOrder(order),
         DrawOrder::default(),
         NaturalSize::default(),
         LayoutBox::default(),
@@ -230,11 +282,24 @@ fn spawn_layer(
         RasterScale::default(),
         Drawn::default(),
     );
-    *order += 1;
     let mut entity = world.spawn((authored, derived));
+    insert_size(&mut entity, spec);
+    insert_source(&mut entity, spec);
+    if let Some(parent) = parent {
+        entity.insert(ChildOf(parent));
+    }
+    entity.id()
+}
+
+/// Gives a layer the size that it has, if any.
+pub(super) fn insert_size(entity: &mut EntityWorldMut, spec: &LayerSpec) {
     if let Some(size) = &spec.size {
         entity.insert((size.clone(), unset::<Size>()));
     }
+}
+
+/// Gives a layer its source, and what belongs to it.
+pub(super) fn insert_source(entity: &mut EntityWorldMut, spec: &LayerSpec) {
     match &spec.source {
         Source::Colour(source) => entity.insert(source.clone()),
         Source::Gradient(source) => entity.insert(source.clone()),
@@ -247,12 +312,19 @@ fn spawn_layer(
         Source::Text(source) => entity.insert((source.clone(), FilledText::default())),
         Source::Group(source) => entity.insert(source.clone()),
     };
-    if let Some(parent) = parent {
-        entity.insert(ChildOf(parent));
-    }
-    let id = entity.id();
-    layers.insert(spec.id.clone(), id);
-    for child in &spec.children {
-        spawn_layer(world, child, Some(id), order, layers);
-    }
+}
+
+/// Takes a layer's source away, with all that belongs to it.
+pub(super) fn remove_source(entity: &mut EntityWorldMut) {
+    entity
+        .remove::<(
+            ColourSource,
+            GradientSource,
+            ImageSource,
+            ShapeSource,
+            TextSource,
+            GroupSource,
+        )>()
+        .remove::<(FilledText, ShownPicture)>()
+        .insert((NaturalSize::default(), Drawn::default()));
 }

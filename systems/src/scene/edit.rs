@@ -1,0 +1,307 @@
+//! Changes parts of the scene on air: what differs between two scenes, and how the world follows.
+//!
+//! A scene that was edited is the same to the eye as one that was loaded in its final form; a test holds it to that.
+
+use std::collections::{HashMap, HashSet};
+use std::sync::Arc;
+
+use bevy_ecs::prelude::*;
+use components::animation::{Timeline, TimelineId, TimelineSpec, Tracks};
+use components::derived::{Animatable, Computed};
+use components::layer::{LayerId, LayerSpec, Opacity, Position, Rotation, Scale, Size};
+use components::scene::{CanvasSpec, SceneSpec};
+use serde_json::{Map, Value};
+
+use super::spawn::{
+    insert_lanes, insert_size, insert_source, remove_source, show_canvas, spawn_one,
+    spawn_timeline, timeline_component,
+};
+use crate::animate::CompiledTracks;
+use crate::assets::{PictureRaster, Pictures};
+use crate::clock::FrameClock;
+use crate::data::SceneData;
+use crate::layout::{FileOrder, LayerTree};
+
+/// What has to change in the scene on air. Made by [`SceneEdit::between`], which knows that it can be done.
+#[derive(Clone, Default)]
+pub struct SceneEdit {
+    /// Layers that are new or differ in their own fields or their parents, parents before their children.
+    pub layers: Vec<LayerEdit>,
+    /// Layers that go; those below them that stay have another parent in `layers`.
+    pub removed: Vec<LayerId>,
+    /// The names of all layers in the order of the file, when it differs.
+    pub order: Option<Vec<LayerId>>,
+    /// All timelines, when they or the layers that they may move differ. One whose name stays keeps its state.
+    pub timelines: Option<Vec<Arc<TimelineSpec>>>,
+    /// The scene's variables, when they differ.
+    pub data: Option<Arc<Map<String, Value>>>,
+    /// Title and canvas, when they differ; the size and the rate of the canvas are those on air.
+    pub canvas: Option<(String, CanvasSpec)>,
+    /// Pictures that the layers need, by the words of their `src`.
+    pub pictures: Vec<(Arc<str>, PictureRaster)>,
+}
+
+/// One layer that differs.
+#[derive(Clone)]
+pub struct LayerEdit {
+    /// What it is to be; its children are not looked at.
+    pub spec: Arc<LayerSpec>,
+    /// The layer in whose space it stands.
+    pub parent: Option<LayerId>,
+}
+
+/// A layer where it stands in a scene.
+struct Standing<'a> {
+    spec: &'a Arc<LayerSpec>,
+    parent: Option<&'a LayerId>,
+}
+
+impl SceneEdit {
+    /// The difference between two scenes. `None` when it is more than an edit: another canvas, other files.
+    pub fn between(old: &SceneSpec, new: &SceneSpec) -> Option<Self> {
+        let same_canvas = (old.canvas.width, old.canvas.height, old.canvas.fps)
+            == (new.canvas.width, new.canvas.height, new.canvas.fps);
+        if !same_canvas || old.assets != new.assets {
+            return None;
+        }
+        let (before, after) = (standing(old), standing(new));
+        let was: HashMap<&LayerId, &Standing> =
+            before.iter().map(|layer| (&layer.spec.id, layer)).collect();
+        let stays: HashSet<&LayerId> = after.iter().map(|layer| &layer.spec.id).collect();
+        let layers: Vec<LayerEdit> = after
+            .iter()
+            .filter(|layer| {
+                was.get(&layer.spec.id).is_none_or(|was| {
+                    was.parent != layer.parent || !has_same_fields(was.spec, layer.spec)
+                })
+            })
+            .map(|layer| LayerEdit {
+                spec: Arc::clone(layer.spec),
+                parent: layer.parent.cloned(),
+            })
+            .collect();
+        let removed: Vec<LayerId> = before
+            .iter()
+            .filter(|layer| !stays.contains(&layer.spec.id))
+            .map(|layer| layer.spec.id.clone())
+            .collect();
+        let is_new = |layer: &LayerEdit| !was.contains_key(&layer.spec.id);
+        let came_or_went = !removed.is_empty() || layers.iter().any(is_new);
+        let same_order = before.len() == after.len()
+            && before
+                .iter()
+                .zip(&after)
+                .all(|(a, b)| a.spec.id == b.spec.id);
+        let same_timelines = same_lists(&old.timelines, &new.timelines);
+        let same_data = Arc::ptr_eq(&old.data, &new.data) || old.data == new.data;
+        let same_head = old.name == new.name && old.canvas == new.canvas;
+        Some(Self {
+            layers,
+            removed,
+            order: (!same_order).then(|| after.iter().map(|layer| layer.spec.id.clone()).collect()),
+            timelines: (!same_timelines || came_or_went).then(|| new.timelines.clone()),
+            data: (!same_data).then(|| Arc::clone(&new.data)),
+            canvas: (!same_head).then(|| (new.name.clone(), new.canvas.clone())),
+            pictures: Vec::new(),
+        })
+    }
+
+    /// Whether nothing on air differs.
+    pub fn is_empty(&self) -> bool {
+        self.layers.is_empty()
+            && self.removed.is_empty()
+            && self.order.is_none()
+            && self.timelines.is_none()
+            && self.data.is_none()
+            && self.canvas.is_none()
+    }
+}
+
+/// Every layer in the order of the file, parents before their children.
+fn standing(scene: &SceneSpec) -> Vec<Standing<'_>> {
+    fn below<'a>(
+        layers: &'a [Arc<LayerSpec>],
+        parent: Option<&'a LayerId>,
+        all: &mut Vec<Standing<'a>>,
+    ) {
+        for spec in layers {
+            all.push(Standing { spec, parent });
+            below(&spec.children, Some(&spec.id), all);
+        }
+    }
+    let mut all = Vec::new();
+    below(&scene.layers, None, &mut all);
+    all
+}
+
+/// Whether two layers are the same but for their children.
+fn has_same_fields(a: &Arc<LayerSpec>, b: &Arc<LayerSpec>) -> bool {
+    Arc::ptr_eq(a, b) || a.without_children() == b.without_children()
+}
+
+fn same_lists<T: PartialEq>(a: &[Arc<T>], b: &[Arc<T>]) -> bool {
+    a.len() == b.len() && a.iter().zip(b).all(|(a, b)| Arc::ptr_eq(a, b) || a == b)
+}
+
+/// Makes an edit. It was made for the scene that is in the world.
+pub(crate) fn edit_scene(world: &mut World, edit: SceneEdit) {
+    let tick = world.resource::<FrameClock>().tick;
+    if !edit.pictures.is_empty() {
+        world.resource_mut::<Pictures>().add(edit.pictures);
+    }
+    if let Some(data) = edit.data {
+        world.resource_mut::<SceneData>().replace(data);
+    }
+    if let Some((name, canvas)) = edit.canvas {
+        show_canvas(world, name, canvas);
+    }
+    let mut rows = world.query::<(Entity, &LayerId)>();
+    let mut layers: HashMap<LayerId, Entity> = rows
+        .iter(world)
+        .map(|(entity, id)| (id.clone(), entity))
+        .collect();
+    for LayerEdit { spec, parent } in edit.layers {
+        let parent = parent.and_then(|id| layers.get(&id).copied());
+        match layers.get(&spec.id) {
+            Some(entity) => change_layer(world, *entity, &spec, parent),
+            None => {
+                let entity = spawn_one(world, &spec, parent, u32::MAX);
+                layers.insert(spec.id.clone(), entity);
+            }
+        }
+    }
+    for id in edit.removed {
+        // A child may have gone with its parent.
+        if let Some(entity) = layers.remove(&id)
+            && let Ok(entity) = world.get_entity_mut(entity)
+        {
+            entity.despawn();
+        }
+    }
+    for (place, id) in (0..).zip(edit.order.iter().flatten()) {
+        if let Some(mut order) = layers
+            .get(id)
+            .and_then(|entity| world.get_mut::<FileOrder>(*entity))
+        {
+            order.set_if_neq(FileOrder(place));
+        }
+    }
+    if let Some(specs) = edit.timelines {
+        replace_timelines(world, &specs, &layers, tick);
+    }
+    world.resource_mut::<LayerTree>().mark_stale();
+}
+
+/// Gives a layer that is there its new fields; what is the same is left alone, so that nothing is drawn anew for it.
+fn change_layer(world: &mut World, entity: Entity, spec: &LayerSpec, parent: Option<Entity>) {
+    let old_parent = world.get::<ChildOf>(entity).map(|parent| parent.parent());
+    let mut entity = world.entity_mut(entity);
+    if old_parent != parent {
+        match parent {
+            Some(parent) => entity.insert(ChildOf(parent)),
+            None => entity.remove::<ChildOf>(),
+        };
+    }
+    put(&mut entity, &spec.name);
+    put(&mut entity, &spec.role);
+    put(&mut entity, &spec.visible);
+    put(&mut entity, &spec.position);
+    put(&mut entity, &spec.anchor);
+    put(&mut entity, &spec.scale);
+    put(&mut entity, &spec.rotation);
+    put(&mut entity, &spec.opacity);
+    put(&mut entity, &spec.z_index);
+    put(&mut entity, &spec.blend);
+    put(&mut entity, &spec.crop);
+    put(&mut entity, &spec.fit);
+    let old_size = entity.get::<Size>();
+    let came_or_went = old_size.is_some() != spec.size.is_some();
+    match &spec.size {
+        Some(size) if !came_or_went => put(&mut entity, size),
+        Some(_) => insert_size(&mut entity, spec),
+        None => {
+            entity.remove::<(Size, Computed<Size>)>();
+        }
+    }
+    // A source is measured by itself or not at all, as there is a size or not.
+    if came_or_went || !has_source(&entity, spec) {
+        remove_source(&mut entity);
+        insert_source(&mut entity, spec);
+    }
+}
+
+/// Writes a component where it differs, so that a change is a change.
+fn put<T: Component + Clone + PartialEq>(entity: &mut EntityWorldMut, value: &T) {
+    if entity.get::<T>() != Some(value) {
+        entity.insert(value.clone());
+    }
+}
+
+fn has_source(entity: &EntityWorldMut, spec: &LayerSpec) -> bool {
+    use components::source::Source;
+    match &spec.source {
+        Source::Colour(source) => entity.get() == Some(source),
+        Source::Gradient(source) => entity.get() == Some(source),
+        Source::Image(source) => entity.get() == Some(source),
+        Source::Shape(source) => entity.get() == Some(source),
+        Source::Text(source) => entity.get() == Some(source),
+        Source::Group(source) => entity.get() == Some(source),
+    }
+}
+
+/// Follows a new list of timelines; one whose name stays goes on as it is.
+fn replace_timelines(
+    world: &mut World,
+    specs: &[Arc<TimelineSpec>],
+    layers: &HashMap<LayerId, Entity>,
+    tick: u64,
+) {
+    let mut rows = world.query::<(Entity, &TimelineId)>();
+    let mut old: HashMap<Arc<str>, Entity> = rows
+        .iter(world)
+        .map(|(entity, id)| (Arc::clone(&id.0), entity))
+        .collect();
+    let mut timelines = HashMap::new();
+    for spec in specs {
+        let entity = match old.remove(spec.id.as_str()) {
+            Some(entity) => {
+                if let Some(mut timeline) = world.get_mut::<Timeline>(entity) {
+                    let state = timeline.state;
+                    timeline.set_if_neq(Timeline {
+                        state,
+                        ..timeline_component(spec, tick)
+                    });
+                }
+                entity
+            }
+            None => spawn_timeline(world, spec, tick),
+        };
+        timelines.insert(spec.id.as_str(), entity);
+    }
+    for entity in old.into_values() {
+        world.despawn(entity);
+    }
+    for entity in layers.values() {
+        let Ok(mut entity) = world.get_entity_mut(*entity) else {
+            continue;
+        };
+        release::<Position>(&mut entity);
+        release::<Scale>(&mut entity);
+        release::<Rotation>(&mut entity);
+        release::<Opacity>(&mut entity);
+    }
+    insert_lanes(world, specs, layers, &timelines);
+}
+
+/// Takes a property's tracks away, and has its value computed without them.
+fn release<T: Animatable>(entity: &mut EntityWorldMut)
+where
+    T: Component<Mutability = bevy_ecs::component::Mutable>,
+{
+    if entity.contains::<Tracks<T>>() {
+        entity.remove::<(Tracks<T>, CompiledTracks<T>)>();
+        if let Some(mut authored) = entity.get_mut::<T>() {
+            authored.set_changed();
+        }
+    }
+}
