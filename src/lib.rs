@@ -5,11 +5,12 @@
 pub mod cli;
 pub mod clock;
 pub mod config;
-pub mod http;
+pub mod control;
 pub mod live;
 pub mod logging;
 pub mod ports;
 pub mod prepare;
 pub mod scene;
+pub mod server;
 pub mod streaming;
 pub mod tick_loop;

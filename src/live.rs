@@ -10,9 +10,11 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use anyhow::Context as _;
 use codec::{AudioSettings, FrameRate as CodecRate, VideoSettings};
+use components::layer::LayerSpec;
 use components::scene::FrameRate;
-use systems::command::{Applied, Command, CommandError, CommandSender};
+use raster::I420Frame;
 use systems::publish::Status;
+use systems::scene::SceneBundle;
 use systems::{Engine, EngineSettings};
 use tokio::runtime;
 use tokio::signal::unix::{Signal, SignalKind, signal};
@@ -20,16 +22,20 @@ use tokio::sync::watch;
 
 use crate::clock::SystemClock;
 use crate::config::Settings;
-use crate::http::{self, Health, Pulse};
-use crate::ports::LivePort;
-use crate::scene::{LoadOptions, LoadedScene, SceneErrors, SceneWatcher};
+use crate::control::assets::AssetStore;
+use crate::control::config::Config;
+use crate::control::keys::KeyStore;
+use crate::control::{
+    Director, Events, Library, Parts, Show, Staged, Start, Station, Terms, Ticks, Work,
+};
+use crate::ports::FrameRequests;
+use crate::scene::{LoadOptions, LoadedScene, SceneErrors, SceneWatcher, scene_from_text};
+use crate::server::{self, Api, Guard, Limits};
 use crate::streaming::{
-    EncoderSettings, OutputKind, OutputSettings, Streaming, StreamingStats, ThreadEnd,
+    EncoderSettings, OutputKind, OutputSettings, Steps, StreamingStats, ThreadEnd, step_back,
 };
 use crate::{prepare, tick_loop};
 
-/// Files and sessions must have ended by then after a signal.
-const SHUTDOWN_MAX: Duration = Duration::from_millis(4500);
 /// How often the log says how the stream goes.
 const REPORT_EVERY: Duration = Duration::from_secs(60);
 
@@ -73,7 +79,8 @@ pub fn audio_settings(settings: &Settings) -> Option<AudioSettings> {
 pub fn run(scene: LoadedScene, settings: &Settings, options: LoadOptions) -> anyhow::Result<()> {
     let runtime = runtime::Builder::new_multi_thread()
         .worker_threads(1)
-        .thread_name("http")
+        .thread_name("server")
+        .on_thread_start(|| step_back(Steps::Server))
         .enable_all()
         .build()?;
     // Before anything is on air: a signal that comes early still ends everything cleanly.
@@ -84,6 +91,7 @@ pub fn run(scene: LoadedScene, settings: &Settings, options: LoadOptions) -> any
             interrupt: signal(SignalKind::interrupt())?,
         }
     };
+    let keys = KeyStore::open(settings.data_dir.join("keys.json"))?;
 
     let canvas = &scene.spec.canvas;
     let rate = canvas.fps.unwrap_or(settings.target_fps);
@@ -94,75 +102,183 @@ pub fn run(scene: LoadedScene, settings: &Settings, options: LoadOptions) -> any
         settings.pool_size,
         settings.max_layers,
     );
+    let library = Library::new(scene.folder.clone(), settings.assets_dir());
+    let bundle = prepare::bundle(&scene, library.assets())?;
+    let known = bundle
+        .pictures
+        .iter()
+        .map(|(src, _)| Arc::clone(src))
+        .collect();
     let mut engine = Engine::new(engine_settings)?;
-    engine.load(prepare::bundle(&scene)?)?;
+    engine.load(bundle)?;
     // Everything is drawn before the clock starts, so that the first ticks are not late.
     engine.tick();
     engine.seek(0);
 
-    let streaming = Arc::new(Streaming::start(
-        encoder_settings(settings, canvas.width, canvas.height, rate),
-        outputs(settings, rate)?,
-    )?);
-    engine.add_port(Box::new(LivePort(streaming.sender())));
-    let pulse = Pulse::default();
-    let health = Health {
-        board: engine.status_board(),
-        pulse: pulse.clone(),
+    let (frames, frames_port) = FrameRequests::new();
+    engine.add_port(Box::new(frames_port));
+    let program = Staged {
+        id: scene_id(&scene.path),
+        spec: Arc::new(scene.spec.clone()),
+        folder: scene.folder.clone(),
+        is_edited: false,
     };
-    let _pictures = prepare::serve_pictures(&scene, engine.picture_door())?;
-    let _watcher = watch_scene(&scene, options, engine.commands(), engine_settings)?;
+    library.follow(&program);
+    let _pictures = {
+        let library = library.clone();
+        prepare::serve_pictures(
+            move |src| library.picture_on_air(src),
+            engine.picture_door(),
+        )?
+    };
+    let (ticks, events) = (Ticks::default(), Events::default());
+    let show = Show {
+        revision: 0,
+        program,
+        preview: None,
+        pause: None,
+        live_since_ms: None,
+        config: Config::new(settings, (canvas.width, canvas.height), rate),
+    };
+    let director = {
+        let _context = runtime.enter();
+        Director::start(Start {
+            show,
+            rate,
+            commands: engine.commands(),
+            engine: engine_settings,
+            slate: slate(&library, &engine_settings)?,
+            library: library.clone(),
+            known,
+            ticks: ticks.clone(),
+            events: events.clone(),
+        })
+    };
+    let station = Station::new(Parts {
+        settings: settings.clone(),
+        director: director.clone(),
+        board: engine.status_board(),
+        profile: engine.profile(),
+        ticks: ticks.clone(),
+        events,
+        frames,
+    });
+    let _watcher = watch_scene(
+        &scene,
+        options,
+        runtime.handle().clone(),
+        director.clone(),
+        library.clone(),
+    )?;
 
     let stop = Arc::new(AtomicBool::new(false));
-    let ticking = spawn_ticks(engine, rate, Arc::clone(&stop), pulse)?;
-    tracing::info!(
-        scene = scene.spec.name,
-        width = canvas.width,
-        height = canvas.height,
-        fps = rate.as_f64(),
-        "on air"
-    );
-
-    let result = runtime.block_on(serve_until_signal(
-        settings,
-        health,
-        signals,
-        &streaming,
-        || ticking.is_finished(),
-    ));
-
+    let ticking = spawn_ticks(engine, Arc::clone(&stop), ticks)?;
+    let result = runtime.block_on(async {
+        tokio::spawn(station.clone().watch(director.snapshots()));
+        station
+            .start()
+            .await
+            .map_err(|error| anyhow::anyhow!("{error}"))?;
+        tracing::info!(
+            scene = scene.spec.name,
+            width = scene.spec.canvas.width,
+            height = scene.spec.canvas.height,
+            fps = rate.as_f64(),
+            "the scene is on air"
+        );
+        let api = Api::new(
+            station.clone(),
+            library,
+            AssetStore::new(settings.assets_dir()),
+            keys,
+            Guard::new(settings),
+        );
+        let served =
+            serve_until_signal(settings, &api, &station, signals, || ticking.is_finished()).await;
+        // Files and sessions are ended before the ticks are.
+        let stopped = station.stop().await;
+        served.and(
+            stopped
+                .map(|_| ())
+                .map_err(|error| anyhow::anyhow!("{error}")),
+        )
+    });
     stop.store(true, Relaxed);
     let engine_ended = ticking.join().is_ok();
-    let ends = match Arc::try_unwrap(streaming) {
-        Ok(streaming) => streaming.shutdown(SHUTDOWN_MAX),
-        Err(_) => Vec::new(),
-    };
-    report_ends(&ends);
+    // What reads files for a request is not waited for.
+    runtime.shutdown_background();
     anyhow::ensure!(engine_ended, "the engine's thread ended by a panic");
     result
 }
 
+/// The name of a scene: that of its file without what follows the last dot.
+fn scene_id(path: &Path) -> String {
+    path.file_stem().map_or_else(
+        || "scene".to_owned(),
+        |stem| stem.to_string_lossy().into_owned(),
+    )
+}
+
+/// What a paused stream shows: the first frame of the scene `slate` where the library has one, or the product's own.
+fn slate(library: &Library, engine: &EngineSettings) -> anyhow::Result<Arc<I420Frame>> {
+    let own = library
+        .load("slate", engine.max_layers)
+        .ok()
+        .filter(|scene| {
+            let canvas = &scene.spec.canvas;
+            (canvas.width, canvas.height) == (engine.width, engine.height)
+        })
+        .and_then(|scene| prepare::bundle(&scene, library.assets()).ok());
+    let bundle = match own {
+        Some(bundle) => bundle,
+        None => built_in_slate(engine)?,
+    };
+    prepare::first_frame(bundle, engine).map_err(|error| anyhow::anyhow!("the slate: {error}"))
+}
+
+fn built_in_slate(engine: &EngineSettings) -> anyhow::Result<SceneBundle> {
+    let options = LoadOptions::default();
+    let mut spec = scene_from_text(include_str!("control/slate.json"), "slate", None, &options)?;
+    let scale = (engine.width as f32 / spec.canvas.width as f32)
+        .min(engine.height as f32 / spec.canvas.height as f32);
+    // Drawn at the size of the canvas, in its middle.
+    let mut group = LayerSpec::new("slate");
+    group.position.x = ((engine.width as f32 - spec.canvas.width as f32 * scale) / 2.0).into();
+    group.position.y = ((engine.height as f32 - spec.canvas.height as f32 * scale) / 2.0).into();
+    group.scale.x = scale.into();
+    group.scale.y = scale.into();
+    group.children = std::mem::take(&mut spec.layers);
+    spec.layers = vec![Arc::new(group)];
+    (spec.canvas.width, spec.canvas.height) = (engine.width, engine.height);
+    Ok(SceneBundle::new(spec))
+}
+
 fn spawn_ticks(
     mut engine: Engine,
-    rate: FrameRate,
     stop: Arc<AtomicBool>,
-    pulse: Pulse,
+    ticks: Ticks,
 ) -> std::io::Result<thread::JoinHandle<()>> {
     thread::Builder::new()
         .name("tick".to_owned())
         .spawn(move || {
-            tick_loop::run(&mut engine, rate, &SystemClock, &stop, |_| pulse.beat());
+            tick_loop::run(&mut engine, &SystemClock, &stop, |engine| {
+                ticks.note(engine.next_tick());
+            });
             let counters = engine.counters();
             tracing::info!(
                 frames = counters.frames,
                 repeated = counters.repeated,
                 late = counters.late,
-                "off air"
+                "the engine ended"
             );
         })
 }
 
-fn outputs(settings: &Settings, rate: FrameRate) -> anyhow::Result<Vec<OutputSettings>> {
+/// The outputs of the settings.
+///
+/// # Errors
+/// A folder cannot be made, or a target is bad.
+pub fn outputs(settings: &Settings, rate: FrameRate) -> anyhow::Result<Vec<OutputSettings>> {
     let mut outputs = Vec::new();
     if settings.hls {
         let folder = settings.hls_dir();
@@ -242,40 +358,40 @@ fn utc_stamp(seconds: u64) -> String {
 fn watch_scene(
     scene: &LoadedScene,
     options: LoadOptions,
-    commands: CommandSender,
-    engine: EngineSettings,
+    runtime: runtime::Handle,
+    director: Director,
+    library: Library,
 ) -> anyhow::Result<SceneWatcher> {
+    let id = scene_id(&scene.path);
     let on_change = move |loaded: Result<LoadedScene, SceneErrors>| {
-        if let Err(reason) = reload(loaded, &commands, &engine) {
-            tracing::error!("the scene was not reloaded, nothing changed on air: {reason}");
+        // Another scene may be on air by now; it is read when it is asked for.
+        let is_on_air = director.snapshot().show.program.id == id;
+        let work = match loaded {
+            Ok(_) if !is_on_air => Ok(Work::Forget(id.clone())),
+            Ok(scene) => library
+                .prepare_loaded(&id, &scene, &director.engine_settings())
+                .map(|prepared| Work::Reload(Arc::new(prepared)))
+                .map_err(|error| error.to_string()),
+            Err(errors) => Err(errors.plain()),
+        };
+        let outcome = work.and_then(|work| {
+            runtime
+                .block_on(director.ask(work, Terms::default()))
+                .map_err(|error| error.to_string())
+        });
+        match outcome {
+            Ok(outcome) => tracing::info!(
+                scene = id,
+                tick = outcome.tick,
+                revision = outcome.revision,
+                "the scene was reloaded"
+            ),
+            Err(reason) => {
+                tracing::error!("the scene was not reloaded, nothing changed on air: {reason}");
+            }
         }
     };
     Ok(SceneWatcher::start(scene, options, on_change)?)
-}
-
-fn reload(
-    loaded: Result<LoadedScene, SceneErrors>,
-    commands: &CommandSender,
-    engine: &EngineSettings,
-) -> Result<(), String> {
-    let scene = loaded.map_err(|errors| errors.plain())?;
-    let mut bundle = prepare::bundle(&scene).map_err(|error| error.to_string())?;
-    prepare::draw_ahead(&mut bundle, engine);
-    let name = scene.spec.name;
-    let answer = move |result: Result<Applied, CommandError>| match result {
-        Ok(applied) => tracing::info!(
-            scene = name,
-            tick = applied.tick,
-            revision = applied.revision,
-            "the scene was reloaded"
-        ),
-        Err(error) => {
-            tracing::error!("the scene was not reloaded, nothing changed on air: {error}")
-        }
-    };
-    commands
-        .send(Command::LoadScene(Box::new(bundle)), answer)
-        .map_err(|error| error.to_string())
 }
 
 /// What asks the program to end.
@@ -286,9 +402,9 @@ struct Signals {
 
 async fn serve_until_signal(
     settings: &Settings,
-    health: Health,
+    api: &Api,
+    station: &Station,
     mut signals: Signals,
-    streaming: &Streaming,
     tick_ended: impl Fn() -> bool,
 ) -> anyhow::Result<()> {
     let (stop, stopped) = watch::channel(());
@@ -296,22 +412,29 @@ async fn serve_until_signal(
         let mut stopped = stopped.clone();
         async move { drop(stopped.changed().await) }
     };
-    let bind = |port| (settings.bind, port).into();
-    let board = health.board.clone();
+    let limits = Limits {
+        connections: settings.max_connections,
+    };
     let mut servers = Vec::new();
     let mut addresses = Vec::new();
     for (port, router) in [
-        (settings.port, http::player(&settings.hls_dir())),
-        (settings.health_port, http::health(health)),
+        (settings.port, server::api(api.clone(), &settings.hls_dir())),
+        (settings.ws_port, server::websocket(api.clone())),
+        (settings.metrics_port, server::metrics(api.clone())),
+        (settings.health_port, server::health(api.clone())),
     ] {
-        let (address, server) = http::serve(bind(port), router, until_stop())
+        let address = (settings.bind, port).into();
+        let (address, server) = server::serve(address, router, limits, until_stop())
             .await
             .with_context(|| format!("port {port} of {} cannot be used", settings.bind))?;
         servers.push(tokio::spawn(server));
         addresses.push(address);
     }
-    if let [player, health] = addresses[..] {
-        tracing::info!(player = %url(player), health = %url(health), "listening");
+    if let [api, websocket, metrics, health] = addresses[..] {
+        tracing::info!(
+            api = %url(api), websocket = %url(websocket), metrics = %url(metrics), health = %url(health),
+            "listening"
+        );
     }
 
     let mut second = tokio::time::interval(Duration::from_secs(1));
@@ -321,11 +444,8 @@ async fn serve_until_signal(
         tokio::select! {
             _ = signals.terminate.recv() => break,
             _ = signals.interrupt.recv() => break,
-            _ = second.tick() => {
-                report_ends(&streaming.ended());
-                anyhow::ensure!(!tick_ended(), "the tick loop ended");
-            }
-            _ = report.tick() => report_stats(&board.read(), &streaming.stats()),
+            _ = second.tick() => anyhow::ensure!(!tick_ended(), "the tick loop ended"),
+            _ = report.tick() => report_stats(&station.status(), station.streaming_stats().as_ref()),
         }
     }
     tracing::info!("going off air");
@@ -346,7 +466,7 @@ fn url(address: SocketAddr) -> String {
     }
 }
 
-fn report_stats(status: &Status, stats: &StreamingStats) {
+fn report_stats(status: &Status, stats: Option<&StreamingStats>) {
     let counters = status.counters;
     tracing::info!(
         frames = counters.frames,
@@ -356,6 +476,9 @@ fn report_stats(status: &Status, stats: &StreamingStats) {
         last_drop = ?status.blame,
         "engine"
     );
+    let Some(stats) = stats else {
+        return;
+    };
     tracing::info!(encoder = ?stats.encoder, "encoder");
     for output in &stats.outputs {
         tracing::info!(
@@ -371,7 +494,8 @@ fn report_stats(status: &Status, stats: &StreamingStats) {
     }
 }
 
-fn report_ends(ends: &[ThreadEnd]) {
+/// Logs how threads ended.
+pub fn report_ends(ends: &[ThreadEnd]) {
     for end in ends {
         match &end.result {
             Ok(()) => tracing::info!(thread = end.who, "ended"),

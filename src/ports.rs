@@ -1,6 +1,8 @@
 //! From the engine's frames to the encoder threads.
 
+use crossbeam_channel::{Receiver, Sender, bounded};
 use systems::encode::{FrameOut, FramePort, Offer};
+use tokio::sync::oneshot;
 
 use crate::streaming::{AudioChunk, MediaSender, Refused, TickMedia};
 
@@ -24,5 +26,44 @@ impl FramePort for LivePort {
             Ok(()) => Offer::Taken,
             Err(Refused::Frame | Refused::FrameAndSound | Refused::Ended) => Offer::Full,
         }
+    }
+}
+
+/// Where single frames are asked for: the next one is handed out whole, as the encoders get it. Cheap to copy.
+#[derive(Clone, Debug)]
+pub struct FrameRequests(Sender<oneshot::Sender<FrameOut>>);
+
+/// The engine's end of [`FrameRequests`].
+pub struct FramesPort(Receiver<oneshot::Sender<FrameOut>>);
+
+/// How many may wait for one frame.
+const REQUESTS_MAX: usize = 64;
+
+impl FrameRequests {
+    /// A way and its other end.
+    pub fn new() -> (Self, FramesPort) {
+        let (sender, receiver) = bounded(REQUESTS_MAX);
+        (Self(sender), FramesPort(receiver))
+    }
+
+    /// The next frame; `None` when too many ask, or the engine has ended. It must be let go soon: it is one of the pool.
+    pub async fn next(&self) -> Option<FrameOut> {
+        let (sender, frame) = oneshot::channel();
+        self.0.try_send(sender).ok()?;
+        frame.await.ok()
+    }
+}
+
+impl FramePort for FramesPort {
+    fn offer(&mut self, frame: &FrameOut) -> Offer {
+        while let Ok(asked) = self.0.try_recv() {
+            // Who asked may be gone.
+            let _sent = asked.send(frame.clone());
+        }
+        Offer::Taken
+    }
+
+    fn is_encoder(&self) -> bool {
+        false
     }
 }

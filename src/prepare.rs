@@ -3,17 +3,19 @@
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::thread::{self, JoinHandle};
 
 use components::scene::{FrameRate, SceneSpec};
 use components::source::Source;
-use systems::assets::{Arrival, PictureDoor, PictureError, decode_picture};
+use raster::I420Frame;
+use systems::assets::{Arrival, PictureDoor, PictureError, PictureRaster, decode_picture};
 use systems::data::SceneData;
 use systems::scene::SceneBundle;
 use systems::{Engine, EngineSettings};
 
 use crate::scene::LoadedScene;
-use crate::scene::files::find_inside;
+use crate::scene::files::{asset_id, find_asset, find_inside};
 
 /// The largest picture file, in bytes.
 const PICTURE_FILE_MAX: u64 = 64 << 20;
@@ -43,29 +45,50 @@ pub enum PrepareError {
 
 /// Where a scene's files are, and by which names.
 #[derive(Clone, Debug)]
-struct Files {
+pub struct Files {
     folder: PathBuf,
-    assets: BTreeMap<String, String>,
+    names: BTreeMap<String, String>,
+    /// The folder of uploaded assets.
+    uploads: PathBuf,
 }
 
 impl Files {
-    fn of(scene: &LoadedScene) -> Self {
-        let assets = scene
-            .spec
+    /// Files in `folder`, some of them under `names`, and uploaded ones.
+    pub fn new(folder: PathBuf, names: BTreeMap<String, String>, uploads: PathBuf) -> Self {
+        Self {
+            folder,
+            names,
+            uploads,
+        }
+    }
+
+    /// The files of a scene.
+    pub fn of_scene(spec: &SceneSpec, folder: PathBuf, uploads: PathBuf) -> Self {
+        let names = spec
             .assets
             .iter()
             .map(|(name, asset)| (name.clone(), asset.path.clone()))
             .collect();
-        Self {
-            folder: scene.folder.clone(),
-            assets,
-        }
+        Self::new(folder, names, uploads)
     }
 
-    /// The bytes behind an asset's name or a path inside the scene's folder.
+    /// Reads and decodes a picture.
+    ///
+    /// # Errors
+    /// Why it cannot be shown.
+    pub fn picture(&self, src: &str) -> Result<PictureRaster, PictureError> {
+        let bytes = self.read(src, PICTURE_FILE_MAX).map_err(PictureError)?;
+        decode_picture(&bytes)
+    }
+
+    /// The bytes behind an asset's name, an uploaded asset, or a path inside the scene's folder.
     fn read(&self, src: &str, bytes_max: u64) -> Result<Vec<u8>, String> {
-        let relative = self.assets.get(src).map_or(src, String::as_str);
-        let path = find_inside(&self.folder, relative).map_err(|error| error.to_string())?;
+        let relative = self.names.get(src).map_or(src, String::as_str);
+        let path = match asset_id(relative) {
+            Some(id) => find_asset(Some(&self.uploads), id),
+            None => find_inside(&self.folder, relative),
+        };
+        let path = path.map_err(|error| error.to_string())?;
         let length = std::fs::metadata(&path)
             .map_err(|error| error.to_string())?
             .len();
@@ -78,20 +101,18 @@ impl Files {
     }
 }
 
-/// Reads and decodes everything that `scene` shows at first.
+/// Reads and decodes everything that `scene` shows at first; its uploaded assets are in `uploads`.
 ///
 /// # Errors
 /// The first file that cannot be used.
-pub fn bundle(scene: &LoadedScene) -> Result<SceneBundle, PrepareError> {
-    let files = Files::of(scene);
+pub fn bundle(scene: &LoadedScene, uploads: &Path) -> Result<SceneBundle, PrepareError> {
+    let files = Files::of_scene(&scene.spec, scene.folder.clone(), uploads.to_owned());
     let mut bundle = SceneBundle::new(scene.spec.clone());
     for src in first_pictures(&scene.spec) {
-        let fail = |reason: String| PrepareError::Picture {
+        let picture = files.picture(&src).map_err(|error| PrepareError::Picture {
             src: src.clone(),
-            reason,
-        };
-        let bytes = files.read(&src, PICTURE_FILE_MAX).map_err(fail)?;
-        let picture = decode_picture(&bytes).map_err(|error| fail(error.to_string()))?;
+            reason: error.to_string(),
+        })?;
         bundle.pictures.push((src.as_str().into(), picture));
     }
     for asset in scene
@@ -157,6 +178,29 @@ pub fn draw_ahead(bundle: &mut SceneBundle, settings: &EngineSettings) {
     }
 }
 
+/// A scene's first frame, as an encoder would get it.
+///
+/// # Errors
+/// The scene cannot be on a canvas of these settings.
+pub fn first_frame(
+    bundle: SceneBundle,
+    settings: &EngineSettings,
+) -> Result<Arc<I420Frame>, Box<dyn std::error::Error + Send + Sync>> {
+    let scratch = EngineSettings {
+        width: bundle.spec.canvas.width,
+        height: bundle.spec.canvas.height,
+        rate: bundle.spec.canvas.fps.unwrap_or(settings.rate),
+        render_threads: 1,
+        pool_frames: 2,
+        ..*settings
+    };
+    let mut engine = Engine::new(scratch)?;
+    engine.load(bundle)?;
+    engine.tick();
+    let frame = engine.frame().ok_or("no frame was made")?;
+    Ok(frame.frame)
+}
+
 /// The settings of an engine for `spec`.
 pub fn engine_settings(
     spec: &SceneSpec,
@@ -184,16 +228,15 @@ pub fn engine_settings(
 ///
 /// # Errors
 /// When the system gives no thread.
-pub fn serve_pictures(scene: &LoadedScene, door: PictureDoor) -> std::io::Result<JoinHandle<()>> {
-    let files = Files::of(scene);
+pub fn serve_pictures(
+    read: impl Fn(&str) -> Result<PictureRaster, PictureError> + Send + 'static,
+    door: PictureDoor,
+) -> std::io::Result<JoinHandle<()>> {
     thread::Builder::new()
         .name("pictures".to_owned())
         .spawn(move || {
             for src in &door.requests {
-                let picture = files
-                    .read(&src, PICTURE_FILE_MAX)
-                    .map_err(PictureError)
-                    .and_then(|bytes| decode_picture(&bytes));
+                let picture = read(&src);
                 if door.arrivals.send(Arrival { src, picture }).is_err() {
                     return;
                 }

@@ -16,14 +16,14 @@ use crate::clock::Clock;
 /// starts anew from there.
 pub const CATCH_UP_MAX: Duration = Duration::from_secs(5);
 
-/// Ticks `engine` at `rate` until `stop` is set. `after_tick` is called after each tick; it must not wait.
+/// Ticks `engine` at its rate until `stop` is set. `after_tick` is called after each tick; it must not wait.
 pub fn run(
     engine: &mut Engine,
-    rate: FrameRate,
     clock: &dyn Clock,
     stop: &AtomicBool,
     mut after_tick: impl FnMut(&mut Engine),
 ) {
+    let mut rate = engine.rate();
     let mut origin = Origin {
         time: clock.now(),
         tick: engine.next_tick(),
@@ -35,6 +35,14 @@ pub fn run(
             return;
         }
         engine.tick();
+        if engine.rate() != rate {
+            // This tick was the last at the old rate; it began at its deadline.
+            rate = engine.rate();
+            origin = Origin {
+                time: deadline,
+                tick: engine.next_tick() - 1,
+            };
+        }
         let end = clock.now();
         let late = end.saturating_sub(origin.due(rate, engine.next_tick()));
         if !late.is_zero() {
@@ -146,7 +154,7 @@ mod tests {
             seen: Arc::clone(&seen),
         }));
         let stop = AtomicBool::new(false);
-        run(&mut engine, rate, &clock, &stop, |engine| {
+        run(&mut engine, &clock, &stop, |engine| {
             stop.store(engine.next_tick() >= ticks, Relaxed)
         });
         let counters = engine.counters();

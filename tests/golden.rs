@@ -29,7 +29,9 @@ fn engine_for(scene: &Path, threads: usize) -> (Engine, FrameRate) {
     let rate = loaded.spec.canvas.fps.unwrap_or_default();
     let mut engine =
         Engine::new(prepare::engine_settings(&loaded.spec, rate, threads, 4, 50)).unwrap();
-    engine.load(prepare::bundle(&loaded).unwrap()).unwrap();
+    engine
+        .load(prepare::bundle(&loaded, std::path::Path::new("")).unwrap())
+        .unwrap();
     (engine, rate)
 }
 

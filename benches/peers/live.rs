@@ -5,7 +5,6 @@ use std::process::Command;
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 
 use anyhow::{Context as _, Result, ensure};
-use components::scene::FrameRate;
 use stream_manager::clock::SystemClock;
 use stream_manager::ports::LivePort;
 use stream_manager::streaming::{OutputSettings, Streaming};
@@ -56,7 +55,7 @@ pub fn run(stage: &Stage, fps: u32, seconds: u64, outputs: Vec<OutputSettings>) 
     let stop = AtomicBool::new(false);
     let mut on_air = || {
         let end = |engine: &mut systems::Engine| stop.store(engine.next_tick() >= ticks, Relaxed);
-        tick_loop::run(&mut engine, FrameRate::whole(fps), &SystemClock, &stop, end);
+        tick_loop::run(&mut engine, &SystemClock, &stop, end);
         Ok(())
     };
     let (((), cost), others) = beside_others(|| measure(Who::Ourselves, &mut on_air))?;

@@ -400,7 +400,7 @@ impl Workload {
             ..LoadOptions::default()
         };
         let scene = load_scene(&path, &options).map_err(|errors| anyhow!(errors.plain()))?;
-        let bundle = prepare::bundle(&scene)?;
+        let bundle = prepare::bundle(&scene, std::path::Path::new(""))?;
         Ok(Stage {
             name: self.name,
             scene,

@@ -222,6 +222,7 @@ fn scene_path(matches: &ArgMatches) -> &Path {
 fn load_options(settings: &Settings) -> LoadOptions {
     LoadOptions {
         max_layers: settings.max_layers,
+        assets: Some(settings.assets_dir()),
         ..LoadOptions::default()
     }
 }

@@ -41,7 +41,7 @@ impl Offline {
             settings.max_layers,
         );
         let mut engine = Engine::new(engine_settings)?;
-        engine.load(prepare::bundle(&scene)?)?;
+        engine.load(prepare::bundle(&scene, &settings.assets_dir())?)?;
         Ok(Self {
             settings,
             scene,

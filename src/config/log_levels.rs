@@ -3,14 +3,15 @@
 use tracing::level_filters::LevelFilter;
 
 /// The names that operators use, and the targets that they stand for.
-const COMPONENTS: [(&str, &str); 14] = [
+const COMPONENTS: [(&str, &str); 15] = [
     ("cli", "stream_manager::cli"),
     ("config", "stream_manager::config"),
-    ("http", "stream_manager::http"),
+    ("control", "stream_manager::control"),
     ("live", "stream_manager::live"),
     ("ports", "stream_manager::ports"),
     ("prepare", "stream_manager::prepare"),
     ("scene", "stream_manager::scene"),
+    ("server", "stream_manager::server"),
     ("streaming", "stream_manager::streaming"),
     ("tick_loop", "stream_manager::tick_loop"),
     ("systems", "stream_manager_systems"),

@@ -6,6 +6,7 @@
 //! A value that cannot be used is an error that names the setting, the value, where it was given and what is allowed; all of
 //! them are reported at once. Nothing here changes the process environment, starts anything, or shows a secret.
 
+mod access;
 mod error;
 mod flags;
 mod listing;
@@ -16,6 +17,7 @@ mod stream_url;
 mod table;
 mod values;
 
+pub use access::{ApiToken, Origins};
 pub use error::{Origin, SettingProblem, SettingsError};
 pub use flags::{flags, flags_from};
 pub use listing::{env_example, markdown_table};
@@ -66,6 +68,12 @@ impl Settings {
         self.data_dir.join("hls")
     }
 
+    /// Where uploaded assets are kept.
+    #[must_use]
+    pub fn assets_dir(&self) -> PathBuf {
+        self.data_dir.join("assets")
+    }
+
     /// Where recordings are written.
     #[must_use]
     pub fn recordings_dir(&self) -> PathBuf {
@@ -85,14 +93,26 @@ impl Settings {
 
     /// What no single value shows.
     fn check_together(&self, problems: &mut Vec<SettingProblem>) {
-        if self.port != 0 && self.port == self.health_port {
-            problems.push(SettingProblem::together(
-                "HEALTH_PORT",
-                format!(
-                    "PORT and HEALTH_PORT are both {}; they must differ",
-                    self.port
-                ),
-            ));
+        let ports = [
+            ("PORT", self.port),
+            ("WS_PORT", self.ws_port),
+            ("METRICS_PORT", self.metrics_port),
+            ("HEALTH_PORT", self.health_port),
+        ];
+        for (index, (name, port)) in ports.iter().enumerate() {
+            if let Some((other, _)) = ports[..index].iter().find(|(_, other)| other == port)
+                && *port != 0
+            {
+                let message = format!("{other} and {name} are both {port}; they must differ");
+                problems.push(SettingProblem::together(name, message));
+            }
+        }
+        if !self.bind.is_loopback() && self.api_token.is_none() {
+            let message = format!(
+                "BIND is {}, which others can reach; API_TOKEN must be set then",
+                self.bind
+            );
+            problems.push(SettingProblem::together("API_TOKEN", message));
         }
     }
 }

@@ -12,6 +12,7 @@ use std::time::Duration;
 use codec::Preset;
 use components::scene::FrameRate;
 
+use super::access::{ApiToken, Origins};
 use super::log_levels::LogLevels;
 use super::stream_url::StreamUrl;
 
@@ -165,6 +166,33 @@ pub(super) fn stream_url() -> Rule<Option<StreamUrl>> {
         is_secret: true,
         ..rule
     }
+}
+
+/// A bearer token, or none.
+pub(super) fn api_token() -> Rule<Option<ApiToken>> {
+    let allowed = format!(
+        "empty, or {} to 256 letters, digits and any of -._~+/=",
+        super::access::TOKEN_MIN
+    );
+    let rule = Rule::new(allowed, |text| {
+        if text.is_empty() {
+            Some(None)
+        } else {
+            ApiToken::parse(text).map(Some)
+        }
+    });
+    Rule {
+        is_secret: true,
+        ..rule
+    }
+}
+
+/// Origins of pages.
+pub(super) fn origins() -> Rule<Origins> {
+    Rule::new(
+        "empty, `*`, or origins with commas between, such as https://studio.example,http://localhost:5173",
+        Origins::parse,
+    )
 }
 
 /// Levels of the log.

@@ -8,6 +8,7 @@ use std::time::Duration;
 use codec::Preset;
 use components::scene::FrameRate;
 
+use super::access::{ApiToken, Origins};
 use super::log_levels::LogLevels;
 use super::rule;
 use super::sources::Given;
@@ -96,13 +97,25 @@ macro_rules! settings {
 
 settings! {
     "Server" {
-        /// HTTP port of the player page and the live HLS files; 0 takes a free one
+        /// HTTP port of the API, its page `/docs`, WebSocket, the player page and the live HLS files; 0 takes a free one
         port: u16 = PORT, "4200", rule::whole(0..=65_535, "");
+        /// Port of WebSocket alone, which PORT has too at `/ws` and `/stream/events`; 0 takes a free one
+        ws_port: u16 = WS_PORT, "4201", rule::whole(0..=65_535, "");
+        /// HTTP port of `/metrics` for Prometheus; 0 takes a free one
+        metrics_port: u16 = METRICS_PORT, "4290", rule::whole(0..=65_535, "");
         /// HTTP port of `/health`; 0 takes a free one
         health_port: u16 = HEALTH_PORT, "4291", rule::whole(0..=65_535, "");
-        /// Address that the HTTP servers listen on
+        /// Address that the servers listen on; other than loopback it needs API_TOKEN
         bind: IpAddr = BIND, "127.0.0.1", rule::parsed("an IP address such as 127.0.0.1, 0.0.0.0 or ::");
-        /// Folder for the live HLS files and the recordings
+        /// Token that the API and WebSocket ask for; none is asked for when empty
+        api_token: Option<ApiToken> = API_TOKEN, "", rule::api_token();
+        /// Origins whose pages may use the API from a browser
+        cors_origins: Origins = CORS_ORIGINS, "", rule::origins();
+        /// Requests a second from one address; more are answered with 429; 0 is no limit
+        rate_limit: u32 = RATE_LIMIT, "5000", rule::whole(0..=1_000_000, "requests a second");
+        /// Connections of each port at a time; more are closed at once
+        max_connections: usize = MAX_CONNECTIONS, "4096", rule::whole(1..=100_000, "");
+        /// Folder for the live HLS files, recordings, uploaded assets and stream keys
         data_dir: PathBuf = DATA_DIR, "./data", rule::path();
     }
     "Picture" {
@@ -154,17 +167,14 @@ settings! {
 }
 
 /// Settings that belong to the product but do nothing in this release. Who gives one hears so.
-pub(super) const NOT_YET: [&str; 12] = [
-    "API_TOKEN",
+pub(super) const NOT_YET: [&str; 9] = [
     "CHUNK_SIZE",
     "GOP_CACHE",
     "HWACCEL",
-    "METRICS_PORT",
     "PING",
     "PING_TIMEOUT",
     "REDIS_PASSWORD",
     "REDIS_URL",
     "RTMP_PORT",
     "STREAM_RESOLUTION",
-    "WS_PORT",
 ];

@@ -3,7 +3,8 @@
 use codec::Preset;
 
 /// How much work is spent on a frame.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize, schemars::JsonSchema)]
+#[serde(rename_all = "lowercase")]
 pub enum RenderQuality {
     /// libx264 superfast.
     Low,
@@ -19,6 +20,14 @@ impl RenderQuality {
         ("medium", Self::Medium),
         ("high", Self::High),
     ];
+
+    /// The quality of this name.
+    #[must_use]
+    pub fn from_name(name: &str) -> Option<Self> {
+        Self::NAMES
+            .into_iter()
+            .find_map(|(other, quality)| (other == name).then_some(quality))
+    }
 
     /// The preset that it stands for.
     #[must_use]

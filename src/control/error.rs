@@ -125,11 +125,7 @@ impl ApiError {
     }
 
     /// There is no `kind` named `id`.
-    pub fn not_found<'k>(
-        kind: &str,
-        id: &str,
-        known: impl IntoIterator<Item = &'k str>,
-    ) -> Self {
+    pub fn not_found<'k>(kind: &str, id: &str, known: impl IntoIterator<Item = &'k str>) -> Self {
         let near = crate::scene::words::nearest(id, known);
         Self::new(
             ErrorCode::NotFound,

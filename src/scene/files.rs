@@ -96,6 +96,25 @@ pub fn find_inside(folder: &Path, relative: &str) -> Result<PathBuf, FileError> 
     }
 }
 
+/// The id in `asset:<id>`, the name of an uploaded asset.
+pub fn asset_id(src: &str) -> Option<&str> {
+    src.strip_prefix("asset:")
+}
+
+/// The file of an uploaded asset.
+///
+/// # Errors
+/// When there is none.
+pub fn find_asset(folder: Option<&Path>, id: &str) -> Result<PathBuf, FileError> {
+    // Ids are hexadecimal, so that none is a path.
+    let is_id = !id.is_empty() && id.bytes().all(|byte| byte.is_ascii_hexdigit());
+    folder
+        .filter(|_| is_id)
+        .map(|folder| folder.join(id))
+        .filter(|file| file.is_file())
+        .ok_or_else(|| FileError::Missing(words::quote(&format!("asset:{id}"))))
+}
+
 /// Looks at the first bytes of a regular file.
 ///
 /// # Errors

@@ -16,12 +16,14 @@ use super::span::{Lines, MAX_BYTES, SpanIndex};
 use super::validate::{self, SceneRules};
 
 /// What loading a scene depends on besides the file.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub struct LoadOptions {
     /// The most layers, children included (the setting `MAX_LAYERS`).
     pub max_layers: usize,
     /// Whether pictures and fonts are looked at.
     pub check_files: bool,
+    /// The folder of uploaded assets, which scenes name `asset:<id>`; where there is none they are taken for missing.
+    pub assets: Option<PathBuf>,
 }
 
 impl Default for LoadOptions {
@@ -29,6 +31,7 @@ impl Default for LoadOptions {
         Self {
             max_layers: DEFAULT_MAX_LAYERS,
             check_files: true,
+            assets: None,
         }
     }
 }
@@ -43,6 +46,18 @@ pub struct LoadedScene {
     /// The file that it was read from.
     pub path: PathBuf,
     pub(super) stamps: Vec<Stamp>,
+}
+
+impl LoadedScene {
+    /// A scene that came from elsewhere than the file that it is to be written to.
+    pub fn new(spec: SceneSpec, folder: PathBuf, path: PathBuf) -> Self {
+        Self {
+            spec,
+            folder,
+            path,
+            stamps: Vec::new(),
+        }
+    }
 }
 
 /// A file's state when it was read, by which a change is known.
@@ -219,6 +234,7 @@ fn examine(
         let rules = SceneRules {
             max_layers: options.max_layers,
             folder: folder.filter(|_| options.check_files),
+            assets: options.assets.as_deref(),
         };
         validate::check(spec, &rules, &mut problems);
     }

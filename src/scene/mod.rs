@@ -15,7 +15,7 @@ pub mod schema;
 pub mod span;
 pub mod validate;
 pub mod watch;
-mod words;
+pub(crate) mod words;
 
 pub use error::{SceneErrors, SceneProblem};
 pub use file::to_json;

@@ -98,6 +98,16 @@ where
     })
 }
 
+/// Reads a request's body of any type, without its field `tag`, which others have read; adds every problem.
+pub(crate) fn read_body<T: DeserializeOwned>(
+    value: &Value,
+    path: &str,
+    tag: &str,
+    found: &mut Vec<Problem>,
+) -> Option<T> {
+    reader::read(value, path, Skip::field(tag), found).value
+}
+
 fn collect<T>(
     problems: &mut Problems,
     read: impl FnOnce(&mut Vec<Problem>) -> Option<T>,
@@ -369,7 +379,7 @@ fn paths(found: &[Problem]) -> Vec<String> {
 }
 
 /// The path of the field `name` of what stands at `path`.
-pub(super) fn field(path: &str, name: &str) -> String {
+pub(crate) fn field(path: &str, name: &str) -> String {
     let mut path = path.to_owned();
     push_name(&mut path, name);
     path

@@ -34,6 +34,8 @@ pub struct SceneRules<'a> {
     pub max_layers: usize,
     /// The scene's folder when files are to be looked at.
     pub folder: Option<&'a Path>,
+    /// The folder of uploaded assets, which scenes name `asset:<id>`.
+    pub assets: Option<&'a Path>,
 }
 
 /// Adds every problem of the whole scene to `problems`.
@@ -302,7 +304,11 @@ impl<'a> Checker<'a> {
             }
             return;
         };
-        let real = match files::find_inside(folder, file) {
+        let found = match files::asset_id(file) {
+            Some(id) => files::find_asset(self.rules.assets, id),
+            None => files::find_inside(folder, file),
+        };
+        let real = match found {
             Ok(real) => real,
             Err(error) => {
                 let help = match error {

@@ -3,7 +3,7 @@
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-use codec::{CodecError, VideoSettings};
+use codec::{CodecError, Preset, VideoSettings};
 use crossbeam_channel::{Sender, bounded};
 
 use super::encoder::{EncoderControl, EncoderSettings, EncoderStats, EncoderThread};
@@ -11,7 +11,7 @@ use super::error::StreamingError;
 use super::fan_out::FanOut;
 use super::media::{MediaSender, media_channel};
 use super::outputs::{Output, OutputContext, OutputSettings, OutputStats};
-use super::thread::{NamedThread, ThreadEnd, panicked, step_back};
+use super::thread::{NamedThread, Steps, ThreadEnd, panicked, step_back};
 
 /// A removed output has so long to write what waits and to say goodbye.
 const REMOVE_TIMEOUT: Duration = Duration::from_secs(5);
@@ -60,7 +60,7 @@ impl Streaming {
     ) -> Result<Self, StreamingError> {
         let (sender, receiver) = media_channel(settings.frame_queue);
         let control = Arc::new(EncoderControl::new(
-            settings.video.bitrate_kbps,
+            &settings.video,
             receiver.frames_refused(),
         ));
         let fan_out = Arc::new(FanOut::default());
@@ -71,7 +71,7 @@ impl Streaming {
             let fan_out = Arc::clone(&fan_out);
             move || {
                 // Before the encoder opens, whose own threads take after this one.
-                step_back();
+                step_back(Steps::Encoder);
                 // Should the thread panic outside of a tick, the outputs still finish their files.
                 let _close = CloseOnDrop(Arc::clone(&fan_out));
                 let thread = match EncoderThread::open(settings, control, fan_out) {
@@ -184,6 +184,22 @@ impl Streaming {
         }
         .validate()?;
         self.control.set_bitrate_kbps(bitrate_kbps);
+        Ok(())
+    }
+
+    /// Changes libx264's effort from the next frame on, which is a keyframe; outputs stay connected.
+    ///
+    /// # Errors
+    /// [`CodecError::Setting`] when the preset writes other headers than the one in use ([`Preset::continues`]).
+    pub fn set_preset(&self, preset: Preset) -> Result<(), CodecError> {
+        if !preset.continues(self.control.preset()) {
+            return Err(CodecError::Setting {
+                setting: "preset",
+                value: preset.to_string(),
+                expected: "one that writes the same headers as the one in use",
+            });
+        }
+        self.control.set_preset(preset);
         Ok(())
     }
 

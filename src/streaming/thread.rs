@@ -69,12 +69,19 @@ impl NamedThread {
 
 /// Lets the threads that must be on time (the tick, its workers, the outputs) run before the calling thread and all threads that it
 /// starts from now on, libx264's above all: they use every moment that is left over anyway. Needs no privilege.
-pub(super) fn step_back() {
-    /// Ten steps are about a tenth of the weight of other threads (`sched(7)`, the nice value).
-    const STEPS: i32 = 10;
-    if let Err(error) = rustix::process::nice(STEPS) {
-        tracing::debug!(%error, "the encoder runs at the priority of all other threads");
+pub fn step_back(steps: Steps) {
+    if let Err(error) = rustix::process::nice(steps as i32) {
+        tracing::debug!(%error, "a thread keeps its priority");
     }
+}
+
+/// How far a thread steps back, as a nice value (`sched(7)`).
+#[derive(Clone, Copy, Debug)]
+pub enum Steps {
+    /// Servers: a little behind the tick.
+    Server = 2,
+    /// Encoders: about a tenth of the weight of other threads.
+    Encoder = 10,
 }
 
 /// The error for a caught panic.

@@ -210,6 +210,11 @@ impl Engine {
         self.world.resource_mut::<LatestBlame>().0 = Some(blame);
     }
 
+    /// Ticks a second.
+    pub fn rate(&self) -> FrameRate {
+        self.world.resource::<FrameClock>().rate
+    }
+
     /// The tick that runs next.
     pub fn next_tick(&self) -> u64 {
         self.world.resource::<NextTick>().0

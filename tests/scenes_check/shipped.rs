@@ -27,6 +27,7 @@ fn load(path: &Path) -> SceneSpec {
     let options = LoadOptions {
         max_layers: 1000,
         check_files: true,
+        assets: None,
     };
     match load_scene(path, &options) {
         Ok(scene) => scene.spec,
@@ -41,6 +42,7 @@ fn every_shipped_scene_loads_and_comes_back_as_it_was() {
         let options = LoadOptions {
             max_layers: 1000,
             check_files: false,
+            assets: None,
         };
         let again = scene_from_text(&to_json(&scene), "again.json", None, &options);
         assert_eq!(again.map_err(|errors| errors.plain()), Ok(scene));

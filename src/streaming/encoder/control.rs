@@ -1,11 +1,11 @@
 //! What other threads may ask of an encoder thread, and what they can see of it.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU32, AtomicU64, Ordering};
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-use codec::{Packet, StreamKind};
+use codec::{Packet, Preset, StreamKind, VideoSettings};
 
 use crate::streaming::thread::milliseconds;
 
@@ -19,6 +19,8 @@ const RATE_STALE: Duration = Duration::from_secs(3);
 pub struct EncoderStats {
     /// Frames encoded.
     pub frames: u64,
+    /// Bytes of picture and sound.
+    pub bytes: u64,
     /// Frames that found no room on the way to the encoder.
     pub frames_dropped: u64,
     /// Frames of another size than the rendition's.
@@ -47,15 +49,18 @@ pub struct EncoderStats {
 #[derive(Debug)]
 pub(crate) struct EncoderControl {
     bitrate_kbps: AtomicU32,
+    /// Index into [`Preset::ALL`].
+    preset: AtomicU8,
     keyframe_requested: AtomicBool,
     figures: Figures,
     frames_refused: Arc<AtomicU64>,
 }
 
 impl EncoderControl {
-    pub(crate) fn new(bitrate_kbps: u32, frames_refused: Arc<AtomicU64>) -> Self {
+    pub(crate) fn new(video: &VideoSettings, frames_refused: Arc<AtomicU64>) -> Self {
         Self {
-            bitrate_kbps: AtomicU32::new(bitrate_kbps),
+            bitrate_kbps: AtomicU32::new(video.bitrate_kbps),
+            preset: AtomicU8::new(video.preset as u8),
             keyframe_requested: AtomicBool::new(false),
             figures: Figures::default(),
             frames_refused,
@@ -69,6 +74,15 @@ impl EncoderControl {
     /// The value must have been validated.
     pub(crate) fn set_bitrate_kbps(&self, bitrate_kbps: u32) {
         self.bitrate_kbps.store(bitrate_kbps, Ordering::Relaxed);
+    }
+
+    pub(crate) fn preset(&self) -> Preset {
+        let index = usize::from(self.preset.load(Ordering::Relaxed));
+        Preset::ALL.get(index).copied().unwrap_or(Preset::Veryfast)
+    }
+
+    pub(crate) fn set_preset(&self, preset: Preset) {
+        self.preset.store(preset as u8, Ordering::Relaxed);
     }
 
     pub(crate) fn request_keyframe(&self) {
@@ -101,6 +115,7 @@ impl EncoderControl {
             .unwrap_or(0);
         EncoderStats {
             frames,
+            bytes: figures.bytes.load(Ordering::Relaxed),
             frames_dropped: self.frames_refused.load(Ordering::Relaxed),
             frames_misfit: figures.misfits.load(Ordering::Relaxed),
             fps,

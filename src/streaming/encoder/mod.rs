@@ -162,6 +162,7 @@ impl EncoderThread {
         }
         let mut settings = self.settings.video.clone();
         settings.bitrate_kbps = self.control.bitrate_kbps();
+        settings.preset = self.control.preset();
         let reopened = (|| -> Result<(), CodecError> {
             if self.video.is_none() {
                 self.video = Some(VideoEncoder::open(&settings)?);
@@ -233,7 +234,33 @@ impl EncoderThread {
         Ok(())
     }
 
+    /// Puts an encoder of the wanted preset in the place of the one there is, whose last packets go out first. It begins with a
+    /// keyframe under the same headers.
+    fn follow_preset(&mut self) -> Result<(), StreamingError> {
+        let wanted = self.control.preset();
+        let Some(video) = &mut self.video else {
+            return Ok(());
+        };
+        if video.settings().preset == wanted {
+            return Ok(());
+        }
+        let next = VideoEncoder::open(&VideoSettings {
+            preset: wanted,
+            ..video.settings().clone()
+        })?;
+        let outputs = &mut self.outputs;
+        video.flush(&mut |packet| {
+            self.control.figures().count_bytes(&packet);
+            outputs.push(packet);
+        })?;
+        *video = next;
+        // The new one begins with a keyframe, asked for or not.
+        self.keyframe_tick = None;
+        Ok(())
+    }
+
     fn take_frame(&mut self, media: &TickMedia) -> Result<(), StreamingError> {
+        self.follow_preset()?;
         let Some(video) = &mut self.video else {
             return Ok(());
         };

@@ -29,7 +29,7 @@ impl Bench {
             video,
             ..EncoderSettings::default()
         };
-        let control = Arc::new(EncoderControl::new(4000, Arc::default()));
+        let control = Arc::new(EncoderControl::new(&settings.video, Arc::default()));
         let fan_out = Arc::new(FanOut::default());
         let queue = Arc::new(PacketQueue::new(4096));
         fan_out.add(Arc::clone(&queue));

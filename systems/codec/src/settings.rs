@@ -57,7 +57,8 @@ pub enum Preset {
 }
 
 impl Preset {
-    const ALL: [Self; 7] = [
+    /// Every preset, from the least effort to the most.
+    pub const ALL: [Self; 7] = [
         Self::Ultrafast,
         Self::Superfast,
         Self::Veryfast,
@@ -66,6 +67,17 @@ impl Preset {
         Self::Medium,
         Self::Slow,
     ];
+
+    /// Whether an encoder of this preset writes the same headers as one of `other`, so that one can follow the other in a stream.
+    #[must_use]
+    pub fn continues(self, other: Self) -> bool {
+        self == other || (self.has_common_headers() && other.has_common_headers())
+    }
+
+    /// These differ in effort alone, once each looks back at one frame only.
+    pub(crate) fn has_common_headers(self) -> bool {
+        matches!(self, Self::Superfast | Self::Veryfast | Self::Faster)
+    }
 
     /// libx264's name.
     #[must_use]

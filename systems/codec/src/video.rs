@@ -188,6 +188,10 @@ fn options(settings: &VideoSettings) -> Vec<(&'static str, String)> {
         ("forced-idr", "1".to_owned()),
         // There is no `nal-hrd=cbr`: it writes the rate into the headers, and libx264 then refuses to change it live.
     ];
+    if settings.preset.has_common_headers() {
+        // One of these can follow another while the stream goes on: all of them write the same headers then.
+        options.push(("refs", "1".to_owned()));
+    }
     if let RateControl::Quality { rate_factor } = settings.rate_control {
         options.push(("crf", rate_factor.to_string()));
     }

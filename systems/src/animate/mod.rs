@@ -17,7 +17,7 @@ use crate::schedule::{Tick, TickSet};
 
 pub use easing::{EasingCurve, sample_easing};
 pub use property::{CompiledLane, CompiledTracks, MovingProperty};
-pub use timeline::{TimelineAction, TimelineNow, after_action, has_ended, local_seconds};
+pub use timeline::{TimelineAction, TimelineNow, after_action, from_now, has_ended, local_seconds};
 
 /// Adds the set's systems.
 pub fn plugin(app: &mut App) {

@@ -53,6 +53,17 @@ fn since_play(timeline: &Timeline, clock: &FrameClock) -> Option<f64> {
     }
 }
 
+/// The same state, counted from this tick: what a change of the rate leaves as it is.
+pub fn from_now(timeline: &Timeline, clock: &FrameClock) -> PlayState {
+    match (timeline.state, since_play(timeline, clock)) {
+        (PlayState::Playing { .. }, Some(from_seconds)) => PlayState::Playing {
+            since_tick: clock.tick,
+            from_seconds,
+        },
+        (state, _) => state,
+    }
+}
+
 /// What a timeline is told to do.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum TimelineAction {

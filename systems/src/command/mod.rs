@@ -8,9 +8,10 @@ use std::sync::Arc;
 use bevy_app::App;
 use bevy_ecs::prelude::*;
 use components::animation::{Timeline, TimelineId};
+use components::scene::FrameRate;
 use crossbeam_channel::{Receiver, Sender, TrySendError, bounded};
 
-use crate::animate::{TimelineAction, after_action};
+use crate::animate::{TimelineAction, after_action, from_now};
 use crate::clock::FrameClock;
 use crate::data::SceneData;
 use crate::encode::{FramePort, FramePorts};
@@ -46,6 +47,8 @@ pub enum Command {
     AddPort(Box<dyn FramePort>),
     /// Lets go of all encoders, which ends them.
     ClosePorts,
+    /// Changes the rate of the ticks. Timelines go on from where they stand. Only while nothing is encoded.
+    SetRate(FrameRate),
     /// Changes how many layers the world may hold.
     SetMaxLayers(usize),
 }
@@ -206,11 +209,24 @@ fn apply(world: &mut World, commands: Vec<Command>) -> Result<(), CommandError> 
             Command::Timeline { id, action } => set_timeline(world, &id, action),
             Command::Hold(hold) => *world.resource_mut::<Hold>() = hold,
             Command::AddPort(port) => world.resource_mut::<FramePorts>().0.push(port),
-            Command::ClosePorts => world.resource_mut::<FramePorts>().0.clear(),
+            Command::ClosePorts => world
+                .resource_mut::<FramePorts>()
+                .0
+                .retain(|port| !port.is_encoder()),
+            Command::SetRate(rate) => set_rate(world, rate),
             Command::SetMaxLayers(max) => world.resource_mut::<MaxLayers>().0 = max,
         }
     }
     Ok(())
+}
+
+fn set_rate(world: &mut World, rate: FrameRate) {
+    let clock = *world.resource::<FrameClock>();
+    let mut timelines = world.query::<&mut Timeline>();
+    for mut timeline in timelines.iter_mut(world) {
+        timeline.state = from_now(&timeline, &clock);
+    }
+    world.resource_mut::<FrameClock>().rate = rate;
 }
 
 fn find_timeline(world: &mut World, id: &str) -> Option<Entity> {

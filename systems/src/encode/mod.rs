@@ -28,6 +28,10 @@ pub struct FrameOut {
 pub trait FramePort: Send + Sync {
     /// Takes the frame, or says that there is no room for it.
     fn offer(&mut self, frame: &FrameOut) -> Offer;
+    /// Whether it ends with the stream; what only looks on stays.
+    fn is_encoder(&self) -> bool {
+        true
+    }
 }
 
 /// What became of an offered frame.

@@ -8,4 +8,4 @@ pub use bundle::SceneBundle;
 pub(crate) use edit::edit_scene;
 pub use edit::{LayerEdit, SceneEdit};
 pub(crate) use spawn::{MaxLayers, check_scene};
-pub use spawn::{SceneError, SceneInfo, replace_scene};
+pub use spawn::{SceneError, SceneInfo, replace_scene, timeline_component};

@@ -151,7 +151,7 @@ fn spawn_layers(world: &mut World, spec: &SceneSpec, tick: u64) {
 }
 
 /// The timeline as it moves, in the state in which it starts on `tick`.
-pub(super) fn timeline_component(spec: &TimelineSpec, tick: u64) -> Timeline {
+pub fn timeline_component(spec: &TimelineSpec, tick: u64) -> Timeline {
     let state = if spec.autoplay {
         PlayState::Playing {
             since_tick: tick,

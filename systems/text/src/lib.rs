@@ -37,6 +37,8 @@ mod shadow;
 mod style;
 
 pub use error::TextError;
-pub use library::{FontLibrary, REGISTERED_BYTES_MAX, REGISTERED_FONTS_MAX, WORDS_BYTES_MAX};
+pub use library::{
+    FontLibrary, REGISTERED_BYTES_MAX, REGISTERED_FONTS_MAX, WORDS_BYTES_MAX, is_font,
+};
 pub use rect::{RASTER_AREA_PX_MAX, RASTER_SIDE_PX_MAX};
 pub use request::{DrawnText, TextRequest};

@@ -41,6 +41,12 @@ struct Registered {
     families: Vec<String>,
 }
 
+/// Whether bytes are a font file that can be used.
+pub fn is_font(bytes: &[u8]) -> bool {
+    let families = FontLibrary::new(false).register(bytes.to_vec(), "font");
+    families.is_ok_and(|families| !families.is_empty())
+}
+
 impl FontLibrary {
     /// A library of the system's fonts, as fontconfig lists them, or of none. A system without fontconfig has no fonts.
     pub fn new(use_system_fonts: bool) -> Self {

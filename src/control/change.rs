@@ -1,0 +1,393 @@
+//! What can be asked for: one kind of change a line, the same for REST, batches and WebSocket.
+//!
+//! A change is written as `{"type": "layer.update", "id": "host", "patch": {"opacity": 0.5}}`.
+
+use components::Problem;
+use components::scene::SceneTransition;
+use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
+use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
+
+use super::config::ConfigPatch;
+use super::error::{ApiError, ErrorCode};
+use super::schema;
+use super::show::PausedAs;
+use crate::scene::registry::{self, field};
+use crate::scene::words;
+
+/// Makes of the list: the enum, how it is read, its schema, and the list of its names.
+macro_rules! changes {
+    ($($name:literal => $variant:ident $(, $payload:literal)?;)+) => {
+        /// One change of the world that can be asked for.
+        #[derive(Clone, Debug)]
+        pub enum Change {
+            $(
+                #[doc = concat!("`", $name, "`.")]
+                $variant($variant),
+            )+
+        }
+
+        impl Change {
+            /// The `type` of every change.
+            pub const NAMES: &[&str] = &[$($name),+];
+
+            /// The `type` of this one.
+            pub fn name(&self) -> &'static str {
+                match self { $(Self::$variant(_) => $name,)+ }
+            }
+
+            /// The field whose value is authored (a layer, a patch), and is the whole body where REST asks for this change.
+            pub fn payload(&self) -> &'static str {
+                match self { $(Self::$variant(_) => concat!($($payload)?),)+ }
+            }
+
+            fn read(name: &str, value: &Value, path: &str, found: &mut Vec<Problem>) -> Option<Self> {
+                match name {
+                    $($name => registry::read_body(value, path, "type", found).map(Self::$variant),)+
+                    _ => None,
+                }
+            }
+        }
+
+        impl JsonSchema for Change {
+            fn schema_name() -> std::borrow::Cow<'static, str> {
+                "Command".into()
+            }
+
+            fn json_schema(generator: &mut SchemaGenerator) -> Schema {
+                let kinds: Vec<Value> = vec![$({
+                    let schema = <$variant as JsonSchema>::json_schema(generator);
+                    with_type(schema, $name)
+                }),+];
+                json_schema!({
+                    "description": "One change of the world. `type` says which; the other fields are its own.",
+                    "oneOf": kinds,
+                })
+            }
+        }
+    };
+}
+
+changes! {
+    "layer.create" => CreateLayer, "layer";
+    "layer.update" => UpdateLayer, "patch";
+    "layer.replace" => ReplaceLayer, "layer";
+    "layer.delete" => DeleteLayer;
+    "layer.move" => MoveLayer;
+    "data.update" => UpdateData, "patch";
+    "timeline.play" => PlayTimeline;
+    "timeline.pause" => PauseTimeline;
+    "timeline.seek" => SeekTimeline;
+    "timeline.stop" => StopTimeline;
+    "timeline.put" => PutTimeline, "timeline";
+    "timeline.delete" => DeleteTimeline;
+    "scene.activate" => ActivateScene;
+    "scene.preview" => PreviewScene;
+    "stream.pause" => PauseStream;
+    "stream.resume" => ResumeStream;
+    "config.update" => UpdateConfig, "patch";
+}
+
+/// Adds a layer to the scene on air.
+#[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct CreateLayer {
+    /// The layer.
+    #[schemars(schema_with = "schema::layer")]
+    pub layer: Value,
+    /// The layer in whose space it stands; none on the canvas.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(schema_with = "schema::optional_name")]
+    pub parent: Option<String>,
+    /// Place among its siblings, which breaks ties of `zIndex`; last when absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(schema_with = "schema::index")]
+    pub index: Option<usize>,
+}
+
+/// Changes some fields of a layer by a JSON merge patch (RFC 7396): what is absent stays, `null` is the default.
+#[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct UpdateLayer {
+    /// The layer's name.
+    #[schemars(schema_with = "schema::name")]
+    pub id: String,
+    /// The fields that change.
+    #[schemars(schema_with = "schema::layer_patch")]
+    pub patch: Value,
+}
+
+/// Puts a whole layer in the place of another; its name may not change.
+#[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct ReplaceLayer {
+    /// The layer's name.
+    #[schemars(schema_with = "schema::name")]
+    pub id: String,
+    /// The layer that takes its place.
+    #[schemars(schema_with = "schema::layer")]
+    pub layer: Value,
+}
+
+/// Removes a layer and all below it.
+#[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct DeleteLayer {
+    /// The layer's name.
+    #[schemars(schema_with = "schema::name")]
+    pub id: String,
+}
+
+/// Moves a layer below another one, or to another place among its siblings.
+#[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct MoveLayer {
+    /// The layer's name.
+    #[schemars(schema_with = "schema::name")]
+    pub id: String,
+    /// The layer in whose space it stands from now on; none on the canvas.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(schema_with = "schema::optional_name")]
+    pub parent: Option<String>,
+    /// Place among its new siblings; last when absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(schema_with = "schema::index")]
+    pub index: Option<usize>,
+}
+
+/// Changes the scene's variables by a JSON merge patch (RFC 7396); everything bound to them changes on one frame.
+#[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct UpdateData {
+    /// The variables that change; `null` removes one.
+    pub patch: Map<String, Value>,
+}
+
+/// Plays a timeline: on from where it stands, from its start when it was stopped or has ended.
+#[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct PlayTimeline {
+    /// The timeline's name.
+    #[schemars(schema_with = "schema::text")]
+    pub id: String,
+}
+
+/// Lets a timeline stand still where it is.
+#[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct PauseTimeline {
+    /// The timeline's name.
+    #[schemars(schema_with = "schema::text")]
+    pub id: String,
+}
+
+/// Moves a timeline to a time; whether it plays does not change.
+#[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct SeekTimeline {
+    /// The timeline's name.
+    #[schemars(schema_with = "schema::text")]
+    pub id: String,
+    /// Seconds from its start, or the name of one of its markers.
+    pub to: SeekTo,
+}
+
+/// A time on a timeline.
+#[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
+#[serde(untagged)]
+pub enum SeekTo {
+    /// Seconds from its start.
+    Seconds(#[schemars(range(min = 0, max = 86_400))] f64),
+    /// A marker's name.
+    Marker(#[schemars(length(min = 1, max = 128))] String),
+}
+
+/// Lets a timeline go of everything that it moves.
+#[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct StopTimeline {
+    /// The timeline's name.
+    #[schemars(schema_with = "schema::text")]
+    pub id: String,
+}
+
+/// Adds a timeline to the scene on air, or puts it in the place of the one of the same name, which goes on from where it stands.
+#[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct PutTimeline {
+    /// The timeline.
+    #[schemars(with = "components::animation::TimelineSpec")]
+    pub timeline: Value,
+}
+
+/// Removes a timeline; what it moved goes back to its own values.
+#[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct DeleteTimeline {
+    /// The timeline's name.
+    #[schemars(schema_with = "schema::text")]
+    pub id: String,
+}
+
+/// Takes a scene on air.
+#[derive(Clone, Debug, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct ActivateScene {
+    /// The scene's name; the one in preview when absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(schema_with = "schema::optional_name")]
+    pub scene: Option<String>,
+    /// How it comes; the scene's own way when absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(schema_with = "schema::transition")]
+    pub transition: Option<SceneTransition>,
+}
+
+/// Makes a scene ready to come on air next.
+#[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct PreviewScene {
+    /// The scene's name.
+    #[schemars(schema_with = "schema::name")]
+    pub scene: String,
+}
+
+/// Shows a slate or the last frame in the place of the scene, which goes on behind it. The stream stays connected.
+#[derive(Clone, Debug, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(default, rename_all = "camelCase", deny_unknown_fields)]
+pub struct PauseStream {
+    /// What is shown.
+    pub show: PausedAs,
+}
+
+/// Shows the scene again.
+#[derive(Clone, Debug, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct ResumeStream {}
+
+/// Changes settings while running.
+#[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct UpdateConfig {
+    /// The settings that change.
+    #[schemars(with = "ConfigPatch")]
+    pub patch: Value,
+}
+
+/// A change and where its authored value stands in the request, for the paths of problems.
+#[derive(Clone, Debug)]
+pub struct Asked {
+    /// The change.
+    pub change: Change,
+    /// Path of the change itself; empty where it is the whole request.
+    pub path: String,
+    /// Path of its payload; empty where that is the whole body.
+    pub payload_path: String,
+}
+
+impl From<Change> for Asked {
+    /// A change whose payload is the whole body.
+    fn from(change: Change) -> Self {
+        Self {
+            change,
+            path: String::new(),
+            payload_path: String::new(),
+        }
+    }
+}
+
+impl Asked {
+    /// Reads one change.
+    ///
+    /// # Errors
+    /// Every problem of its shape. Layers and patches are looked at when they are applied.
+    pub fn parse(value: &Value, path: &str) -> Result<Self, ApiError> {
+        let mut found = Vec::new();
+        let problem = |path: String, message: String, help: Option<String>| {
+            let problem = Problem {
+                path,
+                message,
+                help,
+                on_key: false,
+            };
+            ApiError::problems(ErrorCode::BadRequest, &[problem])
+        };
+        let Some(map) = value.as_object() else {
+            let message = "expected a command, an object with a `type`".to_owned();
+            return Err(problem(path.to_owned(), message, None));
+        };
+        let Some(name) = map.get("type").and_then(Value::as_str) else {
+            let message = "a command needs a `type`".to_owned();
+            let help = words::suggest("", Change::NAMES);
+            return Err(problem(path.to_owned(), message, help));
+        };
+        if !Change::NAMES.contains(&name) {
+            let message = format!("unknown kind of command {}", words::name(name));
+            let help = words::suggest(name, Change::NAMES);
+            return Err(problem(field(path, "type"), message, help));
+        }
+        match Change::read(name, value, path, &mut found) {
+            Some(change) if found.is_empty() => Ok(Self {
+                payload_path: field(path, change.payload()),
+                path: path.to_owned(),
+                change,
+            }),
+            _ => Err(ApiError::problems(ErrorCode::BadRequest, &found)),
+        }
+    }
+}
+
+/// The schema of a change's own fields with its `type` beside them.
+fn with_type(schema: Schema, name: &str) -> Value {
+    let mut value = schema.to_value();
+    let constant = serde_json::json!({"type": "string", "const": name});
+    if let Value::Object(schema) = &mut value {
+        schema
+            .entry("properties")
+            .or_insert_with(|| Value::Object(Map::new()))
+            .as_object_mut()
+            .map(|properties| properties.insert("type".to_owned(), constant));
+        schema
+            .entry("required")
+            .or_insert_with(|| Value::Array(Vec::new()))
+            .as_array_mut()
+            .map(|required| required.insert(0, "type".into()));
+        schema.insert("title".to_owned(), name.into());
+    }
+    value
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    #[test]
+    fn changes_are_read_by_their_type_and_problems_name_their_place() {
+        let asked = Asked::parse(
+            &json!({"type": "layer.update", "id": "host", "patch": {"opacity": 2}}),
+            "commands[3]",
+        )
+        .expect("a change");
+        assert_eq!(asked.change.name(), "layer.update");
+        assert_eq!(asked.payload_path, "commands[3].patch");
+        for (value, path, word) in [
+            (json!(7), "commands[0]", "object"),
+            (
+                json!({"type": "layer.updat"}),
+                "commands[0].type",
+                "layer.updat",
+            ),
+            (json!({"type": "layer.delete"}), "commands[0]", "`id`"),
+            (
+                json!({"type": "layer.delete", "id": "a", "force": true}),
+                "commands[0].force",
+                "unknown field",
+            ),
+        ] {
+            let error = Asked::parse(&value, "commands[0]").expect_err("a problem");
+            assert_eq!(error.details["problems"][0]["path"], path, "{error:?}");
+            assert!(error.message.contains(word), "{error:?}");
+        }
+    }
+}

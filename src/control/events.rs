@@ -1,0 +1,234 @@
+//! What happens, told to everybody who listens: numbered, kept for a while, and never waited for.
+//!
+//! Each event is written as JSON once. Listeners read from one ring; who falls behind it is told so and gets the newest state.
+
+use std::collections::VecDeque;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use serde::Serialize;
+use serde_json::Value;
+use tokio::sync::broadcast;
+
+/// How many events are kept for those who come back.
+pub const KEPT: usize = 1024;
+/// How many events a listener may be behind.
+const BEHIND_MAX: usize = 512;
+
+/// One thing that happened.
+#[derive(Clone, Debug)]
+pub struct Event {
+    /// What: `layer:update`.
+    pub kind: &'static str,
+    /// The layer, scene, timeline or other thing that it is about.
+    pub subject: Option<String>,
+    /// Facts.
+    pub data: Value,
+}
+
+impl Event {
+    /// An event about nothing in particular.
+    pub fn new(kind: &'static str, data: Value) -> Self {
+        Self {
+            kind,
+            subject: None,
+            data,
+        }
+    }
+
+    /// An event about one thing.
+    pub fn about(kind: &'static str, subject: &str, data: Value) -> Self {
+        Self {
+            kind,
+            subject: Some(subject.to_owned()),
+            data,
+        }
+    }
+}
+
+/// An event as listeners get it.
+#[derive(Clone, Debug)]
+pub struct Told {
+    /// Counts up by one from event to event, from 1.
+    pub seq: u64,
+    /// The revision of the world after it.
+    pub revision: u64,
+    /// What.
+    pub kind: &'static str,
+    /// The thing that it is about.
+    pub subject: Option<Arc<str>>,
+    /// The whole event as JSON.
+    pub json: Arc<str>,
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Written<'a> {
+    event: &'a str,
+    seq: u64,
+    revision: u64,
+    tick: u64,
+    data: &'a Value,
+}
+
+/// Where events are told. Cheap to copy.
+#[derive(Clone, Debug)]
+pub struct Events {
+    sender: broadcast::Sender<Told>,
+    kept: Arc<Mutex<Kept>>,
+}
+
+#[derive(Debug)]
+struct Kept {
+    seq: u64,
+    events: VecDeque<Told>,
+}
+
+impl Default for Events {
+    fn default() -> Self {
+        Self {
+            sender: broadcast::Sender::new(BEHIND_MAX),
+            kept: Arc::new(Mutex::new(Kept {
+                seq: 0,
+                events: VecDeque::with_capacity(KEPT),
+            })),
+        }
+    }
+}
+
+impl Events {
+    /// Tells an event to everybody who listens now.
+    pub fn tell(&self, event: Event, revision: u64, tick: u64) {
+        let mut kept = self.lock();
+        kept.seq += 1;
+        let written = Written {
+            event: event.kind,
+            seq: kept.seq,
+            revision,
+            tick,
+            data: &event.data,
+        };
+        let json = serde_json::to_string(&written).unwrap_or_default();
+        let told = Told {
+            seq: kept.seq,
+            revision,
+            kind: event.kind,
+            subject: event.subject.map(Into::into),
+            json: json.into(),
+        };
+        if kept.events.len() == KEPT {
+            kept.events.pop_front();
+        }
+        kept.events.push_back(told.clone());
+        // While the lock is held, so that nobody gets events out of order. No listener is no error.
+        let _heard = self.sender.send(told);
+    }
+
+    /// Listens from now on; gives the number of the last event that was told before.
+    pub fn listen(&self) -> (broadcast::Receiver<Told>, u64) {
+        let kept = self.lock();
+        (self.sender.subscribe(), kept.seq)
+    }
+
+    /// Listens from now on, and gives what was told after event `seq`; `None` in its place when that is not kept any more, or was
+    /// never told.
+    pub fn listen_since(&self, seq: u64) -> (broadcast::Receiver<Told>, Option<Vec<Told>>) {
+        let kept = self.lock();
+        let receiver = self.sender.subscribe();
+        (receiver, since(&kept, |told| told.seq > seq, seq, kept.seq))
+    }
+
+    /// As [`Events::listen_since`], after the changes up to `revision`.
+    pub fn listen_since_revision(
+        &self,
+        revision: u64,
+        newest: u64,
+    ) -> (broadcast::Receiver<Told>, Option<Vec<Told>>) {
+        let kept = self.lock();
+        let receiver = self.sender.subscribe();
+        if revision > newest {
+            return (receiver, None);
+        }
+        let first = kept.events.front();
+        // What was told of the oldest revision that is kept may have lost its beginning.
+        let is_whole = first.is_none_or(|first| first.seq == 1 || first.revision <= revision);
+        let missed = kept
+            .events
+            .iter()
+            .filter(|told| told.revision > revision)
+            .cloned()
+            .collect();
+        (receiver, is_whole.then_some(missed))
+    }
+
+    /// How many listen.
+    pub fn listeners(&self) -> usize {
+        self.sender.receiver_count()
+    }
+
+    fn lock(&self) -> std::sync::MutexGuard<'_, Kept> {
+        self.kept.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+fn since(
+    kept: &Kept,
+    wanted: impl Fn(&Told) -> bool,
+    after: u64,
+    newest: u64,
+) -> Option<Vec<Told>> {
+    let oldest = kept.events.front().map_or(newest + 1, |told| told.seq);
+    if after > newest || after + 1 < oldest {
+        return None;
+    }
+    Some(
+        kept.events
+            .iter()
+            .filter(|told| wanted(told))
+            .cloned()
+            .collect(),
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    fn tell(events: &Events, count: u64) {
+        for number in 0..count {
+            events.tell(Event::new("data:update", json!({"n": number})), number, 0);
+        }
+    }
+
+    #[test]
+    fn who_comes_back_gets_what_was_missed_or_hears_that_it_is_gone() {
+        let events = Events::default();
+        tell(&events, 10);
+        let seqs = |missed: Option<Vec<Told>>| {
+            missed.map(|missed| missed.iter().map(|told| told.seq).collect::<Vec<_>>())
+        };
+        assert_eq!(seqs(events.listen_since(8).1), Some(vec![9, 10]));
+        assert_eq!(seqs(events.listen_since(10).1), Some(vec![]));
+        assert_eq!(seqs(events.listen_since(11).1), None, "from the future");
+        assert_eq!(
+            seqs(events.listen_since_revision(7, 9).1),
+            Some(vec![9, 10])
+        );
+        assert_eq!(seqs(events.listen_since_revision(10, 9).1), None);
+        tell(&events, KEPT as u64);
+        assert_eq!(seqs(events.listen_since(8).1), None, "no longer kept");
+        assert_eq!(events.lock().events.len(), KEPT);
+    }
+
+    #[test]
+    fn a_listener_that_falls_behind_is_told_so() {
+        let events = Events::default();
+        let (mut receiver, _) = events.listen();
+        tell(&events, BEHIND_MAX as u64 + 5);
+        let lagged = receiver.try_recv();
+        assert!(
+            matches!(lagged, Err(broadcast::error::TryRecvError::Lagged(_))),
+            "{lagged:?}"
+        );
+    }
+}

@@ -1,0 +1,284 @@
+//! The scenes that can come on air: the scene files of one folder, read, checked, written and listed. Everything here waits for
+//! the disk, and is called where that is allowed.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::io::Write as _;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, PoisonError, RwLock};
+use std::time::UNIX_EPOCH;
+
+use components::scene::SceneSpec;
+use schemars::JsonSchema;
+use serde::Serialize;
+use systems::EngineSettings;
+use systems::assets::{PictureError, PictureRaster};
+
+use super::error::{ApiError, ErrorCode};
+use super::plan::Prepared;
+use super::schema;
+use super::show::Staged;
+use crate::prepare::{self, Files};
+use crate::scene::{LoadOptions, LoadedScene, load_scene, to_json};
+
+/// The most scenes that are listed.
+const LISTED_MAX: usize = 1000;
+
+/// A folder of scene files.
+#[derive(Clone, Debug)]
+pub struct Library {
+    folder: PathBuf,
+    assets: PathBuf,
+    /// Where the pictures of the scene on air are, for those that data asks for.
+    on_air: Arc<RwLock<Files>>,
+}
+
+/// A scene in the list.
+#[derive(Clone, Debug, Serialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct SceneEntry {
+    /// Its name: that of its file without `.json`.
+    #[schemars(schema_with = "schema::name")]
+    pub id: String,
+    /// Milliseconds since 1970 (UTC) at which the file was written.
+    pub modified_at: u64,
+    /// Bytes of the file.
+    pub bytes: u64,
+}
+
+impl Library {
+    /// The scenes of `folder`, whose uploaded assets are in `assets`.
+    pub fn new(folder: PathBuf, assets: PathBuf) -> Self {
+        let on_air = Files::new(folder.clone(), BTreeMap::new(), assets.clone());
+        Self {
+            folder,
+            assets,
+            on_air: Arc::new(RwLock::new(on_air)),
+        }
+    }
+
+    /// The folder.
+    pub fn folder(&self) -> &Path {
+        &self.folder
+    }
+
+    /// The folder of uploaded assets.
+    pub fn assets(&self) -> &Path {
+        &self.assets
+    }
+
+    /// Notes which scene is on air.
+    pub fn follow(&self, program: &Staged) {
+        let files = Files::of_scene(&program.spec, program.folder.clone(), self.assets.clone());
+        *self.on_air.write().unwrap_or_else(PoisonError::into_inner) = files;
+    }
+
+    /// Reads a picture of the scene on air.
+    ///
+    /// # Errors
+    /// Why it cannot be shown.
+    pub fn picture_on_air(&self, src: &str) -> Result<PictureRaster, PictureError> {
+        let files = self
+            .on_air
+            .read()
+            .unwrap_or_else(PoisonError::into_inner)
+            .clone();
+        files.picture(src)
+    }
+
+    /// Reads pictures of a scene.
+    ///
+    /// # Errors
+    /// The first that cannot be shown.
+    pub fn pictures(
+        &self,
+        scene: &Staged,
+        words: &[Arc<str>],
+    ) -> Result<Vec<(Arc<str>, PictureRaster)>, ApiError> {
+        let files = Files::of_scene(&scene.spec, scene.folder.clone(), self.assets.clone());
+        words
+            .iter()
+            .map(|src| match files.picture(src) {
+                Ok(picture) => Ok((Arc::clone(src), picture)),
+                Err(error) => Err(ApiError::invalid(format!(
+                    "the picture {} cannot be shown: {error}",
+                    crate::scene::words::name(src)
+                ))),
+            })
+            .collect()
+    }
+
+    /// Whether a name can be that of a scene.
+    ///
+    /// # Errors
+    /// Says what a name has.
+    pub fn check_id(id: &str) -> Result<(), ApiError> {
+        let is_name = !id.is_empty()
+            && id.len() <= 128
+            && !id.starts_with('.')
+            && !id.ends_with(".schema")
+            && id
+                .bytes()
+                .all(|byte| byte.is_ascii_alphanumeric() || b"._-".contains(&byte));
+        if is_name {
+            Ok(())
+        } else {
+            Err(ApiError::invalid(
+                "a scene's name has 1 to 128 letters, digits, `.`, `_` and `-`, and does not begin with a dot",
+            ))
+        }
+    }
+
+    fn path(&self, id: &str) -> Result<PathBuf, ApiError> {
+        Self::check_id(id)?;
+        Ok(self.folder.join(format!("{id}.json")))
+    }
+
+    /// Every scene, by name; at most [`LISTED_MAX`].
+    pub fn list(&self) -> Vec<SceneEntry> {
+        let Ok(entries) = fs::read_dir(&self.folder) else {
+            return Vec::new();
+        };
+        let mut scenes: Vec<SceneEntry> = entries
+            .filter_map(|entry| {
+                let entry = entry.ok()?;
+                let name = entry.file_name().into_string().ok()?;
+                let id = name.strip_suffix(".json")?;
+                Self::check_id(id).ok()?;
+                let metadata = entry.metadata().ok().filter(fs::Metadata::is_file)?;
+                let since = metadata.modified().ok()?.duration_since(UNIX_EPOCH).ok()?;
+                Some(SceneEntry {
+                    id: id.to_owned(),
+                    modified_at: since.as_millis() as u64,
+                    bytes: metadata.len(),
+                })
+            })
+            .take(LISTED_MAX)
+            .collect();
+        scenes.sort_by(|a, b| a.id.cmp(&b.id));
+        scenes
+    }
+
+    /// Reads and checks a scene.
+    ///
+    /// # Errors
+    /// There is no such scene, or every problem of its file.
+    pub fn load(&self, id: &str, max_layers: usize) -> Result<LoadedScene, ApiError> {
+        let path = self.path(id)?;
+        if !path.is_file() {
+            let known = self.list();
+            let known = known.iter().map(|scene| scene.id.as_str());
+            return Err(ApiError::not_found("scene", id, known));
+        }
+        load_scene(&path, &self.options(max_layers)).map_err(|errors| {
+            let problems: Vec<serde_json::Value> = errors
+                .problems()
+                .iter()
+                .take(20)
+                .map(|problem| {
+                    serde_json::json!({
+                        "path": problem.path, "message": problem.message,
+                        "line": problem.line, "column": problem.column,
+                    })
+                })
+                .collect();
+            ApiError::conflict(format!("the scene `{id}` cannot be used: {errors}"))
+                .with("problems", problems)
+        })
+    }
+
+    fn options(&self, max_layers: usize) -> LoadOptions {
+        LoadOptions {
+            max_layers,
+            check_files: true,
+            assets: Some(self.assets.clone()),
+        }
+    }
+
+    /// Reads a scene and all its files, and draws its layers.
+    ///
+    /// # Errors
+    /// As [`Library::load`], and the first file that cannot be used.
+    pub fn prepare(
+        &self,
+        id: &str,
+        max_layers: usize,
+        engine: &EngineSettings,
+    ) -> Result<Prepared, ApiError> {
+        self.prepare_loaded(id, &self.load(id, max_layers)?, engine)
+    }
+
+    /// As [`Library::prepare`], of a scene that was read.
+    ///
+    /// # Errors
+    /// The first file that cannot be used.
+    pub fn prepare_loaded(
+        &self,
+        id: &str,
+        scene: &LoadedScene,
+        engine: &EngineSettings,
+    ) -> Result<Prepared, ApiError> {
+        let mut bundle = prepare::bundle(scene, &self.assets)
+            .map_err(|error| ApiError::invalid(error.to_string()))?;
+        prepare::draw_ahead(&mut bundle, engine);
+        Ok(Prepared {
+            staged: Staged {
+                id: id.to_owned(),
+                spec: Arc::new(scene.spec.clone()),
+                folder: scene.folder.clone(),
+                is_edited: false,
+            },
+            bundle,
+        })
+    }
+
+    /// Writes a scene so that it is there whole or not at all, also when the machine stops meanwhile.
+    ///
+    /// # Errors
+    /// A bad name, or the disk's.
+    pub fn write(&self, id: &str, scene: &SceneSpec) -> Result<(), ApiError> {
+        let path = self.path(id)?;
+        write_whole(&path, to_json(scene).as_bytes()).map_err(|error| {
+            tracing::warn!(path = %path.display(), %error, "a scene cannot be written");
+            ApiError::new(
+                ErrorCode::Unavailable,
+                format!("the scene `{id}` cannot be written: {}", error.kind()),
+            )
+        })
+    }
+
+    /// Deletes a scene's file.
+    ///
+    /// # Errors
+    /// There is none, or the disk's.
+    pub fn delete(&self, id: &str) -> Result<(), ApiError> {
+        let path = self.path(id)?;
+        match fs::remove_file(&path) {
+            Ok(()) => Ok(()),
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
+                let known = self.list();
+                let known = known.iter().map(|scene| scene.id.as_str());
+                Err(ApiError::not_found("scene", id, known))
+            }
+            Err(error) => Err(ApiError::new(
+                ErrorCode::Unavailable,
+                format!("the scene `{id}` cannot be deleted: {}", error.kind()),
+            )),
+        }
+    }
+}
+
+/// Writes a file beside its place, has it on the disk, and puts it there at once.
+///
+/// # Errors
+/// The disk's.
+pub fn write_whole(path: &Path, bytes: &[u8]) -> std::io::Result<()> {
+    let folder = path.parent().unwrap_or(Path::new("."));
+    let mut file = tempfile::Builder::new()
+        .prefix(".new-")
+        .tempfile_in(folder)?;
+    file.write_all(bytes)?;
+    file.as_file().sync_all()?;
+    file.persist(path).map_err(|error| error.error)?;
+    fs::File::open(folder)?.sync_all()
+}

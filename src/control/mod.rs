@@ -1,0 +1,30 @@
+//! Control: what users' programs ask for, planned, sent into the world, and told back.
+//!
+//! The way of a change: a request (REST, WebSocket, a reloaded file) -> the [`Director`], which plans it on the newest [`Show`] and
+//! sends commands with the revision that they make -> the world, which applies them at the start of a tick -> the director again,
+//! which publishes the [`Snapshot`], tells the [`Events`], and answers. Readers look at the snapshot and never at the world.
+
+pub mod assets;
+pub mod change;
+pub mod config;
+mod director;
+mod error;
+pub mod events;
+pub mod keys;
+pub mod library;
+mod news;
+pub mod plan;
+pub mod schema;
+pub mod show;
+mod station;
+mod ticks;
+pub mod view;
+
+pub use change::{Asked, Change};
+pub use director::{AHEAD_MAX, Director, Outcome, SCHEDULED_MAX, Scheduled, Start, Terms, Work};
+pub use error::{ApiError, ErrorCode};
+pub use events::{Event, Events};
+pub use library::Library;
+pub use show::{PausedAs, Show, Snapshot, Staged};
+pub use station::{Figures, Parts, SHUTDOWN_MAX, Station, Usage, now_ms, own_usage};
+pub use ticks::Ticks;

@@ -1,0 +1,699 @@
+//! From what is asked for to a new [`Show`] and the commands that bring the world there. No I/O, no clock, nothing of the world.
+//!
+//! A request is all or nothing: the first change that cannot be made is the answer, and the show that was there stays.
+
+use std::collections::{HashMap, HashSet};
+use std::sync::Arc;
+
+use components::animation::TimelineSpec;
+use components::layer::LayerSpec;
+use components::scene::SceneSpec;
+use components::source::Source;
+use components::{Problem, Problems};
+use raster::I420Frame;
+use serde_json::{Map, Value};
+use systems::animate::TimelineAction;
+use systems::assets::PictureRaster;
+use systems::command::Command;
+use systems::data::{SceneData, merge_object};
+use systems::render::Hold;
+use systems::scene::{SceneBundle, SceneEdit};
+
+use super::change::{Asked, Change, CreateLayer, MoveLayer, SeekTo};
+use super::config::{Config, ConfigPatch};
+use super::error::{ApiError, ErrorCode};
+use super::show::{PausedAs, Show, Staged, find_layer, layer_at, layer_ids, siblings_mut, written};
+use super::view::json_of;
+use crate::scene::registry::{self, field};
+use crate::scene::validate::{self, MAX_NESTING};
+use crate::scene::{SceneRules, check_scene};
+
+/// A scene whose files are read and whose layers are drawn.
+#[derive(Clone)]
+pub struct Prepared {
+    /// The scene.
+    pub staged: Staged,
+    /// It with its files.
+    pub bundle: SceneBundle,
+}
+
+/// What has to be read before a request can be planned to its end.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Need {
+    /// A scene of the library.
+    Scene(String),
+    /// Pictures of the scene on air, by the words of their `src`.
+    Pictures(Vec<Arc<str>>),
+}
+
+/// What a plan may use.
+pub struct Means<'a> {
+    /// Scenes that are ready.
+    pub prepared: &'a HashMap<String, Arc<Prepared>>,
+    /// Pictures that the world has already.
+    pub known: &'a HashSet<Arc<str>>,
+    /// Pictures that were read for this request.
+    pub read: &'a HashMap<Arc<str>, PictureRaster>,
+    /// What a paused stream shows.
+    pub slate: &'a Arc<I420Frame>,
+}
+
+/// What a request comes to.
+pub enum Planned {
+    /// It can be done.
+    Ready(Box<Plan>),
+    /// Something has to be read first.
+    Needs(Need),
+}
+
+/// A new show and the way there.
+pub struct Plan {
+    /// The show after it, with the old revision.
+    pub show: Show,
+    /// What the world has to do, on one tick.
+    pub commands: Vec<Command>,
+    /// What timelines are told, in order.
+    pub actions: Vec<(String, TimelineAction)>,
+    /// Whether another scene comes on air.
+    pub loads_scene: bool,
+    /// Pictures that the world has after it and did not have before.
+    pub pictures: Vec<Arc<str>>,
+}
+
+/// Plans a list of changes.
+///
+/// # Errors
+/// The first change that cannot be made.
+pub fn plan(show: &Show, asked: &[Asked], means: &Means<'_>) -> Result<Planned, ApiError> {
+    let mut work = Work {
+        show: show.clone(),
+        base: show.program.spec.clone(),
+        load: None,
+        holds: None,
+        set_max_layers: false,
+        actions: Vec::new(),
+        touched: Vec::new(),
+        means,
+    };
+    for asked in asked {
+        match work.apply(asked)? {
+            None => {}
+            Some(need) => return Ok(Planned::Needs(need)),
+        }
+    }
+    work.finish()
+}
+
+/// Plans that the scene on air becomes `spec`, as its file says now.
+///
+/// # Errors
+/// The scene cannot be on air.
+pub fn plan_reload(show: &Show, prepared: &Prepared) -> Result<Plan, ApiError> {
+    must_fit(&show.config, &prepared.staged.spec)?;
+    let mut next = show.clone();
+    let old = Arc::clone(&show.program.spec);
+    next.program = prepared.staged.clone();
+    let words = prepared.bundle.pictures.iter();
+    let pictures = words.map(|(src, _)| Arc::clone(src)).collect();
+    let (command, loads_scene) = match SceneEdit::between(&old, &prepared.staged.spec) {
+        Some(mut edit) => {
+            // The files may have changed though their names did not.
+            edit.pictures = prepared.bundle.pictures.clone();
+            (Command::EditScene(Box::new(edit)), false)
+        }
+        None => {
+            let bundle = Box::new(prepared.bundle.clone());
+            (Command::LoadScene(bundle), true)
+        }
+    };
+    Ok(Plan {
+        show: next,
+        commands: vec![command],
+        actions: Vec::new(),
+        loads_scene,
+        pictures,
+    })
+}
+
+struct Work<'a> {
+    show: Show,
+    /// The scene that the world has once `load` is done.
+    base: Arc<SceneSpec>,
+    load: Option<SceneBundle>,
+    holds: Option<Hold>,
+    set_max_layers: bool,
+    actions: Vec<(String, TimelineAction)>,
+    /// Layers that were written, and where in the request.
+    touched: Vec<(String, String)>,
+    means: &'a Means<'a>,
+}
+
+impl Work<'_> {
+    fn scene(&mut self) -> &mut SceneSpec {
+        self.show.program.is_edited = true;
+        Arc::make_mut(&mut self.show.program.spec)
+    }
+
+    fn apply(&mut self, asked: &Asked) -> Result<Option<Need>, ApiError> {
+        let at = asked.payload_path.as_str();
+        match &asked.change {
+            Change::CreateLayer(create) => self.create_layer(create, at)?,
+            Change::UpdateLayer(update) => self.update_layer(&update.id, &update.patch, at)?,
+            Change::ReplaceLayer(replace) => {
+                self.replace_layer(&replace.id, &replace.layer, at)?;
+            }
+            Change::DeleteLayer(delete) => self.delete_layer(&delete.id)?,
+            Change::MoveLayer(to) => self.move_layer(to)?,
+            Change::UpdateData(update) => self.update_data(&update.patch, at)?,
+            Change::PlayTimeline(play) => self.tell(&play.id, TimelineAction::Play)?,
+            Change::PauseTimeline(pause) => self.tell(&pause.id, TimelineAction::Pause)?,
+            Change::StopTimeline(stop) => self.tell(&stop.id, TimelineAction::Stop)?,
+            Change::SeekTimeline(seek) => {
+                let seconds = self.time_of(&seek.id, &seek.to)?;
+                self.tell(&seek.id, TimelineAction::Seek(seconds))?;
+            }
+            Change::PutTimeline(put) => self.put_timeline(&put.timeline, at)?,
+            Change::DeleteTimeline(delete) => {
+                self.timeline(&delete.id)?;
+                let timelines = &mut self.scene().timelines;
+                timelines.retain(|timeline| timeline.id != delete.id);
+            }
+            Change::ActivateScene(activate) => return self.activate(activate),
+            Change::PreviewScene(preview) => {
+                let Some(prepared) = self.means.prepared.get(&preview.scene) else {
+                    return Ok(Some(Need::Scene(preview.scene.clone())));
+                };
+                self.show.preview = Some(prepared.staged.clone());
+            }
+            Change::PauseStream(pause) => {
+                self.must_be_live("paused")?;
+                self.show.pause = Some(pause.show);
+                self.holds = Some(match pause.show {
+                    PausedAs::Slate => Hold::Slate(Arc::clone(self.means.slate)),
+                    PausedAs::LastFrame => Hold::LastFrame,
+                });
+            }
+            Change::ResumeStream(_) => {
+                self.must_be_live("resumed")?;
+                self.show.pause = None;
+                self.holds = Some(Hold::Scene);
+            }
+            Change::UpdateConfig(update) => {
+                let patch = ConfigPatch::parse(&update.patch, at)?;
+                let own_fps = self.show.program.spec.canvas.fps;
+                self.show.config = self.show.config.patched(&patch, own_fps)?;
+                self.set_max_layers = true;
+            }
+        }
+        Ok(None)
+    }
+
+    fn must_be_live(&self, done: &str) -> Result<(), ApiError> {
+        match self.show.live_since_ms {
+            Some(_) => Ok(()),
+            None => Err(ApiError::conflict(format!(
+                "the stream is stopped, so it cannot be {done}; start it first"
+            ))),
+        }
+    }
+
+    fn find(&self, id: &str) -> Result<Vec<usize>, ApiError> {
+        let spec = &self.show.program.spec;
+        find_layer(&spec.layers, id)
+            .ok_or_else(|| ApiError::not_found("layer", id, layer_ids(spec)))
+    }
+
+    fn create_layer(&mut self, create: &CreateLayer, at: &str) -> Result<(), ApiError> {
+        let layer = read_layer(&create.layer, at)?;
+        for id in ids_of(&layer) {
+            if find_layer(&self.show.program.spec.layers, &id).is_some() {
+                return Err(
+                    ApiError::conflict(format!("the id `{id}` is taken; ids are unique"))
+                        .with("path", field(at, "id")),
+                );
+            }
+        }
+        self.touched
+            .push((layer.id.as_str().to_owned(), at.to_owned()));
+        self.insert(Arc::new(layer), create.parent.as_deref(), create.index)
+    }
+
+    fn insert(
+        &mut self,
+        layer: Arc<LayerSpec>,
+        parent: Option<&str>,
+        index: Option<usize>,
+    ) -> Result<(), ApiError> {
+        let list = match parent {
+            None => &mut self.scene().layers,
+            Some(parent) => {
+                let mut place = self.find(parent)?;
+                if place.len() + depth_of(&layer) > MAX_NESTING {
+                    return Err(ApiError::conflict(format!(
+                        "layers stand at most {MAX_NESTING} deep in each other"
+                    )));
+                }
+                place.push(0);
+                siblings_mut(&mut self.scene().layers, &place)
+                    .ok_or_else(|| ApiError::internal("a layer was lost"))?
+            }
+        };
+        let index = index.unwrap_or(list.len()).min(list.len());
+        list.insert(index, layer);
+        Ok(())
+    }
+
+    fn update_layer(&mut self, id: &str, patch: &Value, at: &str) -> Result<(), ApiError> {
+        let place = self.find(id)?;
+        let Value::Object(patch) = patch else {
+            return Err(malformed(at, "expected an object of a layer's fields"));
+        };
+        let old = layer_at(&self.show.program.spec.layers, &place)
+            .cloned()
+            .ok_or_else(|| ApiError::internal("a layer was lost"))?;
+        if let Some(other) = patch.get("id")
+            && other.as_str() != Some(id)
+        {
+            return Err(malformed(&field(at, "id"), "a layer keeps its id"));
+        }
+        let keeps_children = !patch.contains_key("children");
+        let written = if keeps_children {
+            json_of(&old.without_children())
+        } else {
+            json_of(&*old)
+        };
+        let Value::Object(mut merged) = written else {
+            return Err(ApiError::internal("a layer cannot be written"));
+        };
+        replace_kinds(&mut merged, patch);
+        merge_object(&mut merged, patch);
+        let mut layer = read_layer(&Value::Object(merged), at)?;
+        if keeps_children {
+            layer.children.clone_from(&old.children);
+        }
+        self.put_layer(&place, layer, at)
+    }
+
+    fn replace_layer(&mut self, id: &str, value: &Value, at: &str) -> Result<(), ApiError> {
+        let place = self.find(id)?;
+        let layer = read_layer(value, at)?;
+        if layer.id.as_str() != id {
+            return Err(malformed(&field(at, "id"), "a layer keeps its id"));
+        }
+        self.put_layer(&place, layer, at)
+    }
+
+    /// Writes a layer at its place. Ids that come with its children must be free; those that go take their tracks with them.
+    fn put_layer(&mut self, place: &[usize], layer: LayerSpec, at: &str) -> Result<(), ApiError> {
+        let old_ids: HashSet<String> = layer_at(&self.show.program.spec.layers, place)
+            .map(|old| ids_of(old))
+            .unwrap_or_default()
+            .into_iter()
+            .collect();
+        let new_ids = ids_of(&layer);
+        for id in &new_ids {
+            let taken =
+                !old_ids.contains(id) && find_layer(&self.show.program.spec.layers, id).is_some();
+            if taken {
+                return Err(ApiError::conflict(format!(
+                    "the id `{id}` is taken; ids are unique"
+                )));
+            }
+        }
+        self.touched
+            .push((layer.id.as_str().to_owned(), at.to_owned()));
+        let index = place.last().copied().unwrap_or_default();
+        let list = siblings_mut(&mut self.scene().layers, place)
+            .ok_or_else(|| ApiError::internal("a layer was lost"))?;
+        if let Some(slot) = list.get_mut(index) {
+            *slot = Arc::new(layer);
+        }
+        let gone: HashSet<String> = old_ids
+            .into_iter()
+            .filter(|id| !new_ids.contains(id))
+            .collect();
+        self.drop_tracks(&gone);
+        Ok(())
+    }
+
+    fn delete_layer(&mut self, id: &str) -> Result<(), ApiError> {
+        let place = self.find(id)?;
+        let layer = self.take(&place)?;
+        self.drop_tracks(&ids_of(&layer).into_iter().collect());
+        Ok(())
+    }
+
+    fn take(&mut self, place: &[usize]) -> Result<Arc<LayerSpec>, ApiError> {
+        let index = place.last().copied().unwrap_or_default();
+        let list = siblings_mut(&mut self.scene().layers, place)
+            .filter(|list| index < list.len())
+            .ok_or_else(|| ApiError::internal("a layer was lost"))?;
+        Ok(list.remove(index))
+    }
+
+    fn move_layer(&mut self, to: &MoveLayer) -> Result<(), ApiError> {
+        let place = self.find(&to.id)?;
+        if let Some(parent) = &to.parent {
+            self.find(parent)?;
+            let layer = layer_at(&self.show.program.spec.layers, &place);
+            if layer.is_some_and(|layer| ids_of(layer).contains(parent)) {
+                return Err(ApiError::conflict(format!(
+                    "`{}` cannot stand below itself",
+                    to.id
+                )));
+            }
+        }
+        let layer = self.take(&place)?;
+        self.insert(layer, to.parent.as_deref(), to.index)
+    }
+
+    /// Takes the tracks of layers that are gone out of the timelines, and the timelines that are left with none.
+    fn drop_tracks(&mut self, gone: &HashSet<String>) {
+        let moves = |timeline: &TimelineSpec| {
+            let mut tracks = timeline.tracks.iter();
+            tracks.any(|track| gone.contains(track.layer.as_str()))
+        };
+        if gone.is_empty()
+            || !self
+                .show
+                .program
+                .spec
+                .timelines
+                .iter()
+                .any(|line| moves(line))
+        {
+            return;
+        }
+        let timelines = &mut self.scene().timelines;
+        for timeline in timelines.iter_mut() {
+            if moves(timeline) {
+                let timeline = Arc::make_mut(timeline);
+                timeline
+                    .tracks
+                    .retain(|track| !gone.contains(track.layer.as_str()));
+            }
+        }
+        timelines.retain(|timeline| !timeline.tracks.is_empty() || timeline.duration.is_some());
+    }
+
+    fn update_data(&mut self, patch: &Map<String, Value>, at: &str) -> Result<(), ApiError> {
+        if patch.contains_key(validate::CLOCK) {
+            let message = format!("the name `{}` is kept for built-in values", validate::CLOCK);
+            return Err(ApiError::problems(
+                ErrorCode::Invalid,
+                &[problem(&field(at, validate::CLOCK), &message)],
+            ));
+        }
+        let data = Arc::make_mut(&mut self.scene().data);
+        merge_object(data, patch);
+        Ok(())
+    }
+
+    fn timeline(&self, id: &str) -> Result<&Arc<TimelineSpec>, ApiError> {
+        let timelines = &self.show.program.spec.timelines;
+        timelines
+            .iter()
+            .find(|timeline| timeline.id == id)
+            .ok_or_else(|| {
+                let known = timelines.iter().map(|timeline| timeline.id.as_str());
+                ApiError::not_found("timeline", id, known)
+            })
+    }
+
+    fn tell(&mut self, id: &str, action: TimelineAction) -> Result<(), ApiError> {
+        self.timeline(id)?;
+        self.actions.push((id.to_owned(), action));
+        Ok(())
+    }
+
+    fn time_of(&self, id: &str, to: &SeekTo) -> Result<f64, ApiError> {
+        let timeline = self.timeline(id)?;
+        match to {
+            SeekTo::Seconds(seconds) => {
+                let end = f64::from(timeline.duration_seconds());
+                if (0.0..=end).contains(seconds) {
+                    Ok(*seconds)
+                } else {
+                    Err(ApiError::invalid(format!(
+                        "{seconds} is out of range; the timeline `{id}` goes from 0 to {end} seconds"
+                    )))
+                }
+            }
+            SeekTo::Marker(name) => timeline
+                .markers
+                .get(name)
+                .map(|seconds| f64::from(*seconds))
+                .ok_or_else(|| {
+                    let known = timeline.markers.keys().map(String::as_str);
+                    ApiError::not_found("marker", name, known)
+                }),
+        }
+    }
+
+    fn put_timeline(&mut self, value: &Value, at: &str) -> Result<(), ApiError> {
+        let mut problems = Problems::new();
+        let Some(timeline) = registry::parse_timeline(value, at, &mut problems) else {
+            return Err(ApiError::problems(ErrorCode::Invalid, &problems.into_vec()));
+        };
+        let timeline = Arc::new(timeline);
+        let timelines = &mut self.scene().timelines;
+        match timelines.iter_mut().find(|other| other.id == timeline.id) {
+            Some(slot) => *slot = timeline,
+            None => timelines.push(timeline),
+        }
+        Ok(())
+    }
+
+    fn activate(
+        &mut self,
+        activate: &super::change::ActivateScene,
+    ) -> Result<Option<Need>, ApiError> {
+        let id = match (&activate.scene, &self.show.preview) {
+            (Some(id), _) => id.clone(),
+            (None, Some(preview)) => preview.id.clone(),
+            (None, None) => {
+                return Err(ApiError::conflict(
+                    "no scene is in preview; name the scene that is to come on air",
+                ));
+            }
+        };
+        let Some(prepared) = self.means.prepared.get(&id) else {
+            return Ok(Some(Need::Scene(id)));
+        };
+        must_fit(&self.show.config, &prepared.staged.spec)?;
+        let mut bundle = prepared.bundle.clone();
+        if let Some(transition) = activate.transition {
+            bundle.spec.transitions.scene = transition;
+        }
+        self.show.program = prepared.staged.clone();
+        if self
+            .show
+            .preview
+            .as_ref()
+            .is_some_and(|preview| preview.id == id)
+        {
+            self.show.preview = None;
+        }
+        self.base = Arc::clone(&prepared.staged.spec);
+        self.load = Some(bundle);
+        self.actions.clear();
+        self.touched.clear();
+        Ok(None)
+    }
+
+    fn finish(mut self) -> Result<Planned, ApiError> {
+        if !Arc::ptr_eq(&self.base, &self.show.program.spec) {
+            self.check_whole()?;
+        }
+        let Some(mut edit) = SceneEdit::between(&self.base, &self.show.program.spec) else {
+            return Err(ApiError::internal("an edit changed the canvas"));
+        };
+        let wanted = self.missing_pictures(&edit);
+        let mut missing = Vec::new();
+        for words in &wanted {
+            match self.means.read.get(words) {
+                Some(picture) => edit.pictures.push((Arc::clone(words), Arc::clone(picture))),
+                None => missing.push(Arc::clone(words)),
+            }
+        }
+        if !missing.is_empty() {
+            return Ok(Planned::Needs(Need::Pictures(missing)));
+        }
+        let mut commands = Vec::new();
+        if self.set_max_layers {
+            commands.push(Command::SetMaxLayers(self.show.config.max_layers));
+        }
+        let mut pictures = wanted;
+        let loads_scene = self.load.is_some();
+        if let Some(bundle) = self.load.take() {
+            pictures.extend(bundle.pictures.iter().map(|(words, _)| Arc::clone(words)));
+            commands.push(Command::LoadScene(Box::new(bundle)));
+        }
+        if !edit.is_empty() {
+            commands.push(Command::EditScene(Box::new(edit)));
+        }
+        commands.extend(self.actions.iter().map(|(id, action)| Command::Timeline {
+            id: id.as_str().into(),
+            action: *action,
+        }));
+        commands.extend(self.holds.take().map(Command::Hold));
+        Ok(Planned::Ready(Box::new(Plan {
+            show: self.show,
+            commands,
+            actions: self.actions,
+            loads_scene,
+            pictures,
+        })))
+    }
+
+    /// Rules that only the whole scene can break.
+    fn check_whole(&self) -> Result<(), ApiError> {
+        let spec = &self.show.program.spec;
+        let rules = SceneRules {
+            max_layers: self.show.config.max_layers,
+            folder: None,
+            assets: None,
+        };
+        let mut problems = Problems::new();
+        check_scene(spec, &rules, &mut problems);
+        if problems.is_empty() {
+            return Ok(());
+        }
+        let mut problems = problems.into_vec();
+        for problem in &mut problems {
+            self.place_in_request(problem);
+        }
+        Err(ApiError::problems(ErrorCode::Invalid, &problems))
+    }
+
+    /// A path in a layer that the request writes is told as the request's own.
+    fn place_in_request(&self, problem: &mut Problem) {
+        let layers = &self.show.program.spec.layers;
+        for (id, at) in self.touched.iter().rev() {
+            let Some(place) = find_layer(layers, id).map(|place| written(&place)) else {
+                continue;
+            };
+            if let Some(rest) = problem.path.strip_prefix(&place) {
+                let rest = rest.strip_prefix('.').unwrap_or(rest);
+                problem.path = match (at.is_empty(), rest.is_empty()) {
+                    (true, _) => rest.to_owned(),
+                    (false, true) => at.clone(),
+                    (false, false) => format!("{at}.{rest}"),
+                };
+                return;
+            }
+        }
+    }
+
+    /// The pictures that the scene shows after the edit and that the world has not.
+    fn missing_pictures(&self, edit: &SceneEdit) -> Vec<Arc<str>> {
+        let spec = &self.show.program.spec;
+        let mut data = SceneData::default();
+        data.replace(Arc::clone(&spec.data));
+        let mut missing: Vec<Arc<str>> = Vec::new();
+        let mut look = |layer: &LayerSpec| {
+            let Source::Image(image) = &layer.source else {
+                return;
+            };
+            let mut words = String::new();
+            image.src.fill(|path| data.lookup(path), &mut words);
+            let loaded = self.load.as_ref().is_some_and(|bundle| {
+                let mut pictures = bundle.pictures.iter();
+                pictures.any(|(known, _)| **known == *words)
+            });
+            let is_known =
+                loaded || self.load.is_none() && self.means.known.contains(words.as_str());
+            if !words.is_empty() && !is_known && !missing.iter().any(|other| **other == *words) {
+                missing.push(words.into());
+            }
+        };
+        if edit.data.is_some() {
+            spec.walk_layers(|layer| look(layer));
+        } else {
+            for layer in &edit.layers {
+                look(&layer.spec);
+            }
+        }
+        missing
+    }
+}
+
+/// The canvas cannot change while frames are made for it.
+fn must_fit(config: &Config, spec: &SceneSpec) -> Result<(), ApiError> {
+    let size = (spec.canvas.width, spec.canvas.height);
+    let fps = spec.canvas.fps.unwrap_or(config.fps);
+    if size == config.resolution && fps == config.fps {
+        return Ok(());
+    }
+    Err(ApiError::conflict(format!(
+        "the scene's canvas is {}x{} at {} fps, and {}x{} at {} fps is on air",
+        size.0,
+        size.1,
+        fps.as_f64(),
+        config.resolution.0,
+        config.resolution.1,
+        config.fps.as_f64()
+    )))
+}
+
+/// A kind of source is written anew as a whole: what belonged to the old kind would be unknown to the new one.
+fn replace_kinds(layer: &mut Map<String, Value>, patch: &Map<String, Value>) {
+    let kind = |map: &Map<String, Value>| {
+        let source = map.get("source")?.as_object()?;
+        source.get("type").cloned()
+    };
+    if let Some(new) = kind(patch)
+        && kind(layer) != Some(new)
+    {
+        layer.shift_remove("source");
+    }
+}
+
+fn read_layer(value: &Value, at: &str) -> Result<LayerSpec, ApiError> {
+    let mut problems = Problems::new();
+    registry::parse_layer(value, at, &mut problems).ok_or_else(|| {
+        let problems = problems.into_vec();
+        let has_shape = problems.iter().all(|problem| !is_malformed(problem));
+        let code = if has_shape {
+            ErrorCode::Invalid
+        } else {
+            ErrorCode::BadRequest
+        };
+        ApiError::problems(code, &problems)
+    })
+}
+
+/// Whether the shape of a value is wrong, and not only what it says.
+fn is_malformed(problem: &Problem) -> bool {
+    let message = &problem.message;
+    message.starts_with("expected ")
+        || message.starts_with("unknown ")
+        || message.starts_with("the field ")
+}
+
+fn problem(path: &str, message: &str) -> Problem {
+    Problem {
+        path: path.to_owned(),
+        message: message.to_owned(),
+        ..Problem::default()
+    }
+}
+
+fn malformed(path: &str, message: &str) -> ApiError {
+    ApiError::problems(ErrorCode::BadRequest, &[problem(path, message)])
+}
+
+fn ids_of(layer: &LayerSpec) -> Vec<String> {
+    let mut ids = Vec::new();
+    layer.walk(&mut |layer| ids.push(layer.id.as_str().to_owned()));
+    ids
+}
+
+fn depth_of(layer: &LayerSpec) -> usize {
+    1 + layer
+        .children
+        .iter()
+        .map(|child| depth_of(child))
+        .max()
+        .unwrap_or(0)
+}

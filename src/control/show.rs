@@ -1,0 +1,149 @@
+//! What is authored, as one value: the scene on air with every change made to it, what is prepared, and how the stream stands.
+//!
+//! A [`Show`] never changes; a change makes a new one that shares what is the same. Readers hold the one that was true on a tick.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use components::animation::Timeline;
+use components::layer::{LayerId, LayerSpec};
+use components::scene::{FrameRate, SceneSpec};
+
+use super::config::Config;
+
+/// The authored state of the program.
+#[derive(Clone, Debug)]
+pub struct Show {
+    /// Raised by every change.
+    pub revision: u64,
+    /// The scene on air.
+    pub program: Staged,
+    /// The scene that is prepared to come next.
+    pub preview: Option<Staged>,
+    /// What is shown in the place of the scene.
+    pub pause: Option<PausedAs>,
+    /// When the stream went on air, in milliseconds since 1970 (UTC); `None` while it is stopped.
+    pub live_since_ms: Option<u64>,
+    /// Settings that can be changed while running.
+    pub config: Config,
+}
+
+/// A scene, the name by which it is asked for, and where its files are.
+#[derive(Clone, Debug)]
+pub struct Staged {
+    /// The name of its file without `.json`.
+    pub id: String,
+    /// The scene.
+    pub spec: Arc<SceneSpec>,
+    /// The folder that its files are named relative to.
+    pub folder: PathBuf,
+    /// Whether it was changed since it was read or saved.
+    pub is_edited: bool,
+}
+
+/// What a paused stream shows.
+#[derive(
+    Clone,
+    Copy,
+    Debug,
+    Default,
+    PartialEq,
+    Eq,
+    serde::Serialize,
+    serde::Deserialize,
+    schemars::JsonSchema,
+)]
+#[serde(rename_all = "camelCase")]
+pub enum PausedAs {
+    /// A still picture that says that the stream will be back.
+    #[default]
+    Slate,
+    /// The last frame before the pause.
+    LastFrame,
+}
+
+/// A [`Show`] that is on air, and when it came there.
+#[derive(Clone, Debug)]
+pub struct Snapshot {
+    /// What is on air.
+    pub show: Arc<Show>,
+    /// The tick of the last change.
+    pub tick: u64,
+    /// The timelines of the scene on air as the world has them, by name.
+    pub timelines: Arc<BTreeMap<String, Timeline>>,
+    /// The rate of the ticks.
+    pub rate: FrameRate,
+}
+
+/// The place of a layer in a scene: the numbers of its ancestors and its own among their siblings.
+pub type LayerPath = Vec<usize>;
+
+/// Where a layer stands.
+pub fn find_layer(layers: &[Arc<LayerSpec>], id: &str) -> Option<LayerPath> {
+    for (index, layer) in layers.iter().enumerate() {
+        if layer.id.as_str() == id {
+            return Some(vec![index]);
+        }
+        if let Some(below) = find_layer(&layer.children, id) {
+            return Some(std::iter::once(index).chain(below).collect());
+        }
+    }
+    None
+}
+
+/// The layer at a place.
+pub fn layer_at<'a>(layers: &'a [Arc<LayerSpec>], path: &[usize]) -> Option<&'a Arc<LayerSpec>> {
+    let (first, rest) = path.split_first()?;
+    let layer = layers.get(*first)?;
+    if rest.is_empty() {
+        Some(layer)
+    } else {
+        layer_at(&layer.children, rest)
+    }
+}
+
+/// The list that the layer at a place stands in; only the layers above it are copied.
+pub fn siblings_mut<'a>(
+    layers: &'a mut Vec<Arc<LayerSpec>>,
+    path: &[usize],
+) -> Option<&'a mut Vec<Arc<LayerSpec>>> {
+    match path.split_first() {
+        None | Some((_, [])) => Some(layers),
+        Some((first, rest)) => {
+            let layer = layers.get_mut(*first)?;
+            siblings_mut(&mut Arc::make_mut(layer).children, rest)
+        }
+    }
+}
+
+/// The path of a layer as problems write it: `layers[2].children[0]`.
+pub fn written(path: &[usize]) -> String {
+    let mut text = String::new();
+    for (depth, index) in path.iter().enumerate() {
+        let list = if depth == 0 { "layers" } else { ".children" };
+        text.push_str(&format!("{list}[{index}]"));
+    }
+    text
+}
+
+/// The names of all layers.
+pub fn layer_ids(scene: &SceneSpec) -> Vec<&str> {
+    let mut ids = Vec::new();
+    scene.walk_layers(|layer| ids.push(layer.id.as_str()));
+    ids
+}
+
+/// A layer by its name, with the name of the one above it.
+pub fn layer_with_parent<'a>(
+    scene: &'a SceneSpec,
+    id: &str,
+) -> Option<(&'a Arc<LayerSpec>, Option<&'a LayerId>)> {
+    let path = find_layer(&scene.layers, id)?;
+    let layer = layer_at(&scene.layers, &path)?;
+    let above = path.get(..path.len() - 1).unwrap_or_default();
+    Some((
+        layer,
+        layer_at(&scene.layers, above).map(|parent| &parent.id),
+    ))
+}

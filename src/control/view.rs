@@ -1,0 +1,171 @@
+//! What the API shows of layers, timelines and scenes: what is authored, and what follows from it.
+
+use components::animation::{LoopMode, PlayState, Timeline};
+use components::layer::{
+    Anchor, BlendMode, Crop, Fit, LayerId, LayerName, LayerSpec, Opacity, Position, Role, Rotation,
+    Scale, Size, Visible,
+};
+use components::scene::FrameRate;
+use components::source::Source;
+use schemars::{JsonSchema, Schema, SchemaGenerator};
+use serde::Serialize;
+use serde_json::{Value, json};
+use systems::animate::{has_ended, local_seconds};
+use systems::clock::FrameClock;
+
+/// A value as JSON whose numbers are written as people write them: `1.2`, and not the longer one that the 32 bits of it stand for.
+pub fn json_of(value: &impl Serialize) -> Value {
+    serde_json::to_string(value)
+        .and_then(|text| serde_json::from_str(&text))
+        .unwrap_or_default()
+}
+
+/// A layer in full: every field, those that hold by default too, and the name of the layer above it. Its children are named, and
+/// listed beside it.
+pub fn layer(layer: &LayerSpec, parent: Option<&str>) -> Value {
+    let children: Vec<&str> = layer
+        .children
+        .iter()
+        .map(|child| child.id.as_str())
+        .collect();
+    let view = Fields {
+        id: &layer.id,
+        name: &layer.name,
+        role: layer.role,
+        source: &layer.source,
+        visible: layer.visible,
+        position: &layer.position,
+        size: layer.size.as_ref(),
+        anchor: layer.anchor,
+        scale: &layer.scale,
+        rotation: &layer.rotation,
+        opacity: &layer.opacity,
+        z_index: layer.z_index.0.unwrap_or_else(|| layer.role.z_band()),
+        blend: layer.blend,
+        crop: layer.crop,
+        fit: layer.fit,
+        parent,
+        children,
+    };
+    json_of(&view)
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Fields<'a> {
+    id: &'a LayerId,
+    name: &'a LayerName,
+    #[serde(rename = "type")]
+    role: Role,
+    source: &'a Source,
+    visible: Visible,
+    position: &'a Position,
+    size: Option<&'a Size>,
+    anchor: Anchor,
+    scale: &'a Scale,
+    rotation: &'a Rotation,
+    opacity: &'a Opacity,
+    z_index: i32,
+    blend: BlendMode,
+    crop: Crop,
+    fit: Fit,
+    parent: Option<&'a str>,
+    children: Vec<&'a str>,
+}
+
+/// The schema of what [`layer`] gives.
+pub struct LayerView;
+
+impl JsonSchema for LayerView {
+    fn schema_name() -> std::borrow::Cow<'static, str> {
+        "LayerState".into()
+    }
+
+    fn json_schema(generator: &mut SchemaGenerator) -> Schema {
+        let mut schema = <LayerSpec as JsonSchema>::json_schema(generator).to_value();
+        if let Value::Object(map) = &mut schema {
+            map.insert(
+                "description".to_owned(),
+                "A layer on air with every field, those that hold by default too.".into(),
+            );
+            if let Some(Value::Object(properties)) = map.get_mut("properties") {
+                properties.insert(
+                    "parent".to_owned(),
+                    json!({"type": ["string", "null"], "description": "The layer in whose space it stands."}),
+                );
+                properties.insert(
+                    "children".to_owned(),
+                    json!({"type": "array", "items": {"type": "string"}, "description": "The names of the layers in its space."}),
+                );
+                properties.insert(
+                    "zIndex".to_owned(),
+                    json!({"type": "integer", "description": "Place among its siblings; the band of the role when none was written."}),
+                );
+                if let Some(size) = properties.get_mut("size") {
+                    let own = std::mem::take(size);
+                    *size = json!({"anyOf": [own, {"type": "null"}]});
+                }
+                let names: Vec<Value> =
+                    properties.keys().map(|name| name.as_str().into()).collect();
+                map.insert("required".to_owned(), names.into());
+            }
+        }
+        Schema::try_from(schema).unwrap_or_default()
+    }
+}
+
+/// Whether a timeline moves.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub enum TimelineState {
+    /// It moves.
+    Playing,
+    /// It stands still.
+    Paused,
+    /// It has come to its end and stands there.
+    Ended,
+    /// It moves nothing.
+    Stopped,
+}
+
+/// A timeline on air.
+#[derive(Clone, Debug, PartialEq, Serialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+#[schemars(rename = "Timeline")]
+pub struct TimelineView {
+    /// Its name.
+    pub id: String,
+    /// Whether it moves.
+    pub state: TimelineState,
+    /// Seconds from its start; null while it is stopped.
+    pub position: Option<f64>,
+    /// Seconds from start to end.
+    pub duration: f64,
+    /// What happens at its end.
+    #[serde(rename = "loop")]
+    pub loop_mode: LoopMode,
+    /// Seconds of the timeline a second of the stream.
+    pub speed: f64,
+    /// Seconds between being played and moving.
+    pub delay: f64,
+}
+
+/// A timeline as it stands on a tick.
+pub fn timeline(id: &str, timeline: &Timeline, rate: FrameRate, tick: u64) -> TimelineView {
+    let clock = FrameClock { tick, rate };
+    let state = match timeline.state {
+        PlayState::Stopped => TimelineState::Stopped,
+        _ if has_ended(timeline, &clock) => TimelineState::Ended,
+        PlayState::Playing { .. } => TimelineState::Playing,
+        PlayState::Paused { .. } => TimelineState::Paused,
+    };
+    TimelineView {
+        id: id.to_owned(),
+        state,
+        position: local_seconds(timeline, &clock),
+        duration: timeline.duration,
+        loop_mode: timeline.loop_mode,
+        speed: timeline.speed,
+        delay: timeline.delay,
+    }
+}

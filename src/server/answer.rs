@@ -1,0 +1,325 @@
+//! How requests are read and answered: `{"success": true, "data": ...}`, or `{"success": false, "error": ...}` with the fitting
+//! status. Everything that axum would answer by itself is put into the same form here.
+
+use std::collections::BTreeMap;
+
+use axum::body::Bytes;
+use axum::extract::rejection::BytesRejection;
+use axum::extract::{FromRequest, FromRequestParts, Path, Query, Request};
+use axum::http::header::{CONTENT_TYPE, RETRY_AFTER};
+use axum::http::request::Parts;
+use axum::http::{HeaderValue, StatusCode};
+use axum::response::{IntoResponse, Response};
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+use serde_json::{Value, json};
+
+use crate::control::view::json_of;
+use crate::control::{ApiError, Asked, Change, ErrorCode, Outcome, Terms};
+use crate::scene::registry;
+
+/// What a handler gives back.
+pub type Answered = Result<Reply, ApiError>;
+
+/// A success.
+#[derive(Debug)]
+pub struct Reply {
+    status: StatusCode,
+    data: Value,
+    landed: Option<(u64, u64)>,
+}
+
+impl Reply {
+    /// Data to look at.
+    ///
+    /// # Errors
+    /// The data is no JSON, which is the program's fault.
+    pub fn of(data: impl Serialize) -> Answered {
+        Ok(Self {
+            status: StatusCode::OK,
+            data: json_of(&data),
+            landed: None,
+        })
+    }
+
+    /// A change, with the tick and the revision of its outcome. One that waits for its tick is 202.
+    ///
+    /// # Errors
+    /// As [`Reply::of`].
+    pub fn changed(outcome: &Outcome, data: impl Serialize) -> Answered {
+        let mut reply = Self::of(data)?;
+        reply.landed = Some((outcome.tick, outcome.revision));
+        if let Some(id) = outcome.scheduled {
+            reply.status = StatusCode::ACCEPTED;
+            reply.data = json!({"scheduled": id});
+        }
+        Ok(reply)
+    }
+
+    /// The same for something new (201).
+    #[must_use]
+    pub fn created(mut self) -> Self {
+        if self.status == StatusCode::OK {
+            self.status = StatusCode::CREATED;
+        }
+        self
+    }
+
+    /// As an object that WebSocket replies carry.
+    pub fn into_json(self) -> Value {
+        let mut body = json!({"success": true, "data": self.data});
+        if let Some((tick, revision)) = self.landed {
+            body["tick"] = tick.into();
+            body["revision"] = revision.into();
+        }
+        body
+    }
+}
+
+impl IntoResponse for Reply {
+    fn into_response(self) -> Response {
+        let status = self.status;
+        json_response(status, &self.into_json())
+    }
+}
+
+impl IntoResponse for ApiError {
+    fn into_response(self) -> Response {
+        let status =
+            StatusCode::from_u16(self.code.status()).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+        let mut response = json_response(status, &json!({"success": false, "error": self}));
+        if matches!(status.as_u16(), 429 | 503) {
+            response
+                .headers_mut()
+                .insert(RETRY_AFTER, HeaderValue::from_static("1"));
+        }
+        if status == StatusCode::UNAUTHORIZED {
+            response.headers_mut().insert(
+                axum::http::header::WWW_AUTHENTICATE,
+                HeaderValue::from_static("Bearer"),
+            );
+        }
+        response
+    }
+}
+
+fn json_response(status: StatusCode, body: &Value) -> Response {
+    let json = HeaderValue::from_static("application/json");
+    (status, [(CONTENT_TYPE, json)], body.to_string()).into_response()
+}
+
+/// A JSON body. An empty one is an empty object where the route can do without a body.
+#[derive(Debug)]
+pub struct Json(pub Value);
+
+impl<S: Send + Sync> FromRequest<S> for Json {
+    type Rejection = ApiError;
+
+    async fn from_request(request: Request, state: &S) -> Result<Self, ApiError> {
+        let media_type = request
+            .headers()
+            .get(CONTENT_TYPE)
+            .map(|value| value.to_str().unwrap_or_default().to_ascii_lowercase());
+        let bytes = Bytes::from_request(request, state)
+            .await
+            .map_err(|rejection| unreadable(&rejection))?;
+        if bytes.is_empty() && media_type.is_none() {
+            return Ok(Self(json!({})));
+        }
+        let essence = media_type
+            .as_deref()
+            .and_then(|media| media.split(';').next())
+            .map(str::trim);
+        let is_json = essence.is_some_and(|essence| {
+            essence == "application/json"
+                || essence.starts_with("application/") && essence.ends_with("+json")
+        });
+        if !is_json {
+            return Err(ApiError::new(
+                ErrorCode::UnsupportedMediaType,
+                "the body must be JSON, with `Content-Type: application/json`",
+            ));
+        }
+        parse(&bytes).map(Self)
+    }
+}
+
+impl Json {
+    /// The body as a type that says what is wrong with it.
+    ///
+    /// # Errors
+    /// Every problem of its shape.
+    pub fn read<T: DeserializeOwned>(&self) -> Result<T, ApiError> {
+        read(&self.0)
+    }
+}
+
+/// A value as a type that says what is wrong with it.
+///
+/// # Errors
+/// Every problem of its shape.
+pub fn read<T: DeserializeOwned>(value: &Value) -> Result<T, ApiError> {
+    let mut found = Vec::new();
+    registry::read_body(value, "", "", &mut found)
+        .filter(|_| found.is_empty())
+        .ok_or_else(|| ApiError::problems(ErrorCode::BadRequest, &found))
+}
+
+/// JSON text as a value.
+///
+/// # Errors
+/// Where it is no JSON.
+pub fn parse(bytes: &[u8]) -> Result<Value, ApiError> {
+    let text = std::str::from_utf8(bytes).map_err(|error| {
+        ApiError::new(
+            ErrorCode::BadRequest,
+            format!("the body is not UTF-8 from byte {} on", error.valid_up_to()),
+        )
+    })?;
+    serde_json::from_str(text).map_err(|error| {
+        ApiError::new(
+            ErrorCode::BadRequest,
+            format!("the body is not JSON: {error}"),
+        )
+        .with("line", error.line())
+        .with("column", error.column())
+    })
+}
+
+fn unreadable(rejection: &BytesRejection) -> ApiError {
+    match rejection.status() {
+        StatusCode::PAYLOAD_TOO_LARGE => {
+            ApiError::new(ErrorCode::TooLarge, "the body is larger than is taken")
+        }
+        _ => ApiError::new(ErrorCode::BadRequest, "the body broke off"),
+    }
+}
+
+/// The one name in a route's path.
+#[derive(Debug)]
+pub struct Name(pub String);
+
+impl<S: Send + Sync> FromRequestParts<S> for Name {
+    type Rejection = ApiError;
+
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, ApiError> {
+        Path::<String>::from_request_parts(parts, state)
+            .await
+            .map(|Path(name)| Self(name))
+            .map_err(|_| ApiError::new(ErrorCode::BadRequest, "the path is not UTF-8"))
+    }
+}
+
+/// The terms of a change: `?ifRevision=12&dryRun=true`.
+#[derive(Debug)]
+pub struct Asking(pub Terms);
+
+impl<S: Send + Sync> FromRequestParts<S> for Asking {
+    type Rejection = ApiError;
+
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, ApiError> {
+        let query = Params::from_request_parts(parts, state).await?;
+        query.only(&["ifRevision", "dryRun", "token"])?;
+        Ok(Self(Terms {
+            at_tick: None,
+            if_revision: query.whole("ifRevision")?,
+            dry_run: query.flag("dryRun")?.unwrap_or(false),
+        }))
+    }
+}
+
+/// The query of a request.
+#[derive(Debug)]
+pub struct Params(BTreeMap<String, String>);
+
+impl<S: Send + Sync> FromRequestParts<S> for Params {
+    type Rejection = ApiError;
+
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, ApiError> {
+        let query = Query::<Vec<(String, String)>>::from_request_parts(parts, state)
+            .await
+            .map_err(|_| ApiError::new(ErrorCode::BadRequest, "the query cannot be read"))?;
+        Ok(Self(query.0.into_iter().collect()))
+    }
+}
+
+impl Params {
+    /// Refuses names that the route does not know.
+    ///
+    /// # Errors
+    /// The first of them.
+    pub fn only(&self, known: &[&str]) -> Result<(), ApiError> {
+        match self.0.keys().find(|name| !known.contains(&name.as_str())) {
+            None => Ok(()),
+            Some(name) => {
+                let message = format!(
+                    "unknown query parameter {}",
+                    crate::scene::words::name(name)
+                );
+                let error = ApiError::new(ErrorCode::BadRequest, message);
+                Err(error.suggest(crate::scene::words::suggest(name, known)))
+            }
+        }
+    }
+
+    /// The value of a parameter.
+    pub fn get(&self, name: &str) -> Option<&str> {
+        self.0.get(name).map(String::as_str)
+    }
+
+    /// A whole number.
+    ///
+    /// # Errors
+    /// It is none.
+    pub fn whole(&self, name: &str) -> Result<Option<u64>, ApiError> {
+        self.parsed(name, "a whole number")
+    }
+
+    /// True or false.
+    ///
+    /// # Errors
+    /// It is neither.
+    pub fn flag(&self, name: &str) -> Result<Option<bool>, ApiError> {
+        self.parsed(name, "`true` or `false`")
+    }
+
+    /// A value of any kind that can be read from text.
+    ///
+    /// # Errors
+    /// It is no `what`.
+    pub fn parsed<T: std::str::FromStr>(
+        &self,
+        name: &str,
+        what: &str,
+    ) -> Result<Option<T>, ApiError> {
+        self.get(name)
+            .map(|text| {
+                text.parse().map_err(|_| {
+                    let message = format!("the query parameter `{name}` must be {what}");
+                    ApiError::new(ErrorCode::BadRequest, message)
+                })
+            })
+            .transpose()
+    }
+}
+
+/// A change whose payload is a request's body.
+pub fn asked(change: Change) -> Asked {
+    Asked::from(change)
+}
+
+/// What is answered where there is no route.
+pub async fn no_route() -> ApiError {
+    ApiError::new(
+        ErrorCode::NotFound,
+        "there is no such route; `/openapi.json` and `/docs` list them all",
+    )
+}
+
+/// What is answered where a route does not take the method. axum adds `Allow`.
+pub async fn no_method() -> ApiError {
+    ApiError::new(
+        ErrorCode::MethodNotAllowed,
+        "this route does not take this method",
+    )
+}

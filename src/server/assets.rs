@@ -1,0 +1,208 @@
+//! Assets: pictures and fonts that are uploaded, which scenes name `asset:<id>`.
+
+use axum::body::Body;
+use axum::extract::multipart::MultipartError;
+use axum::extract::{DefaultBodyLimit, FromRequest as _, Multipart, Request, State};
+use axum::http::header::{
+    CACHE_CONTROL, CONTENT_SECURITY_POLICY, CONTENT_TYPE, X_CONTENT_TYPE_OPTIONS,
+};
+use axum::http::{HeaderValue, StatusCode};
+use axum::response::{IntoResponse, Response};
+use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
+use serde::Serialize;
+use serde_json::json;
+use tokio_util::io::ReaderStream;
+
+use super::Api;
+use super::answer::{Answered, Name, Reply};
+use super::keys::blocking;
+use super::routes::{Doc, Routes, schema_of};
+use crate::control::assets::{ASSET_MAX, Asset};
+use crate::control::{ApiError, ErrorCode, Event};
+
+const TAG: &str = "assets";
+
+/// Every asset.
+#[derive(Debug, Serialize, JsonSchema)]
+struct AssetList {
+    /// The assets, the newest first.
+    assets: Vec<Asset>,
+    /// How many there are.
+    count: usize,
+}
+
+/// An asset that was deleted.
+#[derive(Debug, Serialize, JsonSchema)]
+struct Deleted {
+    /// Its name.
+    id: String,
+}
+
+fn form(_: &mut SchemaGenerator) -> Schema {
+    json_schema!({
+        "type": "object",
+        "required": ["file"],
+        "properties": {"file": {"type": "string", "contentMediaType": "application/octet-stream", "description": "PNG, JPEG, WebP, GIF, TrueType or OpenType."}},
+    })
+}
+
+/// The routes.
+pub fn routes() -> Routes {
+    let doc = |id, summary| {
+        let pattern = json!({"type": "string", "pattern": "^[0-9a-f]{32}$"});
+        Doc::new(TAG, id, summary).path("id", pattern, "The asset's id.")
+    };
+    let mut routes = Routes::new()
+        .post(
+            "/assets",
+            Doc::new(TAG, "uploadAsset", "Takes a picture or a font in")
+                .more("Told by its bytes and not by its name, kept under the hash of its bytes; the same file again is the asset that is there. Scenes name it `asset:<id>`.")
+                .upload("multipart/form-data", form)
+                .error(ErrorCode::Conflict)
+                .answer(201, "It is kept.", schema_of::<Asset>, false)
+                .answers::<Asset>("It was there already."),
+            upload,
+        );
+    // For this one route alone.
+    routes.router = routes
+        .router
+        .layer(DefaultBodyLimit::max(ASSET_MAX as usize + (64 << 10)));
+    routes
+        .get(
+            "/assets",
+            Doc::new(TAG, "listAssets", "Lists the assets").answers::<AssetList>("The assets."),
+            list,
+        )
+        .get(
+            "/assets/{id}",
+            doc("getAsset", "Says what is known of an asset").answers::<Asset>("The asset."),
+            get,
+        )
+        .get(
+            "/assets/{id}/content",
+            doc("getAssetContent", "Gives an asset's bytes").raw(
+                "The bytes.",
+                &[
+                    "image/png",
+                    "image/jpeg",
+                    "image/webp",
+                    "image/gif",
+                    "font/ttf",
+                    "font/otf",
+                    "font/collection",
+                ],
+            ),
+            content,
+        )
+        .delete(
+            "/assets/{id}",
+            doc(
+                "deleteAsset",
+                "Deletes an asset that the scene on air does not name",
+            )
+            .error(ErrorCode::Conflict)
+            .answers::<Deleted>("It is gone."),
+            delete,
+        )
+}
+
+async fn upload(State(api): State<Api>, request: Request) -> Answered {
+    let mut form = Multipart::from_request(request, &api).await.map_err(|_| {
+        ApiError::new(
+            ErrorCode::UnsupportedMediaType,
+            "the body must be multipart/form-data with a part `file`",
+        )
+    })?;
+    while let Some(mut part) = form.next_field().await.map_err(broken)? {
+        if part.name() != Some("file") {
+            continue;
+        }
+        let name = part.file_name().unwrap_or("file").to_owned();
+        let store = api.assets().clone();
+        let mut incoming = blocking(move || store.begin()).await?;
+        while let Some(bytes) = part.chunk().await.map_err(broken)? {
+            incoming = blocking(move || {
+                incoming.write(&bytes)?;
+                Ok(incoming)
+            })
+            .await?;
+        }
+        let store = api.assets().clone();
+        let (asset, is_new) = blocking(move || store.finish(incoming, &name)).await?;
+        if is_new {
+            tell(&api, "asset:create", &asset.id, json!(asset));
+        }
+        let reply = Reply::of(asset)?;
+        return Ok(if is_new { reply.created() } else { reply });
+    }
+    Err(ApiError::new(
+        ErrorCode::BadRequest,
+        "the form has no part `file`",
+    ))
+}
+
+fn broken(error: MultipartError) -> ApiError {
+    if error.status() == StatusCode::PAYLOAD_TOO_LARGE {
+        let message = format!("an asset has at most {} MiB", ASSET_MAX >> 20);
+        return ApiError::new(ErrorCode::TooLarge, message);
+    }
+    ApiError::new(
+        ErrorCode::BadRequest,
+        format!("the form cannot be read: {}", error.body_text()),
+    )
+}
+
+async fn list(State(api): State<Api>) -> Answered {
+    let store = api.assets().clone();
+    let assets = blocking(move || Ok(store.list())).await?;
+    let count = assets.len();
+    Reply::of(AssetList { assets, count })
+}
+
+async fn get(State(api): State<Api>, Name(id): Name) -> Answered {
+    let store = api.assets().clone();
+    Reply::of(blocking(move || store.get(&id)).await?)
+}
+
+async fn content(State(api): State<Api>, Name(id): Name) -> Result<Response, ApiError> {
+    let store = api.assets().clone();
+    let (asset, path) = blocking(move || Ok((store.get(&id)?, store.file(&id)?))).await?;
+    let file = tokio::fs::File::open(path)
+        .await
+        .map_err(|_| ApiError::not_found("asset", &asset.id, []))?;
+    let media_type = HeaderValue::from_str(&asset.media_type)
+        .unwrap_or(HeaderValue::from_static("application/octet-stream"));
+    let headers = [
+        (CONTENT_TYPE, media_type),
+        (X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff")),
+        (CONTENT_SECURITY_POLICY, HeaderValue::from_static("sandbox")),
+        // Its name is the hash of its bytes.
+        (
+            CACHE_CONTROL,
+            HeaderValue::from_static("private, max-age=31536000, immutable"),
+        ),
+    ];
+    Ok((headers, Body::from_stream(ReaderStream::new(file))).into_response())
+}
+
+async fn delete(State(api): State<Api>, Name(id): Name) -> Answered {
+    let show = api.director().snapshot().show.clone();
+    let scene = serde_json::to_string(&*show.program.spec).unwrap_or_default();
+    if scene.contains(&format!("asset:{id}")) {
+        return Err(ApiError::conflict("the scene on air uses this asset"));
+    }
+    let (store, gone) = (api.assets().clone(), id.clone());
+    blocking(move || store.delete(&gone)).await?;
+    tell(&api, "asset:delete", &id, json!({"id": id}));
+    Reply::of(Deleted { id })
+}
+
+fn tell(api: &Api, kind: &'static str, id: &str, data: serde_json::Value) {
+    let station = api.station();
+    let status = station.status();
+    station.events().tell(
+        Event::about(kind, id, data),
+        status.counters.revision,
+        status.tick,
+    );
+}

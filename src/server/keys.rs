@@ -1,0 +1,118 @@
+//! Stream keys: whoever publishes to this program needs one.
+
+use axum::extract::State;
+use schemars::JsonSchema;
+use serde::Serialize;
+use serde_json::json;
+
+use super::Api;
+use super::answer::{Answered, Json, Name, Params, Reply};
+use super::routes::{Doc, Routes};
+use crate::control::keys::{KeyEntry, MadeKey, NewKey};
+use crate::control::{ApiError, ErrorCode, Event};
+
+/// Every key.
+#[derive(Debug, Serialize, JsonSchema)]
+struct KeyList {
+    /// The keys, the oldest first.
+    keys: Vec<KeyEntry>,
+}
+
+/// A key that was deleted.
+#[derive(Debug, Serialize, JsonSchema)]
+struct Deleted {
+    /// Its name.
+    id: String,
+}
+
+/// A key itself.
+#[derive(Debug, Serialize, JsonSchema)]
+struct Revealed {
+    /// The key.
+    key: String,
+}
+
+/// The routes.
+pub fn routes() -> Routes {
+    let id = json!({"type": "string", "pattern": "^[0-9a-f]{16}$"});
+    let doc =
+        |name, summary| Doc::new("keys", name, summary).path("id", id.clone(), "The key's name.");
+    Routes::new()
+        .get(
+            "/keys",
+            Doc::new("keys", "listKeys", "Lists the stream keys, without what is secret of them")
+                .answers::<KeyList>("The keys."),
+            list,
+        )
+        .post(
+            "/keys",
+            Doc::new("keys", "createKey", "Makes a stream key")
+                .more("The key is in this answer and, unless it is `readable`, never shown again: its hash alone is kept.")
+                .optional_body::<NewKey>()
+                .answer(201, "The key.", super::routes::schema_of::<MadeKey>, false)
+                .error(ErrorCode::Conflict),
+            create,
+        )
+        .delete(
+            "/keys/{id}",
+            doc("deleteKey", "Deletes a stream key").answers::<Deleted>("It is gone."),
+            delete,
+        )
+        .post(
+            "/keys/{id}/reveal",
+            doc("revealKey", "Shows a readable key again")
+                .answers::<Revealed>("The key.")
+                .error(ErrorCode::Conflict),
+            reveal,
+        )
+}
+
+async fn list(State(api): State<Api>, query: Params) -> Answered {
+    query.only(&["token"])?;
+    Reply::of(KeyList {
+        keys: api.keys().list(),
+    })
+}
+
+async fn create(State(api): State<Api>, body: Json) -> Answered {
+    let new: NewKey = body.read()?;
+    let keys = api.keys().clone();
+    let made = blocking(move || keys.make(&new)).await?;
+    tell(&api, "key:create", &made.id);
+    Ok(Reply::of(made)?.created())
+}
+
+async fn delete(State(api): State<Api>, Name(id): Name) -> Answered {
+    let keys = api.keys().clone();
+    let gone = id.clone();
+    blocking(move || keys.delete(&gone)).await?;
+    tell(&api, "key:delete", &id);
+    Reply::of(Deleted { id })
+}
+
+async fn reveal(State(api): State<Api>, Name(id): Name) -> Answered {
+    Reply::of(Revealed {
+        key: api.keys().reveal(&id)?,
+    })
+}
+
+fn tell(api: &Api, kind: &'static str, id: &str) {
+    let station = api.station();
+    let status = station.status();
+    let event = Event::about(kind, id, json!({"id": id}));
+    station
+        .events()
+        .tell(event, status.counters.revision, status.tick);
+}
+
+/// Does what waits for a disk where it holds nobody up.
+///
+/// # Errors
+/// Its own.
+pub async fn blocking<T: Send + 'static>(
+    work: impl FnOnce() -> Result<T, ApiError> + Send + 'static,
+) -> Result<T, ApiError> {
+    tokio::task::spawn_blocking(work)
+        .await
+        .unwrap_or_else(|_| Err(ApiError::internal("the work failed")))
+}

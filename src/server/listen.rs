@@ -1,0 +1,111 @@
+//! Listening: bounded numbers of connections, and clients that take too long are let go.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::Router;
+use axum::extract::ConnectInfo;
+use axum::http::{Request, StatusCode};
+use hyper::body::Incoming;
+use hyper::server::conn::http1;
+use hyper_util::rt::{TokioIo, TokioTimer};
+use hyper_util::service::TowerToHyperService;
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::Semaphore;
+use tower::Service as _;
+use tower_http::catch_panic::CatchPanicLayer;
+use tower_http::timeout::{RequestBodyTimeoutLayer, TimeoutLayer};
+
+use crate::control::ApiError;
+use axum::response::IntoResponse as _;
+
+/// A client has so long to send its headers, the first ones and those after a pause.
+const HEADERS_MAX: Duration = Duration::from_secs(15);
+/// A client has so long to send the next piece of a body.
+const BODY_PAUSE_MAX: Duration = Duration::from_secs(10);
+/// A request has so long from its headers to the head of its answer.
+const REQUEST_MAX: Duration = Duration::from_secs(60);
+/// After the system gave no connection, the next try.
+const AGAIN_AFTER: Duration = Duration::from_millis(50);
+
+/// What a listener is held to.
+#[derive(Clone, Copy, Debug)]
+pub struct Limits {
+    /// The most connections at a time; more are closed at once.
+    pub connections: usize,
+}
+
+/// Binds `address` (port 0 takes a free one); gives the true address, and what serves `router` there until `stop` is done.
+///
+/// # Errors
+/// The address cannot be bound.
+pub async fn serve(
+    address: SocketAddr,
+    router: Router,
+    limits: Limits,
+    stop: impl Future<Output = ()> + Send + 'static,
+) -> std::io::Result<(SocketAddr, impl Future<Output = ()>)> {
+    let listener = TcpListener::bind(address).await?;
+    let address = listener.local_addr()?;
+    let router = router
+        .layer(RequestBodyTimeoutLayer::new(BODY_PAUSE_MAX))
+        .layer(TimeoutLayer::with_status_code(
+            StatusCode::REQUEST_TIMEOUT,
+            REQUEST_MAX,
+        ))
+        .layer(CatchPanicLayer::custom(
+            |_: Box<dyn std::any::Any + Send>| {
+                ApiError::internal("the request could not be worked off").into_response()
+            },
+        ));
+    let places = Arc::new(Semaphore::new(limits.connections));
+    let accepting = async move {
+        loop {
+            let (stream, peer) = match listener.accept().await {
+                Ok(accepted) => accepted,
+                Err(error) => {
+                    // No more descriptors, most likely; some will come free.
+                    tracing::debug!(%error, "no connection could be taken");
+                    tokio::time::sleep(AGAIN_AFTER).await;
+                    continue;
+                }
+            };
+            let Ok(place) = Arc::clone(&places).try_acquire_owned() else {
+                tracing::debug!(%peer, "too many connections; one more is closed");
+                continue;
+            };
+            let router = router.clone();
+            tokio::spawn(async move {
+                converse(stream, peer, router).await;
+                drop(place);
+            });
+        }
+    };
+    let server = async move {
+        tokio::select! {
+            () = stop => {}
+            () = accepting => {}
+        }
+    };
+    Ok((address, server))
+}
+
+async fn converse(stream: TcpStream, peer: SocketAddr, router: Router) {
+    // Answers are small, and wanted at once.
+    let _set = stream.set_nodelay(true);
+    let service = tower::service_fn(move |mut request: Request<Incoming>| {
+        request.extensions_mut().insert(ConnectInfo(peer));
+        let mut router = router.clone();
+        async move { router.call(request).await }
+    });
+    let connection = http1::Builder::new()
+        .timer(TokioTimer::new())
+        .header_read_timeout(HEADERS_MAX)
+        .serve_connection(TokioIo::new(stream), TowerToHyperService::new(service))
+        .with_upgrades();
+    if let Err(error) = connection.await {
+        // Clients go as they like.
+        tracing::trace!(%peer, %error, "a connection ended");
+    }
+}

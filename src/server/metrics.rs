@@ -1,0 +1,434 @@
+//! `/metrics` for Prometheus: read from the same counters as everything else, at the moment of asking, so that the hot paths know
+//! nothing of it. Names are in base units under `stream_`; the names of earlier versions stand beside them as they were.
+
+use std::fmt;
+
+use axum::Router;
+use axum::extract::State;
+use axum::http::header::{CONTENT_TYPE, HeaderValue};
+use axum::response::IntoResponse;
+use axum::routing::get;
+use prometheus_client::collector::Collector;
+use prometheus_client::encoding::text::encode;
+use prometheus_client::encoding::{DescriptorEncoder, MetricEncoder};
+use prometheus_client::metrics::MetricType;
+use prometheus_client::registry::Registry;
+
+use super::Api;
+use crate::control::{SCHEDULED_MAX, own_usage};
+use crate::streaming::{OutputState, OutputStats};
+
+/// The route.
+pub fn router(api: Api) -> Router {
+    Router::new().route("/metrics", get(scrape)).with_state(api)
+}
+
+async fn scrape(State(api): State<Api>) -> impl IntoResponse {
+    let mut registry = Registry::default();
+    registry.register_collector(Box::new(Everything(api)));
+    let mut text = String::with_capacity(16 << 10);
+    if let Err(error) = encode(&mut text, &registry) {
+        tracing::error!(%error, "the metrics cannot be written");
+    }
+    let openmetrics =
+        HeaderValue::from_static("application/openmetrics-text; version=1.0.0; charset=utf-8");
+    ([(CONTENT_TYPE, openmetrics)], text)
+}
+
+struct Everything(Api);
+
+impl fmt::Debug for Everything {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        out.write_str("every metric")
+    }
+}
+
+impl Collector for Everything {
+    fn encode(&self, encoder: DescriptorEncoder<'_>) -> Result<(), fmt::Error> {
+        let mut page = Page(encoder);
+        self.stream(&mut page)?;
+        self.systems(&mut page)?;
+        self.encoder(&mut page)?;
+        self.outputs(&mut page)?;
+        self.control(&mut page)?;
+        rtmp(&mut page)
+    }
+}
+
+/// Writes one metric after the other.
+struct Page<'a>(DescriptorEncoder<'a>);
+
+impl Page<'_> {
+    fn gauge(&mut self, name: &str, help: &str, value: f64) -> fmt::Result {
+        let mut encoder = self
+            .0
+            .encode_descriptor(name, help, None, MetricType::Gauge)?;
+        encoder.encode_gauge(&value)
+    }
+
+    /// `_total` is put behind the name.
+    fn counter(&mut self, name: &str, help: &str, value: u64) -> fmt::Result {
+        let mut encoder = self
+            .0
+            .encode_descriptor(name, help, None, MetricType::Counter)?;
+        encoder.encode_counter::<[(&str, &str); 0], u64, f64>(&value, None)
+    }
+
+    /// One value each of several things.
+    fn family<'l>(
+        &mut self,
+        name: &str,
+        help: &str,
+        kind: MetricType,
+        values: impl IntoIterator<Item = (Vec<(&'l str, String)>, f64)>,
+    ) -> fmt::Result {
+        let mut encoder: MetricEncoder<'_> = self.0.encode_descriptor(name, help, None, kind)?;
+        for (labels, value) in values {
+            let mut one = encoder.encode_family(&labels)?;
+            match kind {
+                MetricType::Counter => {
+                    one.encode_counter::<[(&str, &str); 0], f64, f64>(&value, None)?
+                }
+                _ => one.encode_gauge(&value)?,
+            }
+        }
+        Ok(())
+    }
+}
+
+fn flag(value: bool) -> f64 {
+    f64::from(u8::from(value))
+}
+
+impl Everything {
+    fn stream(&self, page: &mut Page<'_>) -> fmt::Result {
+        let station = self.0.station();
+        let status = station.status();
+        let counters = status.counters;
+        let figures = station.figures();
+        let snapshot = self.0.director().snapshot();
+        let show = &snapshot.show;
+        let usage = own_usage();
+        page.gauge(
+            "stream_live",
+            "Whether the stream is on air.",
+            flag(show.live_since_ms.is_some()),
+        )?;
+        page.gauge(
+            "stream_paused",
+            "Whether the scene is held behind a slate.",
+            flag(show.pause.is_some()),
+        )?;
+        page.gauge(
+            "stream_fps",
+            "Frames made a second, over the last second.",
+            figures.fps,
+        )?;
+        page.gauge(
+            "stream_target_fps",
+            "Frames a second that are due.",
+            snapshot.rate.as_f64(),
+        )?;
+        page.counter(
+            "stream_frames",
+            "Frames made, repeats included.",
+            counters.frames,
+        )?;
+        page.counter(
+            "stream_frames_repeated",
+            "Frames that are the one before again.",
+            counters.repeated,
+        )?;
+        page.counter(
+            "stream_frames_dropped",
+            "Frames that the encoder had no room for.",
+            counters.encoder_full,
+        )?;
+        page.counter(
+            "stream_ticks_late",
+            "Ticks that ended after their time.",
+            counters.late,
+        )?;
+        page.gauge(
+            "stream_tick_lateness_seconds",
+            "How late the latest late tick was.",
+            status
+                .blame
+                .as_ref()
+                .map_or(0.0, |blame| blame.late_ms / 1e3),
+        )?;
+        page.counter(
+            "stream_frame_pool_exhausted",
+            "Ticks on which no frame of the pool was free.",
+            counters.pool_exhausted,
+        )?;
+        page.gauge(
+            "stream_frame_pool_frames",
+            "Frames of the pool.",
+            station.settings().pool_size as f64,
+        )?;
+        page.counter(
+            "stream_tiles_composed",
+            "Tiles composed anew.",
+            counters.tiles_composed,
+        )?;
+        page.counter(
+            "stream_tiles",
+            "Tiles of all frames together.",
+            counters.tiles_total,
+        )?;
+        let damage =
+            status.compose.tiles_composed as f64 / status.compose.tiles_total.max(1) as f64;
+        page.gauge(
+            "stream_damage_ratio",
+            "Part of the last frame that was composed anew.",
+            damage,
+        )?;
+        page.gauge(
+            "stream_revision",
+            "The world's revision.",
+            show.revision as f64,
+        )?;
+        let mut layers = 0;
+        show.program.spec.walk_layers(|_| layers += 1);
+        page.gauge(
+            "stream_layers",
+            "Layers on air, hidden ones included.",
+            f64::from(layers),
+        )?;
+        page.gauge(
+            "stream_viewers",
+            "Clients that watch the program from this process.",
+            figures.viewers as f64,
+        )?;
+        page.gauge(
+            "stream_start_time_seconds",
+            "When the stream went on air, since 1970; 0 while stopped.",
+            show.live_since_ms.map_or(0.0, |ms| ms as f64 / 1e3),
+        )?;
+        page.gauge(
+            "stream_memory_bytes",
+            "Resident memory.",
+            usage.memory_bytes as f64,
+        )?;
+        page.gauge(
+            "stream_open_descriptors",
+            "Open files and sockets.",
+            usage.descriptors as f64,
+        )?;
+        page.family(
+            "stream_cpu_seconds",
+            "Processor time of all threads.",
+            MetricType::Counter,
+            [(Vec::new(), usage.cpu.as_secs_f64())],
+        )
+    }
+
+    fn systems(&self, page: &mut Page<'_>) -> fmt::Result {
+        let systems = self.0.station().profile().summaries();
+        let label = |name: &str| vec![("system", name.to_owned())];
+        page.family(
+            "stream_system_duration_seconds",
+            "Time of a system over its last 512 runs, by quantile; 1 is the longest ever.",
+            MetricType::Gauge,
+            systems.iter().flat_map(|system| {
+                [
+                    ("0.5", system.p50_ms),
+                    ("0.99", system.p99_ms),
+                    ("1", system.max_ms),
+                ]
+                .map(|(quantile, ms)| {
+                    let mut labels = label(system.name);
+                    labels.push(("quantile", quantile.to_owned()));
+                    (labels, ms / 1e3)
+                })
+            }),
+        )?;
+        page.family(
+            "stream_system_seconds",
+            "Time of all runs of a system.",
+            MetricType::Counter,
+            systems.iter().map(|system| {
+                (
+                    label(system.name),
+                    system.mean_ms * system.runs as f64 / 1e3,
+                )
+            }),
+        )?;
+        page.family(
+            "stream_system_panics",
+            "Runs of a system that panicked; the tick went on.",
+            MetricType::Counter,
+            systems
+                .iter()
+                .map(|system| (label(system.name), system.panics as f64)),
+        )
+    }
+
+    fn encoder(&self, page: &mut Page<'_>) -> fmt::Result {
+        let station = self.0.station();
+        let past = station.past();
+        let stats = station.streaming_stats().map(|stats| stats.encoder);
+        let now = |of: fn(&crate::streaming::EncoderStats) -> f64| stats.as_ref().map_or(0.0, of);
+        page.gauge(
+            "encoder_fps",
+            "Frames encoded a second.",
+            now(|stats| stats.fps),
+        )?;
+        page.gauge(
+            "encoder_bitrate",
+            "Kbit/s of picture and sound, over the last second.",
+            now(|stats| stats.bitrate_kbps),
+        )?;
+        page.gauge(
+            "encoder_queue_size",
+            "Frames that wait for the encoder.",
+            now(|stats| stats.queue_len as f64),
+        )?;
+        page.gauge(
+            "encoder_dropped_frames",
+            "Frames that found no room on the way to the encoder.",
+            past.dropped as f64 + now(|stats| stats.frames_dropped as f64),
+        )?;
+        page.gauge(
+            "stream_bitrate_bits_per_second",
+            "Bits a second of picture and sound.",
+            now(|stats| stats.bitrate_kbps * 1e3),
+        )?;
+        page.gauge(
+            "stream_bitrate_target_bits_per_second",
+            "Bits a second of the picture as set.",
+            now(|stats| f64::from(stats.bitrate_kbps_set) * 1e3),
+        )?;
+        page.counter(
+            "stream_encoded_frames",
+            "Frames encoded.",
+            past.frames + stats.map_or(0, |stats| stats.frames),
+        )?;
+        page.counter(
+            "stream_encoded_bytes",
+            "Bytes of picture and sound.",
+            past.bytes + stats.map_or(0, |stats| stats.bytes),
+        )?;
+        page.counter(
+            "stream_encoder_restarts",
+            "Encoders that failed and were replaced.",
+            stats.map_or(0, |stats| stats.restarts),
+        )?;
+        page.gauge(
+            "stream_encode_seconds",
+            "Mean time that a frame takes to encode.",
+            now(|stats| stats.encode_ms_mean / 1e3),
+        )
+    }
+
+    fn outputs(&self, page: &mut Page<'_>) -> fmt::Result {
+        let outputs = self
+            .0
+            .station()
+            .streaming_stats()
+            .map_or_else(Vec::new, |stats| stats.outputs);
+        let live = outputs
+            .iter()
+            .filter(|output| output.state == OutputState::Live);
+        page.gauge(
+            "muxer_active_outputs",
+            "Outputs that are live.",
+            live.count() as f64,
+        )?;
+        page.gauge(
+            "muxer_queue_size",
+            "Packets that wait for outputs.",
+            outputs.iter().map(|output| output.queue_len).sum::<usize>() as f64,
+        )?;
+        page.gauge(
+            "muxer_errors",
+            "Connections of outputs that failed or broke.",
+            outputs
+                .iter()
+                .map(|output| output.reconnects + u64::from(output.attempts_failed))
+                .sum::<u64>() as f64,
+        )?;
+        let mut each = |name: &str, help: &str, kind: MetricType, of: fn(&OutputStats) -> f64| {
+            page.family(
+                name,
+                help,
+                kind,
+                outputs
+                    .iter()
+                    .map(|output| (vec![("output", output.id.clone())], of(output))),
+            )
+        };
+        each(
+            "stream_output_up",
+            "Whether an output is live.",
+            MetricType::Gauge,
+            |output| flag(output.state == OutputState::Live),
+        )?;
+        each(
+            "stream_output_bytes",
+            "Bytes written to an output.",
+            MetricType::Counter,
+            |output| output.bytes as f64,
+        )?;
+        each(
+            "stream_output_packets_dropped",
+            "Packets dropped because an output was behind.",
+            MetricType::Counter,
+            |output| output.packets_dropped as f64,
+        )?;
+        each(
+            "stream_output_reconnects",
+            "Connections of an output after its first.",
+            MetricType::Counter,
+            |output| output.reconnects as f64,
+        )?;
+        each(
+            "stream_output_lag_seconds",
+            "How far an output is behind the encoder.",
+            MetricType::Gauge,
+            |output| output.lag.as_secs_f64(),
+        )?;
+        each(
+            "stream_output_queue_packets",
+            "Packets that wait for an output.",
+            MetricType::Gauge,
+            |output| output.queue_len as f64,
+        )
+    }
+
+    fn control(&self, page: &mut Page<'_>) -> fmt::Result {
+        page.gauge(
+            "stream_websocket_clients",
+            "Clients of WebSocket.",
+            self.0.connections().count() as f64,
+        )?;
+        page.counter(
+            "stream_websocket_resyncs",
+            "Times that a slow client was brought to the newest state.",
+            self.0.connections().resyncs(),
+        )?;
+        page.gauge(
+            "stream_scheduled_batches",
+            "Batches that wait for their tick.",
+            self.0.director().scheduled().len() as f64,
+        )?;
+        page.gauge(
+            "stream_scheduled_batches_max",
+            "The most batches that may wait.",
+            SCHEDULED_MAX as f64,
+        )
+    }
+}
+
+/// The server for publishers and players is not part of this release; its names stand.
+fn rtmp(page: &mut Page<'_>) -> fmt::Result {
+    page.counter("rtmp_connections", "RTMP connections.", 0)?;
+    page.gauge(
+        "rtmp_active_streams",
+        "RTMP streams that are published or played.",
+        0.0,
+    )?;
+    page.gauge("rtmp_bandwidth_bytes", "Bytes a second over RTMP.", 0.0)?;
+    page.counter("rtmp_errors", "RTMP connections that failed.", 0)
+}

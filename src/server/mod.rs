@@ -1,0 +1,174 @@
+//! The servers: the API with its documents and the player page, WebSocket, metrics and health. One file a resource.
+//!
+//! Nothing here touches the world: reading looks at the newest snapshot, changing asks the director.
+
+mod answer;
+mod assets;
+mod commands;
+mod config;
+mod data;
+mod diagnostics;
+mod docs;
+mod guard;
+mod health;
+mod keys;
+mod layers;
+mod listen;
+mod metrics;
+mod openapi;
+mod page;
+mod picture;
+mod routes;
+mod scenes;
+mod stream;
+mod timelines;
+mod ws;
+
+use std::sync::Arc;
+
+use axum::Router;
+use axum::extract::DefaultBodyLimit;
+use axum::middleware;
+use serde_json::Value;
+
+use crate::control::assets::AssetStore;
+use crate::control::keys::KeyStore;
+use crate::control::{Director, Library, Station};
+pub use guard::Guard;
+pub use health::TICK_SILENCE_MAX;
+pub use listen::{Limits, serve};
+use routes::Routes;
+
+/// The largest JSON body, in bytes.
+pub const BODY_MAX: usize = 1 << 20;
+
+/// What every route may use. Cheap to copy.
+#[derive(Clone)]
+pub struct Api(Arc<Inner>);
+
+struct Inner {
+    station: Station,
+    library: Library,
+    assets: AssetStore,
+    keys: KeyStore,
+    guard: Guard,
+    connections: ws::Connections,
+}
+
+impl Api {
+    /// What the routes use.
+    pub fn new(
+        station: Station,
+        library: Library,
+        assets: AssetStore,
+        keys: KeyStore,
+        guard: Guard,
+    ) -> Self {
+        Self(Arc::new(Inner {
+            station,
+            library,
+            assets,
+            keys,
+            guard,
+            connections: ws::Connections::default(),
+        }))
+    }
+
+    fn station(&self) -> &Station {
+        &self.0.station
+    }
+
+    fn director(&self) -> &Director {
+        self.0.station.director()
+    }
+
+    fn library(&self) -> &Library {
+        &self.0.library
+    }
+
+    fn assets(&self) -> &AssetStore {
+        &self.0.assets
+    }
+
+    fn keys(&self) -> &KeyStore {
+        &self.0.keys
+    }
+
+    fn guard(&self) -> &Guard {
+        &self.0.guard
+    }
+
+    fn connections(&self) -> &ws::Connections {
+        &self.0.connections
+    }
+}
+
+/// Every route of the API.
+fn all() -> Routes {
+    let stream = Routes::new()
+        .merge(stream::routes())
+        .merge(config::routes())
+        .merge(keys::routes())
+        .merge(layers::routes(""))
+        .merge(scenes::routes())
+        .merge(timelines::routes())
+        .merge(data::routes())
+        .merge(commands::routes())
+        .merge(assets::routes())
+        .merge(picture::routes())
+        .merge(diagnostics::routes())
+        .below("/stream");
+    // The paths that earlier clients know.
+    let aliases = Routes::new()
+        .merge(stream::aliases().below("/stream"))
+        .merge(layers::routes("Alias"))
+        .below("/api");
+    stream
+        .merge(aliases)
+        .merge(docs::routes())
+        .merge(ws::routes())
+}
+
+/// The OpenAPI document of this program.
+pub fn openapi(with_token: bool) -> Value {
+    openapi::document(&all().operations, with_token)
+}
+
+/// What is served on `PORT`: the API, WebSocket, documents, and the player page with the live HLS files.
+pub fn api(api: Api, hls_folder: &std::path::Path) -> Router {
+    let limits = guard::cors(api.guard());
+    all()
+        .router
+        .with_state(api.clone())
+        .layer(DefaultBodyLimit::max(BODY_MAX))
+        .layer(middleware::from_fn_with_state(api, guard::check))
+        .merge(docs::page())
+        .merge(page::player(hls_folder))
+        .fallback(answer::no_route)
+        .method_not_allowed_fallback(answer::no_method)
+        .layer(limits)
+}
+
+/// What is served on `WS_PORT`: WebSocket alone.
+pub fn websocket(api: Api) -> Router {
+    ws::routes()
+        .router
+        .with_state(api.clone())
+        .layer(middleware::from_fn_with_state(api, guard::check))
+        .fallback(answer::no_route)
+        .method_not_allowed_fallback(answer::no_method)
+}
+
+/// What is served on `METRICS_PORT`.
+pub fn metrics(api: Api) -> Router {
+    metrics::router(api)
+        .fallback(answer::no_route)
+        .method_not_allowed_fallback(answer::no_method)
+}
+
+/// What is served on `HEALTH_PORT`.
+pub fn health(api: Api) -> Router {
+    health::router(api)
+        .fallback(answer::no_route)
+        .method_not_allowed_fallback(answer::no_method)
+}

@@ -1,0 +1,219 @@
+//! The OpenAPI 3.1 document, made from the routes themselves.
+
+use schemars::SchemaGenerator;
+use schemars::generate::SchemaSettings;
+use serde_json::{Map, Value, json};
+
+use super::routes::{Answer, Content, Operation};
+use crate::control::{ApiError, ErrorCode};
+
+const DESCRIPTION: &str = "\
+Everything that a program can ask of Stream Manager. Answers are `{\"success\": true, \"data\": ...}` or \
+`{\"success\": false, \"error\": {\"code\", \"message\", \"details\"}}`. A reply to a change carries `tick`, the tick whose frame is \
+the first to show it, and `revision`, a counter that every change raises. The same commands go over WebSocket at `/ws` and \
+`/stream/events`, which also tells what happens.";
+
+/// The document. `with_token` says whether a token is asked for.
+pub fn document(operations: &[Operation], with_token: bool) -> Value {
+    let mut generator = SchemaSettings::draft2020_12()
+        .with(|settings| {
+            settings.definitions_path = "/components/schemas".into();
+            settings.meta_schema = None;
+        })
+        .into_generator();
+    let mut paths: Map<String, Value> = Map::new();
+    for operation in operations {
+        let written = write(operation, with_token, &mut generator);
+        let path = paths
+            .entry(operation.path.clone())
+            .or_insert_with(|| json!({}));
+        path[operation.method] = written;
+    }
+    let error = generator.subschema_for::<ApiError>();
+    let mut responses = Map::new();
+    for code in ErrorCode::ALL {
+        responses.insert(
+            name(code),
+            json!({
+                "description": describe(code),
+                "content": {"application/json": {"schema": {
+                    "type": "object",
+                    "required": ["success", "error"],
+                    "properties": {"success": {"const": false}, "error": error},
+                    "additionalProperties": false,
+                }}},
+            }),
+        );
+    }
+    let mut document = json!({
+        "openapi": "3.1.0",
+        "info": {
+            "title": "Stream Manager",
+            "version": env!("CARGO_PKG_VERSION"),
+            "description": DESCRIPTION,
+            "license": {"name": "MIT", "identifier": "MIT"},
+        },
+        "servers": [{"url": "/"}],
+        "paths": paths,
+        "components": {
+            "responses": responses,
+            "schemas": generator.take_definitions(true),
+        },
+    });
+    if with_token {
+        document["components"]["securitySchemes"] = json!({
+            "token": {"type": "http", "scheme": "bearer", "description": "The setting API_TOKEN."},
+        });
+    }
+    document
+}
+
+/// The name of an error's response.
+fn name(code: ErrorCode) -> String {
+    format!("{code:?}")
+}
+
+fn write(operation: &Operation, with_token: bool, generator: &mut SchemaGenerator) -> Value {
+    let doc = &operation.doc;
+    let mut parameters: Vec<Value> = Vec::new();
+    for part in operation.path.split('/') {
+        let Some(name) = part
+            .strip_prefix('{')
+            .and_then(|part| part.strip_suffix('}'))
+        else {
+            continue;
+        };
+        let own = doc.path.iter().find(|parameter| parameter.name == name);
+        let schema = own.map_or_else(
+            || json!({"type": "string", "minLength": 1, "maxLength": 128}),
+            |parameter| parameter.schema.clone(),
+        );
+        parameters.push(json!({
+            "name": name, "in": "path", "required": true, "schema": schema,
+            "description": own.map_or("Its name.", |parameter| parameter.doc),
+        }));
+    }
+    for parameter in &doc.query {
+        parameters.push(json!({
+            "name": parameter.name, "in": "query", "required": false,
+            "schema": parameter.schema, "description": parameter.doc,
+        }));
+    }
+    let mut responses = Map::new();
+    for answer in &doc.answers {
+        responses.insert(answer.status.to_string(), success(answer, generator));
+    }
+    for (status, codes) in errors(operation, with_token) {
+        let response = match codes.as_slice() {
+            [code, ..] => json!({"$ref": format!("#/components/responses/{}", name(*code))}),
+            [] => continue,
+        };
+        responses.entry(status.to_string()).or_insert(response);
+    }
+    let mut written = json!({
+        "tags": [doc.tag],
+        "operationId": doc.id,
+        "summary": doc.summary,
+        "responses": responses,
+    });
+    if !doc.more.is_empty() {
+        written["description"] = doc.more.into();
+    }
+    if !parameters.is_empty() {
+        written["parameters"] = parameters.into();
+    }
+    if let Some(body) = &doc.body {
+        let mut content = json!({"schema": (body.schema)(generator)});
+        if let Some(example) = &body.example {
+            content["example"] = example.clone();
+        }
+        written["requestBody"] = json!({
+            "required": body.is_required,
+            "content": {body.media_type: content},
+        });
+    }
+    if with_token && !doc.is_public {
+        written["security"] = json!([{"token": []}]);
+    }
+    written
+}
+
+fn success(answer: &Answer, generator: &mut SchemaGenerator) -> Value {
+    let mut response = json!({"description": answer.doc});
+    match &answer.content {
+        Content::Envelope { schema, is_change } => {
+            let mut properties = json!({"success": {"const": true}, "data": schema(generator)});
+            let mut required = vec!["success", "data"];
+            if *is_change {
+                properties["tick"] = json!({"type": "integer", "minimum": 0, "description": "The tick whose frame is the first to show it."});
+                properties["revision"] = json!({"type": "integer", "minimum": 0, "description": "The world's revision after it."});
+                required.extend(["tick", "revision"]);
+            }
+            response["content"] = json!({"application/json": {"schema": {
+                "type": "object", "required": required, "properties": properties, "additionalProperties": false,
+            }}});
+        }
+        Content::Raw(media_types) => {
+            let content: Map<String, Value> = media_types
+                .iter()
+                .map(|media_type| ((*media_type).to_owned(), json!({})))
+                .collect();
+            response["content"] = content.into();
+        }
+        Content::Nothing => {}
+    }
+    response
+}
+
+/// The errors of a route by status: its own, and those that every route may answer.
+fn errors(operation: &Operation, with_token: bool) -> Vec<(u16, Vec<ErrorCode>)> {
+    let doc = &operation.doc;
+    let mut codes = doc.errors.clone();
+    codes.extend([
+        ErrorCode::BadRequest,
+        ErrorCode::Forbidden,
+        ErrorCode::Timeout,
+        ErrorCode::RateLimited,
+        ErrorCode::Internal,
+        ErrorCode::Unavailable,
+    ]);
+    if operation.path.contains('{') {
+        codes.push(ErrorCode::NotFound);
+    }
+    if with_token && !doc.is_public {
+        codes.push(ErrorCode::Unauthorized);
+    }
+    let mut by_status: Vec<(u16, Vec<ErrorCode>)> = Vec::new();
+    for code in codes {
+        match by_status
+            .iter_mut()
+            .find(|(status, _)| *status == code.status())
+        {
+            Some((_, codes)) => codes.push(code),
+            None => by_status.push((code.status(), vec![code])),
+        }
+    }
+    by_status.sort_by_key(|(status, _)| *status);
+    by_status
+}
+
+fn describe(code: ErrorCode) -> &'static str {
+    match code {
+        ErrorCode::BadRequest => "The request cannot be read, or is not of this schema.",
+        ErrorCode::Unauthorized => "No token, or a wrong one.",
+        ErrorCode::Forbidden => "The origin or the host of the request is not allowed.",
+        ErrorCode::NotFound => "There is nothing of this name.",
+        ErrorCode::MethodNotAllowed => "The route does not take this method.",
+        ErrorCode::Timeout => "The request took too long to come.",
+        ErrorCode::Conflict => "It clashes with what is there, or the revision is another one.",
+        ErrorCode::RevisionConflict => "The world is at another revision.",
+        ErrorCode::TooLarge => "The body is larger than is taken.",
+        ErrorCode::UnsupportedMediaType => "The body is of a type that is not taken.",
+        ErrorCode::Invalid => "The shape is right, and a value cannot be used.",
+        ErrorCode::RateLimited => "More requests than are taken at a time.",
+        ErrorCode::Internal => "The program is at fault.",
+        ErrorCode::Unavailable => {
+            "Too many changes wait, or a part of the program is not there now."
+        }
+    }
+}

@@ -1,0 +1,187 @@
+//! The timelines of the scene on air.
+
+use axum::extract::State;
+use components::animation::TimelineSpec;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+use serde_json::json;
+
+use super::Api;
+use super::answer::{Answered, Asking, Json, Name, Reply, asked};
+use super::routes::{Doc, Routes};
+use crate::control::change::{
+    DeleteTimeline, PauseTimeline, PlayTimeline, PutTimeline, SeekTimeline, SeekTo, StopTimeline,
+};
+use crate::control::view::{self, TimelineView};
+use crate::control::{ApiError, Change, ErrorCode, Terms};
+
+const TAG: &str = "timelines";
+
+/// Every timeline.
+#[derive(Debug, Serialize, JsonSchema)]
+struct TimelineList {
+    /// The timelines, by name.
+    timelines: Vec<TimelineView>,
+    /// How many there are.
+    count: usize,
+}
+
+/// A time to go to.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+struct Seek {
+    /// Seconds from the start, or the name of a marker.
+    to: SeekTo,
+}
+
+/// A timeline that was deleted.
+#[derive(Debug, Serialize, JsonSchema)]
+struct Deleted {
+    /// Its name.
+    id: String,
+}
+
+/// The routes.
+pub fn routes() -> Routes {
+    let doc = |id, summary| Doc::new(TAG, id, summary);
+    let act = |id, summary| {
+        Doc::new(TAG, id, summary)
+            .terms()
+            .changes::<TimelineView>("The timeline after it.")
+    };
+    Routes::new()
+        .get(
+            "/timelines",
+            doc("listTimelines", "Lists the timelines of the scene on air, and where each stands")
+                .answers::<TimelineList>("The timelines."),
+            list,
+        )
+        .get(
+            "/timelines/{id}",
+            doc("getTimeline", "Gives a timeline as it was written").answers::<TimelineSpec>("The timeline."),
+            get,
+        )
+        .put(
+            "/timelines/{id}",
+            doc("putTimeline", "Adds a timeline, or changes the one of this name, which goes on from where it stands")
+                .body::<TimelineSpec>()
+                .terms()
+                .changes::<TimelineView>("The timeline after it."),
+            put,
+        )
+        .delete(
+            "/timelines/{id}",
+            doc("deleteTimeline", "Removes a timeline; what it moved goes back to its own values")
+                .terms()
+                .changes::<Deleted>("It is gone."),
+            delete,
+        )
+        .post(
+            "/timelines/{id}/play",
+            act("playTimeline", "Plays a timeline: on from where it stands, from its start when it was stopped or has ended"),
+            play,
+        )
+        .post(
+            "/timelines/{id}/pause",
+            act("pauseTimeline", "Lets a timeline stand still where it is"),
+            pause,
+        )
+        .post(
+            "/timelines/{id}/seek",
+            act("seekTimeline", "Moves a timeline to a time; whether it plays does not change")
+                .body::<Seek>()
+                .example(json!({"to": 1.5})),
+            seek,
+        )
+        .post(
+            "/timelines/{id}/stop",
+            act("stopTimeline", "Lets a timeline go of everything that it moves"),
+            stop,
+        )
+}
+
+async fn list(State(api): State<Api>) -> Answered {
+    let snapshot = api.director().snapshot();
+    let tick = api.station().status().tick;
+    let timelines: Vec<TimelineView> = snapshot
+        .timelines
+        .iter()
+        .map(|(id, timeline)| view::timeline(id, timeline, snapshot.rate, tick))
+        .collect();
+    let count = timelines.len();
+    Reply::of(TimelineList { timelines, count })
+}
+
+async fn get(State(api): State<Api>, Name(id): Name) -> Answered {
+    let snapshot = api.director().snapshot();
+    let timelines = &snapshot.show.program.spec.timelines;
+    let found = timelines.iter().find(|timeline| timeline.id == id);
+    Reply::of(found.map(|timeline| &**timeline).ok_or_else(|| {
+        let known = timelines.iter().map(|timeline| timeline.id.as_str());
+        ApiError::not_found("timeline", &id, known)
+    })?)
+}
+
+async fn put(
+    State(api): State<Api>,
+    Name(id): Name,
+    Asking(terms): Asking,
+    Json(timeline): Json,
+) -> Answered {
+    if timeline["id"] != id {
+        return Err(ApiError::new(
+            ErrorCode::BadRequest,
+            "id: it must be the name in the path",
+        ));
+    }
+    make(
+        &api,
+        id,
+        Change::PutTimeline(PutTimeline { timeline }),
+        terms,
+    )
+    .await
+}
+
+async fn delete(State(api): State<Api>, Name(id): Name, Asking(terms): Asking) -> Answered {
+    let change = Change::DeleteTimeline(DeleteTimeline { id: id.clone() });
+    let outcome = api.director().change(asked(change), terms).await?;
+    Reply::changed(&outcome, Deleted { id })
+}
+
+async fn play(State(api): State<Api>, Name(id): Name, Asking(terms): Asking) -> Answered {
+    let change = Change::PlayTimeline(PlayTimeline { id: id.clone() });
+    make(&api, id, change, terms).await
+}
+
+async fn pause(State(api): State<Api>, Name(id): Name, Asking(terms): Asking) -> Answered {
+    let change = Change::PauseTimeline(PauseTimeline { id: id.clone() });
+    make(&api, id, change, terms).await
+}
+
+async fn stop(State(api): State<Api>, Name(id): Name, Asking(terms): Asking) -> Answered {
+    let change = Change::StopTimeline(StopTimeline { id: id.clone() });
+    make(&api, id, change, terms).await
+}
+
+async fn seek(
+    State(api): State<Api>,
+    Name(id): Name,
+    Asking(terms): Asking,
+    body: Json,
+) -> Answered {
+    let Seek { to } = body.read()?;
+    let change = Change::SeekTimeline(SeekTimeline { id: id.clone(), to });
+    make(&api, id, change, terms).await
+}
+
+async fn make(api: &Api, id: String, change: Change, terms: Terms) -> Answered {
+    let outcome = api.director().change(asked(change), terms).await?;
+    let snapshot = api.director().snapshot();
+    let timeline = snapshot
+        .timelines
+        .get(&id)
+        .ok_or_else(|| ApiError::not_found("timeline", &id, []));
+    let shown = view::timeline(&id, timeline?, snapshot.rate, outcome.tick);
+    Reply::changed(&outcome, shown)
+}

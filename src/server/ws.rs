@@ -1,0 +1,478 @@
+//! WebSocket: the same commands as REST as messages with ids, and events of every change.
+//!
+//! A client gets every event unless it subscribes to some. One that cannot follow is brought to the newest state by a `snapshot`
+//! and goes on from there; one that takes nothing at all is closed. What waits for a client is bounded: it has a place in the ring
+//! of events, and no queue of its own.
+
+use std::collections::BTreeSet;
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering::Relaxed};
+use std::time::Duration;
+
+use axum::extract::State;
+use axum::extract::ws::{CloseFrame, Message, Utf8Bytes, WebSocket, WebSocketUpgrade, close_code};
+use axum::response::Response;
+use futures_util::stream::{SplitSink, SplitStream};
+use futures_util::{SinkExt as _, StreamExt as _};
+use serde::Deserialize;
+use serde_json::{Value, json};
+use tokio::sync::broadcast::Receiver;
+use tokio::sync::broadcast::error::RecvError;
+use tokio::time::{Instant, interval_at, timeout};
+
+use super::answer::{Answered, Params, Reply, parse, read};
+use super::routes::{Doc, Routes};
+use super::stream::{self, Action};
+use super::{Api, BODY_MAX, commands, layers};
+use crate::control::events::Told;
+use crate::control::{ApiError, Asked, ErrorCode, Terms, Work};
+
+/// The most clients.
+pub const CLIENTS_MAX: usize = 4096;
+/// A client has so long to take a message.
+const SEND_MAX: Duration = Duration::from_secs(10);
+/// How often a client is asked whether it is there.
+const PING_EVERY: Duration = Duration::from_secs(20);
+/// A client that says nothing for so long, not even to pings, is let go.
+const SILENCE_MAX: Duration = Duration::from_secs(60);
+/// The most patterns of a subscription.
+const PATTERNS_MAX: usize = 64;
+
+/// Who is connected.
+#[derive(Debug, Default)]
+pub struct Connections {
+    count: AtomicUsize,
+    resyncs: AtomicU64,
+}
+
+impl Connections {
+    /// Clients now.
+    pub fn count(&self) -> usize {
+        self.count.load(Relaxed)
+    }
+
+    /// Times that a slow client was brought to the newest state.
+    pub fn resyncs(&self) -> u64 {
+        self.resyncs.load(Relaxed)
+    }
+}
+
+/// The routes.
+pub fn routes() -> Routes {
+    let doc = |id| {
+        Doc::new("events", id, "Opens a WebSocket for commands and events")
+            .more(
+                "Messages in: `{\"id\": 1, \"type\": \"command\", \"command\": {\"type\": \"layer.update\", ...}}`, \
+                 `{\"id\", \"type\": \"batch\", \"commands\": [...], \"at\", \"ifRevision\", \"dryRun\"}`, \
+                 `{\"id\", \"type\": \"stream\", \"action\": \"start\"}`, `{\"id\", \"type\": \"subscribe\", \"events\": [\"layer:*\"], \"subjects\": [\"host\"]}`, \
+                 `{\"id\", \"type\": \"snapshot\"}`, `{\"id\", \"type\": \"ping\"}`. Each is answered by `{\"id\", \"success\", ...}` as in REST. \
+                 Messages out: `{\"event\", \"seq\", \"revision\", \"tick\", \"data\"}`; a client that has fallen behind gets a `snapshot` of everything.",
+            )
+            .query("events", json!({"type": "string"}), "Events to subscribe to, with commas between: `layer:*,stream:status`. All when absent.")
+            .query("subjects", json!({"type": "string"}), "Only events about these layers, scenes, timelines, with commas between.")
+            .query("since", json!({"type": "integer", "minimum": 0}), "Number of the last event that was seen: what came after it is told again, or a snapshot when that is not kept.")
+            .query("sinceRevision", json!({"type": "integer", "minimum": 0}), "The same by revision.")
+            .query("token", json!({"type": "string"}), "API_TOKEN, where headers cannot be sent.")
+            .nothing(101, "The connection is a WebSocket now.")
+            .error(ErrorCode::Unavailable)
+    };
+    Routes::new().get("/ws", doc("openWebSocket"), open).get(
+        "/stream/events",
+        doc("openEvents"),
+        open,
+    )
+}
+
+/// Which events a client wants.
+#[derive(Clone, Debug, Default)]
+struct Wanted {
+    /// Kinds, or beginnings of kinds with a `*`; all when empty.
+    kinds: Vec<String>,
+    /// Things that events are about; all when empty.
+    subjects: BTreeSet<String>,
+}
+
+impl Wanted {
+    fn new(kinds: Vec<String>, subjects: Vec<String>) -> Result<Self, ApiError> {
+        if kinds.len() > PATTERNS_MAX || subjects.len() > PATTERNS_MAX {
+            let message =
+                format!("a subscription names at most {PATTERNS_MAX} events and subjects");
+            return Err(ApiError::new(ErrorCode::BadRequest, message));
+        }
+        Ok(Self {
+            kinds,
+            subjects: subjects.into_iter().collect(),
+        })
+    }
+
+    fn has(&self, told: &Told) -> bool {
+        let kind = self.kinds.is_empty()
+            || self.kinds.iter().any(|kind| match kind.strip_suffix('*') {
+                Some(start) => told.kind.starts_with(start),
+                None => told.kind == kind,
+            });
+        let subject = self.subjects.is_empty()
+            || told
+                .subject
+                .as_ref()
+                .is_none_or(|subject| self.subjects.contains(&**subject));
+        kind && subject
+    }
+}
+
+/// Where a client begins.
+#[derive(Clone, Copy, Debug)]
+enum From {
+    Now,
+    Seq(u64),
+    Revision(u64),
+}
+
+async fn open(
+    State(api): State<Api>,
+    query: Params,
+    upgrade: Result<WebSocketUpgrade, axum::extract::ws::rejection::WebSocketUpgradeRejection>,
+) -> Result<Response, ApiError> {
+    query.only(&["events", "subjects", "since", "sinceRevision", "token"])?;
+    let list = |name: &str| {
+        query.get(name).map_or_else(Vec::new, |text| {
+            text.split(',')
+                .map(|part| part.trim().to_owned())
+                .filter(|part| !part.is_empty())
+                .collect()
+        })
+    };
+    let wanted = Wanted::new(list("events"), list("subjects"))?;
+    let from = match (query.whole("since")?, query.whole("sinceRevision")?) {
+        (Some(seq), _) => From::Seq(seq),
+        (None, Some(revision)) => From::Revision(revision),
+        (None, None) => From::Now,
+    };
+    let upgrade = upgrade.map_err(|_| {
+        ApiError::new(
+            ErrorCode::BadRequest,
+            "this route is a WebSocket; connect with a WebSocket client",
+        )
+    })?;
+    let connections = api.connections();
+    if connections.count.fetch_add(1, Relaxed) >= CLIENTS_MAX {
+        connections.count.fetch_sub(1, Relaxed);
+        let message = format!("{CLIENTS_MAX} clients are connected, which is the most");
+        return Err(ApiError::new(ErrorCode::Unavailable, message));
+    }
+    let leave = Leave(api.clone());
+    Ok(upgrade
+        .max_message_size(BODY_MAX)
+        .max_frame_size(BODY_MAX)
+        .max_write_buffer_size(4 * BODY_MAX)
+        .on_upgrade(move |socket| async move {
+            let _leave = leave;
+            Client::converse(api, socket, wanted, from).await;
+        }))
+}
+
+/// Counts a client off, however it goes.
+struct Leave(Api);
+
+impl Drop for Leave {
+    fn drop(&mut self) {
+        self.0.connections().count.fetch_sub(1, Relaxed);
+    }
+}
+
+struct Client {
+    api: Api,
+    out: SplitSink<WebSocket, Message>,
+    wanted: Wanted,
+}
+
+/// Why a conversation is over.
+struct Over;
+
+impl Client {
+    async fn converse(api: Api, socket: WebSocket, wanted: Wanted, from: From) {
+        let (out, incoming) = socket.split();
+        let mut client = Self { api, out, wanted };
+        // Whichever way it ends, the connection is closed by being dropped.
+        let _over = client.run(incoming, from).await;
+        let _closed = timeout(SEND_MAX, client.out.close()).await;
+    }
+
+    async fn run(&mut self, mut incoming: SplitStream<WebSocket>, from: From) -> Result<(), Over> {
+        let events = self.api.station().events().clone();
+        let newest = self.api.director().snapshot().show.revision;
+        let (mut told, missed) = match from {
+            From::Now => (events.listen().0, Some(Vec::new())),
+            From::Seq(seq) => events.listen_since(seq),
+            From::Revision(revision) => events.listen_since_revision(revision, newest),
+        };
+        match missed {
+            Some(missed) => {
+                for told in missed {
+                    self.tell(&told).await?;
+                }
+            }
+            None => self.send_snapshot(None).await?,
+        }
+        let mut ping = interval_at(Instant::now() + PING_EVERY, PING_EVERY);
+        let mut heard = Instant::now();
+        loop {
+            tokio::select! {
+                message = incoming.next() => {
+                    heard = Instant::now();
+                    match message {
+                        Some(Ok(message)) => self.take(message).await?,
+                        Some(Err(_)) | None => return Ok(()),
+                    }
+                }
+                event = told.recv() => match event {
+                    Ok(event) => self.tell(&event).await?,
+                    Err(RecvError::Lagged(_)) => self.catch_up(&mut told).await?,
+                    Err(RecvError::Closed) => return Ok(()),
+                },
+                _ = ping.tick() => {
+                    if heard.elapsed() > SILENCE_MAX {
+                        return Ok(());
+                    }
+                    self.send(Message::Ping(Default::default())).await?;
+                }
+            }
+        }
+    }
+
+    /// What was missed is left out; the newest state stands for it.
+    async fn catch_up(&mut self, told: &mut Receiver<Told>) -> Result<(), Over> {
+        self.api.connections().resyncs.fetch_add(1, Relaxed);
+        *told = self.api.station().events().listen().0;
+        self.send_snapshot(None).await
+    }
+
+    async fn tell(&mut self, told: &Told) -> Result<(), Over> {
+        if self.wanted.has(told) {
+            self.send(Message::Text(Utf8Bytes::from(&*told.json)))
+                .await?;
+        }
+        Ok(())
+    }
+
+    /// Sends a message; a client that does not take it in time is let go.
+    async fn send(&mut self, message: Message) -> Result<(), Over> {
+        match timeout(SEND_MAX, self.out.send(message)).await {
+            Ok(Ok(())) => Ok(()),
+            Ok(Err(_)) | Err(_) => Err(Over),
+        }
+    }
+
+    async fn send_snapshot(&mut self, id: Option<&Value>) -> Result<(), Over> {
+        let (seq, snapshot) = {
+            let (_, seq) = self.api.station().events().listen();
+            (seq, self.api.director().snapshot())
+        };
+        let show = &snapshot.show;
+        let status = stream::view(&self.api, show);
+        let data = json!({
+            "status": status,
+            "scene": {"id": show.program.id, "name": show.program.spec.name},
+            "layers": layers::all(&show.program.spec),
+            "data": *show.program.spec.data,
+            "config": show.config.view(),
+        });
+        let mut message = json!({
+            "event": "snapshot", "seq": seq, "revision": show.revision, "tick": snapshot.tick, "data": data,
+        });
+        if let Some(id) = id {
+            message["id"] = id.clone();
+            message["success"] = true.into();
+        }
+        self.send(Message::Text(message.to_string().into())).await
+    }
+
+    async fn take(&mut self, message: Message) -> Result<(), Over> {
+        match message {
+            Message::Text(text) => self.take_text(text.as_bytes()).await,
+            Message::Binary(_) => {
+                let error = ApiError::new(
+                    ErrorCode::UnsupportedMediaType,
+                    "messages are JSON in text frames",
+                );
+                self.answer(None, Err(error)).await
+            }
+            Message::Close(frame) => {
+                let code = frame.map_or(close_code::NORMAL, |frame| frame.code);
+                let reply = CloseFrame {
+                    code,
+                    reason: Utf8Bytes::default(),
+                };
+                let _said = self.send(Message::Close(Some(reply))).await;
+                Err(Over)
+            }
+            // The library answers pings.
+            Message::Ping(_) | Message::Pong(_) => Ok(()),
+        }
+    }
+
+    async fn take_text(&mut self, text: &[u8]) -> Result<(), Over> {
+        let value = match parse(text) {
+            Ok(value) => value,
+            Err(error) => return self.answer(None, Err(error)).await,
+        };
+        let id = value.get("id").cloned();
+        match value.get("type").and_then(Value::as_str) {
+            Some("snapshot") => self.send_snapshot(Some(&id.unwrap_or(Value::Null))).await,
+            Some("subscribe") => {
+                let answer = self.subscribe(&value);
+                self.answer(id, answer).await
+            }
+            _ => {
+                let answer = ask(&self.api, &value).await;
+                self.answer(id, answer).await
+            }
+        }
+    }
+
+    fn subscribe(&mut self, value: &Value) -> Answered {
+        let Subscribe {
+            events, subjects, ..
+        } = read(value)?;
+        self.wanted = Wanted::new(events, subjects)?;
+        Reply::of(json!({"events": self.wanted.kinds, "subjects": self.wanted.subjects}))
+    }
+
+    async fn answer(&mut self, id: Option<Value>, answer: Answered) -> Result<(), Over> {
+        let mut body = match answer {
+            Ok(reply) => reply.into_json(),
+            Err(error) => json!({"success": false, "error": error}),
+        };
+        body["id"] = id.unwrap_or(Value::Null);
+        self.send(Message::Text(body.to_string().into())).await
+    }
+}
+
+const TYPES: [&str; 6] = [
+    "command",
+    "batch",
+    "stream",
+    "subscribe",
+    "snapshot",
+    "ping",
+];
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Subscribe {
+    #[serde(default)]
+    events: Vec<String>,
+    #[serde(default)]
+    subjects: Vec<String>,
+    #[serde(rename = "id", default)]
+    _id: Value,
+    #[serde(rename = "type")]
+    _type: String,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+struct One {
+    command: Value,
+    #[serde(default)]
+    if_revision: Option<u64>,
+    #[serde(default)]
+    dry_run: bool,
+    #[serde(rename = "id", default)]
+    _id: Value,
+    #[serde(rename = "type")]
+    _type: String,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Lifecycle {
+    action: Action,
+    #[serde(rename = "id", default)]
+    _id: Value,
+    #[serde(rename = "type")]
+    _type: String,
+}
+
+/// Does what a message asks for.
+async fn ask(api: &Api, value: &Value) -> Answered {
+    let kind = value.get("type").and_then(Value::as_str);
+    match kind {
+        Some("ping") => Reply::of(json!({"tick": api.station().ticks().next()})),
+        Some("command") => {
+            let one: One = read(value)?;
+            let asked = Asked::parse(&one.command, "command")?;
+            let terms = Terms {
+                at_tick: None,
+                if_revision: one.if_revision,
+                dry_run: one.dry_run,
+            };
+            let outcome = api
+                .director()
+                .ask(Work::Changes(vec![asked]), terms)
+                .await?;
+            if !terms.dry_run {
+                api.station().follow(&outcome.show.config);
+            }
+            Reply::changed(&outcome, json!({}))
+        }
+        Some("batch") => {
+            let mut batch = value.clone();
+            if let Value::Object(map) = &mut batch {
+                map.shift_remove("id");
+                map.shift_remove("type");
+            }
+            commands::apply(api, &batch).await
+        }
+        Some("stream") => {
+            let lifecycle: Lifecycle = read(value)?;
+            stream::act(api, lifecycle.action).await
+        }
+        other => {
+            let error = ApiError::new(
+                ErrorCode::BadRequest,
+                match other {
+                    Some(other) => format!(
+                        "unknown type of message {}",
+                        crate::scene::words::name(other)
+                    ),
+                    None => "a message is an object with a `type`".to_owned(),
+                },
+            );
+            Err(error.suggest(crate::scene::words::suggest(
+                other.unwrap_or_default(),
+                &TYPES,
+            )))
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::sync::Arc;
+
+    fn told(kind: &'static str, subject: Option<&str>) -> Told {
+        Told {
+            seq: 1,
+            revision: 1,
+            kind,
+            subject: subject.map(Arc::from),
+            json: "{}".into(),
+        }
+    }
+
+    #[test]
+    fn subscriptions_choose_by_kind_and_by_subject() {
+        let all = Wanted::default();
+        assert!(all.has(&told("layer:update", Some("host"))));
+        let some = Wanted::new(
+            vec!["layer:*".to_owned(), "stream:status".to_owned()],
+            vec!["host".to_owned()],
+        )
+        .expect("few");
+        assert!(some.has(&told("layer:update", Some("host"))));
+        assert!(!some.has(&told("layer:update", Some("chat"))));
+        assert!(some.has(&told("stream:status", None)));
+        assert!(!some.has(&told("data:update", None)));
+    }
+}
