@@ -1,9 +1,17 @@
 //! The program as its users start it: commands, exit codes, a stream on the air, signals, reloads.
 #![expect(clippy::unwrap_used, reason = "a test ends where something is wrong")]
 
+#[path = "program/api.rs"]
+mod api;
+#[path = "program/client.rs"]
+mod client;
 #[path = "program/commands.rs"]
 mod commands;
+#[path = "program/control.rs"]
+mod control;
 #[path = "program/on_air.rs"]
 mod on_air;
 #[path = "program/support.rs"]
 mod support;
+#[path = "program/websocket.rs"]
+mod websocket;

@@ -323,7 +323,7 @@ mod tests {
         let (again, is_new) = upload(&store, &png(3, 2), "other.png").expect("kept");
         assert!(!is_new);
         assert_eq!(again, asset);
-        assert_eq!(store.list(), [asset.clone()]);
+        assert_eq!(store.list(), std::slice::from_ref(&asset));
         store.delete(&asset.id).expect("deleted");
         assert!(store.list().is_empty());
         assert_eq!(

@@ -342,16 +342,16 @@ fn with_type(schema: Schema, name: &str) -> Value {
     let mut value = schema.to_value();
     let constant = serde_json::json!({"type": "string", "const": name});
     if let Value::Object(schema) = &mut value {
-        schema
+        let properties = schema
             .entry("properties")
-            .or_insert_with(|| Value::Object(Map::new()))
-            .as_object_mut()
-            .map(|properties| properties.insert("type".to_owned(), constant));
-        schema
+            .or_insert_with(|| Value::Object(Map::new()));
+        properties["type"] = constant;
+        let required = schema
             .entry("required")
-            .or_insert_with(|| Value::Array(Vec::new()))
-            .as_array_mut()
-            .map(|required| required.insert(0, "type".into()));
+            .or_insert_with(|| Value::Array(Vec::new()));
+        if let Value::Array(required) = required {
+            required.insert(0, "type".into());
+        }
         schema.insert("title".to_owned(), name.into());
     }
     value

@@ -4,39 +4,29 @@
 //! The director is a task of its own and the only writer of the show. Requests wait in a bounded queue; a request that needs files
 //! waits for them aside, and the others go on. Nothing is answered before the tick that shows it.
 
-use std::collections::{BTreeMap, HashMap, HashSet};
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 use std::time::Duration;
 
-use components::animation::{Timeline, TimelineSpec};
 use components::scene::{FrameRate, SceneSpec};
 use raster::I420Frame;
-use serde_json::json;
 use systems::EngineSettings;
-use systems::animate::{TimelineAction, after_action, from_now};
 use systems::assets::PictureRaster;
-use systems::clock::FrameClock;
-use systems::command::{Applied, Command, CommandError, CommandSender, QUEUE_LENGTH};
+use systems::command::CommandSender;
 use systems::encode::FramePort;
-use systems::render::Hold;
-use systems::scene::{SceneBundle, timeline_component};
 use tokio::sync::{mpsc, oneshot, watch};
 
 use super::change::Asked;
 use super::error::{ApiError, ErrorCode};
-use super::events::{Event, Events};
+use super::events::Events;
 use super::library::Library;
-use super::news;
-use super::plan::{Means, Need, Plan, Planned, Prepared, plan, plan_reload};
+use super::plan::Prepared;
 use super::show::{Show, Snapshot};
+use super::task::Task;
 use super::ticks::Ticks;
 
 /// How many requests may wait for the director.
 pub const REQUESTS_MAX: usize = 1024;
-/// How many scenes are kept ready.
-const PREPARED_MAX: usize = 4;
-/// How often a request may ask for files before it is given up: what it needs changes under it.
-const ATTEMPTS_MAX: u32 = 8;
 /// How many requests may wait for a later tick.
 pub const SCHEDULED_MAX: usize = 256;
 /// How far ahead a request may be scheduled.
@@ -105,7 +95,7 @@ pub struct Scheduled {
 }
 
 /// Who hears what became of work.
-enum Answer {
+pub(super) enum Answer {
     /// Whoever asked.
     Caller(oneshot::Sender<Result<Outcome, ApiError>>),
     /// Everybody who listens to events: it waited under this number.
@@ -113,17 +103,17 @@ enum Answer {
 }
 
 /// Work on its way through the director.
-struct Job {
-    work: Work,
-    terms: Terms,
-    answer: Answer,
+pub(super) struct Job {
+    pub(super) work: Work,
+    pub(super) terms: Terms,
+    pub(super) answer: Answer,
     /// How often files were read for it.
-    attempt: u32,
+    pub(super) attempt: u32,
     /// Pictures read for it.
-    read: HashMap<Arc<str>, PictureRaster>,
+    pub(super) read: HashMap<Arc<str>, PictureRaster>,
 }
 
-enum Message {
+pub(super) enum Message {
     Do(Job, Option<Arc<Prepared>>),
     Fail(Answer, ApiError),
     Cancel {
@@ -167,46 +157,11 @@ impl Director {
     /// Starts the director on the runtime that this is called on.
     pub fn start(start: Start) -> Self {
         let (messages, requests) = mpsc::channel(REQUESTS_MAX);
-        let clock = FrameClock {
-            tick: 0,
-            rate: start.rate,
-        };
-        let timelines = fresh_timelines(&start.show.program.spec.timelines, &clock);
-        let show = Arc::new(start.show);
-        let snapshot = Arc::new(Snapshot {
-            show: Arc::clone(&show),
-            tick: 0,
-            timelines: Arc::new(timelines),
-            rate: start.rate,
-        });
-        let (publish, snapshots) = watch::channel(snapshot);
-        let (schedule, scheduled) = watch::channel(Arc::default());
-        // As many as can be on their way through the world's queue, and some: the tick never finds it full.
-        let (done, completions) = mpsc::channel(QUEUE_LENGTH + 16);
-        let task = Task {
-            show,
-            revision: snapshots.borrow().show.revision,
-            rate: start.rate,
-            commands: start.commands,
-            engine: start.engine,
-            library: start.library,
-            prepared: HashMap::new(),
-            order: Vec::new(),
-            known: start.known,
-            slate: start.slate,
-            ticks: start.ticks,
-            events: start.events,
-            publish,
-            schedule,
-            waiting: BTreeMap::new(),
-            next_id: 1,
-            done,
-            again: messages.downgrade(),
-        };
-        tokio::spawn(task.run(requests, completions));
+        let engine = start.engine;
+        let (snapshots, scheduled) = Task::spawn(start, messages.downgrade(), requests);
         Self {
             messages,
-            engine: start.engine,
+            engine,
             snapshots,
             scheduled,
         }
@@ -278,471 +233,6 @@ impl Director {
     }
 }
 
-fn ended() -> ApiError {
+pub(super) fn ended() -> ApiError {
     ApiError::new(ErrorCode::Unavailable, "the program is ending")
-}
-
-/// What came back from the world.
-struct Done {
-    result: Result<Applied, CommandError>,
-    sent: Sent,
-}
-
-/// What went into the world.
-struct Sent {
-    show: Arc<Show>,
-    plan: Landing,
-    answer: Answer,
-}
-
-/// What to note when it has landed.
-struct Landing {
-    actions: Vec<(String, TimelineAction)>,
-    loads_scene: bool,
-    /// The rate of the ticks before it, where that changes.
-    old_rate: Option<FrameRate>,
-}
-
-struct Task {
-    /// The newest show that was planned; some of it may not be on air yet.
-    show: Arc<Show>,
-    revision: u64,
-    rate: FrameRate,
-    commands: CommandSender,
-    engine: EngineSettings,
-    library: Library,
-    prepared: HashMap<String, Arc<Prepared>>,
-    /// The names of what is prepared, the oldest first.
-    order: Vec<String>,
-    known: HashSet<Arc<str>>,
-    slate: Arc<I420Frame>,
-    ticks: Ticks,
-    events: Events,
-    publish: watch::Sender<Arc<Snapshot>>,
-    schedule: watch::Sender<Arc<Vec<Scheduled>>>,
-    /// By tick and number.
-    waiting: BTreeMap<(u64, u64), Job>,
-    next_id: u64,
-    done: mpsc::Sender<Done>,
-    /// To itself, for requests whose files have been read.
-    again: mpsc::WeakSender<Message>,
-}
-
-impl Task {
-    async fn run(
-        mut self,
-        mut requests: mpsc::Receiver<Message>,
-        mut completions: mpsc::Receiver<Done>,
-    ) {
-        loop {
-            let next_due = self.waiting.keys().next().map(|(tick, _)| *tick);
-            let due = {
-                let ticks = self.ticks.clone();
-                async move {
-                    match next_due {
-                        // As soon as the tick before it has ended.
-                        Some(tick) => ticks.wait_for(tick).await,
-                        None => std::future::pending().await,
-                    }
-                }
-            };
-            tokio::select! {
-                biased;
-                done = completions.recv() => {
-                    if let Some(done) = done {
-                        self.land(done);
-                    }
-                    while let Ok(done) = completions.try_recv() {
-                        self.land(done);
-                    }
-                }
-                () = due => self.run_due(),
-                message = requests.recv() => match message {
-                    Some(message) => self.take(message),
-                    None => return,
-                },
-            }
-        }
-    }
-
-    fn take(&mut self, message: Message) {
-        match message {
-            Message::Do(job, prepared) => {
-                if let Some(prepared) = prepared {
-                    self.keep(prepared);
-                }
-                self.take_job(job);
-            }
-            Message::Fail(answer, error) => self.settle(answer, Err(error)),
-            Message::Cancel { id, answer } => {
-                let before = self.waiting.len();
-                self.waiting.retain(|(_, other), _| *other != id);
-                self.publish_schedule();
-                let _heard = answer.send(self.waiting.len() < before);
-            }
-        }
-    }
-
-    /// Keeps a scene ready; the one that was prepared first goes when there are too many.
-    fn keep(&mut self, prepared: Arc<Prepared>) {
-        let id = prepared.staged.id.clone();
-        self.order.retain(|other| *other != id);
-        self.order.push(id.clone());
-        self.prepared.insert(id, prepared);
-        while self.order.len() > PREPARED_MAX {
-            let oldest = self.order.remove(0);
-            self.prepared.remove(&oldest);
-        }
-    }
-
-    fn take_job(&mut self, job: Job) {
-        let terms = job.terms;
-        if let Some(expected) = terms.if_revision
-            && expected != self.show.revision
-        {
-            let revision = self.show.revision;
-            let message = format!("the world is at revision {revision}, not {expected}");
-            let error = ApiError::new(ErrorCode::RevisionConflict, message);
-            self.settle(job.answer, Err(error.with("revision", revision)));
-            return;
-        }
-        let plan = match self.plan(&job) {
-            Ok(Planned::Ready(plan)) => *plan,
-            Ok(Planned::Needs(need)) => return self.read_for(need, job),
-            Err(error) => return self.settle(job.answer, Err(error)),
-        };
-        if terms.dry_run {
-            let outcome = Outcome {
-                tick: self.ticks.next(),
-                revision: self.show.revision,
-                show: Arc::new(plan.show),
-                scheduled: None,
-            };
-            return self.settle(job.answer, Ok(outcome));
-        }
-        match terms.at_tick {
-            Some(tick) => self.put_off(job, tick),
-            None => self.send(job, plan),
-        }
-    }
-
-    fn plan(&self, job: &Job) -> Result<Planned, ApiError> {
-        let plain = |show: Show| Plan {
-            show,
-            commands: Vec::new(),
-            actions: Vec::new(),
-            loads_scene: false,
-            pictures: Vec::new(),
-        };
-        let mut show = (*self.show).clone();
-        Ok(Planned::Ready(Box::new(match &job.work {
-            Work::Changes(asked) => {
-                let means = Means {
-                    prepared: &self.prepared,
-                    known: &self.known,
-                    read: &job.read,
-                    slate: &self.slate,
-                };
-                return plan(&self.show, asked, &means);
-            }
-            Work::GoLive { since_ms, .. } => {
-                show.live_since_ms = Some(*since_ms);
-                show.config = show.config.started();
-                plain(show)
-            }
-            Work::GoOff => {
-                show.live_since_ms = None;
-                show.pause = None;
-                Plan {
-                    commands: vec![Command::ClosePorts, Command::Hold(Hold::Scene)],
-                    ..plain(show)
-                }
-            }
-            Work::Reload(prepared) => plan_reload(&self.show, prepared)?,
-            Work::Forget(id) => {
-                if show
-                    .preview
-                    .as_ref()
-                    .is_some_and(|preview| preview.id == *id)
-                {
-                    show.preview = None;
-                }
-                plain(show)
-            }
-            Work::Saved { id, spec } => {
-                // Changes may have come since.
-                show.program.is_edited = !Arc::ptr_eq(spec, &show.program.spec);
-                show.program.id.clone_from(id);
-                plain(show)
-            }
-        })))
-    }
-
-    /// Sends a plan into the world; the show is the planned one from now on.
-    fn send(&mut self, job: Job, mut plan: Plan) {
-        // Nobody else sends into this queue, so that there is room still in a moment.
-        if self.commands.waiting() >= QUEUE_LENGTH {
-            return self.settle(job.answer, Err(CommandError::QueueFull.into()));
-        }
-        let rate = plan.show.config.fps;
-        let old_rate = (rate != self.rate).then_some(self.rate);
-        if old_rate.is_some() {
-            plan.commands.push(Command::SetRate(rate));
-        }
-        match job.work {
-            Work::GoLive { port, .. } => plan.commands.push(Command::AddPort(port)),
-            Work::Forget(id) => {
-                self.prepared.remove(&id);
-                self.order.retain(|other| *other != id);
-            }
-            Work::Changes(_) | Work::GoOff | Work::Reload(_) | Work::Saved { .. } => {}
-        }
-        let revision = self.revision + 1;
-        plan.show.revision = revision;
-        let show = Arc::new(plan.show);
-        let done = self.done.clone();
-        let sent = Sent {
-            show: Arc::clone(&show),
-            plan: Landing {
-                actions: plan.actions,
-                loads_scene: plan.loads_scene,
-                old_rate,
-            },
-            answer: job.answer,
-        };
-        let reply = move |result| {
-            // There is room for as many as the world's queue holds.
-            let _told = done.try_send(Done { result, sent });
-        };
-        // Refused, it drops the answer, and who waits for it hears that the program is ending.
-        if self
-            .commands
-            .send_batch(plan.commands, Some(revision), reply)
-            .is_ok()
-        {
-            if plan.loads_scene {
-                self.known.clear();
-            }
-            self.known.extend(plan.pictures);
-            self.revision = revision;
-            self.rate = rate;
-            self.show = show;
-        }
-    }
-
-    /// What was sent is on air: says so to everybody.
-    fn land(&mut self, done: Done) {
-        let Done { result, sent } = done;
-        let applied = match result {
-            Ok(applied) => applied,
-            Err(error) => {
-                // Every rule was checked before; the show is ahead of the world now.
-                tracing::error!(%error, "a planned change was refused by the engine; the whole scene is sent again");
-                self.send_whole_scene();
-                return self.settle(sent.answer, Err(error.into()));
-            }
-        };
-        let before = Arc::clone(&self.publish.borrow());
-        let clock = FrameClock {
-            tick: applied.tick,
-            rate: sent.show.config.fps,
-        };
-        let snapshot = Arc::new(Snapshot {
-            timelines: Arc::new(landed_timelines(&before, &sent, &clock)),
-            show: Arc::clone(&sent.show),
-            tick: applied.tick,
-            rate: sent.show.config.fps,
-        });
-        self.publish.send_replace(Arc::clone(&snapshot));
-        let program = &snapshot.show.program;
-        if !Arc::ptr_eq(&before.show.program.spec, &program.spec) {
-            self.library.follow(program);
-        }
-        for event in news::of(&before, &snapshot, sent.plan.loads_scene) {
-            self.events.tell(event, applied.revision, applied.tick);
-        }
-        let outcome = Outcome {
-            tick: applied.tick,
-            revision: applied.revision,
-            show: sent.show,
-            scheduled: None,
-        };
-        self.settle(sent.answer, Ok(outcome));
-    }
-
-    /// Tells what became of work.
-    fn settle(&self, answer: Answer, result: Result<Outcome, ApiError>) {
-        match (answer, result) {
-            (Answer::Caller(caller), result) => {
-                // Who asked may be gone.
-                let _heard = caller.send(result);
-            }
-            (Answer::Events(id), Ok(outcome)) => {
-                let data = json!({"id": id, "tick": outcome.tick});
-                let event = Event::about("command:applied", &id.to_string(), data);
-                self.events.tell(event, outcome.revision, outcome.tick);
-            }
-            (Answer::Events(id), Err(error)) => {
-                let data = json!({"id": id, "error": error});
-                let event = Event::about("command:failed", &id.to_string(), data);
-                self.events
-                    .tell(event, self.show.revision, self.ticks.next());
-            }
-        }
-    }
-
-    fn send_whole_scene(&mut self) {
-        let program = &self.show.program;
-        let mut bundle = SceneBundle::new((*program.spec).clone());
-        if let Some(prepared) = self.prepared.get(&program.id) {
-            bundle.pictures.clone_from(&prepared.bundle.pictures);
-            bundle.fonts.clone_from(&prepared.bundle.fonts);
-        }
-        let reply = |result: Result<Applied, CommandError>| {
-            if let Err(error) = result {
-                tracing::error!(%error, "the whole scene was refused too");
-            }
-        };
-        let commands = vec![Command::LoadScene(Box::new(bundle))];
-        let sent = self
-            .commands
-            .send_batch(commands, Some(self.revision), reply);
-        if let Err(error) = sent {
-            tracing::error!(%error, "the whole scene could not be sent");
-        }
-    }
-
-    /// Has files read aside; the job comes back when they are there.
-    fn read_for(&mut self, need: Need, mut job: Job) {
-        if job.attempt >= ATTEMPTS_MAX {
-            let error =
-                ApiError::conflict("the scene changed again and again meanwhile; try again");
-            return self.settle(job.answer, Err(error));
-        }
-        job.attempt += 1;
-        let Some(again) = self.again.upgrade() else {
-            return self.settle(job.answer, Err(ended()));
-        };
-        let (library, engine) = (self.library.clone(), self.engine);
-        let program = self.show.program.clone();
-        let max_layers = self.show.config.max_layers;
-        tokio::spawn(async move {
-            let reading = tokio::task::spawn_blocking(move || match need {
-                Need::Scene(id) => {
-                    let prepared = library.prepare(&id, max_layers, &engine)?;
-                    Ok((Some(Arc::new(prepared)), Vec::new()))
-                }
-                Need::Pictures(words) => Ok((None, library.pictures(&program, &words)?)),
-            });
-            let read = reading
-                .await
-                .unwrap_or_else(|_| Err(ApiError::internal("reading files failed")));
-            let message = match read {
-                Ok((prepared, pictures)) => {
-                    job.read.extend(pictures);
-                    Message::Do(job, prepared)
-                }
-                Err(error) => Message::Fail(job.answer, error),
-            };
-            let _sent = again.send(message).await;
-        });
-    }
-
-    /// Lets a job wait for its tick.
-    fn put_off(&mut self, mut job: Job, tick: u64) {
-        let next = self.ticks.next();
-        if tick < next {
-            let message = format!("tick {tick} is past; the next one is {next}");
-            let error = ApiError::conflict(message).with("tick", next);
-            return self.settle(job.answer, Err(error));
-        }
-        if self.waiting.len() >= SCHEDULED_MAX {
-            let message = format!("{SCHEDULED_MAX} batches are scheduled, which is the most");
-            let error = ApiError::new(ErrorCode::Unavailable, message);
-            return self.settle(job.answer, Err(error));
-        }
-        let id = self.next_id;
-        self.next_id += 1;
-        let outcome = Outcome {
-            tick,
-            revision: self.show.revision,
-            show: Arc::clone(&self.show),
-            scheduled: Some(id),
-        };
-        let caller = std::mem::replace(&mut job.answer, Answer::Events(id));
-        job.terms.at_tick = None;
-        self.settle(caller, Ok(outcome));
-        self.waiting.insert((tick, id), job);
-        self.publish_schedule();
-    }
-
-    /// Sends what is due on the tick that comes next.
-    fn run_due(&mut self) {
-        let next = self.ticks.next();
-        while let Some(entry) = self.waiting.first_entry()
-            && entry.key().0 <= next
-        {
-            let job = entry.remove();
-            self.take_job(job);
-        }
-        self.publish_schedule();
-    }
-
-    fn publish_schedule(&self) {
-        let list = self.waiting.iter().map(|((tick, id), job)| Scheduled {
-            id: *id,
-            tick: *tick,
-            commands: match &job.work {
-                Work::Changes(changes) => changes.len(),
-                _ => 1,
-            },
-        });
-        self.schedule.send_replace(Arc::new(list.collect()));
-    }
-}
-
-/// The timelines as the world has them after what was sent: by the same functions, on the same tick.
-fn landed_timelines(
-    before: &Snapshot,
-    sent: &Sent,
-    clock: &FrameClock,
-) -> BTreeMap<String, Timeline> {
-    if let Some(rate) = sent.plan.old_rate {
-        let old = FrameClock {
-            tick: clock.tick,
-            rate,
-        };
-        let mut timelines = (*before.timelines).clone();
-        for timeline in timelines.values_mut() {
-            timeline.state = from_now(timeline, &old);
-        }
-        return timelines;
-    }
-    let specs = &sent.show.program.spec.timelines;
-    let same_scene = Arc::ptr_eq(&before.show.program.spec, &sent.show.program.spec);
-    if same_scene && sent.plan.actions.is_empty() && !sent.plan.loads_scene {
-        return (*before.timelines).clone();
-    }
-    let mut timelines = fresh_timelines(specs, clock);
-    if !sent.plan.loads_scene {
-        for (id, timeline) in &mut timelines {
-            if let Some(old) = before.timelines.get(id) {
-                timeline.state = old.state;
-            }
-        }
-    }
-    for (id, action) in &sent.plan.actions {
-        if let Some(timeline) = timelines.get_mut(id) {
-            timeline.state = after_action(timeline, *action, clock);
-        }
-    }
-    timelines
-}
-
-/// Timelines as they are when their scene comes on air.
-fn fresh_timelines(specs: &[Arc<TimelineSpec>], clock: &FrameClock) -> BTreeMap<String, Timeline> {
-    specs
-        .iter()
-        .map(|spec| (spec.id.clone(), timeline_component(spec, clock.tick)))
-        .collect()
 }

@@ -14,9 +14,11 @@ pub mod keys;
 pub mod library;
 mod news;
 pub mod plan;
+mod read;
 pub mod schema;
 pub mod show;
 mod station;
+mod task;
 mod ticks;
 pub mod view;
 

@@ -22,6 +22,7 @@ use systems::scene::{SceneBundle, SceneEdit};
 use super::change::{Asked, Change, CreateLayer, MoveLayer, SeekTo};
 use super::config::{Config, ConfigPatch};
 use super::error::{ApiError, ErrorCode};
+use super::read::{depth_of, ids_of, malformed, problem, read_layer, replace_kinds};
 use super::show::{PausedAs, Show, Staged, find_layer, layer_at, layer_ids, siblings_mut, written};
 use super::view::json_of;
 use crate::scene::registry::{self, field};
@@ -88,9 +89,9 @@ pub fn plan(show: &Show, asked: &[Asked], means: &Means<'_>) -> Result<Planned, 
     let mut work = Work {
         show: show.clone(),
         base: show.program.spec.clone(),
+        before: show,
         load: None,
         holds: None,
-        set_max_layers: false,
         actions: Vec::new(),
         touched: Vec::new(),
         means,
@@ -137,11 +138,12 @@ pub fn plan_reload(show: &Show, prepared: &Prepared) -> Result<Plan, ApiError> {
 
 struct Work<'a> {
     show: Show,
+    /// The show before the request.
+    before: &'a Show,
     /// The scene that the world has once `load` is done.
     base: Arc<SceneSpec>,
     load: Option<SceneBundle>,
     holds: Option<Hold>,
-    set_max_layers: bool,
     actions: Vec<(String, TimelineAction)>,
     /// Layers that were written, and where in the request.
     touched: Vec<(String, String)>,
@@ -202,7 +204,6 @@ impl Work<'_> {
                 let patch = ConfigPatch::parse(&update.patch, at)?;
                 let own_fps = self.show.program.spec.canvas.fps;
                 self.show.config = self.show.config.patched(&patch, own_fps)?;
-                self.set_max_layers = true;
             }
         }
         Ok(None)
@@ -520,11 +521,15 @@ impl Work<'_> {
             return Ok(Planned::Needs(Need::Pictures(missing)));
         }
         let mut commands = Vec::new();
-        if self.set_max_layers {
+        if self.show.config.max_layers != self.before.config.max_layers {
             commands.push(Command::SetMaxLayers(self.show.config.max_layers));
         }
         let mut pictures = wanted;
         let loads_scene = self.load.is_some();
+        if edit.is_empty() && !loads_scene {
+            // Written as it was.
+            self.show.program = self.before.program.clone();
+        }
         if let Some(bundle) = self.load.take() {
             pictures.extend(bundle.pictures.iter().map(|(words, _)| Arc::clone(words)));
             commands.push(Command::LoadScene(Box::new(bundle)));
@@ -536,7 +541,9 @@ impl Work<'_> {
             id: id.as_str().into(),
             action: *action,
         }));
-        commands.extend(self.holds.take().map(Command::Hold));
+        if self.show.pause != self.before.pause {
+            commands.extend(self.holds.take().map(Command::Hold));
+        }
         Ok(Planned::Ready(Box::new(Plan {
             show: self.show,
             commands,
@@ -608,7 +615,7 @@ impl Work<'_> {
             }
         };
         if edit.data.is_some() {
-            spec.walk_layers(|layer| look(layer));
+            spec.walk_layers(&mut look);
         } else {
             for layer in &edit.layers {
                 look(&layer.spec);
@@ -634,66 +641,4 @@ fn must_fit(config: &Config, spec: &SceneSpec) -> Result<(), ApiError> {
         config.resolution.1,
         config.fps.as_f64()
     )))
-}
-
-/// A kind of source is written anew as a whole: what belonged to the old kind would be unknown to the new one.
-fn replace_kinds(layer: &mut Map<String, Value>, patch: &Map<String, Value>) {
-    let kind = |map: &Map<String, Value>| {
-        let source = map.get("source")?.as_object()?;
-        source.get("type").cloned()
-    };
-    if let Some(new) = kind(patch)
-        && kind(layer) != Some(new)
-    {
-        layer.shift_remove("source");
-    }
-}
-
-fn read_layer(value: &Value, at: &str) -> Result<LayerSpec, ApiError> {
-    let mut problems = Problems::new();
-    registry::parse_layer(value, at, &mut problems).ok_or_else(|| {
-        let problems = problems.into_vec();
-        let has_shape = problems.iter().all(|problem| !is_malformed(problem));
-        let code = if has_shape {
-            ErrorCode::Invalid
-        } else {
-            ErrorCode::BadRequest
-        };
-        ApiError::problems(code, &problems)
-    })
-}
-
-/// Whether the shape of a value is wrong, and not only what it says.
-fn is_malformed(problem: &Problem) -> bool {
-    let message = &problem.message;
-    message.starts_with("expected ")
-        || message.starts_with("unknown ")
-        || message.starts_with("the field ")
-}
-
-fn problem(path: &str, message: &str) -> Problem {
-    Problem {
-        path: path.to_owned(),
-        message: message.to_owned(),
-        ..Problem::default()
-    }
-}
-
-fn malformed(path: &str, message: &str) -> ApiError {
-    ApiError::problems(ErrorCode::BadRequest, &[problem(path, message)])
-}
-
-fn ids_of(layer: &LayerSpec) -> Vec<String> {
-    let mut ids = Vec::new();
-    layer.walk(&mut |layer| ids.push(layer.id.as_str().to_owned()));
-    ids
-}
-
-fn depth_of(layer: &LayerSpec) -> usize {
-    1 + layer
-        .children
-        .iter()
-        .map(|child| depth_of(child))
-        .max()
-        .unwrap_or(0)
 }

@@ -29,6 +29,25 @@ pub struct Show {
     pub config: Config,
 }
 
+impl Show {
+    /// Whether nothing differs but the revision.
+    pub fn is_same(&self, other: &Self) -> bool {
+        let preview = |show: &Self| show.preview.as_ref().map(|scene| Arc::clone(&scene.spec));
+        let same_preview = match (preview(self), preview(other)) {
+            (Some(a), Some(b)) => Arc::ptr_eq(&a, &b),
+            (None, None) => true,
+            _ => false,
+        };
+        same_preview
+            && Arc::ptr_eq(&self.program.spec, &other.program.spec)
+            && self.program.id == other.program.id
+            && self.program.is_edited == other.program.is_edited
+            && self.pause == other.pause
+            && self.live_since_ms == other.live_since_ms
+            && self.config == other.config
+    }
+}
+
 /// A scene, the name by which it is asked for, and where its files are.
 #[derive(Clone, Debug)]
 pub struct Staged {

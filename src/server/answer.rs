@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use axum::body::Bytes;
 use axum::extract::rejection::BytesRejection;
 use axum::extract::{FromRequest, FromRequestParts, Path, Query, Request};
-use axum::http::header::{CONTENT_TYPE, RETRY_AFTER};
+use axum::http::header::{CONTENT_LENGTH, CONTENT_TYPE, RETRY_AFTER};
 use axum::http::request::Parts;
 use axum::http::{HeaderValue, StatusCode};
 use axum::response::{IntoResponse, Response};
@@ -14,6 +14,7 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 
+use super::BODY_MAX;
 use crate::control::view::json_of;
 use crate::control::{ApiError, Asked, Change, ErrorCode, Outcome, Terms};
 use crate::scene::registry;
@@ -116,6 +117,8 @@ impl<S: Send + Sync> FromRequest<S> for Json {
     type Rejection = ApiError;
 
     async fn from_request(request: Request, state: &S) -> Result<Self, ApiError> {
+        // Known before anything of it comes.
+        check_length(&request, BODY_MAX as u64)?;
         let media_type = request
             .headers()
             .get(CONTENT_TYPE)
@@ -152,6 +155,22 @@ impl Json {
     pub fn read<T: DeserializeOwned>(&self) -> Result<T, ApiError> {
         read(&self.0)
     }
+}
+
+/// Refuses a body that is announced as larger than `bytes_max`.
+///
+/// # Errors
+/// It is.
+pub fn check_length(request: &Request, bytes_max: u64) -> Result<(), ApiError> {
+    let announced = request
+        .headers()
+        .get(CONTENT_LENGTH)
+        .and_then(|length| length.to_str().ok()?.parse::<u64>().ok());
+    if announced.is_some_and(|length| length > bytes_max) {
+        let message = format!("the body is larger than {bytes_max} bytes");
+        return Err(ApiError::new(ErrorCode::TooLarge, message));
+    }
+    Ok(())
 }
 
 /// A value as a type that says what is wrong with it.

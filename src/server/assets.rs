@@ -14,13 +14,15 @@ use serde_json::json;
 use tokio_util::io::ReaderStream;
 
 use super::Api;
-use super::answer::{Answered, Name, Reply};
+use super::answer::{Answered, Name, Reply, check_length};
 use super::keys::blocking;
 use super::routes::{Doc, Routes, schema_of};
 use crate::control::assets::{ASSET_MAX, Asset};
 use crate::control::{ApiError, ErrorCode, Event};
 
 const TAG: &str = "assets";
+/// What a form has round the file, in bytes.
+const FORM_MAX: u64 = 64 << 10;
 
 /// Every asset.
 #[derive(Debug, Serialize, JsonSchema)]
@@ -66,7 +68,7 @@ pub fn routes() -> Routes {
     // For this one route alone.
     routes.router = routes
         .router
-        .layer(DefaultBodyLimit::max(ASSET_MAX as usize + (64 << 10)));
+        .layer(DefaultBodyLimit::max((ASSET_MAX + FORM_MAX) as usize));
     routes
         .get(
             "/assets",
@@ -107,6 +109,7 @@ pub fn routes() -> Routes {
 }
 
 async fn upload(State(api): State<Api>, request: Request) -> Answered {
+    check_length(&request, ASSET_MAX + FORM_MAX)?;
     let mut form = Multipart::from_request(request, &api).await.map_err(|_| {
         ApiError::new(
             ErrorCode::UnsupportedMediaType,

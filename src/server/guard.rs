@@ -49,7 +49,7 @@ impl Guard {
                 .api_token
                 .as_ref()
                 .map(|token| token.reveal().to_owned()),
-            origins: settings.cors_origins.0.iter().cloned().collect(),
+            origins: settings.cors_origins.0.to_vec(),
             limiter,
         }))
     }

@@ -1,6 +1,8 @@
 //! The program on the air: what a player gets, and what becomes of it on signals and on changes of the scene.
 
-use super::support::{OnAir, SMALL_SCENE, TempFolder, get, probe, program, text, until};
+use super::support::{
+    FREE_PORTS, OnAir, SMALL_SCENE, TempFolder, get, probe, program, text, until,
+};
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -8,7 +10,8 @@ fn start(folder: &TempFolder, more: &[&str]) -> OnAir {
     folder.write("scene.json", SMALL_SCENE);
     OnAir::start(
         program(&folder.0)
-            .args(["run", "scene.json", "--port", "0", "--health-port", "0"])
+            .args(["run", "scene.json"])
+            .args(FREE_PORTS)
             .args(more),
     )
 }
@@ -26,7 +29,7 @@ fn recording(folder: &TempFolder) -> PathBuf {
 fn a_player_finds_the_live_stream_and_health_is_told() {
     let folder = TempFolder::new();
     let on_air = start(&folder, &[]);
-    let (player, health) = (on_air.port("player"), on_air.port("health"));
+    let (player, health) = (on_air.port("api"), on_air.port("health"));
     until("a playlist with two segments", || {
         let (code, body) = get(player, "/hls/program.m3u8")?;
         (code == 200 && text(&body).matches("#EXTINF").count() >= 2).then_some(())
@@ -135,7 +138,7 @@ fn a_changed_scene_comes_on_air_and_a_broken_one_changes_nothing() {
         "scene.json",
         &SMALL_SCENE.replace("\"width\": 320", "\"width\": 640"),
     );
-    on_air.line("a canvas of 640x180 at 30 fps needs a new start");
+    on_air.line("the scene's canvas is 640x180 at 30 fps");
     on_air.signal("-TERM");
     assert_eq!(on_air.end().0.code(), Some(0));
 }

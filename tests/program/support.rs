@@ -63,6 +63,18 @@ pub fn text(bytes: &[u8]) -> String {
     String::from_utf8_lossy(bytes).into_owned()
 }
 
+/// Flags that take a free port for every server.
+pub const FREE_PORTS: [&str; 8] = [
+    "--port",
+    "0",
+    "--ws-port",
+    "0",
+    "--metrics-port",
+    "0",
+    "--health-port",
+    "0",
+];
+
 /// A program on the air, and the lines that it has logged.
 pub struct OnAir {
     child: Child,

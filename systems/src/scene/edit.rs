@@ -5,6 +5,7 @@
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
+use bevy_ecs::component::Mutable;
 use bevy_ecs::prelude::*;
 use components::animation::{Timeline, TimelineId, TimelineSpec, Tracks};
 use components::derived::{Animatable, Computed};
@@ -294,9 +295,9 @@ fn replace_timelines(
 }
 
 /// Takes a property's tracks away, and has its value computed without them.
-fn release<T: Animatable>(entity: &mut EntityWorldMut)
+fn release<T>(entity: &mut EntityWorldMut)
 where
-    T: Component<Mutability = bevy_ecs::component::Mutable>,
+    T: Animatable + Component<Mutability = Mutable>,
 {
     if entity.contains::<Tracks<T>>() {
         entity.remove::<(Tracks<T>, CompiledTracks<T>)>();
