@@ -1,6 +1,6 @@
 # What people and machines type; `make help` lists it.
 .DEFAULT_GOAL := help
-.PHONY: help run build test lint bench clean packages-build packages-run packages-test
+.PHONY: help run build test lint bench bench-control clean packages-build packages-run packages-test
 
 SCENE ?= scenes/demo.json
 # More for the command line, for example: make run ARGS='--recording off --log-level debug'
@@ -9,7 +9,7 @@ ARGS ?=
 PROPTEST_RNG_SEED ?= 20260101
 
 help: ## Show this list
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-13s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 run: packages-build packages-run ## Build and put SCENE (scenes/demo.json) on air: http://localhost:4200
 	cargo run --release --locked -- run $(SCENE) $(ARGS)
@@ -26,6 +26,9 @@ lint: packages-build ## Check format and lints alone
 
 bench: packages-test ## Measure beside FFmpeg and libx264 into benches/RESULTS.md; on the air too with ARGS=--live
 	cargo bench --locked --bench peers -- $(ARGS)
+
+bench-control: packages-build ## Measure the API under load into benches/CONTROL.md
+	cargo bench --locked --bench control -- $(ARGS)
 
 clean: ## Remove what was built, and what tests and benches left
 	cargo clean

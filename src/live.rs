@@ -32,7 +32,7 @@ use crate::ports::FrameRequests;
 use crate::scene::{LoadOptions, LoadedScene, SceneErrors, SceneWatcher, scene_from_text};
 use crate::server::{self, Api, Guard, Limits};
 use crate::streaming::{
-    EncoderSettings, OutputKind, OutputSettings, Steps, StreamingStats, ThreadEnd, step_back,
+    EncoderSettings, OutputKind, OutputSettings, Priority, StreamingStats, ThreadEnd, set_priority,
 };
 use crate::{prepare, tick_loop};
 
@@ -80,7 +80,7 @@ pub fn run(scene: LoadedScene, settings: &Settings, options: LoadOptions) -> any
     let runtime = runtime::Builder::new_multi_thread()
         .worker_threads(1)
         .thread_name("server")
-        .on_thread_start(|| step_back(Steps::Server))
+        .on_thread_start(|| set_priority(Priority::Work))
         .enable_all()
         .build()?;
     // Before anything is on air: a signal that comes early still ends everything cleanly.
@@ -109,7 +109,11 @@ pub fn run(scene: LoadedScene, settings: &Settings, options: LoadOptions) -> any
         .iter()
         .map(|(src, _)| Arc::clone(src))
         .collect();
-    let mut engine = Engine::new(engine_settings)?;
+    // Its workers run as soon as the tick does.
+    set_priority(Priority::Tick);
+    let engine = Engine::new(engine_settings);
+    set_priority(Priority::Normal);
+    let mut engine = engine?;
     engine.load(bundle)?;
     // Everything is drawn before the clock starts, so that the first ticks are not late.
     engine.tick();
@@ -261,6 +265,7 @@ fn spawn_ticks(
     thread::Builder::new()
         .name("tick".to_owned())
         .spawn(move || {
+            set_priority(Priority::Tick);
             tick_loop::run(&mut engine, &SystemClock, &stop, |engine| {
                 ticks.note(engine.next_tick());
             });

@@ -5,6 +5,7 @@
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, PoisonError};
 
+use bytes::Bytes;
 use serde::Serialize;
 use serde_json::Value;
 use tokio::sync::broadcast;
@@ -56,8 +57,8 @@ pub struct Told {
     pub kind: &'static str,
     /// The thing that it is about.
     pub subject: Option<Arc<str>>,
-    /// The whole event as JSON.
-    pub json: Arc<str>,
+    /// The whole event as JSON, shared by all who get it.
+    pub json: Bytes,
 }
 
 #[derive(Serialize)]

@@ -16,7 +16,7 @@ use futures_util::{SinkExt as _, StreamExt as _};
 use serde::Deserialize;
 use serde_json::{Value, json};
 use tokio::sync::broadcast::Receiver;
-use tokio::sync::broadcast::error::RecvError;
+use tokio::sync::broadcast::error::{RecvError, TryRecvError};
 use tokio::time::{Instant, interval_at, timeout};
 
 use super::answer::{Answered, Params, Reply, parse, read};
@@ -164,6 +164,9 @@ async fn open(
         .max_message_size(BODY_MAX)
         .max_frame_size(BODY_MAX)
         .max_write_buffer_size(4 * BODY_MAX)
+        // Small: there may be thousands of clients, most of which say little.
+        .read_buffer_size(4 << 10)
+        .write_buffer_size(16 << 10)
         .on_upgrade(move |socket| async move {
             let _leave = leave;
             Client::converse(api, socket, wanted, from).await;
@@ -225,7 +228,7 @@ impl Client {
                     }
                 }
                 event = told.recv() => match event {
-                    Ok(event) => self.tell(&event).await?,
+                    Ok(event) => self.tell_all(event, &mut told).await?,
                     Err(RecvError::Lagged(_)) => self.catch_up(&mut told).await?,
                     Err(RecvError::Closed) => return Ok(()),
                 },
@@ -248,8 +251,30 @@ impl Client {
 
     async fn tell(&mut self, told: &Told) -> Result<(), Over> {
         if self.wanted.has(told) {
-            self.send(Message::Text(Utf8Bytes::from(&*told.json)))
-                .await?;
+            self.send(message(told)).await?;
+        }
+        Ok(())
+    }
+
+    /// Sends an event and those that were told with it, in one piece.
+    async fn tell_all(&mut self, first: Told, told: &mut Receiver<Told>) -> Result<(), Over> {
+        let mut waits = false;
+        let mut next = Some(first);
+        while let Some(event) = next.take() {
+            if self.wanted.has(&event) {
+                waits = true;
+                let fed = timeout(SEND_MAX, self.out.feed(message(&event))).await;
+                fed.map_err(|_| Over)?.map_err(|_| Over)?;
+            }
+            next = match told.try_recv() {
+                Ok(event) => Some(event),
+                Err(TryRecvError::Lagged(_)) => return self.catch_up(told).await,
+                Err(TryRecvError::Empty | TryRecvError::Closed) => None,
+            };
+        }
+        if waits {
+            let sent = timeout(SEND_MAX, self.out.flush()).await;
+            sent.map_err(|_| Over)?.map_err(|_| Over)?;
         }
         Ok(())
     }
@@ -345,6 +370,11 @@ impl Client {
         body["id"] = id.unwrap_or(Value::Null);
         self.send(Message::Text(body.to_string().into())).await
     }
+}
+
+fn message(told: &Told) -> Message {
+    // JSON is UTF-8.
+    Message::Text(Utf8Bytes::try_from(told.json.clone()).unwrap_or_default())
 }
 
 const TYPES: [&str; 6] = [

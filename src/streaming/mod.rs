@@ -25,4 +25,4 @@ pub use error::StreamingError;
 pub use media::{AudioChunk, MediaSender, Refused, StereoSamples, TickMedia};
 pub use outputs::{OutputKind, OutputSettings, OutputState, OutputStats};
 pub use program::{Streaming, StreamingStats};
-pub use thread::{Steps, ThreadEnd, step_back};
+pub use thread::{Priority, ThreadEnd, set_priority};

@@ -11,7 +11,7 @@ use super::error::StreamingError;
 use super::fan_out::FanOut;
 use super::media::{MediaSender, media_channel};
 use super::outputs::{Output, OutputContext, OutputSettings, OutputStats};
-use super::thread::{NamedThread, Steps, ThreadEnd, panicked, step_back};
+use super::thread::{NamedThread, Priority, ThreadEnd, panicked, set_priority};
 
 /// A removed output has so long to write what waits and to say goodbye.
 const REMOVE_TIMEOUT: Duration = Duration::from_secs(5);
@@ -71,7 +71,7 @@ impl Streaming {
             let fan_out = Arc::clone(&fan_out);
             move || {
                 // Before the encoder opens, whose own threads take after this one.
-                step_back(Steps::Encoder);
+                set_priority(Priority::Work);
                 // Should the thread panic outside of a tick, the outputs still finish their files.
                 let _close = CloseOnDrop(Arc::clone(&fan_out));
                 let thread = match EncoderThread::open(settings, control, fan_out) {

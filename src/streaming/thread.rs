@@ -67,21 +67,24 @@ impl NamedThread {
     }
 }
 
-/// Lets the threads that must be on time (the tick, its workers, the outputs) run before the calling thread and all threads that it
-/// starts from now on, libx264's above all: they use every moment that is left over anyway. Needs no privilege.
-pub fn step_back(steps: Steps) {
-    if let Err(error) = rustix::process::nice(steps as i32) {
-        tracing::debug!(%error, "a thread keeps its priority");
-    }
+/// How soon a thread runs when others want to as well: a nice value (`sched(7)`).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Priority {
+    /// The tick and those who compose with it: about three times the weight of other threads. Only where the system allows it
+    /// (root, or `CAP_SYS_NICE`); elsewhere they are as others.
+    Tick = -5,
+    /// As other programs.
+    Normal = 0,
+    /// Encoders and servers: behind the tick, and not far behind other programs, as most of the work is theirs.
+    Work = 2,
 }
 
-/// How far a thread steps back, as a nice value (`sched(7)`).
-#[derive(Clone, Copy, Debug)]
-pub enum Steps {
-    /// Servers: a little behind the tick.
-    Server = 2,
-    /// Encoders: about a tenth of the weight of other threads.
-    Encoder = 10,
+/// Sets the priority of the calling thread, and of all that it starts from now on.
+pub fn set_priority(priority: Priority) {
+    // Without a process it is the calling thread, on Linux.
+    if let Err(error) = rustix::process::setpriority_process(None, priority as i32) {
+        tracing::debug!(%error, ?priority, "a thread keeps its priority");
+    }
 }
 
 /// The error for a caught panic.
