@@ -224,7 +224,8 @@ impl Client {
                     heard = Instant::now();
                     match message {
                         Some(Ok(message)) => self.take(message).await?,
-                        Some(Err(_)) | None => return Ok(()),
+                        Some(Err(error)) => return self.part(error).await,
+                        None => return Ok(()),
                     }
                 }
                 event = told.recv() => match event {
@@ -240,6 +241,28 @@ impl Client {
                 }
             }
         }
+    }
+
+    /// Says why the connection cannot go on, with the codes of RFC 6455, section 7.4.1.
+    async fn part(&mut self, error: axum::Error) -> Result<(), Over> {
+        use tungstenite::error::ProtocolError;
+        let error = error.into_inner().downcast::<tungstenite::Error>();
+        let (code, reason) = match error.as_deref() {
+            // Gone without a word.
+            Ok(tungstenite::Error::Protocol(ProtocolError::ResetWithoutClosingHandshake)) => {
+                return Err(Over);
+            }
+            Ok(tungstenite::Error::Protocol(_)) => (close_code::PROTOCOL, "protocol error"),
+            Ok(tungstenite::Error::Utf8(_)) => (close_code::INVALID, "text must be UTF-8"),
+            Ok(tungstenite::Error::Capacity(_)) => (close_code::SIZE, "the message is too large"),
+            _ => return Err(Over),
+        };
+        let frame = CloseFrame {
+            code,
+            reason: Utf8Bytes::from_static(reason),
+        };
+        self.send(Message::Close(Some(frame))).await?;
+        Err(Over)
     }
 
     /// What was missed is left out; the newest state stands for it.

@@ -4,6 +4,8 @@ use super::api::start;
 use super::client::Client;
 use super::support::TempFolder;
 use serde_json::{Value, json};
+use std::io::{Read, Write};
+use std::net::TcpStream;
 use tungstenite::Message;
 
 #[test]
@@ -133,4 +135,179 @@ fn what_is_no_message_is_refused_and_the_connection_goes_on() {
     let (status, answer) = client.ask("GET", "/ws", Value::Null);
     assert_eq!(status, 400, "{answer}");
     assert_eq!(client.ask("GET", "/ws?evnts=a", Value::Null).0, 400);
+}
+
+/// One frame as it goes over the wire (RFC 6455, section 5.2).
+fn frame(first: u8, masked: bool, payload: &[u8]) -> Vec<u8> {
+    let mut bytes = vec![first];
+    let mask_bit = if masked { 0x80 } else { 0 };
+    match payload.len() {
+        length @ 0..=125 => bytes.push(mask_bit | length as u8),
+        length => {
+            bytes.push(mask_bit | 126);
+            bytes.extend((length as u16).to_be_bytes());
+        }
+    }
+    if masked {
+        let mask = [1, 2, 3, 4];
+        bytes.extend(mask);
+        bytes.extend(payload.iter().zip(mask.iter().cycle()).map(|(a, b)| a ^ b));
+    } else {
+        bytes.extend(payload);
+    }
+    bytes
+}
+
+/// Opcode and payload of the next frame; `None` when the connection is closed.
+fn read_frame(stream: &mut TcpStream) -> Option<(u8, Vec<u8>)> {
+    let mut head = [0; 2];
+    stream.read_exact(&mut head).ok()?;
+    assert_eq!(head[1] & 0x80, 0, "servers do not mask");
+    let length = match head[1] {
+        126 => {
+            let mut length = [0; 2];
+            stream.read_exact(&mut length).ok()?;
+            usize::from(u16::from_be_bytes(length))
+        }
+        127 => panic!("no answer is that long"),
+        length => usize::from(length),
+    };
+    let mut payload = vec![0; length];
+    stream.read_exact(&mut payload).ok()?;
+    Some((head[0], payload))
+}
+
+fn raw_socket(client: &Client) -> TcpStream {
+    let mut stream = TcpStream::connect(("127.0.0.1", client.port)).unwrap();
+    stream
+        .set_read_timeout(Some(super::support::LIMIT))
+        .unwrap();
+    // The key and the answer to it are those of RFC 6455, section 1.3.
+    let request = "GET /ws?events=none HTTP/1.1\r\nHost: localhost\r\nConnection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n";
+    stream.write_all(request.as_bytes()).unwrap();
+    let mut head = Vec::new();
+    while !head.ends_with(b"\r\n\r\n") {
+        let mut byte = [0];
+        stream.read_exact(&mut byte).unwrap();
+        head.push(byte[0]);
+    }
+    let head = String::from_utf8(head).unwrap().to_lowercase();
+    assert!(head.starts_with("http/1.1 101"), "{head}");
+    assert!(
+        head.contains("sec-websocket-accept: s3pplmbitxaq9kygzzhzrbk+xoo="),
+        "{head}"
+    );
+    stream
+}
+
+#[test]
+fn frames_are_held_to_the_protocol() {
+    let folder = TempFolder::new();
+    let (_on_air, client) = start(&folder, &["--recording", "false"]);
+    let close = |code: u16| [&code.to_be_bytes()[..], b"bye"].concat();
+    // What is sent, and the code that the connection is closed with.
+    let cases: Vec<(&str, Vec<Vec<u8>>, u16)> = vec![
+        ("a reserved opcode", vec![frame(0x83, true, b"x")], 1002),
+        (
+            "a reserved control opcode",
+            vec![frame(0x8b, true, b"")],
+            1002,
+        ),
+        ("a reserved bit", vec![frame(0xc1, true, b"{}")], 1002),
+        (
+            "a frame that is not masked",
+            vec![frame(0x81, false, b"{}")],
+            1002,
+        ),
+        (
+            "a control frame that is too long",
+            vec![frame(0x89, true, &[7; 126])],
+            1002,
+        ),
+        (
+            "a control frame in pieces",
+            vec![frame(0x09, true, b"x")],
+            1002,
+        ),
+        (
+            "a continuation of nothing",
+            vec![frame(0x80, true, b"x")],
+            1002,
+        ),
+        (
+            "a new message inside another",
+            vec![frame(0x01, true, b"{"), frame(0x81, true, b"}")],
+            1002,
+        ),
+        (
+            "text that is not UTF-8",
+            vec![frame(0x81, true, b"\xff\xfe")],
+            1007,
+        ),
+        (
+            "text that is not UTF-8 in pieces",
+            vec![frame(0x01, true, b"\xe2"), frame(0x80, true, b"\x28")],
+            1007,
+        ),
+        ("a goodbye", vec![frame(0x88, true, &close(1000))], 1000),
+        (
+            "a goodbye of the caller's own",
+            vec![frame(0x88, true, &close(3333))],
+            3333,
+        ),
+        (
+            "a goodbye with a code that is never sent",
+            vec![frame(0x88, true, &close(1005))],
+            1002,
+        ),
+        ("a goodbye of one byte", vec![frame(0x88, true, b"x")], 1002),
+    ];
+    for (what, frames, code) in cases {
+        let mut stream = raw_socket(&client);
+        for frame in frames {
+            stream.write_all(&frame).unwrap();
+        }
+        let (opcode, payload) =
+            read_frame(&mut stream).unwrap_or_else(|| panic!("{what}: closed without a word"));
+        assert_eq!(opcode, 0x88, "{what}");
+        assert_eq!(
+            payload.get(..2),
+            Some(&code.to_be_bytes()[..]),
+            "{what}: {payload:?}"
+        );
+        assert_eq!(
+            read_frame(&mut stream),
+            None,
+            "{what}: and then it is closed"
+        );
+    }
+
+    let mut stream = raw_socket(&client);
+    for (sent, length) in [(0, 0), (1, 125)] {
+        let payload = vec![sent; length];
+        stream.write_all(&frame(0x89, true, &payload)).unwrap();
+        assert_eq!(
+            read_frame(&mut stream),
+            Some((0x8a, payload)),
+            "a ping is answered by its own bytes"
+        );
+    }
+    stream.write_all(&frame(0x8a, true, b"unasked")).unwrap();
+    // A message in three pieces, with a ping between them, byte by byte.
+    let pieces = [
+        frame(0x01, true, b"{\"id\": \"\xe2\x82"),
+        frame(0x89, true, b"between"),
+        frame(0x00, true, b"\xac\", \"type\":"),
+        frame(0x80, true, b" \"ping\"}"),
+    ];
+    for byte in pieces.concat() {
+        stream.write_all(&[byte]).unwrap();
+    }
+    assert_eq!(read_frame(&mut stream), Some((0x8a, b"between".to_vec())));
+    let (opcode, answer) = read_frame(&mut stream).unwrap();
+    let answer: Value = serde_json::from_slice(&answer).unwrap();
+    assert_eq!(
+        (opcode, &answer["id"], &answer["success"]),
+        (0x81, &json!("€"), &json!(true))
+    );
 }
