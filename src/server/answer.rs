@@ -109,7 +109,7 @@ fn json_response(status: StatusCode, body: &Value) -> Response {
     (status, [(CONTENT_TYPE, json)], body.to_string()).into_response()
 }
 
-/// A JSON body. An empty one is an empty object where the route can do without a body.
+/// A JSON body.
 #[derive(Debug)]
 pub struct Json(pub Value);
 
@@ -117,33 +117,64 @@ impl<S: Send + Sync> FromRequest<S> for Json {
     type Rejection = ApiError;
 
     async fn from_request(request: Request, state: &S) -> Result<Self, ApiError> {
-        // Known before anything of it comes.
-        check_length(&request, BODY_MAX as u64)?;
-        let media_type = request
-            .headers()
-            .get(CONTENT_TYPE)
-            .map(|value| value.to_str().unwrap_or_default().to_ascii_lowercase());
-        let bytes = Bytes::from_request(request, state)
-            .await
-            .map_err(|rejection| unreadable(&rejection))?;
-        if bytes.is_empty() && media_type.is_none() {
-            return Ok(Self(json!({})));
-        }
-        let essence = media_type
-            .as_deref()
-            .and_then(|media| media.split(';').next())
-            .map(str::trim);
-        let is_json = essence.is_some_and(|essence| {
-            essence == "application/json"
-                || essence.starts_with("application/") && essence.ends_with("+json")
-        });
-        if !is_json {
-            return Err(ApiError::new(
-                ErrorCode::UnsupportedMediaType,
-                "the body must be JSON, with `Content-Type: application/json`",
-            ));
-        }
-        parse(&bytes).map(Self)
+        let value = json_body(request, state).await?;
+        value
+            .map(Self)
+            .ok_or_else(|| ApiError::new(ErrorCode::BadRequest, "the request needs a JSON body"))
+    }
+}
+
+/// A JSON body that may be left out, which is an empty object then.
+#[derive(Debug)]
+pub struct MaybeJson(Value);
+
+impl<S: Send + Sync> FromRequest<S> for MaybeJson {
+    type Rejection = ApiError;
+
+    async fn from_request(request: Request, state: &S) -> Result<Self, ApiError> {
+        let value = json_body(request, state).await?;
+        Ok(Self(value.unwrap_or_else(|| json!({}))))
+    }
+}
+
+/// The JSON in a body; `None` when there is no body.
+async fn json_body<S: Send + Sync>(request: Request, state: &S) -> Result<Option<Value>, ApiError> {
+    // Known before anything of it comes.
+    check_length(&request, BODY_MAX as u64)?;
+    let media_type = request
+        .headers()
+        .get(CONTENT_TYPE)
+        .map(|value| value.to_str().unwrap_or_default().to_ascii_lowercase());
+    let bytes = Bytes::from_request(request, state)
+        .await
+        .map_err(|rejection| unreadable(&rejection))?;
+    if bytes.is_empty() {
+        return Ok(None);
+    }
+    let essence = media_type
+        .as_deref()
+        .and_then(|media| media.split(';').next())
+        .map(str::trim);
+    let is_json = essence.is_some_and(|essence| {
+        essence == "application/json"
+            || essence.starts_with("application/") && essence.ends_with("+json")
+    });
+    if !is_json {
+        return Err(ApiError::new(
+            ErrorCode::UnsupportedMediaType,
+            "the body must be JSON, with `Content-Type: application/json`",
+        ));
+    }
+    parse(&bytes).map(Some)
+}
+
+impl MaybeJson {
+    /// The body as a type that says what is wrong with it.
+    ///
+    /// # Errors
+    /// Every problem of its shape.
+    pub fn read<T: DeserializeOwned>(&self) -> Result<T, ApiError> {
+        read(&self.0)
     }
 }
 

@@ -6,7 +6,7 @@ use serde::Serialize;
 use serde_json::json;
 
 use super::Api;
-use super::answer::{Answered, Json, Name, Params, Reply};
+use super::answer::{Answered, MaybeJson, Name, Params, Reply};
 use super::routes::{Doc, Routes};
 use crate::control::keys::{KeyEntry, MadeKey, NewKey};
 use crate::control::{ApiError, ErrorCode, Event};
@@ -74,7 +74,7 @@ async fn list(State(api): State<Api>, query: Params) -> Answered {
     })
 }
 
-async fn create(State(api): State<Api>, body: Json) -> Answered {
+async fn create(State(api): State<Api>, body: MaybeJson) -> Answered {
     let new: NewKey = body.read()?;
     let keys = api.keys().clone();
     let made = blocking(move || keys.make(&new)).await?;

@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
 use super::Api;
-use super::answer::{Answered, Asking, Json, Name, Reply, asked};
+use super::answer::{Answered, Asking, Json, MaybeJson, Name, Reply, asked};
 use super::keys::blocking;
 use super::routes::{Doc, Routes, schema_of};
 use crate::control::change::{ActivateScene, PreviewScene};
@@ -301,13 +301,13 @@ async fn activate(
     State(api): State<Api>,
     Name(id): Name,
     Asking(terms): Asking,
-    body: Json,
+    body: MaybeJson,
 ) -> Answered {
     let Activate { transition } = body.read()?;
     take_scene(&api, Some(id), transition, terms).await
 }
 
-async fn take(State(api): State<Api>, Asking(terms): Asking, body: Json) -> Answered {
+async fn take(State(api): State<Api>, Asking(terms): Asking, body: MaybeJson) -> Answered {
     let Activate { transition } = body.read()?;
     take_scene(&api, None, transition, terms).await
 }
@@ -352,7 +352,7 @@ async fn get_preview(State(api): State<Api>) -> Answered {
     })
 }
 
-async fn save(State(api): State<Api>, Name(id): Name, body: Json) -> Answered {
+async fn save(State(api): State<Api>, Name(id): Name, body: MaybeJson) -> Answered {
     let Save { name } = body.read()?;
     let show = api.director().snapshot().show.clone();
     if show.program.id != id {

@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::json;
 
 use super::Api;
-use super::answer::{Answered, Asking, Json, Reply, asked};
+use super::answer::{Answered, Asking, Json, MaybeJson, Reply, asked};
 use super::routes::{Doc, Routes};
 use crate::control::change::{PauseStream, ResumeStream};
 use crate::control::{Change, ErrorCode, Show, Terms};
@@ -199,7 +199,7 @@ async fn stop(State(api): State<Api>) -> Answered {
     act(&api, Action::Stop).await
 }
 
-async fn pause(State(api): State<Api>, Asking(terms): Asking, body: Json) -> Answered {
+async fn pause(State(api): State<Api>, Asking(terms): Asking, body: MaybeJson) -> Answered {
     let pause: PauseStream = body.read()?;
     change(&api, Change::PauseStream(pause), terms).await
 }

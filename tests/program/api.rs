@@ -330,6 +330,14 @@ fn hostile_requests_get_a_clear_refusal() {
     }
     let answer = client.send("PATCH", "/stream/layers/box", "text/plain", b"{}");
     assert_eq!(answer.status, 415);
+    let nothing = "Host: localhost\r\nConnection: close\r\nContent-Type: application/json\r\n\r\n";
+    for (request, status) in [
+        ("PATCH /stream/layers/box", 400),
+        ("POST /stream/scenes/scene/activate", 200),
+    ] {
+        let request = format!("{request} HTTP/1.1\r\n{nothing}");
+        assert_eq!(client.raw(request.as_bytes()).status, status, "{request}");
+    }
     // A gigabyte is promised, and refused before it comes.
     let head = "POST /stream/layers HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\nContent-Type: application/json\r\nContent-Length: 1073741824\r\n\r\n{";
     assert_eq!(client.raw(head.as_bytes()).status, 413);
