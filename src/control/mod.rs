@@ -19,6 +19,8 @@ pub mod schema;
 pub mod show;
 mod station;
 mod task;
+#[cfg(test)]
+mod tests;
 mod ticks;
 pub mod view;
 
