@@ -75,11 +75,24 @@ fn with_environment(name: &str, value: &str) -> Result<Settings, SettingsError> 
 #[test]
 fn defaults_are_those_of_the_contract() {
     let settings = Layers::default().load().unwrap();
-    assert_eq!((settings.port, settings.health_port), (4200, 4291));
+    let ports = [
+        settings.port,
+        settings.ws_port,
+        settings.metrics_port,
+        settings.health_port,
+    ];
+    assert_eq!(ports, [4200, 4201, 4290, 4291]);
     assert!(settings.bind.is_loopback());
+    assert_eq!(settings.api_token, None);
+    assert_eq!(settings.cors_origins.0, [] as [&str; 0]);
+    assert_eq!(
+        (settings.rate_limit, settings.max_connections),
+        (5000, 4096)
+    );
     assert_eq!(settings.data_dir, Path::new("./data"));
     assert_eq!(settings.hls_dir(), Path::new("./data/hls"));
     assert_eq!(settings.recordings_dir(), Path::new("./data/recordings"));
+    assert_eq!(settings.assets_dir(), Path::new("./data/assets"));
     assert_eq!(settings.target_fps.as_f64(), 30.0);
     assert_eq!(settings.max_layers, components::layer::DEFAULT_MAX_LAYERS);
     assert_eq!(settings.render_quality, RenderQuality::Medium);
@@ -89,7 +102,7 @@ fn defaults_are_those_of_the_contract() {
         (4000, 128)
     );
     assert_eq!(settings.stream_url, None);
-    assert_eq!((settings.pool_size, settings.max_queue_size), (8, 60));
+    assert_eq!((settings.pool_size, settings.max_queue_size), (16, 60));
     assert_eq!(
         (settings.retry_attempts, settings.retry_delay),
         (0, Duration::from_secs(1))
@@ -206,10 +219,16 @@ fn an_empty_url_takes_a_lower_layers_away() {
 }
 
 /// A value that is not allowed, for every setting.
-const BAD_VALUES: [(&str, &str); 23] = [
+const BAD_VALUES: [(&str, &str); 29] = [
     ("PORT", "65536"),
+    ("WS_PORT", "ws"),
+    ("METRICS_PORT", "4290.0"),
     ("HEALTH_PORT", "-1"),
     ("BIND", "everywhere"),
+    ("API_TOKEN", "seven77"),
+    ("CORS_ORIGINS", "https://studio.example,studio.example"),
+    ("RATE_LIMIT", "10/s"),
+    ("MAX_CONNECTIONS", "0"),
     ("DATA_DIR", ""),
     ("TARGET_FPS", "0"),
     ("MAX_LAYERS", "1001"),
@@ -382,21 +401,85 @@ fn a_file_that_is_missing_broken_or_says_a_thing_twice_is_an_error() {
     assert!(layers.load().is_ok(), ".env may be missing");
 }
 
+const PORTS: [&str; 4] = ["PORT", "WS_PORT", "METRICS_PORT", "HEALTH_PORT"];
+
 #[test]
-fn two_servers_do_not_share_a_port() {
+fn no_two_servers_share_a_port() {
+    for (index, second) in PORTS.into_iter().enumerate() {
+        for first in &PORTS[..index] {
+            let layers = Layers {
+                environment: vec![(first, "5000"), (second, "5000")],
+                ..Layers::default()
+            };
+            let error = layers.load().unwrap_err();
+            let [problem] = error.problems() else {
+                panic!("one problem: {error}")
+            };
+            let words = format!("{first} and {second} are both 5000; they must differ");
+            assert_eq!(problem.message, words);
+        }
+    }
     let error = with_environment("HEALTH_PORT", "4200").unwrap_err();
+    let text = error.to_string();
     assert!(
-        error
-            .to_string()
-            .contains("PORT and HEALTH_PORT are both 4200"),
-        "{error}"
+        text.contains("PORT and HEALTH_PORT are both 4200"),
+        "{text}"
     );
-    let environment = vec![("PORT", "0"), ("HEALTH_PORT", "0")];
+
     let layers = Layers {
-        environment,
+        environment: PORTS.map(|name| (name, "5000")).to_vec(),
+        ..Layers::default()
+    };
+    let problems = layers.load().unwrap_err().problems().len();
+    assert_eq!(problems, 3, "each is told once");
+    let layers = Layers {
+        environment: PORTS.map(|name| (name, "0")).to_vec(),
         ..Layers::default()
     };
     assert!(layers.load().is_ok(), "each takes a free one");
+}
+
+#[test]
+fn others_reach_the_servers_only_with_a_token() {
+    let load = |bind, token| {
+        let layers = Layers {
+            environment: vec![("BIND", bind), ("API_TOKEN", token)],
+            ..Layers::default()
+        };
+        layers.load()
+    };
+    for bind in ["127.0.0.1", "127.1.2.3", "::1"] {
+        assert_eq!(load(bind, "").unwrap().api_token, None, "{bind}");
+    }
+    for bind in ["0.0.0.0", "::", "192.168.1.7", "2001:db8::1"] {
+        let error = load(bind, "").unwrap_err();
+        let [problem] = error.problems() else {
+            panic!("one problem: {error}")
+        };
+        assert_eq!(problem.name.as_deref(), Some("API_TOKEN"));
+        let words = format!("BIND is {bind}, which others can reach; API_TOKEN must be set then");
+        assert_eq!(problem.message, words);
+        assert!(load(bind, "a-Token.of_8~+/=").is_ok(), "{bind}");
+    }
+}
+
+#[test]
+fn origins_are_a_list_or_all() {
+    let origins = |text: &str| with_environment("CORS_ORIGINS", text).map(|it| it.cors_origins.0);
+    assert_eq!(origins("*").unwrap(), ["*"]);
+    assert_eq!(
+        origins(" https://studio.example , http://localhost:5173,").unwrap(),
+        ["https://studio.example", "http://localhost:5173"]
+    );
+    for text in [
+        "studio.example",
+        "https://studio.example/",
+        "https://*.example",
+        "ftp://studio.example",
+        "https://",
+    ] {
+        assert!(origins(text).is_err(), "{text}");
+    }
 }
 
 #[test]
@@ -500,6 +583,42 @@ fn a_stream_key_is_never_shown() {
         let error = layers.load().unwrap_err();
         for shown in [error.to_string(), format!("{error:?}")] {
             assert!(!shown.contains(KEY), "{shown}");
+        }
+    }
+}
+
+#[test]
+fn the_token_is_never_shown() {
+    let folder = Folder::new("token");
+    let settings = with_environment("API_TOKEN", KEY).unwrap();
+    assert_eq!(settings.api_token.as_ref().unwrap().reveal(), KEY);
+    assert!(!format!("{settings:?}").contains(KEY));
+    let bad = format!("not a token {KEY}");
+    let layers = [
+        Layers {
+            file: Some(folder.write("bad.toml", &format!("api_token = \"{bad}\"\n"))),
+            ..Layers::default()
+        },
+        Layers {
+            dotenv: Some(folder.write("bad.env", &format!("API_TOKEN='{bad}'\n"))),
+            ..Layers::default()
+        },
+        Layers {
+            environment: vec![("API_TOKEN", bad.as_str())],
+            ..Layers::default()
+        },
+        Layers {
+            flags: vec![("API_TOKEN", bad.as_str())],
+            ..Layers::default()
+        },
+    ];
+    for layers in layers {
+        let error = layers.load().unwrap_err();
+        for shown in [error.to_string(), format!("{error:?}")] {
+            assert!(
+                shown.contains("API_TOKEN") && !shown.contains(KEY),
+                "{shown}"
+            );
         }
     }
 }
