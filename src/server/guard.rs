@@ -7,7 +7,7 @@ use std::net::{IpAddr, SocketAddr};
 use std::num::NonZeroU32;
 use std::sync::Arc;
 
-use axum::extract::{ConnectInfo, Request, State};
+use axum::extract::{ConnectInfo, Query, Request, State};
 use axum::http::header::{AUTHORIZATION, CONTENT_TYPE, HOST, ORIGIN};
 use axum::http::{HeaderMap, HeaderValue, Method, Uri};
 use axum::middleware::Next;
@@ -125,12 +125,12 @@ fn check_token(token: &str, headers: &HeaderMap, uri: &Uri) -> Result<(), ApiErr
             scheme.eq_ignore_ascii_case("bearer").then(|| rest.trim())
         });
     // Browsers cannot send headers with WebSocket.
-    let in_query = uri.query().and_then(|query| {
-        query
-            .split('&')
-            .find_map(|pair| pair.strip_prefix("token="))
-    });
-    let offered = bearer.or(in_query).unwrap_or_default();
+    let in_query = Query::<Vec<(String, String)>>::try_from_uri(uri)
+        .ok()
+        .and_then(|Query(pairs)| pairs.into_iter().find(|(name, _)| name == "token"))
+        // A `+` that was not escaped is read as a space, which no token has.
+        .map(|(_, token)| token.replace(' ', "+"));
+    let offered = bearer.or(in_query.as_deref()).unwrap_or_default();
     let is_right =
         offered.len() <= TOKEN_MAX && bool::from(offered.as_bytes().ct_eq(token.as_bytes()));
     if is_right {
@@ -222,6 +222,15 @@ mod tests {
         assert!(!check(&[("authorization", "Basic s3cret")], &plain));
         assert!(!check(&[("authorization", "Bearer s3cre")], &plain));
         assert!(!check(&[("authorization", "Bearer ")], &plain));
+    }
+
+    #[test]
+    fn a_token_in_the_query_may_be_escaped() {
+        let check = |uri| check_token("a+b/c==", &HeaderMap::new(), &Uri::from_static(uri)).is_ok();
+        assert!(check("/ws?token=a%2Bb%2Fc%3D%3D"));
+        assert!(check("/ws?token=a+b/c=="));
+        assert!(!check("/ws?token=a%2Bb%2Fc%3D"));
+        assert!(!check("/ws?tokens=a+b/c=="));
     }
 
     #[test]
