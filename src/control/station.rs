@@ -51,12 +51,14 @@ pub struct Past {
     pub bytes: u64,
     /// Frames that found no room.
     pub dropped: u64,
+    /// Encoders that failed and were replaced.
+    pub restarts: u64,
 }
 
 /// Measured once a second.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub struct Figures {
-    /// Frames made a second.
+    /// Frames made a second, over the last five seconds.
     pub fps: f64,
     /// Kbit/s of picture and sound.
     pub bitrate_kbps: f64,
@@ -214,6 +216,7 @@ impl Station {
             past.frames += stats.frames;
             past.bytes += stats.bytes;
             past.dropped += stats.frames_dropped;
+            past.restarts += stats.restarts;
         }
         let ends = tokio::task::spawn_blocking(move || shut_down(streaming))
             .await

@@ -1,11 +1,14 @@
 //! `/metrics` for Prometheus: read from the same counters as everything else, at the moment of asking, so that the hot paths know
 //! nothing of it. Names are in base units under `stream_`; the names of earlier versions stand beside them as they were.
+//!
+//! It is OpenMetrics 1.0 for who asks for that, as Prometheus does, and Prometheus's own text (version 0.0.4) for everybody else.
 
 use std::fmt;
 
 use axum::Router;
 use axum::extract::State;
-use axum::http::header::{CONTENT_TYPE, HeaderValue};
+use axum::http::HeaderMap;
+use axum::http::header::{ACCEPT, CONTENT_TYPE, HeaderValue};
 use axum::response::IntoResponse;
 use axum::routing::get;
 use prometheus_client::collector::Collector;
@@ -23,16 +26,55 @@ pub fn router(api: Api) -> Router {
     Router::new().route("/metrics", get(scrape)).with_state(api)
 }
 
-async fn scrape(State(api): State<Api>) -> impl IntoResponse {
+async fn scrape(State(api): State<Api>, headers: HeaderMap) -> impl IntoResponse {
     let mut registry = Registry::default();
     registry.register_collector(Box::new(Everything(api)));
     let mut text = String::with_capacity(16 << 10);
     if let Err(error) = encode(&mut text, &registry) {
         tracing::error!(%error, "the metrics cannot be written");
     }
-    let openmetrics =
-        HeaderValue::from_static("application/openmetrics-text; version=1.0.0; charset=utf-8");
-    ([(CONTENT_TYPE, openmetrics)], text)
+    let wants_openmetrics = headers.get_all(ACCEPT).iter().any(|accept| {
+        accept
+            .to_str()
+            .is_ok_and(|kinds| kinds.contains("application/openmetrics-text"))
+    });
+    let (kind, text) = if wants_openmetrics {
+        let kind = "application/openmetrics-text; version=1.0.0; charset=utf-8";
+        (kind, text)
+    } else {
+        ("text/plain; version=0.0.4; charset=utf-8", plain(&text))
+    };
+    ([(CONTENT_TYPE, HeaderValue::from_static(kind))], text)
+}
+
+/// OpenMetrics as Prometheus's older text: what is said of a counter names it with its `_total`, and nothing marks the end.
+fn plain(openmetrics: &str) -> String {
+    let mut text = String::with_capacity(openmetrics.len() + 1024);
+    let mut lines = openmetrics
+        .lines()
+        .filter(|line| *line != "# EOF")
+        .peekable();
+    while let Some(line) = lines.next() {
+        // The help of a metric stands right above its type.
+        let kind = if line.starts_with("# HELP ") {
+            lines.peek().copied()
+        } else {
+            Some(line)
+        };
+        let is_counter =
+            kind.is_some_and(|kind| kind.starts_with("# TYPE ") && kind.ends_with(" counter"));
+        let mut words = line.splitn(4, ' ');
+        match (words.next(), words.next(), words.next(), words.next()) {
+            (Some("#"), Some(what), Some(name), Some(rest)) if is_counter => {
+                text.push_str(&format!("# {what} {name}_total {rest}\n"));
+            }
+            _ => {
+                text.push_str(line);
+                text.push('\n');
+            }
+        }
+    }
+    text
 }
 
 struct Everything(Api);
@@ -121,7 +163,7 @@ impl Everything {
         )?;
         page.gauge(
             "stream_fps",
-            "Frames made a second, over the last second.",
+            "Frames made a second, over the last five seconds.",
             figures.fps,
         )?;
         page.gauge(
@@ -229,17 +271,17 @@ impl Everything {
         let label = |name: &str| vec![("system", name.to_owned())];
         page.family(
             "stream_system_duration_seconds",
-            "Time of a system over its last 512 runs, by quantile; 1 is the longest ever.",
+            "Time of a system: median (p50) and 99th percentile (p99) of its last 512 runs, and its longest run (max).",
             MetricType::Gauge,
             systems.iter().flat_map(|system| {
                 [
-                    ("0.5", system.p50_ms),
-                    ("0.99", system.p99_ms),
-                    ("1", system.max_ms),
+                    ("p50", system.p50_ms),
+                    ("p99", system.p99_ms),
+                    ("max", system.max_ms),
                 ]
-                .map(|(quantile, ms)| {
+                .map(|(stat, ms)| {
                     let mut labels = label(system.name);
-                    labels.push(("quantile", quantile.to_owned()));
+                    labels.push(("stat", stat.to_owned()));
                     (labels, ms / 1e3)
                 })
             }),
@@ -291,14 +333,14 @@ impl Everything {
             past.dropped as f64 + now(|stats| stats.frames_dropped as f64),
         )?;
         page.gauge(
-            "stream_bitrate_bits_per_second",
-            "Bits a second of picture and sound.",
-            now(|stats| stats.bitrate_kbps * 1e3),
+            "stream_bitrate_bytes_per_second",
+            "Bytes a second of picture and sound, over the last second.",
+            now(|stats| stats.bitrate_kbps * 1e3 / 8.0),
         )?;
         page.gauge(
-            "stream_bitrate_target_bits_per_second",
-            "Bits a second of the picture as set.",
-            now(|stats| f64::from(stats.bitrate_kbps_set) * 1e3),
+            "stream_bitrate_target_bytes_per_second",
+            "Bytes a second of the picture as set.",
+            now(|stats| f64::from(stats.bitrate_kbps_set) * 1e3 / 8.0),
         )?;
         page.counter(
             "stream_encoded_frames",
@@ -313,7 +355,7 @@ impl Everything {
         page.counter(
             "stream_encoder_restarts",
             "Encoders that failed and were replaced.",
-            stats.map_or(0, |stats| stats.restarts),
+            past.restarts + stats.map_or(0, |stats| stats.restarts),
         )?;
         page.gauge(
             "stream_encode_seconds",
@@ -431,4 +473,18 @@ fn rtmp(page: &mut Page<'_>) -> fmt::Result {
     )?;
     page.gauge("rtmp_bandwidth_bytes", "Bytes a second over RTMP.", 0.0)?;
     page.counter("rtmp_errors", "RTMP connections that failed.", 0)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::plain;
+
+    #[test]
+    fn counters_are_described_under_their_whole_name_in_plain_text() {
+        let openmetrics = "# HELP a A counter.\n# TYPE a counter\na_total 1\n\
+            # HELP b Not a counter\n# TYPE b gauge\nb{c=\"d\"} 2.0\n# EOF\n";
+        let expected = "# HELP a_total A counter.\n# TYPE a_total counter\na_total 1\n\
+            # HELP b Not a counter\n# TYPE b gauge\nb{c=\"d\"} 2.0\n";
+        assert_eq!(plain(openmetrics), expected);
+    }
 }

@@ -21,7 +21,7 @@ pub struct StreamStatus {
     is_live: bool,
     /// Whether a slate or the last frame is shown in the place of the scene.
     is_paused: bool,
-    /// Frames made a second, measured over the last second.
+    /// Frames made a second, measured over the last five seconds.
     fps: f64,
     /// Frames made since the program started.
     frame_count: u64,
@@ -47,7 +47,7 @@ pub struct StreamStatus {
 #[derive(Debug, Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct StreamMetrics {
-    /// Frames made a second.
+    /// Frames made a second, measured over the last five seconds.
     fps: f64,
     /// Kbit/s of picture and sound; 0 while stopped.
     bitrate: f64,
