@@ -5,7 +5,7 @@
 #
 # build  compiler, FFmpeg headers, libclang for bindgen
 # run    FFmpeg libraries, fontconfig, fonts for text that a scene brings no font for
-# test   what the end-to-end tests start: the ffmpeg program, nginx with its RTMP module
+# test   what the end-to-end tests start: the ffmpeg program, nginx with its RTMP module, promtool of prometheus
 # make   make itself
 #
 # Where there is no apt-get, or neither root nor sudo, it prints the names and succeeds: the build then says what it lacks.
@@ -21,7 +21,7 @@ build=(gcc libc6-dev pkg-config
     libavcodec-dev libavformat-dev libavutil-dev libswscale-dev libswresample-dev
     "${libclang[@]}")
 run=(ca-certificates libfontconfig1 fonts-noto-core fonts-noto-color-emoji)
-test=(ffmpeg nginx libnginx-mod-rtmp)
+test=(ffmpeg nginx libnginx-mod-rtmp prometheus)
 make=(make)
 
 packages=()
