@@ -26,7 +26,7 @@ use crate::control::assets::AssetStore;
 use crate::control::config::Config;
 use crate::control::keys::KeyStore;
 use crate::control::{
-    Director, Events, Library, Parts, Show, Staged, Start, Station, Terms, Ticks, Work,
+    Director, Events, Library, Parts, Show, Staged, Start, Station, Terms, Ticks, Work, now_ms,
 };
 use crate::ports::FrameRequests;
 use crate::scene::{LoadOptions, LoadedScene, SceneErrors, SceneWatcher, scene_from_text};
@@ -135,7 +135,7 @@ pub fn run(scene: LoadedScene, settings: &Settings, options: LoadOptions) -> any
             engine.picture_door(),
         )?
     };
-    let (ticks, events) = (Ticks::default(), Events::default());
+    let (ticks, events) = (Ticks::default(), Events::after(now_ms()));
     let show = Show {
         revision: 0,
         program,

@@ -49,7 +49,7 @@ impl Event {
 /// An event as listeners get it.
 #[derive(Clone, Debug)]
 pub struct Told {
-    /// Counts up by one from event to event, from 1.
+    /// Counts up by one from event to event, from one run of the program to the next too.
     pub seq: u64,
     /// The revision of the world after it.
     pub revision: u64,
@@ -80,23 +80,28 @@ pub struct Events {
 
 #[derive(Debug)]
 struct Kept {
+    /// The number before that of the first event.
+    start: u64,
     seq: u64,
     events: VecDeque<Told>,
 }
 
-impl Default for Events {
-    fn default() -> Self {
+impl Events {
+    /// No events yet; the first will have the number after `start`.
+    ///
+    /// A later run of the program must start behind every number of the ones before: whoever comes back with one of those hears
+    /// that it is not kept, and not the wrong events. Milliseconds since 1970 do, since there is less than one event a millisecond.
+    pub fn after(start: u64) -> Self {
         Self {
             sender: broadcast::Sender::new(BEHIND_MAX),
             kept: Arc::new(Mutex::new(Kept {
-                seq: 0,
+                start,
+                seq: start,
                 events: VecDeque::with_capacity(KEPT),
             })),
         }
     }
-}
 
-impl Events {
     /// Tells an event to everybody who listens now.
     pub fn tell(&self, event: Event, revision: u64, tick: u64) {
         let mut kept = self.lock();
@@ -151,7 +156,8 @@ impl Events {
         }
         let first = kept.events.front();
         // What was told of the oldest revision that is kept may have lost its beginning.
-        let is_whole = first.is_none_or(|first| first.seq == 1 || first.revision <= revision);
+        let is_whole =
+            first.is_none_or(|first| first.seq == kept.start + 1 || first.revision <= revision);
         let missed = kept
             .events
             .iter()
@@ -203,7 +209,7 @@ mod tests {
 
     #[test]
     fn who_comes_back_gets_what_was_missed_or_hears_that_it_is_gone() {
-        let events = Events::default();
+        let events = Events::after(0);
         tell(&events, 10);
         let seqs = |missed: Option<Vec<Told>>| {
             missed.map(|missed| missed.iter().map(|told| told.seq).collect::<Vec<_>>())
@@ -222,8 +228,25 @@ mod tests {
     }
 
     #[test]
+    fn who_comes_back_after_a_restart_hears_that_what_was_missed_is_gone() {
+        let events = Events::after(5000);
+        assert!(events.listen_since(5000).1.is_some(), "nothing was missed");
+        tell(&events, 100);
+        for of_the_run_before in [0, 50, 4999] {
+            assert!(events.listen_since(of_the_run_before).1.is_none());
+        }
+        let missed = events.listen_since(5099).1.expect("kept");
+        assert_eq!(
+            missed.iter().map(|told| told.seq).collect::<Vec<_>>(),
+            [5100]
+        );
+        let missed = events.listen_since_revision(97, 99).1.expect("kept");
+        assert_eq!(missed.len(), 2);
+    }
+
+    #[test]
     fn a_listener_that_falls_behind_is_told_so() {
-        let events = Events::default();
+        let events = Events::after(0);
         let (mut receiver, _) = events.listen();
         tell(&events, BEHIND_MAX as u64 + 5);
         let lagged = receiver.try_recv();
