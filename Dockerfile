@@ -31,14 +31,13 @@ COPY --from=build /usr/local/bin/stream-manager /usr/local/bin/stream-manager
 COPY scenes /app/scenes
 
 # A container is reached through its published ports alone, never through its own loopback, so the servers listen on every
-# address of it. They only serve the player and the health page, and take no commands; once there is an API, listening
-# beyond loopback will need API_TOKEN.
+# address of it. That needs API_TOKEN, which has no default: who starts the container gives it.
 ENV BIND=0.0.0.0 \
     DATA_DIR=/data
 WORKDIR /app
 USER 10001
 VOLUME /data
-EXPOSE 4200 4291
+EXPOSE 4200 4201 4290 4291
 HEALTHCHECK --interval=10s --timeout=3s --start-period=15s --retries=3 \
     CMD ["curl", "--fail", "--silent", "--show-error", "--output", "/dev/null", "http://127.0.0.1:4291/health"]
 ENTRYPOINT ["stream-manager"]
