@@ -28,7 +28,8 @@ RUN apt-get update \
     && useradd --uid 10001 --user-group --no-create-home --home-dir /data --shell /usr/sbin/nologin stream \
     && install --directory --owner=stream --group=stream /data
 COPY --from=build /usr/local/bin/stream-manager /usr/local/bin/stream-manager
-COPY scenes /app/scenes
+# Scenes are written over the API, too.
+COPY --chown=stream:stream scenes /app/scenes
 
 # A container is reached through its published ports alone, never through its own loopback, so the servers listen on every
 # address of it. That needs API_TOKEN, which has no default: who starts the container gives it.
