@@ -368,7 +368,17 @@ fn watch_scene(
     library: Library,
 ) -> anyhow::Result<SceneWatcher> {
     let id = scene_id(&scene.path);
+    let mut last = scene.clone();
     let on_change = move |loaded: Result<LoadedScene, SceneErrors>| {
+        if let Ok(scene) = &loaded {
+            let uses_others = scene.uses_other_files(&last);
+            last = scene.clone();
+            if library.is_own(&id, &scene.spec) && !uses_others {
+                // It is on air already, perhaps with changes made since.
+                tracing::debug!(scene = id, "the scene's file is as it was saved");
+                return;
+            }
+        }
         // Another scene may be on air by now; it is read when it is asked for.
         let is_on_air = director.snapshot().show.program.id == id;
         let work = match loaded {

@@ -11,6 +11,8 @@ mod commands;
 mod control;
 #[path = "program/on_air.rs"]
 mod on_air;
+#[path = "program/saved.rs"]
+mod saved;
 #[path = "program/support.rs"]
 mod support;
 #[path = "program/websocket.rs"]

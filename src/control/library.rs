@@ -5,12 +5,13 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, PoisonError, RwLock};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
 use std::time::UNIX_EPOCH;
 
 use components::scene::SceneSpec;
 use schemars::JsonSchema;
 use serde::Serialize;
+use sha2::{Digest as _, Sha256};
 use systems::EngineSettings;
 use systems::assets::{PictureError, PictureRaster};
 
@@ -31,6 +32,8 @@ pub struct Library {
     assets: PathBuf,
     /// Where the pictures of the scene on air are, for those that data asks for.
     on_air: Arc<RwLock<Files>>,
+    /// What was last written under each name: SHA-256 of the text.
+    written: Arc<Mutex<BTreeMap<String, [u8; 32]>>>,
 }
 
 /// A scene in the list.
@@ -54,6 +57,7 @@ impl Library {
             folder,
             assets,
             on_air: Arc::new(RwLock::new(on_air)),
+            written: Arc::default(),
         }
     }
 
@@ -238,13 +242,32 @@ impl Library {
     /// A bad name, or the disk's.
     pub fn write(&self, id: &str, scene: &SceneSpec) -> Result<(), ApiError> {
         let path = self.path(id)?;
-        write_whole(&path, to_json(scene).as_bytes()).map_err(|error| {
+        let text = to_json(scene);
+        // Noted before: whoever watches the file may read it before this is done.
+        self.written().insert(id.to_owned(), hash(&text));
+        write_whole(&path, text.as_bytes()).map_err(|error| {
+            self.written().remove(id);
             tracing::warn!(path = %path.display(), %error, "a scene cannot be written");
             ApiError::new(
                 ErrorCode::Unavailable,
                 format!("the scene `{id}` cannot be written: {}", error.kind()),
             )
         })
+    }
+
+    /// Whether a scene that was found in a file is the one that was written there last, and not somebody else's.
+    pub fn is_own(&self, id: &str, found: &SceneSpec) -> bool {
+        let mut written = self.written();
+        let is_own = written.get(id) == Some(&hash(&to_json(found)));
+        if !is_own {
+            // Should the same be found again, somebody else has put it back.
+            written.remove(id);
+        }
+        is_own
+    }
+
+    fn written(&self) -> MutexGuard<'_, BTreeMap<String, [u8; 32]>> {
+        self.written.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Deletes a scene's file.
@@ -266,6 +289,10 @@ impl Library {
             )),
         }
     }
+}
+
+fn hash(text: &str) -> [u8; 32] {
+    Sha256::digest(text.as_bytes()).into()
 }
 
 /// Writes a file beside its place, has it on the disk, and puts it there at once.

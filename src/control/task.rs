@@ -193,6 +193,11 @@ impl Task {
         }
     }
 
+    fn forget(&mut self, id: &str) {
+        self.prepared.remove(id);
+        self.order.retain(|other| other != id);
+    }
+
     fn take_job(&mut self, job: Job) {
         let terms = job.terms;
         if let Some(expected) = terms.if_revision
@@ -289,11 +294,11 @@ impl Task {
         }
         match job.work {
             Work::GoLive { port, .. } => plan.commands.push(Command::AddPort(port)),
-            Work::Forget(id) => {
-                self.prepared.remove(&id);
-                self.order.retain(|other| *other != id);
-            }
-            Work::Changes(_) | Work::GoOff | Work::Reload(_) | Work::Saved { .. } => {}
+            Work::Forget(id) => self.forget(&id),
+            // Its file is another one now.
+            Work::Saved { id, .. } => self.forget(&id),
+            Work::Reload(prepared) => self.keep(prepared),
+            Work::Changes(_) | Work::GoOff => {}
         }
         // What changes nothing is answered from the tick as well, so that what was asked for before it is on air.
         let is_change = !plan.commands.is_empty() || !plan.show.is_same(&self.show);

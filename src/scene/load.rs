@@ -58,6 +58,18 @@ impl LoadedScene {
             stamps: Vec::new(),
         }
     }
+
+    /// Whether it uses other files than `before` did, or the same ones written since. Its own file is not looked at.
+    pub fn uses_other_files(&self, before: &Self) -> bool {
+        let used = |scene: &Self| -> Vec<Stamp> {
+            let stamps = scene.stamps.iter();
+            stamps
+                .filter(|stamp| stamp.path != scene.path)
+                .cloned()
+                .collect()
+        };
+        used(self) != used(before)
+    }
 }
 
 /// A file's state when it was read, by which a change is known.
