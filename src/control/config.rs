@@ -167,7 +167,7 @@ impl Config {
             && *resolution != self.view().stream_resolution
         {
             return Err(ApiError::conflict(format!(
-                "STREAM_RESOLUTION is {}, the scene's canvas; activate a scene with another canvas while the stream is stopped",
+                "STREAM_RESOLUTION is {}, the scene's canvas; start the program with a scene of another canvas",
                 self.view().stream_resolution
             )));
         }
