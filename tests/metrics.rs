@@ -56,7 +56,9 @@ fn promtool(arguments: &[&str], input: &str) -> Output {
         .stdout(Stdio::piped())
         .stderr(Stdio::piped())
         .spawn()
-        .expect("scripts/install-packages.sh test installs promtool");
+        .unwrap_or_else(|error| {
+            panic!("promtool, which scripts/install-packages.sh installs for tests: {error}")
+        });
     child
         .stdin
         .take()

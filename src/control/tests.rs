@@ -65,7 +65,7 @@ impl Stage {
         engine.load(SceneBundle::new(scene())).expect("a scene");
         engine.tick();
         let slate = engine.frame().expect("a frame").frame;
-        let (ticks, events) = (Ticks::default(), Events::default());
+        let (ticks, events) = (Ticks::default(), Events::after(0));
         ticks.note(engine.next_tick());
         let own = Settings::load(LoadSources {
             config_file: None,
