@@ -26,10 +26,11 @@ use crate::control::assets::AssetStore;
 use crate::control::config::Config;
 use crate::control::keys::KeyStore;
 use crate::control::{
-    Director, Events, Library, Parts, Show, Staged, Start, Station, Terms, Ticks, Work, now_ms,
+    Director, Events, Library, Parts, Reloads, Show, Staged, Start, Station, Ticks, now_ms,
+    scene_id,
 };
 use crate::ports::FrameRequests;
-use crate::scene::{LoadOptions, LoadedScene, SceneErrors, SceneWatcher, scene_from_text};
+use crate::scene::{LoadOptions, LoadedScene, scene_from_text};
 use crate::server::{self, Api, Guard, Limits};
 use crate::streaming::{
     EncoderSettings, OutputKind, OutputSettings, Priority, StreamingStats, ThreadEnd, set_priority,
@@ -167,18 +168,14 @@ pub fn run(scene: LoadedScene, settings: &Settings, options: LoadOptions) -> any
         events,
         frames,
     });
-    let _watcher = watch_scene(
-        &scene,
-        options,
-        runtime.handle().clone(),
-        director.clone(),
-        library.clone(),
-    )?;
+    let reloads = Reloads::new(director.clone(), library.clone(), runtime.handle().clone());
+    let watcher = reloads.watch(&scene, options)?;
 
     let stop = Arc::new(AtomicBool::new(false));
     let ticking = spawn_ticks(engine, Arc::clone(&stop), ticks)?;
     let result = runtime.block_on(async {
         tokio::spawn(station.clone().watch(director.snapshots()));
+        tokio::spawn(reloads.follow(watcher));
         station
             .start()
             .await
@@ -213,14 +210,6 @@ pub fn run(scene: LoadedScene, settings: &Settings, options: LoadOptions) -> any
     runtime.shutdown_background();
     anyhow::ensure!(engine_ended, "the engine's thread ended by a panic");
     result
-}
-
-/// The name of a scene: that of its file without what follows the last dot.
-fn scene_id(path: &Path) -> String {
-    path.file_stem().map_or_else(
-        || "scene".to_owned(),
-        |stem| stem.to_string_lossy().into_owned(),
-    )
 }
 
 /// What a paused stream shows: the first frame of the scene `slate` where the library has one, or the product's own.
@@ -358,55 +347,6 @@ fn utc_stamp(seconds: u64) -> String {
         rest / 60 % 60,
         rest % 60
     )
-}
-
-fn watch_scene(
-    scene: &LoadedScene,
-    options: LoadOptions,
-    runtime: runtime::Handle,
-    director: Director,
-    library: Library,
-) -> anyhow::Result<SceneWatcher> {
-    let id = scene_id(&scene.path);
-    let mut last = scene.clone();
-    let on_change = move |loaded: Result<LoadedScene, SceneErrors>| {
-        if let Ok(scene) = &loaded {
-            let uses_others = scene.uses_other_files(&last);
-            last = scene.clone();
-            if library.is_own(&id, &scene.spec) && !uses_others {
-                // It is on air already, perhaps with changes made since.
-                tracing::debug!(scene = id, "the scene's file is as it was saved");
-                return;
-            }
-        }
-        // Another scene may be on air by now; it is read when it is asked for.
-        let is_on_air = director.snapshot().show.program.id == id;
-        let work = match loaded {
-            Ok(_) if !is_on_air => Ok(Work::Forget(id.clone())),
-            Ok(scene) => library
-                .prepare_loaded(&id, &scene, &director.engine_settings())
-                .map(|prepared| Work::Reload(Arc::new(prepared)))
-                .map_err(|error| error.to_string()),
-            Err(errors) => Err(errors.plain()),
-        };
-        let outcome = work.and_then(|work| {
-            runtime
-                .block_on(director.ask(work, Terms::default()))
-                .map_err(|error| error.to_string())
-        });
-        match outcome {
-            Ok(outcome) => tracing::info!(
-                scene = id,
-                tick = outcome.tick,
-                revision = outcome.revision,
-                "the scene was reloaded"
-            ),
-            Err(reason) => {
-                tracing::error!("the scene was not reloaded, nothing changed on air: {reason}");
-            }
-        }
-    };
-    Ok(SceneWatcher::start(scene, options, on_change)?)
 }
 
 /// What asks the program to end.

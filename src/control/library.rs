@@ -191,7 +191,8 @@ impl Library {
         })
     }
 
-    fn options(&self, max_layers: usize) -> LoadOptions {
+    /// How scenes of the library are read.
+    pub fn options(&self, max_layers: usize) -> LoadOptions {
         LoadOptions {
             max_layers,
             check_files: true,

@@ -15,6 +15,7 @@ pub mod library;
 mod news;
 pub mod plan;
 mod read;
+mod reload;
 pub mod schema;
 pub mod show;
 mod station;
@@ -29,6 +30,7 @@ pub use director::{AHEAD_MAX, Director, Outcome, SCHEDULED_MAX, Scheduled, Start
 pub use error::{ApiError, ErrorCode};
 pub use events::{Event, Events};
 pub use library::Library;
+pub use reload::{Reloads, scene_id};
 pub use show::{PausedAs, Show, Snapshot, Staged};
 pub use station::{Figures, Parts, SHUTDOWN_MAX, Station, Usage, now_ms, own_usage};
 pub use ticks::Ticks;

@@ -72,6 +72,8 @@ pub(super) struct Task {
     /// By tick and number.
     waiting: BTreeMap<(u64, u64), Job>,
     next_id: u64,
+    /// Batches that were sent and have not been noted as landed.
+    outstanding: usize,
     done: mpsc::Sender<Done>,
     /// To itself, for requests whose files have been read.
     again: mpsc::WeakSender<Message>,
@@ -120,6 +122,7 @@ impl Task {
             schedule,
             waiting: BTreeMap::new(),
             next_id: 1,
+            outstanding: 0,
             done,
             again,
         };
@@ -283,8 +286,9 @@ impl Task {
 
     /// Sends a plan into the world; the show is the planned one from now on.
     fn send(&mut self, job: Job, mut plan: Plan) {
-        // Nobody else sends into this queue, so that there is room still in a moment.
-        if self.commands.waiting() >= QUEUE_LENGTH {
+        // Nobody else sends into the world's queue. What has landed and was not noted yet counts too, so that there is a place for
+        // every completion.
+        if self.outstanding >= QUEUE_LENGTH {
             return self.settle(job.answer, Err(CommandError::QueueFull.into()));
         }
         let rate = plan.show.config.fps;
@@ -329,6 +333,7 @@ impl Task {
                 self.known.clear();
             }
             self.known.extend(plan.pictures);
+            self.outstanding += 1;
             self.revision = revision;
             self.rate = rate;
             self.show = show;
@@ -338,6 +343,7 @@ impl Task {
     /// What was sent is on air: says so to everybody.
     fn land(&mut self, done: Done) {
         let Done { result, sent } = done;
+        self.outstanding -= 1;
         let applied = match result {
             Ok(applied) => applied,
             Err(error) => {

@@ -460,6 +460,12 @@ fn scenes_are_written_prepared_taken_on_air_saved_and_deleted() {
     assert_eq!(client.get("/stream/preview")["scene"], Value::Null);
     assert_eq!(client.get("/stream/layers")["layers"][0]["id"], "dot");
 
+    // Its file is followed now.
+    second["layers"][0]["opacity"] = json!(0.9);
+    folder.write("second.json", &second.to_string());
+    until("the change of the file on air", || {
+        (client.get("/stream/layers/dot")["opacity"] == 0.9).then_some(())
+    });
     client.ok("PATCH", "/stream/layers/dot", json!({"opacity": 0.25}));
     assert_eq!(client.get("/stream/scenes")["program"]["edited"], true);
     client.ok("POST", "/stream/scenes/second/save", Value::Null);

@@ -1,0 +1,129 @@
+//! Follows the file of the scene on air, and the files that it uses: what somebody writes there comes on air by itself.
+
+use std::path::Path;
+use std::sync::Arc;
+
+use tokio::runtime;
+
+use super::director::{Director, Terms, Work};
+use super::library::Library;
+use crate::scene::{LoadOptions, LoadedScene, SceneErrors, SceneWatcher, WatchError};
+
+/// Watches scenes for the director. Cheap to copy.
+#[derive(Clone)]
+pub struct Reloads {
+    director: Director,
+    library: Library,
+    runtime: runtime::Handle,
+}
+
+/// The name of a scene: that of its file without what follows the last dot.
+pub fn scene_id(path: &Path) -> String {
+    path.file_stem().map_or_else(
+        || "scene".to_owned(),
+        |stem| stem.to_string_lossy().into_owned(),
+    )
+}
+
+impl Reloads {
+    /// Nothing is watched yet.
+    pub fn new(director: Director, library: Library, runtime: runtime::Handle) -> Self {
+        Self {
+            director,
+            library,
+            runtime,
+        }
+    }
+
+    /// Watches a scene until what is given back is dropped.
+    ///
+    /// # Errors
+    /// The system gives no watch or no thread.
+    pub fn watch(
+        &self,
+        scene: &LoadedScene,
+        options: LoadOptions,
+    ) -> Result<SceneWatcher, WatchError> {
+        let id = scene_id(&scene.path);
+        let this = self.clone();
+        let mut last = scene.clone();
+        SceneWatcher::start(scene, options, move |loaded| {
+            if let Ok(scene) = &loaded {
+                let uses_others = scene.uses_other_files(&last);
+                last = scene.clone();
+                if this.library.is_own(&id, &scene.spec) && !uses_others {
+                    // It is on air already, perhaps with changes made since.
+                    tracing::debug!(scene = id, "the scene's file is as it was saved");
+                    return;
+                }
+            }
+            this.reload(&id, loaded);
+        })
+    }
+
+    /// From now on watches the scene that is on air, in the place of `watcher`'s; ends with the program.
+    pub async fn follow(self, watcher: SceneWatcher) {
+        let mut watcher = Some(watcher);
+        let mut snapshots = self.director.snapshots();
+        let mut watched = snapshots.borrow().show.program.id.clone();
+        while snapshots.changed().await.is_ok() {
+            let show = Arc::clone(&snapshots.borrow_and_update().show);
+            if show.program.id == watched {
+                continue;
+            }
+            watched.clone_from(&show.program.id);
+            let (this, id) = (self.clone(), watched.clone());
+            let max_layers = show.config.max_layers;
+            let old = watcher.take();
+            let changed = tokio::task::spawn_blocking(move || {
+                // Its thread is waited for, which must not hold up a server.
+                drop(old);
+                let options = this.library.options(max_layers);
+                let scene = this
+                    .library
+                    .load(&id, max_layers)
+                    .map_err(|error| error.to_string())?;
+                this.watch(&scene, options)
+                    .map_err(|error| error.to_string())
+            });
+            watcher = match changed.await {
+                Ok(Ok(next)) => Some(next),
+                Ok(Err(error)) => {
+                    tracing::warn!(scene = watched, error, "the scene's file is not watched");
+                    None
+                }
+                Err(_) => None,
+            };
+        }
+    }
+
+    fn reload(&self, id: &str, loaded: Result<LoadedScene, SceneErrors>) {
+        // Another scene may have come on air meanwhile; this one is read when it is asked for.
+        let is_on_air = self.director.snapshot().show.program.id == id;
+        let work = match loaded {
+            Ok(_) if !is_on_air => Ok(Work::Forget(id.to_owned())),
+            Ok(scene) => self
+                .library
+                .prepare_loaded(id, &scene, &self.director.engine_settings())
+                .map(|prepared| Work::Reload(Arc::new(prepared)))
+                .map_err(|error| error.to_string()),
+            Err(errors) => Err(errors.plain()),
+        };
+        let outcome = work.and_then(|work| {
+            self.runtime
+                .block_on(self.director.ask(work, Terms::default()))
+                .map_err(|error| error.to_string())
+        });
+        match outcome {
+            Ok(outcome) => tracing::info!(
+                scene = id,
+                tick = outcome.tick,
+                revision = outcome.revision,
+                "the scene was reloaded"
+            ),
+            Err(reason) => {
+                tracing::error!("the scene was not reloaded, nothing changed on air: {reason}");
+            }
+        }
+    }
+}
