@@ -22,6 +22,8 @@ use tokio::time::{interval, sleep, timeout};
 /// Connections that requests go over.
 const CONNECTIONS: usize = 32;
 const PORT: u16 = 14_200;
+/// How many changes were asked for.
+static CHANGES: AtomicU64 = AtomicU64::new(0);
 
 /// Measures control under load.
 #[derive(Parser)]
@@ -264,9 +266,10 @@ async fn requests(
         number += 1;
         let sent = origin.elapsed();
         if number.is_multiple_of(change_every) {
-            let opacity = (number % 80) as f64 / 100.0 + 0.2;
-            let body = json!({"opacity": opacity}).to_string();
-            let path = format!("/stream/layers/{}", layer(number));
+            // Each one differs from the one before it.
+            let change = CHANGES.fetch_add(1, Relaxed);
+            let body = json!({"opacity": (change % 97) as f64 / 100.0 + 0.03}).to_string();
+            let path = format!("/stream/layers/{}", layer(change));
             let answer = connection.ask("PATCH", &path, Some(&body)).await?;
             match answer["tick"].as_u64() {
                 Some(tick) => load
@@ -291,9 +294,9 @@ async fn requests(
 }
 
 /// One of the layers of the scene.
-fn layer(number: u64) -> &'static str {
+fn layer(change: u64) -> &'static str {
     const LAYERS: [&str; 4] = ["tidal-memory", "signal-bloom", "glass-garden", "wander"];
-    LAYERS[(number / 7) as usize % LAYERS.len()]
+    LAYERS[change as usize % LAYERS.len()]
 }
 
 /// An HTTP connection that is kept.
@@ -413,7 +416,7 @@ async fn report(options: &Options, phases: &[Phase], served: &[Served]) -> Strin
             phase.cpu_percent
         );
     }
-    text += "\n| load | listeners | requests a second | changes a second | failures | events a second | reads, ms: median, p99 | ticks from a change's sending to the end of the tick that shows it: median, p99, longest |\n|---|---|---|---|---|---|---|---|\n";
+    text += "\n| load | listeners | requests a second | changes a second | failures | events a second | reads, ms: median, p99 | ticks from a change's sending to the start of the tick whose frame shows it: median, p99, longest |\n|---|---|---|---|---|---|---|---|\n";
     for served in served {
         text += &row(served).await;
     }
@@ -431,7 +434,7 @@ async fn row(served: &Served) -> String {
         .fold(f64::INFINITY, f64::min);
     let mut ticks: Vec<f64> = changes
         .iter()
-        .map(|(sent, _, tick)| (origin + *tick as f64 * PERIOD - sent.as_secs_f64()) / PERIOD + 1.0)
+        .map(|(sent, _, tick)| (origin + *tick as f64 * PERIOD - sent.as_secs_f64()) / PERIOD)
         .collect();
     ticks.sort_by(f64::total_cmp);
     let mut reads = load.reads.lock().await.clone();
