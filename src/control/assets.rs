@@ -255,8 +255,7 @@ fn look(start: &[u8], path: &Path) -> Result<Looked, ApiError> {
         Some(image::ImageFormat::WebP) => "image/webp",
         Some(image::ImageFormat::Gif) => "image/gif",
         _ => {
-            return Err(ApiError::new(
-                ErrorCode::UnsupportedMediaType,
+            return Err(ApiError::invalid(
                 "PNG, JPEG, WebP, GIF, TrueType and OpenType are taken; the bytes are none of them",
             ));
         }
@@ -349,7 +348,7 @@ mod tests {
         bomb[16..24].copy_from_slice(&[0, 0, 0xea, 0x60, 0, 0, 0xea, 0x60]);
         for (bytes, code) in [
             (&b""[..], ErrorCode::Invalid),
-            (b"<svg/>", ErrorCode::UnsupportedMediaType),
+            (b"<svg/>", ErrorCode::Invalid),
             (b"\x00\x01\x00\x00 no font", ErrorCode::Invalid),
             (&broken, ErrorCode::Invalid),
             (&bomb, ErrorCode::Invalid),

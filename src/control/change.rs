@@ -113,7 +113,7 @@ pub struct UpdateLayer {
     #[schemars(schema_with = "schema::name")]
     pub id: String,
     /// The fields that change.
-    #[schemars(schema_with = "schema::layer_patch")]
+    #[schemars(with = "schema::LayerPatch")]
     pub patch: Value,
 }
 
@@ -160,7 +160,8 @@ pub struct MoveLayer {
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct UpdateData {
     /// The variables that change; `null` removes one.
-    pub patch: Map<String, Value>,
+    #[schemars(with = "Map<String, Value>")]
+    pub patch: Value,
 }
 
 /// Plays a timeline: on from where it stands, from its start when it was stopped or has ended.
@@ -194,7 +195,10 @@ pub struct SeekTimeline {
 
 /// A time on a timeline.
 #[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
-#[serde(untagged)]
+#[serde(
+    untagged,
+    expecting = "expected seconds from the timeline's start, or the name of a marker"
+)]
 pub enum SeekTo {
     /// Seconds from its start.
     Seconds(#[schemars(range(min = 0, max = 86_400))] f64),

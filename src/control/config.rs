@@ -12,6 +12,8 @@ use crate::config::{RenderQuality, Settings};
 
 /// Kbit/s.
 const BITRATE: std::ops::RangeInclusive<u32> = 50..=200_000;
+/// Kbit/s of the sound.
+const AUDIO_BITRATE: std::ops::RangeInclusive<u32> = 32..=512;
 /// As [`MAX_LAYERS`](Settings::max_layers).
 const LAYERS: std::ops::RangeInclusive<usize> = 1..=1000;
 
@@ -76,6 +78,9 @@ pub struct ConfigView {
     pub at_next_start: Map<String, Value>,
 }
 
+/// A bitrate with its unit, or in kbit/s without one.
+const BITRATE_PATTERN: &str = "^[0-9]{1,6}[kKmM]?$";
+
 /// What may be changed; what is left out stays.
 ///
 /// `{"STREAM_BITRATE": "6000k", "RENDER_QUALITY": "high"}`
@@ -88,7 +93,7 @@ pub struct ConfigPatch {
     max_layers: Option<usize>,
     audio: Option<bool>,
     audio_bitrate_kbps: Option<u32>,
-    resolution: Option<String>,
+    resolution: Option<(u32, u32)>,
     hardware: Option<bool>,
 }
 
@@ -163,9 +168,7 @@ impl Config {
         fps_of_scene: Option<FrameRate>,
     ) -> Result<Self, ApiError> {
         let mut config = self.clone();
-        if let Some(resolution) = &patch.resolution
-            && *resolution != self.view().stream_resolution
-        {
+        if patch.resolution.is_some_and(|size| size != self.resolution) {
             return Err(ApiError::conflict(format!(
                 "STREAM_RESOLUTION is {}, the scene's canvas; start the program with a scene of another canvas",
                 self.view().stream_resolution
@@ -233,23 +236,29 @@ impl ConfigPatch {
         };
         let mut patch = Self::default();
         let mut found = Problems::below(path);
+        let mut code = ErrorCode::Invalid;
         for (name, value) in map {
-            let mut expect = |read: Option<()>, what: &str| {
+            let mut expect = |kind_fits: bool, read: Option<()>, what: &str| {
                 if read.is_none() {
                     found.at(name, |problems| {
                         problems.report(format!("expected {what}"));
                     });
+                    if !kind_fits {
+                        code = ErrorCode::BadRequest;
+                    }
                 }
             };
             match name.as_str() {
                 "TARGET_FPS" => expect(
+                    value.is_number(),
                     value
                         .as_f64()
                         .and_then(FrameRate::from_decimal)
                         .map(|fps| patch.fps = Some(fps)),
-                    "frames a second, from 1 to 120",
+                    "frames a second from 1 to 120, whole or an NTSC rate such as 29.97",
                 ),
                 "RENDER_QUALITY" => expect(
+                    value.is_string(),
                     value
                         .as_str()
                         .and_then(RenderQuality::from_name)
@@ -257,6 +266,7 @@ impl ConfigPatch {
                     "low, medium or high",
                 ),
                 "STREAM_PRESET" => expect(
+                    value.is_string(),
                     value
                         .as_str()
                         .and_then(|name| name.parse().ok())
@@ -264,51 +274,61 @@ impl ConfigPatch {
                     "a libx264 preset from ultrafast to slow",
                 ),
                 "STREAM_BITRATE" => expect(
+                    value.is_number() || value.is_string(),
                     bitrate(value)
                         .filter(|kbps| BITRATE.contains(kbps))
                         .map(|kbps| patch.bitrate_kbps = Some(kbps)),
                     "kbit/s from 50 to 200000, such as 4000, \"4000k\" or \"4M\"",
                 ),
                 "MAX_LAYERS" => expect(
+                    value.is_number(),
                     whole(value)
                         .filter(|count| LAYERS.contains(count))
                         .map(|count| patch.max_layers = Some(count)),
                     "a whole number from 1 to 1000",
                 ),
                 "AUDIO_ENABLED" => expect(
+                    value.is_boolean(),
                     value.as_bool().map(|audio| patch.audio = Some(audio)),
                     "true or false",
                 ),
                 "AUDIO_BITRATE" => expect(
+                    value.is_number() || value.is_string(),
                     bitrate(value)
-                        .filter(|kbps| (32..=512).contains(kbps))
+                        .filter(|kbps| AUDIO_BITRATE.contains(kbps))
                         .map(|kbps| patch.audio_bitrate_kbps = Some(kbps)),
                     "kbit/s from 32 to 512, such as 128 or \"128k\"",
                 ),
                 "STREAM_RESOLUTION" => expect(
+                    value.is_string(),
                     value
                         .as_str()
-                        .map(|resolution| patch.resolution = Some(resolution.to_owned())),
+                        .and_then(size)
+                        .map(|size| patch.resolution = Some(size)),
                     "width x height, such as \"1920x1080\"",
                 ),
                 "ENABLE_HARDWARE_ACCELERATION" => expect(
+                    value.is_boolean(),
                     value
                         .as_bool()
                         .map(|hardware| patch.hardware = Some(hardware)),
                     "true or false",
                 ),
-                _ => found.at(name, |problems| {
-                    problems.report_with_help(
-                        "there is no such setting, or it cannot be changed while running",
-                        crate::scene::words::suggest(name, &NAMES),
-                    );
-                }),
+                _ => {
+                    code = ErrorCode::BadRequest;
+                    found.at(name, |problems| {
+                        problems.report_with_help(
+                            "there is no such setting, or it cannot be changed while running",
+                            crate::scene::words::suggest(name, &NAMES),
+                        );
+                    });
+                }
             }
         }
         if found.is_empty() {
             Ok(patch)
         } else {
-            Err(ApiError::problems(ErrorCode::BadRequest, &found.into_vec()))
+            Err(ApiError::problems(code, &found.into_vec()))
         }
     }
 }
@@ -325,20 +345,20 @@ impl JsonSchema for ConfigPatch {
             "description": "What may be changed while running; what is left out stays.",
             "additionalProperties": false,
             "properties": {
-                "TARGET_FPS": {"type": "number", "minimum": 1, "maximum": 120, "multipleOf": 1, "description": "Frames a second from the next start on, where the scene names none."},
+                "TARGET_FPS": {"type": "number", "minimum": 1, "maximum": 120, "description": "Frames a second from the next start on, where the scene names none: whole, or an NTSC rate such as 29.97."},
                 "RENDER_QUALITY": {"enum": ["low", "medium", "high"], "description": "Encoder effort, at once: low, medium, high stand for superfast, veryfast, faster."},
                 "STREAM_PRESET": {"enum": presets, "description": "libx264 preset, at once."},
                 "STREAM_BITRATE": {"description": "Kbit/s of the picture, at once: 4000, \"4000k\" or \"4M\".", "oneOf": [
-                    {"type": "integer", "minimum": 50, "maximum": 200_000},
-                    {"type": "string", "pattern": "^([1-9][0-9]{2,4}k?|[1-9][0-9]?M)$"},
+                    {"type": "integer", "minimum": BITRATE.start(), "maximum": BITRATE.end()},
+                    {"type": "string", "pattern": BITRATE_PATTERN},
                 ]},
-                "MAX_LAYERS": {"type": "integer", "minimum": 1, "maximum": 1000, "description": "Layers that a scene may have, at once."},
+                "MAX_LAYERS": {"type": "integer", "minimum": LAYERS.start(), "maximum": LAYERS.end(), "description": "Layers that a scene may have, at once; not fewer than the one on air has."},
                 "AUDIO_ENABLED": {"type": "boolean", "description": "Whether the stream has sound, from the next start on."},
                 "AUDIO_BITRATE": {"description": "Kbit/s of the sound, from the next start on.", "oneOf": [
-                    {"type": "integer", "minimum": 32, "maximum": 512},
-                    {"type": "string", "pattern": "^[1-4][0-9]{2}k?$"},
+                    {"type": "integer", "minimum": AUDIO_BITRATE.start(), "maximum": AUDIO_BITRATE.end()},
+                    {"type": "string", "pattern": BITRATE_PATTERN},
                 ]},
-                "STREAM_RESOLUTION": {"type": "string", "pattern": "^[0-9]+x[0-9]+$", "description": "The scene's canvas decides; another value is refused."},
+                "STREAM_RESOLUTION": {"type": "string", "pattern": "^[0-9]{1,5}x[0-9]{1,5}$", "description": "The scene's canvas decides; another value is refused."},
                 "ENABLE_HARDWARE_ACCELERATION": {"type": "boolean", "description": "Only false: this program encodes in software."},
             },
             "examples": [{"STREAM_BITRATE": "6000k", "RENDER_QUALITY": "high"}],
@@ -360,6 +380,17 @@ fn whole(value: &Value) -> Option<usize> {
     (number.fract() == 0.0 && (0.0..1e9).contains(&number)).then_some(number as usize)
 }
 
+/// Pixels, written `1920x1080`.
+fn size(text: &str) -> Option<(u32, u32)> {
+    let side = |digits: &str| {
+        let is_plain =
+            (1..=5).contains(&digits.len()) && digits.bytes().all(|byte| byte.is_ascii_digit());
+        is_plain.then(|| digits.parse().ok()).flatten()
+    };
+    let (width, height) = text.split_once('x')?;
+    Some((side(width)?, side(height)?))
+}
+
 fn bitrate(value: &Value) -> Option<u32> {
     match value {
         Value::Number(_) => u32::try_from(whole(value)?).ok(),
@@ -371,6 +402,10 @@ fn bitrate(value: &Value) -> Option<u32> {
                     None => (text.as_str(), 1),
                 },
             };
+            // `parse` would take a sign.
+            let is_plain =
+                (1..=6).contains(&digits.len()) && digits.bytes().all(|byte| byte.is_ascii_digit());
+            is_plain.then_some(())?;
             digits.parse::<u32>().ok()?.checked_mul(factor)
         }
         _ => None,

@@ -35,6 +35,8 @@ pub enum ErrorCode {
     UnsupportedMediaType,
     /// The shape is right and a value is not: out of range, a word that is unknown, a file that is no picture.
     Invalid,
+    /// The route is a WebSocket, and the request does not open one.
+    UpgradeRequired,
     /// More requests than are taken at a time; try again later.
     RateLimited,
     /// The program is at fault.
@@ -45,7 +47,7 @@ pub enum ErrorCode {
 
 impl ErrorCode {
     /// Every code.
-    pub const ALL: [Self; 14] = [
+    pub const ALL: [Self; 15] = [
         Self::BadRequest,
         Self::Unauthorized,
         Self::Forbidden,
@@ -57,6 +59,7 @@ impl ErrorCode {
         Self::TooLarge,
         Self::UnsupportedMediaType,
         Self::Invalid,
+        Self::UpgradeRequired,
         Self::RateLimited,
         Self::Internal,
         Self::Unavailable,
@@ -76,6 +79,7 @@ impl ErrorCode {
             Self::TooLarge => 413,
             Self::UnsupportedMediaType => 415,
             Self::Invalid => 422,
+            Self::UpgradeRequired => 426,
             Self::RateLimited => 429,
             Self::Internal => 500,
             Self::Unavailable => 503,

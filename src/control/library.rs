@@ -8,6 +8,7 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
 use std::time::UNIX_EPOCH;
 
+use components::layer::LayerId;
 use components::scene::SceneSpec;
 use schemars::JsonSchema;
 use serde::Serialize;
@@ -117,25 +118,29 @@ impl Library {
     /// # Errors
     /// Says what a name has.
     pub fn check_id(id: &str) -> Result<(), ApiError> {
-        let is_name = !id.is_empty()
-            && id.len() <= 128
-            && !id.starts_with('.')
-            && !id.ends_with(".schema")
-            && id
-                .bytes()
-                .all(|byte| byte.is_ascii_alphanumeric() || b"._-".contains(&byte));
-        if is_name {
+        // A schema lies beside the scenes that it is of.
+        if LayerId::from(id).is_well_formed() && !id.ends_with(".schema") {
             Ok(())
         } else {
             Err(ApiError::invalid(
-                "a scene's name has 1 to 128 letters, digits, `.`, `_` and `-`, and does not begin with a dot",
+                "a scene's name has 1 to 128 letters from a to z, digits, `.`, `_` and `-`; it does not begin with a dot or end with `.schema`",
             ))
         }
     }
 
-    fn path(&self, id: &str) -> Result<PathBuf, ApiError> {
-        Self::check_id(id)?;
-        Ok(self.folder.join(format!("{id}.json")))
+    fn path(&self, id: &str) -> PathBuf {
+        self.folder.join(format!("{id}.json"))
+    }
+
+    /// The file of a scene that is there.
+    fn find(&self, id: &str) -> Result<PathBuf, ApiError> {
+        let path = self.path(id);
+        if Self::check_id(id).is_ok() && path.is_file() {
+            return Ok(path);
+        }
+        let known = self.list();
+        let known = known.iter().map(|scene| scene.id.as_str());
+        Err(ApiError::not_found("scene", id, known))
     }
 
     /// Every scene, by name; at most [`LISTED_MAX`].
@@ -168,12 +173,7 @@ impl Library {
     /// # Errors
     /// There is no such scene, or every problem of its file.
     pub fn load(&self, id: &str, max_layers: usize) -> Result<LoadedScene, ApiError> {
-        let path = self.path(id)?;
-        if !path.is_file() {
-            let known = self.list();
-            let known = known.iter().map(|scene| scene.id.as_str());
-            return Err(ApiError::not_found("scene", id, known));
-        }
+        let path = self.find(id)?;
         load_scene(&path, &self.options(max_layers)).map_err(|errors| {
             let problems: Vec<serde_json::Value> = errors
                 .problems()
@@ -210,7 +210,10 @@ impl Library {
         max_layers: usize,
         engine: &EngineSettings,
     ) -> Result<Prepared, ApiError> {
-        self.prepare_loaded(id, &self.load(id, max_layers)?, engine)
+        let scene = self.load(id, max_layers)?;
+        // Whoever asks for it did not write it: it is what is there that does not serve.
+        self.prepare_loaded(id, &scene, engine)
+            .map_err(|error| ApiError::conflict(error.message))
     }
 
     /// As [`Library::prepare`], of a scene that was read.
@@ -242,7 +245,8 @@ impl Library {
     /// # Errors
     /// A bad name, or the disk's.
     pub fn write(&self, id: &str, scene: &SceneSpec) -> Result<(), ApiError> {
-        let path = self.path(id)?;
+        Self::check_id(id)?;
+        let path = self.path(id);
         let text = to_json(scene);
         // Noted before: whoever watches the file may read it before this is done.
         self.written().insert(id.to_owned(), hash(&text));
@@ -276,19 +280,12 @@ impl Library {
     /// # Errors
     /// There is none, or the disk's.
     pub fn delete(&self, id: &str) -> Result<(), ApiError> {
-        let path = self.path(id)?;
-        match fs::remove_file(&path) {
-            Ok(()) => Ok(()),
-            Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
-                let known = self.list();
-                let known = known.iter().map(|scene| scene.id.as_str());
-                Err(ApiError::not_found("scene", id, known))
-            }
-            Err(error) => Err(ApiError::new(
+        fs::remove_file(self.find(id)?).map_err(|error| {
+            ApiError::new(
                 ErrorCode::Unavailable,
                 format!("the scene `{id}` cannot be deleted: {}", error.kind()),
-            )),
-        }
+            )
+        })
     }
 }
 

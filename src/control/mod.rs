@@ -5,6 +5,7 @@
 //! which publishes the [`Snapshot`], tells the [`Events`], and answers. Readers look at the snapshot and never at the world.
 
 pub mod assets;
+pub mod authored;
 pub mod change;
 pub mod config;
 mod director;
@@ -14,7 +15,6 @@ pub mod keys;
 pub mod library;
 mod news;
 pub mod plan;
-mod read;
 mod reload;
 pub mod schema;
 pub mod show;

@@ -11,7 +11,7 @@ use components::scene::SceneSpec;
 use components::source::Source;
 use components::{Problem, Problems};
 use raster::I420Frame;
-use serde_json::{Map, Value};
+use serde_json::Value;
 use systems::animate::TimelineAction;
 use systems::assets::PictureRaster;
 use systems::command::Command;
@@ -19,13 +19,13 @@ use systems::data::{SceneData, merge_object};
 use systems::render::Hold;
 use systems::scene::{SceneBundle, SceneEdit};
 
+use super::authored::{self, depth_of, ids_of, replace_kinds, spread_pairs};
 use super::change::{Asked, Change, CreateLayer, MoveLayer, SeekTo};
 use super::config::{Config, ConfigPatch};
 use super::error::{ApiError, ErrorCode};
-use super::read::{depth_of, ids_of, malformed, problem, read_layer, replace_kinds};
 use super::show::{PausedAs, Show, Staged, find_layer, layer_at, layer_ids, siblings_mut, written};
 use super::view::json_of;
-use crate::scene::registry::{self, field};
+use crate::scene::registry::field;
 use crate::scene::validate::{self, MAX_NESTING};
 use crate::scene::{SceneRules, check_scene};
 
@@ -180,7 +180,7 @@ impl Work<'_> {
                 let timelines = &mut self.scene().timelines;
                 timelines.retain(|timeline| timeline.id != delete.id);
             }
-            Change::ActivateScene(activate) => return self.activate(activate),
+            Change::ActivateScene(activate) => return self.activate(activate, &asked.path),
             Change::PreviewScene(preview) => {
                 let Some(prepared) = self.means.prepared.get(&preview.scene) else {
                     return Ok(Some(Need::Scene(preview.scene.clone())));
@@ -225,7 +225,7 @@ impl Work<'_> {
     }
 
     fn create_layer(&mut self, create: &CreateLayer, at: &str) -> Result<(), ApiError> {
-        let layer = read_layer(&create.layer, at)?;
+        let layer = authored::layer(&create.layer, at)?;
         for id in ids_of(&layer) {
             if find_layer(&self.show.program.spec.layers, &id).is_some() {
                 return Err(
@@ -266,16 +266,14 @@ impl Work<'_> {
 
     fn update_layer(&mut self, id: &str, patch: &Value, at: &str) -> Result<(), ApiError> {
         let place = self.find(id)?;
-        let Value::Object(patch) = patch else {
-            return Err(malformed(at, "expected an object of a layer's fields"));
-        };
+        let patch = authored::object(patch, at, "an object of a layer's fields")?;
         let old = layer_at(&self.show.program.spec.layers, &place)
             .cloned()
             .ok_or_else(|| ApiError::internal("a layer was lost"))?;
         if let Some(other) = patch.get("id")
             && other.as_str() != Some(id)
         {
-            return Err(malformed(&field(at, "id"), "a layer keeps its id"));
+            return Err(authored::unusable(field(at, "id"), "a layer keeps its id"));
         }
         let keeps_children = !patch.contains_key("children");
         let written = if keeps_children {
@@ -287,8 +285,9 @@ impl Work<'_> {
             return Err(ApiError::internal("a layer cannot be written"));
         };
         replace_kinds(&mut merged, patch);
+        spread_pairs(&mut merged, patch, &old);
         merge_object(&mut merged, patch);
-        let mut layer = read_layer(&Value::Object(merged), at)?;
+        let mut layer = authored::patched_layer(&Value::Object(merged), at)?;
         if keeps_children {
             layer.children.clone_from(&old.children);
         }
@@ -297,9 +296,9 @@ impl Work<'_> {
 
     fn replace_layer(&mut self, id: &str, value: &Value, at: &str) -> Result<(), ApiError> {
         let place = self.find(id)?;
-        let layer = read_layer(value, at)?;
+        let layer = authored::layer(value, at)?;
         if layer.id.as_str() != id {
-            return Err(malformed(&field(at, "id"), "a layer keeps its id"));
+            return Err(authored::unusable(field(at, "id"), "a layer keeps its id"));
         }
         self.put_layer(&place, layer, at)
     }
@@ -397,13 +396,11 @@ impl Work<'_> {
         timelines.retain(|timeline| !timeline.tracks.is_empty() || timeline.duration.is_some());
     }
 
-    fn update_data(&mut self, patch: &Map<String, Value>, at: &str) -> Result<(), ApiError> {
+    fn update_data(&mut self, patch: &Value, at: &str) -> Result<(), ApiError> {
+        let patch = authored::object(patch, at, "an object of variables")?;
         if patch.contains_key(validate::CLOCK) {
             let message = format!("the name `{}` is kept for built-in values", validate::CLOCK);
-            return Err(ApiError::problems(
-                ErrorCode::Invalid,
-                &[problem(&field(at, validate::CLOCK), &message)],
-            ));
+            return Err(authored::unusable(field(at, validate::CLOCK), message));
         }
         let data = Arc::make_mut(&mut self.scene().data);
         merge_object(data, patch);
@@ -452,11 +449,7 @@ impl Work<'_> {
     }
 
     fn put_timeline(&mut self, value: &Value, at: &str) -> Result<(), ApiError> {
-        let mut problems = Problems::new();
-        let Some(timeline) = registry::parse_timeline(value, at, &mut problems) else {
-            return Err(ApiError::problems(ErrorCode::Invalid, &problems.into_vec()));
-        };
-        let timeline = Arc::new(timeline);
+        let timeline = Arc::new(authored::timeline(value, at)?);
         let timelines = &mut self.scene().timelines;
         match timelines.iter_mut().find(|other| other.id == timeline.id) {
             Some(slot) => *slot = timeline,
@@ -468,7 +461,11 @@ impl Work<'_> {
     fn activate(
         &mut self,
         activate: &super::change::ActivateScene,
+        at: &str,
     ) -> Result<Option<Need>, ApiError> {
+        if let Some(transition) = &activate.transition {
+            authored::checked(transition, field(at, "transition"))?;
+        }
         let id = match (&activate.scene, &self.show.preview) {
             (Some(id), _) => id.clone(),
             (None, Some(preview)) => preview.id.clone(),
@@ -503,6 +500,9 @@ impl Work<'_> {
     }
 
     fn finish(mut self) -> Result<Planned, ApiError> {
+        if self.show.config.max_layers != self.before.config.max_layers {
+            must_have_room(&self.show.config, &self.show.program.spec)?;
+        }
         if !Arc::ptr_eq(&self.base, &self.show.program.spec) {
             self.check_whole()?;
         }
@@ -625,8 +625,22 @@ impl Work<'_> {
     }
 }
 
+/// `MAX_LAYERS` may have become less since a scene was read, and is not to become less than the scene on air has.
+fn must_have_room(config: &Config, spec: &SceneSpec) -> Result<(), ApiError> {
+    let mut count = 0;
+    spec.walk_layers(|_| count += 1);
+    if count <= config.max_layers {
+        return Ok(());
+    }
+    Err(ApiError::conflict(format!(
+        "the scene has {count} layers, and MAX_LAYERS is {}",
+        config.max_layers
+    )))
+}
+
 /// The canvas cannot change while frames are made for it.
 fn must_fit(config: &Config, spec: &SceneSpec) -> Result<(), ApiError> {
+    must_have_room(config, spec)?;
     let size = (spec.canvas.width, spec.canvas.height);
     let fps = spec.canvas.fps.unwrap_or(config.fps);
     if size == config.resolution && fps == config.fps {

@@ -1,12 +1,12 @@
 //! Pieces of schemas that several requests share.
 
-use components::layer::LayerSpec;
+use components::layer::{LayerId, LayerSpec};
 use components::scene::SceneTransition;
-use schemars::{Schema, SchemaGenerator, json_schema};
-use serde_json::Value;
+use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
+use serde_json::{Value, json};
 
-/// Letters of a name: those of layers and of scene files.
-pub const NAME_PATTERN: &str = "^[A-Za-z0-9._-]{1,128}$";
+/// What the names of layers and of scene files look like.
+pub const NAME_PATTERN: &str = LayerId::PATTERN;
 
 /// The name of a layer or a scene.
 pub fn name(_: &mut SchemaGenerator) -> Schema {
@@ -39,23 +39,79 @@ pub fn transition(generator: &mut SchemaGenerator) -> Schema {
     json_schema!({"anyOf": [transition, {"type": "null"}]})
 }
 
-/// A layer all of whose fields may be left out or null.
-pub fn layer_patch(generator: &mut SchemaGenerator) -> Schema {
-    let mut schema = <LayerSpec as schemars::JsonSchema>::json_schema(generator).to_value();
-    if let Value::Object(map) = &mut schema {
-        map.remove("required");
-        map.insert(
-            "description".to_owned(),
-            "Fields of a layer that change (JSON merge patch, RFC 7396): what is absent stays, null is the default.".into(),
-        );
-        if let Some(Value::Object(properties)) = map.get_mut("properties") {
-            // A layer keeps its name.
-            properties.remove("id");
-            for property in properties.values_mut() {
-                let own = std::mem::take(property);
-                *property = serde_json::json!({"anyOf": [own, {"type": "null"}]});
-            }
+/// The fields of a layer that change.
+pub struct LayerPatch;
+
+impl JsonSchema for LayerPatch {
+    fn schema_name() -> std::borrow::Cow<'static, str> {
+        "LayerPatch".into()
+    }
+
+    fn json_schema(generator: &mut SchemaGenerator) -> Schema {
+        let schema = <LayerSpec as JsonSchema>::json_schema(generator).to_value();
+        let mut patch = patch_of(&schema, generator);
+        patch["description"] = "Fields of a layer that change (JSON merge patch, RFC 7396): what is absent stays, null is the default. \
+            `id` may be there and is the layer's own."
+            .into();
+        Schema::try_from(patch).unwrap_or_default()
+    }
+}
+
+/// The schema of what may be merged into a value of `schema`: of an object any part, with null for what goes; of all else the whole.
+fn patch_of(schema: &Value, generator: &SchemaGenerator) -> Value {
+    let Value::Object(map) = schema else {
+        return schema.clone();
+    };
+    if let Some(name) = map.get("$ref").and_then(Value::as_str) {
+        let name = name.rsplit('/').next().unwrap_or_default();
+        let Some(target) = generator.definitions().get(name) else {
+            return schema.clone();
+        };
+        if !is_merged(target, generator) {
+            return schema.clone();
+        }
+        let mut patch = patch_of(target, generator);
+        if let Some(description) = map.get("description") {
+            patch["description"] = description.clone();
+        }
+        return patch;
+    }
+    let mut patch = map.clone();
+    patch.remove("required");
+    patch.remove("default");
+    if let Some(Value::Object(properties)) = patch.get_mut("properties") {
+        for property in properties.values_mut() {
+            // The `type` of a source stays, or is written anew.
+            *property = if property.get("const").is_some() {
+                property.clone()
+            } else {
+                json!({"anyOf": [patch_of(property, generator), {"type": "null"}]})
+            };
         }
     }
-    Schema::try_from(schema).unwrap_or_default()
+    for word in ["anyOf", "oneOf"] {
+        if let Some(Value::Array(kinds)) = patch.remove(word) {
+            let kinds: Vec<Value> = kinds.iter().map(|kind| patch_of(kind, generator)).collect();
+            // Parts of several kinds may look the same.
+            patch.insert("anyOf".to_owned(), kinds.into());
+        }
+    }
+    patch.into()
+}
+
+/// Whether a patch goes into values of a schema, and does not take their place.
+fn is_merged(schema: &Value, generator: &SchemaGenerator) -> bool {
+    let has_object = |kind: &Value| match kind.get("$ref").and_then(Value::as_str) {
+        Some(name) => {
+            let name = name.rsplit('/').next().unwrap_or_default();
+            let target = generator.definitions().get(name);
+            target.is_some_and(|target| target.get("properties").is_some())
+        }
+        None => kind.get("properties").is_some(),
+    };
+    let kinds = schema.get("anyOf").or_else(|| schema.get("oneOf"));
+    has_object(schema)
+        || kinds
+            .and_then(Value::as_array)
+            .is_some_and(|kinds| kinds.iter().any(has_object))
 }

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use components::Problem;
 use components::scene::{AssetSpec, SCENE_VERSION, SceneSpec};
+use serde::de::DeserializeOwned;
 use serde_json::{Map, Value};
 
 use super::reader::{self, MAX_PROBLEMS, Skip};
@@ -27,7 +28,7 @@ pub(super) fn read_scene(value: &Value, found: &mut Vec<Problem>) -> Option<Scen
         }
         match name.as_str() {
             "version" => {}
-            "$schema" => scene.schema = plain(value, name, found),
+            "$schema" => scene.schema = plain(value, name, found).flatten(),
             "name" => scene.name = plain(value, name, found).unwrap_or_default(),
             "canvas" => {
                 if let Some(canvas) = registry::take_checked(value, name, failed, found) {
@@ -102,7 +103,7 @@ fn version(map: &Map<String, Value>, found: &mut Vec<Problem>) -> Option<()> {
     }
 }
 
-fn plain(value: &Value, path: &str, found: &mut Vec<Problem>) -> Option<String> {
+fn plain<T: DeserializeOwned>(value: &Value, path: &str, found: &mut Vec<Problem>) -> Option<T> {
     reader::read(value, path, Skip::default(), found).value
 }
 

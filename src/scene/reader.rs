@@ -195,7 +195,7 @@ impl Skip {
 }
 
 /// A serde deserializer over a value and what to leave out of it. Unlike serde_json's own it keeps errors apart by kind, takes `30.0`
-/// for a whole number as JSON Schema does, and refuses numbers that no `f32` can hold.
+/// for a whole number as JSON Schema does, and refuses numbers that their `f32` cannot hold.
 #[derive(Clone, Copy)]
 struct Reader<'a> {
     value: &'a Value,
@@ -247,11 +247,7 @@ impl<'de> Deserializer<'de> for Reader<'de> {
                 } else if let Some(value) = number.as_i64() {
                     visitor.visit_i64(value)
                 } else {
-                    let value = number.as_f64().unwrap_or(f64::INFINITY);
-                    if (value as f32).is_infinite() {
-                        return Err(Fault::Other(format!("{number} is out of range")));
-                    }
-                    visitor.visit_f64(value)
+                    visitor.visit_f64(number.as_f64().unwrap_or(f64::INFINITY))
                 }
             }
             Value::String(text) => visitor.visit_borrowed_str(text),
@@ -278,6 +274,19 @@ impl<'de> Deserializer<'de> for Reader<'de> {
                 skip: self.skip,
                 value: None,
             }),
+        }
+    }
+
+    fn deserialize_f32<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Fault> {
+        match self.value {
+            Value::Number(number)
+                if number
+                    .as_f64()
+                    .is_none_or(|value| (value as f32).is_infinite()) =>
+            {
+                Err(Fault::Other(format!("{number} is out of range")))
+            }
+            _ => self.deserialize_any(visitor),
         }
     }
 
@@ -357,7 +366,7 @@ impl<'de> Deserializer<'de> for Reader<'de> {
     }
 
     serde::forward_to_deserialize_any! {
-        bool i128 u128 f32 f64 char str string bytes byte_buf unit unit_struct seq tuple tuple_struct map identifier ignored_any
+        bool i128 u128 f64 char str string bytes byte_buf unit unit_struct seq tuple tuple_struct map identifier ignored_any
     }
 }
 

@@ -6,10 +6,14 @@ use std::collections::BTreeMap;
 use axum::body::Bytes;
 use axum::extract::rejection::BytesRejection;
 use axum::extract::{FromRequest, FromRequestParts, Path, Query, Request};
-use axum::http::header::{CONTENT_LENGTH, CONTENT_TYPE, RETRY_AFTER};
+use axum::http::header::{
+    CONNECTION, CONTENT_LENGTH, CONTENT_TYPE, HeaderName, RETRY_AFTER, SEC_WEBSOCKET_VERSION,
+    UPGRADE, WWW_AUTHENTICATE,
+};
 use axum::http::request::Parts;
-use axum::http::{HeaderValue, StatusCode};
+use axum::http::{HeaderValue, StatusCode, Uri};
 use axum::response::{IntoResponse, Response};
+use schemars::JsonSchema;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
@@ -17,7 +21,8 @@ use serde_json::{Value, json};
 use super::BODY_MAX;
 use crate::control::view::json_of;
 use crate::control::{ApiError, Asked, Change, ErrorCode, Outcome, Terms};
-use crate::scene::registry;
+use crate::scene::schema::WHOLE_MAX;
+use crate::scene::{registry, words};
 
 /// What a handler gives back.
 pub type Answered = Result<Reply, ApiError>;
@@ -89,16 +94,20 @@ impl IntoResponse for ApiError {
         let status =
             StatusCode::from_u16(self.code.status()).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
         let mut response = json_response(status, &json!({"success": false, "error": self}));
-        if matches!(status.as_u16(), 429 | 503) {
-            response
-                .headers_mut()
-                .insert(RETRY_AFTER, HeaderValue::from_static("1"));
-        }
-        if status == StatusCode::UNAUTHORIZED {
-            response.headers_mut().insert(
-                axum::http::header::WWW_AUTHENTICATE,
-                HeaderValue::from_static("Bearer"),
-            );
+        let headers: &[(HeaderName, &'static str)] = match self.code {
+            ErrorCode::RateLimited | ErrorCode::Unavailable => &[(RETRY_AFTER, "1")],
+            ErrorCode::Unauthorized => &[(WWW_AUTHENTICATE, "Bearer")],
+            // RFC 9110, section 15.5.22, and RFC 6455, section 4.4.
+            ErrorCode::UpgradeRequired => &[
+                (UPGRADE, "websocket"),
+                (CONNECTION, "upgrade"),
+                (SEC_WEBSOCKET_VERSION, "13"),
+            ],
+            _ => &[],
+        };
+        for (name, value) in headers {
+            let value = HeaderValue::from_static(value);
+            response.headers_mut().insert(name, value);
         }
         response
     }
@@ -269,7 +278,6 @@ impl<S: Send + Sync> FromRequestParts<S> for Asking {
 
     async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, ApiError> {
         let query = Params::from_request_parts(parts, state).await?;
-        query.only(&["ifRevision", "dryRun", "token"])?;
         Ok(Self(Terms {
             at_tick: None,
             if_revision: query.whole("ifRevision")?,
@@ -285,29 +293,42 @@ pub struct Params(BTreeMap<String, String>);
 impl<S: Send + Sync> FromRequestParts<S> for Params {
     type Rejection = ApiError;
 
-    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, ApiError> {
-        let query = Query::<Vec<(String, String)>>::from_request_parts(parts, state)
-            .await
-            .map_err(|_| ApiError::new(ErrorCode::BadRequest, "the query cannot be read"))?;
-        Ok(Self(query.0.into_iter().collect()))
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, ApiError> {
+        Self::of(&parts.uri)
     }
 }
 
 impl Params {
-    /// Refuses names that the route does not know.
+    /// The query of an address.
+    ///
+    /// # Errors
+    /// It cannot be read, or names something twice.
+    pub fn of(uri: &Uri) -> Result<Self, ApiError> {
+        let Query(pairs) = Query::<Vec<(String, String)>>::try_from_uri(uri)
+            .map_err(|_| ApiError::new(ErrorCode::BadRequest, "the query cannot be read"))?;
+        let mut params = BTreeMap::new();
+        for (name, value) in pairs {
+            let shown = words::name(&name);
+            if params.insert(name, value).is_some() {
+                let message = format!("the query parameter {shown} is there twice");
+                return Err(ApiError::new(ErrorCode::BadRequest, message));
+            }
+        }
+        Ok(Self(params))
+    }
+
+    /// Refuses names that the route does not know. `token` is known to all.
     ///
     /// # Errors
     /// The first of them.
     pub fn only(&self, known: &[&str]) -> Result<(), ApiError> {
-        match self.0.keys().find(|name| !known.contains(&name.as_str())) {
+        let is_unknown = |name: &&String| *name != "token" && !known.contains(&name.as_str());
+        match self.0.keys().find(is_unknown) {
             None => Ok(()),
             Some(name) => {
-                let message = format!(
-                    "unknown query parameter {}",
-                    crate::scene::words::name(name)
-                );
+                let message = format!("unknown query parameter {}", words::name(name));
                 let error = ApiError::new(ErrorCode::BadRequest, message);
-                Err(error.suggest(crate::scene::words::suggest(name, known)))
+                Err(error.suggest(words::suggest(name, known)))
             }
         }
     }
@@ -317,12 +338,31 @@ impl Params {
         self.0.get(name).map(String::as_str)
     }
 
-    /// A whole number.
+    /// The value of a parameter that has at most so many letters.
+    ///
+    /// # Errors
+    /// It has more.
+    pub fn short(&self, name: &str, letters_max: usize) -> Result<Option<&str>, ApiError> {
+        match self.get(name) {
+            Some(text) if text.chars().count() > letters_max => {
+                let what = format!("at most {letters_max} letters long");
+                Err(mistaken(name, &what))
+            }
+            text => Ok(text),
+        }
+    }
+
+    /// A whole number that JSON keeps exactly.
     ///
     /// # Errors
     /// It is none.
     pub fn whole(&self, name: &str) -> Result<Option<u64>, ApiError> {
-        self.parsed(name, "a whole number")
+        let what = "a whole number from 0 to 9007199254740991";
+        let number = self.parsed(name, what)?;
+        if number.is_some_and(|number| number > WHOLE_MAX) {
+            return Err(mistaken(name, what));
+        }
+        Ok(number)
     }
 
     /// True or false.
@@ -333,24 +373,35 @@ impl Params {
         self.parsed(name, "`true` or `false`")
     }
 
-    /// A value of any kind that can be read from text.
+    /// A value of any kind that can be read from text and is written in one way only.
     ///
     /// # Errors
     /// It is no `what`.
-    pub fn parsed<T: std::str::FromStr>(
+    pub fn parsed<T: std::str::FromStr + ToString>(
         &self,
         name: &str,
         what: &str,
     ) -> Result<Option<T>, ApiError> {
-        self.get(name)
-            .map(|text| {
-                text.parse().map_err(|_| {
-                    let message = format!("the query parameter `{name}` must be {what}");
-                    ApiError::new(ErrorCode::BadRequest, message)
-                })
-            })
-            .transpose()
+        let Some(text) = self.get(name) else {
+            return Ok(None);
+        };
+        match text.parse::<T>() {
+            Ok(value) if value.to_string() == text => Ok(Some(value)),
+            _ => Err(mistaken(name, what)),
+        }
     }
+}
+
+fn mistaken(name: &str, what: &str) -> ApiError {
+    let message = format!("the query parameter `{name}` must be {what}");
+    ApiError::new(ErrorCode::BadRequest, message)
+}
+
+/// Something that was deleted.
+#[derive(Debug, Serialize, JsonSchema)]
+pub struct Deleted {
+    /// Its name.
+    pub id: String,
 }
 
 /// A change whose payload is a request's body.

@@ -14,7 +14,7 @@ use serde_json::json;
 use tokio_util::io::ReaderStream;
 
 use super::Api;
-use super::answer::{Answered, Name, Reply, check_length};
+use super::answer::{Answered, Deleted, Name, Reply, check_length};
 use super::keys::blocking;
 use super::routes::{Doc, Routes, schema_of};
 use crate::control::assets::{ASSET_MAX, Asset};
@@ -33,17 +33,11 @@ struct AssetList {
     count: usize,
 }
 
-/// An asset that was deleted.
-#[derive(Debug, Serialize, JsonSchema)]
-struct Deleted {
-    /// Its name.
-    id: String,
-}
-
 fn form(_: &mut SchemaGenerator) -> Schema {
     json_schema!({
         "type": "object",
         "required": ["file"],
+        "additionalProperties": false,
         "properties": {"file": {"type": "string", "contentMediaType": "application/octet-stream", "description": "PNG, JPEG, WebP, GIF, TrueType or OpenType."}},
     })
 }
@@ -54,6 +48,7 @@ pub fn routes() -> Routes {
         let pattern = json!({"type": "string", "pattern": "^[0-9a-f]{32}$"});
         Doc::new(TAG, id, summary).path("id", pattern, "The asset's id.")
     };
+    let own = ["getAsset", "getAssetContent", "deleteAsset"];
     let mut routes = Routes::new()
         .post(
             "/assets",
@@ -61,8 +56,10 @@ pub fn routes() -> Routes {
                 .more("Told by its bytes and not by its name, kept under the hash of its bytes; the same file again is the asset that is there. Scenes name it `asset:<id>`.")
                 .upload("multipart/form-data", form)
                 .error(ErrorCode::Conflict)
+                .answers::<Asset>("It was there already.")
+                .leads("id", &own)
                 .answer(201, "It is kept.", schema_of::<Asset>, false)
-                .answers::<Asset>("It was there already."),
+                .leads("id", &own),
             upload,
         );
     // For this one route alone.
@@ -116,32 +113,37 @@ async fn upload(State(api): State<Api>, request: Request) -> Answered {
             "the body must be multipart/form-data with a part `file`",
         )
     })?;
-    while let Some(mut part) = form.next_field().await.map_err(broken)? {
-        if part.name() != Some("file") {
-            continue;
-        }
-        let name = part.file_name().unwrap_or("file").to_owned();
-        let store = api.assets().clone();
-        let mut incoming = blocking(move || store.begin()).await?;
-        while let Some(bytes) = part.chunk().await.map_err(broken)? {
-            incoming = blocking(move || {
-                incoming.write(&bytes)?;
-                Ok(incoming)
-            })
-            .await?;
-        }
-        let store = api.assets().clone();
-        let (asset, is_new) = blocking(move || store.finish(incoming, &name)).await?;
-        if is_new {
-            tell(&api, "asset:create", &asset.id, json!(asset));
-        }
-        let reply = Reply::of(asset)?;
-        return Ok(if is_new { reply.created() } else { reply });
+    let one_file = || {
+        ApiError::new(
+            ErrorCode::BadRequest,
+            "the form must have one part, named `file`",
+        )
+    };
+    let part = form.next_field().await.map_err(broken)?;
+    let mut part = part
+        .filter(|part| part.name() == Some("file"))
+        .ok_or_else(one_file)?;
+    let name = part.file_name().unwrap_or("file").to_owned();
+    let store = api.assets().clone();
+    let mut incoming = blocking(move || store.begin()).await?;
+    while let Some(bytes) = part.chunk().await.map_err(broken)? {
+        incoming = blocking(move || {
+            incoming.write(&bytes)?;
+            Ok(incoming)
+        })
+        .await?;
     }
-    Err(ApiError::new(
-        ErrorCode::BadRequest,
-        "the form has no part `file`",
-    ))
+    drop(part);
+    if form.next_field().await.map_err(broken)?.is_some() {
+        return Err(one_file());
+    }
+    let store = api.assets().clone();
+    let (asset, is_new) = blocking(move || store.finish(incoming, &name)).await?;
+    if is_new {
+        tell(&api, "asset:create", &asset.id, json!(asset));
+    }
+    let reply = Reply::of(asset)?;
+    Ok(if is_new { reply.created() } else { reply })
 }
 
 fn broken(error: MultipartError) -> ApiError {

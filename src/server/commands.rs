@@ -1,10 +1,11 @@
 //! Batches: many changes on one tick, all or none, now or later.
 
+use std::fmt;
 use std::time::SystemTime;
 
 use axum::extract::State;
 use schemars::JsonSchema;
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize, de};
 use serde_json::{Value, json};
 use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
@@ -13,6 +14,7 @@ use super::Api;
 use super::answer::{Answered, Json, Name, Reply, read};
 use super::routes::{Doc, Routes, schema_of};
 use crate::control::{AHEAD_MAX, ApiError, Asked, Change, ErrorCode, Scheduled, Terms, Work};
+use crate::scene::schema::WHOLE_MAX;
 
 const TAG: &str = "commands";
 /// The most commands of a batch.
@@ -38,13 +40,41 @@ pub struct Batch {
 }
 
 /// A tick or a time.
-#[derive(Debug, Deserialize, JsonSchema)]
+#[derive(Debug, JsonSchema)]
 #[serde(untagged)]
 pub enum At {
     /// The number of the tick whose frame is to be the first to show it.
     Tick(#[schemars(range(min = 0, max = 9_007_199_254_740_991_u64))] u64),
     /// A time in RFC 3339, such as `2026-01-31T20:00:00Z`.
     Time(#[schemars(extend("format" = "date-time"))] String),
+}
+
+/// By hand: a whole number may be written with a point, which an untagged enum does not take.
+impl<'de> Deserialize<'de> for At {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Visitor;
+        impl de::Visitor<'_> for Visitor {
+            type Value = At;
+
+            fn expecting(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+                out.write_str("the number of a tick, or a time such as \"2026-01-31T20:00:00Z\"")
+            }
+            fn visit_u64<E: de::Error>(self, tick: u64) -> Result<At, E> {
+                Ok(At::Tick(tick))
+            }
+            fn visit_f64<E: de::Error>(self, tick: f64) -> Result<At, E> {
+                if tick.fract() == 0.0 && (0.0..=WHOLE_MAX as f64).contains(&tick) {
+                    Ok(At::Tick(tick as u64))
+                } else {
+                    Err(E::invalid_value(de::Unexpected::Float(tick), &self))
+                }
+            }
+            fn visit_str<E: de::Error>(self, text: &str) -> Result<At, E> {
+                Ok(At::Time(text.to_owned()))
+            }
+        }
+        deserializer.deserialize_any(Visitor)
+    }
 }
 
 /// What became of a batch.
@@ -89,7 +119,8 @@ pub fn routes() -> Routes {
                 .error(ErrorCode::Conflict)
                 .error(ErrorCode::Unavailable)
                 .changes::<Applied>("All are on air.")
-                .answer(202, "It waits for its tick.", schema_of::<Waits>, true),
+                .answer(202, "It waits for its tick.", schema_of::<Waits>, true)
+                .leads("scheduled", &["cancelCommands"]),
             run,
         )
         .get(
@@ -101,7 +132,7 @@ pub fn routes() -> Routes {
         .delete(
             "/commands/{id}",
             Doc::new(TAG, "cancelCommands", "Takes back a batch that waits")
-                .path("id", json!({"type": "integer", "minimum": 1}), "Its number.")
+                .path("id", json!({"type": "integer", "minimum": 1, "maximum": WHOLE_MAX}), "Its number.")
                 .answers::<Waits>("It does not wait any more."),
             cancel,
         )
@@ -146,7 +177,7 @@ fn tick_of(api: &Api, at: &At) -> Result<u64, ApiError> {
         At::Time(text) => {
             let moment = OffsetDateTime::parse(text, &Rfc3339).map_err(|_| {
                 let message = "at: a time is written as in RFC 3339, such as 2026-01-31T20:00:00Z";
-                ApiError::new(ErrorCode::BadRequest, message)
+                ApiError::invalid(message)
             })?;
             ticks
                 .at_time(SystemTime::from(moment), SystemTime::now(), rate)

@@ -1,14 +1,13 @@
 //! The variables of the scene on air.
 
 use axum::extract::State;
-use components::Problem;
 use serde_json::{Map, Value, json};
 
 use super::Api;
 use super::answer::{Answered, Asking, Json, Reply, asked};
 use super::routes::{Doc, Routes};
+use crate::control::Change;
 use crate::control::change::UpdateData;
-use crate::control::{ApiError, Change, ErrorCode};
 
 type Variables = Map<String, Value>;
 
@@ -38,13 +37,6 @@ async fn get(State(api): State<Api>) -> Answered {
 }
 
 async fn patch(State(api): State<Api>, Asking(terms): Asking, Json(patch): Json) -> Answered {
-    let Value::Object(patch) = patch else {
-        let problem = Problem {
-            message: "expected an object of variables".to_owned(),
-            ..Problem::default()
-        };
-        return Err(ApiError::problems(ErrorCode::BadRequest, &[problem]));
-    };
     let change = Change::UpdateData(UpdateData { patch });
     let outcome = api.director().change(asked(change), terms).await?;
     Reply::changed(&outcome, &*outcome.show.program.spec.data)

@@ -25,7 +25,7 @@ use crate::control::{ApiError, ErrorCode};
 /// Addresses that are remembered for the rate before old ones are forgotten.
 const ADDRESSES_MAX: usize = 4096;
 /// The longest token that is looked at.
-const TOKEN_MAX: usize = 1024;
+pub const TOKEN_MAX: usize = 1024;
 
 type Limiter = RateLimiter<IpAddr, HashMapStateStore<IpAddr>, DefaultClock>;
 

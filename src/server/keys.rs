@@ -6,7 +6,7 @@ use serde::Serialize;
 use serde_json::json;
 
 use super::Api;
-use super::answer::{Answered, MaybeJson, Name, Params, Reply};
+use super::answer::{Answered, Deleted, MaybeJson, Name, Reply};
 use super::routes::{Doc, Routes};
 use crate::control::keys::{KeyEntry, MadeKey, NewKey};
 use crate::control::{ApiError, ErrorCode, Event};
@@ -16,13 +16,6 @@ use crate::control::{ApiError, ErrorCode, Event};
 struct KeyList {
     /// The keys, the oldest first.
     keys: Vec<KeyEntry>,
-}
-
-/// A key that was deleted.
-#[derive(Debug, Serialize, JsonSchema)]
-struct Deleted {
-    /// Its name.
-    id: String,
 }
 
 /// A key itself.
@@ -50,6 +43,7 @@ pub fn routes() -> Routes {
                 .more("The key is in this answer and, unless it is `readable`, never shown again: its hash alone is kept.")
                 .optional_body::<NewKey>()
                 .answer(201, "The key.", super::routes::schema_of::<MadeKey>, false)
+                .leads("id", &["deleteKey", "revealKey"])
                 .error(ErrorCode::Conflict),
             create,
         )
@@ -67,8 +61,7 @@ pub fn routes() -> Routes {
         )
 }
 
-async fn list(State(api): State<Api>, query: Params) -> Answered {
-    query.only(&["token"])?;
+async fn list(State(api): State<Api>) -> Answered {
     Reply::of(KeyList {
         keys: api.keys().list(),
     })

@@ -6,10 +6,10 @@ use serde::Serialize;
 use serde_json::{Value, json};
 
 use super::Api;
-use super::answer::{Answered, Asking, Json, Name, Params, Reply, asked};
+use super::answer::{Answered, Asking, Deleted, Json, Name, Params, Reply, asked};
 use super::routes::{Doc, Routes};
 use crate::control::change::{CreateLayer, DeleteLayer, MoveLayer, ReplaceLayer, UpdateLayer};
-use crate::control::schema::NAME_PATTERN;
+use crate::control::schema::{LayerPatch, NAME_PATTERN};
 use crate::control::show::layer_with_parent;
 use crate::control::view::{self, LayerView};
 use crate::control::{ApiError, Change, ErrorCode, Show, Terms};
@@ -26,13 +26,6 @@ struct LayerList {
     layers: Vec<Value>,
     /// How many there are.
     count: usize,
-}
-
-/// A layer that was deleted.
-#[derive(Debug, Serialize, JsonSchema)]
-struct Deleted {
-    /// Its name.
-    id: String,
 }
 
 /// Where a layer is to stand.
@@ -69,6 +62,14 @@ pub fn routes(alias: &'static str) -> Routes {
         let pattern = json!({"type": "string", "pattern": NAME_PATTERN});
         Doc::new(TAG, name(id), summary).path("id", pattern, "The layer's id.")
     };
+    let own = [
+        "getLayer",
+        "updateLayer",
+        "replaceLayer",
+        "moveLayer",
+        "deleteLayer",
+    ]
+    .map(name);
     Routes::new()
         .get(
             "/layers",
@@ -101,7 +102,9 @@ pub fn routes(alias: &'static str) -> Routes {
                 }))
                 .terms()
                 .error(ErrorCode::NotFound)
-                .creates::<LayerView>("The layer."),
+                .changes::<LayerView>("The layer as it would be, with `dryRun`.")
+                .creates::<LayerView>("The layer.")
+                .leads("id", &own),
             create,
         )
         .get(
@@ -113,7 +116,7 @@ pub fn routes(alias: &'static str) -> Routes {
             "/layers/{id}",
             doc("updateLayer", "Changes some fields of a layer")
                 .more("A JSON merge patch (RFC 7396): what is absent stays, null is the default.")
-                .json(crate::control::schema::layer_patch, true)
+                .body::<LayerPatch>()
                 .example(json!({"visible": true, "opacity": 0.8, "position": {"x": 300}}))
                 .terms()
                 .changes::<LayerView>("The layer after it."),
@@ -171,7 +174,6 @@ pub fn all(spec: &SceneSpec) -> Vec<Value> {
 }
 
 async fn list(State(api): State<Api>, query: Params) -> Answered {
-    query.only(&["type", "token"])?;
     let mut layers = all(&api.director().snapshot().show.program.spec);
     if let Some(role) = query.get("type") {
         const ROLES: [&str; 5] = ["host", "assistant", "visualFeed", "overlay", "chat"];
@@ -190,13 +192,12 @@ async fn get(State(api): State<Api>, Name(id): Name) -> Answered {
     Reply::of(shown(&api.director().snapshot().show, &id)?)
 }
 
-async fn create(State(api): State<Api>, query: Params, Json(layer): Json) -> Answered {
-    query.only(&["parent", "index", "ifRevision", "dryRun", "token"])?;
-    let terms = Terms {
-        at_tick: None,
-        if_revision: query.whole("ifRevision")?,
-        dry_run: query.flag("dryRun")?.unwrap_or(false),
-    };
+async fn create(
+    State(api): State<Api>,
+    query: Params,
+    Asking(terms): Asking,
+    Json(layer): Json,
+) -> Answered {
     let index = query.whole("index")?.map(|index| index as usize);
     if index.is_some_and(|index| index > 1000) {
         let message = "the query parameter `index` must be from 0 to 1000";
@@ -209,7 +210,12 @@ async fn create(State(api): State<Api>, query: Params, Json(layer): Json) -> Ans
         index,
     });
     let outcome = api.director().change(asked(change), terms).await?;
-    Ok(Reply::changed(&outcome, shown(&outcome.show, &id)?)?.created())
+    let reply = Reply::changed(&outcome, shown(&outcome.show, &id)?)?;
+    Ok(if terms.dry_run {
+        reply
+    } else {
+        reply.created()
+    })
 }
 
 async fn update(

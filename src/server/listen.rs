@@ -5,8 +5,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use axum::Router;
-use axum::extract::ConnectInfo;
-use axum::http::{Request, StatusCode};
+use axum::extract::{ConnectInfo, Request};
+use axum::middleware::{Next, from_fn};
+use axum::response::{IntoResponse as _, Response};
 use hyper::body::Incoming;
 use hyper::server::conn::http1;
 use hyper_util::rt::{TokioIo, TokioTimer};
@@ -15,10 +16,9 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::Semaphore;
 use tower::Service as _;
 use tower_http::catch_panic::CatchPanicLayer;
-use tower_http::timeout::{RequestBodyTimeoutLayer, TimeoutLayer};
+use tower_http::timeout::RequestBodyTimeoutLayer;
 
-use crate::control::ApiError;
-use axum::response::IntoResponse as _;
+use crate::control::{ApiError, ErrorCode};
 
 /// A client has so long to send its headers, the first ones and those after a pause.
 const HEADERS_MAX: Duration = Duration::from_secs(15);
@@ -50,10 +50,7 @@ pub async fn serve(
     let address = listener.local_addr()?;
     let router = router
         .layer(RequestBodyTimeoutLayer::new(BODY_PAUSE_MAX))
-        .layer(TimeoutLayer::with_status_code(
-            StatusCode::REQUEST_TIMEOUT,
-            REQUEST_MAX,
-        ))
+        .layer(from_fn(in_time))
         .layer(CatchPanicLayer::custom(
             |_: Box<dyn std::any::Any + Send>| {
                 ApiError::internal("the request could not be worked off").into_response()
@@ -91,10 +88,19 @@ pub async fn serve(
     Ok((address, server))
 }
 
+async fn in_time(request: Request, next: Next) -> Response {
+    tokio::time::timeout(REQUEST_MAX, next.run(request))
+        .await
+        .unwrap_or_else(|_| {
+            let message = "the request took too long to come, or to be worked off";
+            ApiError::new(ErrorCode::Timeout, message).into_response()
+        })
+}
+
 async fn converse(stream: TcpStream, peer: SocketAddr, router: Router) {
     // Answers are small, and wanted at once.
     let _set = stream.set_nodelay(true);
-    let service = tower::service_fn(move |mut request: Request<Incoming>| {
+    let service = tower::service_fn(move |mut request: hyper::Request<Incoming>| {
         request.extensions_mut().insert(ConnectInfo(peer));
         let mut router = router.clone();
         async move { router.call(request).await }

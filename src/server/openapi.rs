@@ -1,17 +1,30 @@
 //! The OpenAPI 3.1 document, made from the routes themselves.
 
+use std::collections::HashSet;
+
 use schemars::SchemaGenerator;
 use schemars::generate::SchemaSettings;
 use serde_json::{Map, Value, json};
 
 use super::routes::{Answer, Content, Operation};
 use crate::control::{ApiError, ErrorCode};
+use crate::scene::schema::{WHOLE_MAX, tidy};
 
 const DESCRIPTION: &str = "\
 Everything that a program can ask of Stream Manager. Answers are `{\"success\": true, \"data\": ...}` or \
 `{\"success\": false, \"error\": {\"code\", \"message\", \"details\"}}`. A reply to a change carries `tick`, the tick whose frame is \
 the first to show it, and `revision`, a counter that every change raises. The same commands go over WebSocket at `/ws` and \
 `/stream/events`, which also tells what happens.";
+
+/// Refusals that come before any route is known.
+const BARE: [(&str, &str, &str); 2] = [
+    ("414", "UriTooLong", "The address is longer than 64 KiB."),
+    (
+        "431",
+        "HeadersTooLarge",
+        "There are more than 100 headers, or they are too large.",
+    ),
+];
 
 /// The document. `with_token` says whether a token is asked for.
 pub fn document(operations: &[Operation], with_token: bool) -> Value {
@@ -31,11 +44,20 @@ pub fn document(operations: &[Operation], with_token: bool) -> Value {
     }
     let error = generator.subschema_for::<ApiError>();
     let mut responses = Map::new();
-    for code in ErrorCode::ALL {
+    let used: HashSet<ErrorCode> = operations
+        .iter()
+        .flat_map(|operation| errors(operation, with_token))
+        .filter_map(|(_, codes)| codes.first().copied())
+        .collect();
+    for code in ErrorCode::ALL
+        .into_iter()
+        .filter(|code| used.contains(code))
+    {
         responses.insert(
             name(code),
             json!({
                 "description": describe(code),
+                "headers": headers(code),
                 "content": {"application/json": {"schema": {
                     "type": "object",
                     "required": ["success", "error"],
@@ -44,6 +66,12 @@ pub fn document(operations: &[Operation], with_token: bool) -> Value {
                 }}},
             }),
         );
+    }
+    for (status, name, doc) in BARE {
+        let doc = format!(
+            "{doc} Told by the HTTP layer, without a body; {status} closes the connection."
+        );
+        responses.insert(name.to_owned(), json!({"description": doc}));
     }
     let mut document = json!({
         "openapi": "3.1.0",
@@ -65,12 +93,27 @@ pub fn document(operations: &[Operation], with_token: bool) -> Value {
             "token": {"type": "http", "scheme": "bearer", "description": "The setting API_TOKEN."},
         });
     }
+    tidy(&mut document);
     document
 }
 
 /// The name of an error's response.
 fn name(code: ErrorCode) -> String {
     format!("{code:?}")
+}
+
+/// What an error's response says in its headers.
+fn headers(code: ErrorCode) -> Value {
+    let text =
+        |doc: &str| json!({"required": true, "description": doc, "schema": {"type": "string"}});
+    match code {
+        ErrorCode::Unauthorized => json!({"WWW-Authenticate": text("How to ask: `Bearer`.")}),
+        ErrorCode::UpgradeRequired => json!({"Upgrade": text("What to ask for: `websocket`.")}),
+        ErrorCode::RateLimited | ErrorCode::Unavailable => json!({"Retry-After": {
+            "required": true, "description": "Seconds to wait.", "schema": {"type": "integer", "minimum": 0},
+        }}),
+        _ => json!({}),
+    }
 }
 
 fn write(operation: &Operation, with_token: bool, generator: &mut SchemaGenerator) -> Value {
@@ -110,6 +153,10 @@ fn write(operation: &Operation, with_token: bool, generator: &mut SchemaGenerato
         };
         responses.entry(status.to_string()).or_insert(response);
     }
+    for (status, name, _) in BARE {
+        let response = json!({"$ref": format!("#/components/responses/{name}")});
+        responses.insert(status.to_owned(), response);
+    }
     let mut written = json!({
         "tags": [doc.tag],
         "operationId": doc.id,
@@ -145,8 +192,8 @@ fn success(answer: &Answer, generator: &mut SchemaGenerator) -> Value {
             let mut properties = json!({"success": {"const": true}, "data": schema(generator)});
             let mut required = vec!["success", "data"];
             if *is_change {
-                properties["tick"] = json!({"type": "integer", "minimum": 0, "description": "The tick whose frame is the first to show it."});
-                properties["revision"] = json!({"type": "integer", "minimum": 0, "description": "The world's revision after it."});
+                properties["tick"] = json!({"type": "integer", "minimum": 0, "maximum": WHOLE_MAX, "description": "The tick whose frame is the first to show it."});
+                properties["revision"] = json!({"type": "integer", "minimum": 0, "maximum": WHOLE_MAX, "description": "The world's revision after it."});
                 required.extend(["tick", "revision"]);
             }
             response["content"] = json!({"application/json": {"schema": {
@@ -161,6 +208,12 @@ fn success(answer: &Answer, generator: &mut SchemaGenerator) -> Value {
             response["content"] = content.into();
         }
         Content::Nothing => {}
+    }
+    for link in &answer.links {
+        response["links"][link.to] = json!({
+            "operationId": link.to,
+            "parameters": {"id": format!("$response.body#/data/{}", link.field)},
+        });
     }
     response
 }
@@ -210,6 +263,7 @@ fn describe(code: ErrorCode) -> &'static str {
         ErrorCode::TooLarge => "The body is larger than is taken.",
         ErrorCode::UnsupportedMediaType => "The body is of a type that is not taken.",
         ErrorCode::Invalid => "The shape is right, and a value cannot be used.",
+        ErrorCode::UpgradeRequired => "The request does not open a WebSocket.",
         ErrorCode::RateLimited => "More requests than are taken at a time.",
         ErrorCode::Internal => "The program is at fault.",
         ErrorCode::Unavailable => {

@@ -38,7 +38,7 @@ fn doc(id: &'static str, summary: &'static str, media_types: &'static [&'static 
         .query(
             "width",
             width,
-            "Pixels; the canvas's own when absent. The height follows.",
+            "Pixels; the canvas's own when absent, and at most. The height follows.",
         )
         .error(ErrorCode::Unavailable)
         .raw("The picture.", media_types)
@@ -80,10 +80,6 @@ pub fn routes() -> Routes {
 }
 
 async fn program(api: &Api, query: &Params, format: Format) -> Result<Response, ApiError> {
-    match format {
-        Format::Png => query.only(&["width", "token"])?,
-        Format::Jpeg => query.only(&["width", "quality", "token"])?,
-    }
     let (width, quality) = (width(query)?, quality(query)?);
     let _turn = AT_A_TIME.acquire().await;
     let frame = api.station().frames().next().await.ok_or_else(|| {
@@ -98,7 +94,6 @@ async fn program(api: &Api, query: &Params, format: Format) -> Result<Response, 
 }
 
 async fn preview(State(api): State<Api>, query: Params) -> Result<Response, ApiError> {
-    query.only(&["width", "token"])?;
     let width = width(&query)?;
     let show = api.director().snapshot().show.clone();
     let Some(staged) = &show.preview else {
@@ -193,7 +188,7 @@ fn encode(
     format: Format,
     quality: u8,
 ) -> Result<Vec<u8>, ApiError> {
-    let picture = match width.filter(|width| *width != picture.width()) {
+    let picture = match width.filter(|width| *width < picture.width()) {
         None => picture,
         Some(width) => {
             let height =

@@ -1,14 +1,21 @@
 //! Routes and what they say of themselves: one entry each, from which both the router and the OpenAPI document are made, so that
 //! neither knows a route that the other does not.
 
+use std::sync::Arc;
+
 use axum::Router;
+use axum::extract::Request;
 use axum::handler::Handler;
+use axum::middleware::{Next, from_fn};
+use axum::response::{IntoResponse as _, Response};
 use axum::routing::{MethodFilter, MethodRouter, on};
 use schemars::{JsonSchema, Schema, SchemaGenerator};
 use serde_json::{Value, json};
 
 use super::Api;
+use super::answer::Params;
 use crate::control::ErrorCode;
+use crate::scene::schema::WHOLE_MAX;
 
 /// Gives a schema.
 pub type SchemaOf = fn(&mut SchemaGenerator) -> Schema;
@@ -60,6 +67,16 @@ pub struct Answer {
     pub(super) status: u16,
     pub(super) doc: &'static str,
     pub(super) content: Content,
+    pub(super) links: Vec<Link>,
+}
+
+/// A route that the answer of another leads to: what its data names is the `id` in the path there.
+#[derive(Clone)]
+pub struct Link {
+    /// The `operationId` of the route.
+    pub(super) to: &'static str,
+    /// The field of the data.
+    pub(super) field: &'static str,
 }
 
 /// What a success carries.
@@ -121,7 +138,7 @@ impl Doc {
     pub fn terms(self) -> Self {
         self.query(
             "ifRevision",
-            json!({"type": "integer", "minimum": 0}),
+            json!({"type": "integer", "minimum": 0, "maximum": WHOLE_MAX}),
             "Only when the world is at this revision.",
         )
         .query(
@@ -215,6 +232,7 @@ impl Doc {
             status,
             doc,
             content: Content::Envelope { schema, is_change },
+            links: Vec::new(),
         });
         self
     }
@@ -226,6 +244,7 @@ impl Doc {
             status: 200,
             doc,
             content: Content::Raw(media_types),
+            links: Vec::new(),
         });
         self
     }
@@ -237,7 +256,17 @@ impl Doc {
             status,
             doc,
             content: Content::Nothing,
+            links: Vec::new(),
         });
+        self
+    }
+
+    /// Says to which routes `field` of the latest success's data leads.
+    #[must_use]
+    pub fn leads(mut self, field: &'static str, to: &[&'static str]) -> Self {
+        if let Some(answer) = self.answers.last_mut() {
+            answer.links.extend(to.iter().map(|to| Link { to, field }));
+        }
         self
     }
 
@@ -333,6 +362,11 @@ impl Routes {
     }
 
     fn add(mut self, method: &'static str, path: &str, doc: Doc, route: MethodRouter<Api>) -> Self {
+        let known: Arc<[&str]> = doc.query.iter().map(|query| query.name).collect();
+        let route = route.route_layer(from_fn(move |request: Request, next: Next| {
+            let known = Arc::clone(&known);
+            async move { with_known_query(&known, request, next).await }
+        }));
         self.router = self.router.route(path, route);
         self.operations.push(Operation {
             method,
@@ -361,5 +395,13 @@ impl Routes {
             router: Router::new().nest(prefix, self.router),
             operations,
         }
+    }
+}
+
+/// Lets a request through whose query the route says that it knows.
+async fn with_known_query(known: &[&str], request: Request, next: Next) -> Response {
+    match Params::of(request.uri()).and_then(|query| query.only(known)) {
+        Ok(()) => next.run(request).await,
+        Err(error) => error.into_response(),
     }
 }

@@ -13,6 +13,7 @@ use super::Api;
 use super::answer::{Answered, Asking, Json, MaybeJson, Name, Reply, asked};
 use super::keys::blocking;
 use super::routes::{Doc, Routes, schema_of};
+use crate::control::authored;
 use crate::control::change::{ActivateScene, PreviewScene};
 use crate::control::library::SceneEntry;
 use crate::control::schema::{self, NAME_PATTERN};
@@ -104,6 +105,7 @@ pub fn routes() -> Routes {
         .get(
             "/scenes/{id}",
             doc("getScene", "Gives a scene as its file has it; the one on air with every change made to it")
+                .error(ErrorCode::Conflict)
                 .answers::<SceneSpec>("The scene."),
             get,
         )
@@ -114,7 +116,8 @@ pub fn routes() -> Routes {
                 .body::<SceneSpec>()
                 .error(ErrorCode::Conflict)
                 .changes::<Written>("It is written.")
-                .answer(201, "It is new.", schema_of::<Written>, true),
+                .answer(201, "It is new.", schema_of::<Written>, true)
+                .leads("id", &["getScene", "activateScene", "previewScene", "loadScene", "deleteScene"]),
             put,
         )
         .delete(
@@ -222,7 +225,7 @@ fn read(api: &Api, value: &Value, library: &Library) -> Result<SceneSpec, ApiErr
                 on_key: false,
             })
             .collect();
-        ApiError::problems(ErrorCode::Invalid, &problems)
+        authored::refused(&problems)
     })
 }
 

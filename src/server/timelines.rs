@@ -7,13 +7,13 @@ use serde::{Deserialize, Serialize};
 use serde_json::json;
 
 use super::Api;
-use super::answer::{Answered, Asking, Json, Name, Reply, asked};
+use super::answer::{Answered, Asking, Deleted, Json, Name, Reply, asked};
 use super::routes::{Doc, Routes};
 use crate::control::change::{
     DeleteTimeline, PauseTimeline, PlayTimeline, PutTimeline, SeekTimeline, SeekTo, StopTimeline,
 };
 use crate::control::view::{self, TimelineView};
-use crate::control::{ApiError, Change, ErrorCode, Terms};
+use crate::control::{ApiError, Change, Terms, authored};
 
 const TAG: &str = "timelines";
 
@@ -32,13 +32,6 @@ struct TimelineList {
 struct Seek {
     /// Seconds from the start, or the name of a marker.
     to: SeekTo,
-}
-
-/// A timeline that was deleted.
-#[derive(Debug, Serialize, JsonSchema)]
-struct Deleted {
-    /// Its name.
-    id: String,
 }
 
 /// The routes.
@@ -66,7 +59,8 @@ pub fn routes() -> Routes {
             doc("putTimeline", "Adds a timeline, or changes the one of this name, which goes on from where it stands")
                 .body::<TimelineSpec>()
                 .terms()
-                .changes::<TimelineView>("The timeline after it."),
+                .changes::<TimelineView>("The timeline after it.")
+                .leads("id", &["getTimeline", "playTimeline", "pauseTimeline", "seekTimeline", "stopTimeline", "deleteTimeline"]),
             put,
         )
         .delete(
@@ -128,11 +122,12 @@ async fn put(
     Asking(terms): Asking,
     Json(timeline): Json,
 ) -> Answered {
-    if timeline["id"] != id {
-        return Err(ApiError::new(
-            ErrorCode::BadRequest,
-            "id: it must be the name in the path",
-        ));
+    if timeline
+        .get("id")
+        .is_some_and(|other| other.as_str() != Some(&id))
+    {
+        let message = "it must be the name in the path";
+        return Err(authored::unusable("id".to_owned(), message));
     }
     make(
         &api,

@@ -20,11 +20,13 @@ use tokio::sync::broadcast::error::{RecvError, TryRecvError};
 use tokio::time::{Instant, interval_at, timeout};
 
 use super::answer::{Answered, Params, Reply, parse, read};
+use super::guard::TOKEN_MAX;
 use super::routes::{Doc, Routes};
 use super::stream::{self, Action};
 use super::{Api, BODY_MAX, commands, layers};
 use crate::control::events::Told;
 use crate::control::{ApiError, Asked, ErrorCode, Terms, Work};
+use crate::scene::schema::WHOLE_MAX;
 
 /// The most clients.
 pub const CLIENTS_MAX: usize = 4096;
@@ -36,6 +38,8 @@ const PING_EVERY: Duration = Duration::from_secs(20);
 const SILENCE_MAX: Duration = Duration::from_secs(60);
 /// The most patterns of a subscription.
 const PATTERNS_MAX: usize = 64;
+/// The longest list of patterns in a query, in letters.
+const LIST_MAX: usize = 4096;
 
 /// Who is connected.
 #[derive(Debug, Default)]
@@ -58,6 +62,8 @@ impl Connections {
 
 /// The routes.
 pub fn routes() -> Routes {
+    let list = json!({"type": "string", "maxLength": LIST_MAX});
+    let number = json!({"type": "integer", "minimum": 0, "maximum": WHOLE_MAX});
     let doc = |id| {
         Doc::new("events", id, "Opens a WebSocket for commands and events")
             .more(
@@ -67,12 +73,14 @@ pub fn routes() -> Routes {
                  `{\"id\", \"type\": \"snapshot\"}`, `{\"id\", \"type\": \"ping\"}`. Each is answered by `{\"id\", \"success\", ...}` as in REST. \
                  Messages out: `{\"event\", \"seq\", \"revision\", \"tick\", \"data\"}`; a client that has fallen behind gets a `snapshot` of everything.",
             )
-            .query("events", json!({"type": "string"}), "Events to subscribe to, with commas between: `layer:*,stream:status`. All when absent.")
-            .query("subjects", json!({"type": "string"}), "Only events about these layers, scenes, timelines, with commas between.")
-            .query("since", json!({"type": "integer", "minimum": 0}), "Number of the last event that was seen: what came after it is told again, or a snapshot when that is not kept.")
-            .query("sinceRevision", json!({"type": "integer", "minimum": 0}), "The same by revision.")
-            .query("token", json!({"type": "string"}), "API_TOKEN, where headers cannot be sent.")
+            .query("events", list.clone(), "Events to subscribe to, with commas between: `layer:*,stream:status`. All when absent.")
+            .query("subjects", list.clone(), "Only events about these layers, scenes, timelines, with commas between.")
+            .query("since", number.clone(), "Number of the last event that was seen: what came after it is told again, or a snapshot when that is not kept.")
+            .query("sinceRevision", number.clone(), "The same by revision.")
+            .query("token", json!({"type": "string", "maxLength": TOKEN_MAX}), "API_TOKEN, where headers cannot be sent.")
             .nothing(101, "The connection is a WebSocket now.")
+            .error(ErrorCode::Invalid)
+            .error(ErrorCode::UpgradeRequired)
             .error(ErrorCode::Unavailable)
     };
     Routes::new().get("/ws", doc("openWebSocket"), open).get(
@@ -96,7 +104,7 @@ impl Wanted {
         if kinds.len() > PATTERNS_MAX || subjects.len() > PATTERNS_MAX {
             let message =
                 format!("a subscription names at most {PATTERNS_MAX} events and subjects");
-            return Err(ApiError::new(ErrorCode::BadRequest, message));
+            return Err(ApiError::invalid(message));
         }
         Ok(Self {
             kinds,
@@ -132,16 +140,16 @@ async fn open(
     query: Params,
     upgrade: Result<WebSocketUpgrade, axum::extract::ws::rejection::WebSocketUpgradeRejection>,
 ) -> Result<Response, ApiError> {
-    query.only(&["events", "subjects", "since", "sinceRevision", "token"])?;
-    let list = |name: &str| {
-        query.get(name).map_or_else(Vec::new, |text| {
-            text.split(',')
-                .map(|part| part.trim().to_owned())
-                .filter(|part| !part.is_empty())
-                .collect()
-        })
+    let list = |name: &str| -> Result<Vec<String>, ApiError> {
+        let text = query.short(name, LIST_MAX)?.unwrap_or_default();
+        Ok(text
+            .split(',')
+            .map(|part| part.trim().to_owned())
+            .filter(|part| !part.is_empty())
+            .collect())
     };
-    let wanted = Wanted::new(list("events"), list("subjects"))?;
+    query.short("token", TOKEN_MAX)?;
+    let wanted = Wanted::new(list("events")?, list("subjects")?)?;
     let from = match (query.whole("since")?, query.whole("sinceRevision")?) {
         (Some(seq), _) => From::Seq(seq),
         (None, Some(revision)) => From::Revision(revision),
@@ -149,7 +157,7 @@ async fn open(
     };
     let upgrade = upgrade.map_err(|_| {
         ApiError::new(
-            ErrorCode::BadRequest,
+            ErrorCode::UpgradeRequired,
             "this route is a WebSocket; connect with a WebSocket client",
         )
     })?;

@@ -133,7 +133,7 @@ fn what_is_no_message_is_refused_and_the_connection_goes_on() {
     socket.send(Message::text("x".repeat(2 << 20)));
     assert!(socket.is_closed());
     let (status, answer) = client.ask("GET", "/ws", Value::Null);
-    assert_eq!(status, 400, "{answer}");
+    assert_eq!(status, 426, "{answer}");
     assert_eq!(client.ask("GET", "/ws?evnts=a", Value::Null).0, 400);
 }
 

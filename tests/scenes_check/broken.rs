@@ -56,7 +56,7 @@ const BROKEN: &[Broken] = &[
     broken("\"zIndex\": 12", "\"zIndex\": ▶\"top\"", "layers[1].zIndex", &["expected a whole number, found the string \"top\""]),
     broken("\"anchor\": \"center\"", "\"anchor\": ▶\"centre\"", "layers[1].anchor", &["unknown word `centre`", "did you mean `center`?", "`bottomRight`"]),
     broken("\"x\": 640,", "\"x\": ▶\"640px\",", "layers[1].position.x", &["expected a number, or a data path such as \"{{bid.width}}\", found the string \"640px\""]),
-    broken("\"x\": 640,", "\"x\": ▶1e300,", "layers[1].position.x", &["1e+300 is out of range"]),
+    broken("\"x\": 640,", "\"x\": ▶1e300,", "layers[1].position.x", &["1e300 is out of range"]),
     broken("\"blend\": \"screen\"", "\"blend\": ▶\"scren\"", "layers[1].children[0].blend", &["unknown word `scren`", "did you mean `screen`?"]),
     broken("\"visible\": false", "\"visible\": ▶0", "layers[2].visible", &["expected true or false, found the number 0"]),
     broken("\"fit\": \"cover\"", "\"fit\": ▶[\"cover\"]", "layers[1].children[2].fit", &["expected one of \"contain\", \"cover\", \"fill\", \"none\", found a list"]),

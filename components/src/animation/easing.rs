@@ -1,7 +1,8 @@
 //! How a value goes from one keyframe to the next.
 
-use schemars::JsonSchema;
+use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Deserialize, Serialize};
+use serde_json::json;
 
 use crate::validate::{Problems, Validate};
 
@@ -38,9 +39,17 @@ pub enum Easing {
     EaseOutBack,
     EaseInOutBack,
     /// The CSS curve with control points (x1, y1) and (x2, y2); both x lie from 0 to 1.
-    CubicBezier([f32; 4]),
+    CubicBezier(#[schemars(schema_with = "control_points")] [f32; 4]),
     /// That many equal jumps, the last at the end (CSS `steps(n, jump-end)`).
-    Steps(u32),
+    Steps(#[schemars(range(min = 1, max = 10_000))] u32),
+}
+
+fn control_points(_: &mut SchemaGenerator) -> Schema {
+    let x = json!({"type": "number", "minimum": 0, "maximum": 1});
+    let y = json!({"type": "number", "minimum": -10, "maximum": 10});
+    json_schema!({
+        "type": "array", "prefixItems": [x, y, x, y], "items": false, "minItems": 4, "maxItems": 4,
+    })
 }
 
 impl Easing {

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use bevy_ecs::component::Component;
-use schemars::JsonSchema;
+use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Deserialize, Serialize};
 
 use super::track::TrackSpec;
@@ -17,6 +17,7 @@ use crate::validate::{Problems, Validate};
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct TimelineSpec {
     /// Unique name.
+    #[schemars(length(min = 1, max = 128))]
     pub id: String,
     /// Whether it plays from the scene's first tick. Default true.
     #[serde(default = "yes")]
@@ -26,15 +27,19 @@ pub struct TimelineSpec {
     pub loop_mode: LoopMode,
     /// Seconds from its start to its end. Default its last keyframe.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 0.001, max = 86_400))]
     pub duration: Option<f32>,
     /// Seconds between being played and moving. Default 0.
     #[serde(default)]
+    #[schemars(range(min = 0, max = 86_400))]
     pub delay: f32,
     /// Seconds of the timeline a second of the stream, above 0. Default 1.
     #[serde(default = "one")]
+    #[schemars(range(min = 0.001, max = 1000))]
     pub speed: f32,
     /// Named times in seconds.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    #[schemars(schema_with = "markers")]
     pub markers: BTreeMap<String, f32>,
     /// The properties that it moves.
     #[serde(default)]
@@ -96,6 +101,13 @@ pub enum PlayState {
     },
 }
 
+fn markers(_: &mut SchemaGenerator) -> Schema {
+    json_schema!({
+        "type": "object",
+        "additionalProperties": {"type": "number", "minimum": 0, "maximum": 86_400},
+    })
+}
+
 fn yes() -> bool {
     true
 }
@@ -119,7 +131,7 @@ impl TimelineSpec {
 
 impl Validate for TimelineSpec {
     fn validate(&self, problems: &mut Problems) {
-        if self.id.is_empty() || self.id.len() > 128 {
+        if self.id.is_empty() || self.id.chars().count() > 128 {
             problems.at("id", |problems| {
                 problems.report("an id has 1 to 128 letters")
             });

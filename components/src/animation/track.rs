@@ -27,6 +27,7 @@ pub struct TrackSpec {
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub additive: bool,
     /// Values and their times, in rising order of time.
+    #[schemars(length(min = 1, max = 10_000))]
     pub keyframes: Vec<Keyframe>,
 }
 
@@ -67,6 +68,7 @@ pub enum Property {
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Keyframe {
     /// Seconds from the timeline's start.
+    #[schemars(range(min = 0, max = 86_400))]
     pub at: f32,
     /// The value at that time.
     pub value: KeyframeValue,
@@ -81,12 +83,14 @@ pub struct Keyframe {
 #[schemars(deny_unknown_fields)]
 pub enum KeyframeValue {
     /// One number.
-    Number(f32),
+    Number(#[schemars(range(min = -1e6, max = 1e6))] f32),
     /// Two numbers.
     Pair {
         /// Horizontal.
+        #[schemars(range(min = -1e6, max = 1e6))]
         x: f32,
         /// Vertical.
+        #[schemars(range(min = -1e6, max = 1e6))]
         y: f32,
     },
 }

@@ -1,7 +1,7 @@
 //! How a layer looks, whatever its source.
 
 use bevy_ecs::component::Component;
-use schemars::JsonSchema;
+use schemars::{JsonSchema, Schema, SchemaGenerator};
 use serde::{Deserialize, Serialize};
 
 use crate::value::Number;
@@ -9,7 +9,11 @@ use crate::value::Number;
 /// How much of the layer is seen, 0 (nothing) to 1 (all of it). Children are seen through their groups: factors multiply.
 #[derive(Component, Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(transparent)]
-pub struct Opacity(pub Number);
+pub struct Opacity(#[schemars(schema_with = "part")] pub Number);
+
+fn part(_: &mut SchemaGenerator) -> Schema {
+    Number::schema(0.0, 1.0)
+}
 
 impl Default for Opacity {
     fn default() -> Self {
@@ -71,12 +75,16 @@ impl BlendMode {
 #[serde(default, deny_unknown_fields)]
 pub struct Crop {
     /// Pixels cut off the left edge, 0 or more.
+    #[schemars(range(min = 0, max = 16384))]
     pub left: f32,
     /// Pixels cut off the top edge, 0 or more.
+    #[schemars(range(min = 0, max = 16384))]
     pub top: f32,
     /// Pixels cut off the right edge, 0 or more.
+    #[schemars(range(min = 0, max = 16384))]
     pub right: f32,
     /// Pixels cut off the bottom edge, 0 or more.
+    #[schemars(range(min = 0, max = 16384))]
     pub bottom: f32,
 }
 

@@ -33,14 +33,17 @@ impl LayerId {
         &self.0
     }
 
-    /// Whether the name can be used in a URL and a file name as it is: letters, digits, `-`, `_` and `.`.
+    /// What a name looks like that can be used in a URL and a file name as it is.
+    pub const PATTERN: &str = "^[A-Za-z0-9_-][A-Za-z0-9._-]{0,127}$";
+
+    /// Whether the name can be used in a URL and a file name as it is: Latin letters, digits, `-`, `_` and `.`, which is not the first.
     pub fn is_well_formed(&self) -> bool {
-        !self.0.is_empty()
-            && self.0.len() <= Self::MAX_LENGTH
+        (1..=Self::MAX_LENGTH).contains(&self.0.len())
+            && !self.0.starts_with('.')
             && self
                 .0
-                .chars()
-                .all(|c| c.is_alphanumeric() || matches!(c, '-' | '_' | '.'))
+                .bytes()
+                .all(|byte| byte.is_ascii_alphanumeric() || b"-_.".contains(&byte))
     }
 }
 
@@ -68,7 +71,7 @@ impl JsonSchema for LayerId {
     }
 
     fn json_schema(_: &mut schemars::SchemaGenerator) -> schemars::Schema {
-        schemars::json_schema!({"type": "string", "pattern": r"^[\w.-]{1,128}$", "examples": ["host", "bid-card-3"]})
+        schemars::json_schema!({"type": "string", "pattern": Self::PATTERN, "examples": ["host", "bid-card-3"]})
     }
 }
 

@@ -5,8 +5,9 @@
 use std::fmt;
 
 use bevy_ecs::component::Component;
-use schemars::JsonSchema;
+use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Deserialize, Deserializer, Serialize, de};
+use serde_json::json;
 
 use crate::value::Number;
 
@@ -15,9 +16,15 @@ use crate::value::Number;
 #[serde(default, deny_unknown_fields)]
 pub struct Position {
     /// Pixels from the parent's left edge.
+    #[schemars(schema_with = "coordinate")]
     pub x: Number,
     /// Pixels from the parent's top edge.
+    #[schemars(schema_with = "coordinate")]
     pub y: Number,
+}
+
+fn coordinate(_: &mut SchemaGenerator) -> Schema {
+    Number::schema(-1e6, 1e6)
 }
 
 /// The layer's box before scaling, in pixels: `{"width": 640, "height": 360}`. A layer without one is as large as its source.
@@ -25,9 +32,15 @@ pub struct Position {
 #[serde(deny_unknown_fields)]
 pub struct Size {
     /// Pixels, above 0.
+    #[schemars(schema_with = "side")]
     pub width: Number,
     /// Pixels, above 0.
+    #[schemars(schema_with = "side")]
     pub height: Number,
+}
+
+fn side(_: &mut SchemaGenerator) -> Schema {
+    Number::schema(0.01, f64::from(Size::MAX))
 }
 
 impl Size {
@@ -106,15 +119,16 @@ impl JsonSchema for Anchor {
         "Anchor".into()
     }
 
-    fn json_schema(_: &mut schemars::SchemaGenerator) -> schemars::Schema {
+    fn json_schema(_: &mut SchemaGenerator) -> Schema {
+        let part = json!({"type": "number", "minimum": -100, "maximum": 100});
         let names: Vec<&str> = ANCHOR_NAMES.iter().map(|(name, ..)| *name).collect();
-        schemars::json_schema!({
+        json_schema!({
             "description": "The point of the box that stands at the position, as a name or as parts of the box.",
             "anyOf": [
                 {"enum": names},
                 {
                     "type": "object",
-                    "properties": {"x": {"type": "number"}, "y": {"type": "number"}},
+                    "properties": {"x": part, "y": part},
                     "required": ["x", "y"],
                     "additionalProperties": false
                 }
@@ -145,8 +159,14 @@ impl Default for Scale {
 #[derive(Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 struct ScalePair {
+    #[schemars(schema_with = "factor")]
     x: Number,
+    #[schemars(schema_with = "factor")]
     y: Number,
+}
+
+fn factor(_: &mut SchemaGenerator) -> Schema {
+    Number::schema(-1000.0, 1000.0)
 }
 
 impl Serialize for Scale {
@@ -207,14 +227,14 @@ impl JsonSchema for Scale {
         "Scale".into()
     }
 
-    fn json_schema(generator: &mut schemars::SchemaGenerator) -> schemars::Schema {
-        let number = generator.subschema_for::<Number>();
+    fn json_schema(generator: &mut SchemaGenerator) -> Schema {
+        let number = factor(generator);
         let pair = generator.subschema_for::<ScalePair>();
-        schemars::json_schema!({"description": "A factor for both directions, or one each.", "anyOf": [number, pair], "examples": [1.5, {"x": 1, "y": -1}]})
+        json_schema!({"description": "A factor for both directions, or one each.", "anyOf": [number, pair], "examples": [1.5, {"x": 1, "y": -1}]})
     }
 }
 
 /// Turn about the anchor in degrees, clockwise: `-12.5`.
 #[derive(Component, Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(transparent)]
-pub struct Rotation(pub Number);
+pub struct Rotation(#[schemars(schema_with = "coordinate")] pub Number);

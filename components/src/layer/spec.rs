@@ -151,7 +151,7 @@ impl Validate for LayerSpec {
     fn validate(&self, problems: &mut Problems) {
         if !self.id.is_well_formed() {
             let rule = format!(
-                "an id has 1 to {} letters, digits, `-`, `_` and `.`",
+                "an id has 1 to {} letters from a to z, digits, `-`, `_` and `.`, and does not begin with a dot",
                 LayerId::MAX_LENGTH
             );
             problems.at("id", |problems| problems.report(rule));

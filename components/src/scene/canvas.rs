@@ -14,8 +14,10 @@ use crate::value::Colour;
 #[serde(default, rename_all = "camelCase", deny_unknown_fields)]
 pub struct CanvasSpec {
     /// Pixels, even, 16 to 7680. Default 1920.
+    #[schemars(range(min = 16, max = 7680), extend("multipleOf" = 2))]
     pub width: u32,
     /// Pixels, even, 16 to 4320. Default 1080.
+    #[schemars(range(min = 16, max = 4320), extend("multipleOf" = 2))]
     pub height: u32,
     /// Frames a second. Default the setting `TARGET_FPS`.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -46,8 +48,10 @@ impl Default for CanvasSpec {
 #[serde(default, rename_all = "camelCase", deny_unknown_fields)]
 pub struct SafeAreas {
     /// Part of each side, 0.5 to 1. Default 0.93.
+    #[schemars(range(min = 0.5, max = 1))]
     pub action: f32,
     /// Part of each side, 0.5 to 1. Default 0.9.
+    #[schemars(range(min = 0.5, max = 1))]
     pub title: f32,
 }
 
@@ -65,6 +69,7 @@ impl Default for SafeAreas {
 #[serde(default, rename_all = "camelCase", deny_unknown_fields)]
 pub struct Grid {
     /// Pixels between lines, 1 to 1000. Default 20.
+    #[schemars(range(min = 1, max = 1000))]
     pub size: u32,
     /// Whether editors snap. Default false.
     pub snap: bool,

@@ -23,7 +23,8 @@ pub struct SceneSpec {
     /// Where editors find this schema. Kept as it is.
     #[serde(rename = "$schema", skip_serializing_if = "Option::is_none")]
     pub schema: Option<String>,
-    /// Version of the format: 1.
+    /// Version of the format.
+    #[schemars(extend("const" = SCENE_VERSION))]
     pub version: u32,
     /// Title for people.
     pub name: String,
@@ -77,6 +78,7 @@ pub struct SceneTransition {
     #[serde(rename = "type")]
     pub kind: SceneTransitionKind,
     /// Seconds, 0 to 60. Default 0.5.
+    #[schemars(range(min = 0, max = 60))]
     pub duration: f32,
     /// Course of the mix. Default `easeInOutCubic`.
     pub easing: Easing,
@@ -152,9 +154,13 @@ fn no_data(data: &Map<String, Value>) -> bool {
 
 impl Validate for Transitions {
     fn validate(&self, problems: &mut Problems) {
-        problems.at("scene", |problems| {
-            problems.range("duration", self.scene.duration, 0.0..=60.0);
-            problems.at("easing", |problems| self.scene.easing.validate(problems));
-        });
+        problems.at("scene", |problems| self.scene.validate(problems));
+    }
+}
+
+impl Validate for SceneTransition {
+    fn validate(&self, problems: &mut Problems) {
+        problems.range("duration", self.duration, 0.0..=60.0);
+        problems.at("easing", |problems| self.easing.validate(problems));
     }
 }

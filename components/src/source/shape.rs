@@ -50,9 +50,11 @@ pub struct Stroke {
     /// Its colour or gradient.
     pub paint: Paint,
     /// Pixels, above 0.
+    #[schemars(range(min = 0.01, max = 1000))]
     pub width: f32,
     /// Lengths of dashes and gaps in turn, in pixels. A whole line when left out.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(inner(range(min = 0, max = 10_000)))]
     pub dash: Vec<f32>,
 }
 
@@ -113,8 +115,8 @@ impl JsonSchema for CornerRadii {
     fn json_schema(_: &mut schemars::SchemaGenerator) -> schemars::Schema {
         schemars::json_schema!({
             "anyOf": [
-                {"type": "number", "minimum": 0},
-                {"type": "array", "items": {"type": "number", "minimum": 0}, "minItems": 4, "maxItems": 4}
+                {"type": "number", "minimum": 0, "maximum": 16384},
+                {"type": "array", "items": {"type": "number", "minimum": 0, "maximum": 16384}, "minItems": 4, "maxItems": 4}
             ],
             "examples": [24, [24, 24, 0, 0]]
         })

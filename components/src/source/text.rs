@@ -35,6 +35,7 @@ pub struct TextSource {
     pub wrap: bool,
     /// The most lines that are shown. All when left out.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 1))]
     pub max_lines: Option<u32>,
     /// What becomes of text that does not fit the box. Default `visible`.
     #[serde(default)]
@@ -59,16 +60,21 @@ pub struct TextSource {
 pub struct Font {
     /// Family name of a font that comes with the scene or is installed; several are tried in turn: `"Inter, Noto Sans"`. Letters that
     /// it lacks come from the system's fallback fonts.
+    #[schemars(regex(pattern = r"\S"))]
     pub family: String,
     /// Size of the em square in pixels, 1 to 2000. Default 32.
+    #[schemars(range(min = 1, max = 2000))]
     pub size: f32,
     /// 100 (thin) to 900 (black); 400 is regular, 700 bold. Default 400.
+    #[schemars(range(min = 1, max = 1000))]
     pub weight: f32,
     /// Upright or slanted. Default `normal`.
     pub style: FontStyle,
     /// Distance of baselines over the font size. Default 1.2.
+    #[schemars(range(min = 0.1, max = 10))]
     pub line_height: f32,
     /// Extra room between letters in pixels. Default 0.
+    #[schemars(range(min = -1000, max = 1000))]
     pub letter_spacing: f32,
     /// Whether digits share one width, so that a counter does not jitter. Default false.
     pub tabular_figures: bool,
@@ -149,9 +155,11 @@ pub enum Overflow {
 #[serde(default, rename_all = "camelCase", deny_unknown_fields)]
 pub struct FitText {
     /// Smallest font size in pixels. Default 8.
+    #[schemars(range(min = 1, max = 2000))]
     pub min_size: f32,
     /// Largest font size in pixels. Default the font's size.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 1, max = 2000))]
     pub max_size: Option<f32>,
 }
 
@@ -171,6 +179,7 @@ pub struct Outline {
     /// Its colour.
     pub color: Colour,
     /// Pixels outside the letter, above 0.
+    #[schemars(range(min = 0.01, max = 100))]
     pub width: f32,
 }
 
@@ -185,6 +194,7 @@ pub struct Shadow {
     pub offset: Point,
     /// Standard deviation of its softness in pixels, 0 (hard) to 100. Default 4.
     #[serde(default = "shadow_blur")]
+    #[schemars(range(min = 0, max = 100))]
     pub blur: f32,
 }
 
@@ -252,10 +262,7 @@ impl Validate for TextSource {
         if let Some(shadow) = &self.shadow {
             problems.at("shadow", |problems| {
                 problems.range("blur", shadow.blur, 0.0..=100.0);
-                problems.at("offset", |problems| {
-                    problems.range("x", shadow.offset.x, -1000.0..=1000.0);
-                    problems.range("y", shadow.offset.y, -1000.0..=1000.0);
-                });
+                problems.at("offset", |problems| shadow.offset.validate(problems));
             });
         }
     }

@@ -104,6 +104,8 @@ impl JsonSchema for Colour {
     fn json_schema(_: &mut SchemaGenerator) -> Schema {
         json_schema!({
             "type": "string",
+            // Names and functions are looked at when they are read.
+            "pattern": r"^\s*(#?([0-9A-Fa-f]{3,4}|[0-9A-Fa-f]{6}|[0-9A-Fa-f]{8})|[A-Za-z]+(\(.*\))?)\s*$",
             "description": "A CSS colour.",
             "examples": ["#1e90ff", "#0b0d17cc", "white"]
         })

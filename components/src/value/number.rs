@@ -42,6 +42,17 @@ impl Number {
         }
     }
 
+    /// The schema of a number from `low` to `high`, or of the data path that gives it.
+    pub fn schema(low: f64, high: f64) -> Schema {
+        json_schema!({
+            "description": "A number, or one data path in double braces.",
+            "anyOf": [
+                {"type": "number", "minimum": low, "maximum": high},
+                {"type": "string", "pattern": r"^\{\{[^{}]+\}\}$"}
+            ],
+        })
+    }
+
     /// The data path when it is bound.
     pub fn path(&self) -> Option<&str> {
         match self {
@@ -93,7 +104,7 @@ impl<'de> Deserialize<'de> for Number {
                 if narrow.is_finite() {
                     Ok(Number::Literal(narrow))
                 } else {
-                    Err(E::custom(format!("{value} is out of range")))
+                    Err(E::custom(format!("{value:e} is out of range")))
                 }
             }
             fn visit_i64<E: de::Error>(self, value: i64) -> Result<Number, E> {
@@ -122,7 +133,7 @@ impl JsonSchema for Number {
     fn json_schema(_: &mut SchemaGenerator) -> Schema {
         json_schema!({
             "description": "A number, or one data path in double braces.",
-            "anyOf": [{"type": "number"}, {"type": "string", "pattern": r"^\{\{\s*[\w.-]+\s*\}\}$"}],
+            "anyOf": [{"type": "number"}, {"type": "string", "pattern": r"^\{\{[^{}]+\}\}$"}],
             "examples": [12.5, "{{bid.width}}"]
         })
     }

@@ -28,14 +28,17 @@ pub struct Gradient {
     /// Direction of a linear gradient in degrees, as CSS counts it: 0 runs to the top, 90 to the right, 180 (the default) to the bottom.
     /// The run spans the box from corner to corner.
     #[serde(default = "to_bottom", skip_serializing_if = "is_to_bottom")]
+    #[schemars(range(min = -1e6, max = 1e6))]
     pub angle: f32,
     /// Centre of a radial or conic gradient, as parts of the box. Default the middle.
     #[serde(default)]
     pub center: Point,
     /// Radius of a radial gradient as a part of the box's longer side. Default 0.5.
     #[serde(default = "half")]
+    #[schemars(range(min = 0.001, max = 100))]
     pub radius: f32,
     /// At least two colours and where they stand.
+    #[schemars(length(min = 2, max = 64))]
     pub stops: Vec<GradientStop>,
 }
 
@@ -60,6 +63,7 @@ pub enum GradientKind {
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct GradientStop {
     /// Place on the run, 0 to 1.
+    #[schemars(range(min = 0, max = 1))]
     pub at: f32,
     /// Colour at that place.
     pub color: Colour,
@@ -70,8 +74,10 @@ pub struct GradientStop {
 #[serde(deny_unknown_fields)]
 pub struct Point {
     /// 0 is the left edge, 1 the right one.
+    #[schemars(range(min = -1000, max = 1000))]
     pub x: f32,
     /// 0 is the top edge, 1 the bottom one.
+    #[schemars(range(min = -1000, max = 1000))]
     pub y: f32,
 }
 
@@ -146,6 +152,15 @@ impl Validate for Gradient {
                 problems.report("stops must stand in rising order of `at`")
             });
         }
+        problems.range("angle", self.angle, -1e6..=1e6);
+        problems.at("center", |problems| self.center.validate(problems));
         problems.range("radius", self.radius, 0.001..=100.0);
+    }
+}
+
+impl Validate for Point {
+    fn validate(&self, problems: &mut Problems) {
+        problems.range("x", self.x, -1000.0..=1000.0);
+        problems.range("y", self.y, -1000.0..=1000.0);
     }
 }
