@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use components::animation::{
-    Easing, Keyframe, KeyframeValue, LoopMode, Property, TimelineSpec, TrackSpec,
+    Easing, Keyframe, KeyframeValue, LoopMode, Property, Spring, TimelineSpec, TrackSpec,
 };
 use components::layer::{
     Anchor, Crop, Fit, LayerId, LayerName, LayerSpec, Opacity, Position, Role, Rotation, Scale,
@@ -247,6 +247,7 @@ fn easing() -> impl Strategy<Value = Easing> {
         )
             .prop_map(|(x1, y1, x2, y2)| Easing::CubicBezier([x1, y1, x2, y2])),
         (1..10_000_u32).prop_map(Easing::Steps),
+        between(0.0, 0.9).prop_map(|bounce| Easing::Spring(Spring { bounce })),
     ]
 }
 

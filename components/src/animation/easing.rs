@@ -8,7 +8,7 @@ use crate::validate::{Problems, Validate};
 
 /// An easing by its common name (as on easings.net and in CSS), or by its parameters.
 ///
-/// `"easeOutCubic"`, `{"cubicBezier": [0.22, 1, 0.36, 1]}`, `{"steps": 8}`
+/// `"easeOutCubic"`, `{"cubicBezier": [0.22, 1, 0.36, 1]}`, `{"steps": 8}`, `{"spring": {"bounce": 0.4}}`
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 #[expect(missing_docs, reason = "the names are the field's own")]
@@ -35,13 +35,35 @@ pub enum Easing {
     EaseInExpo,
     EaseOutExpo,
     EaseInOutExpo,
+    EaseInCirc,
+    EaseOutCirc,
+    EaseInOutCirc,
     EaseInBack,
     EaseOutBack,
     EaseInOutBack,
+    EaseInElastic,
+    EaseOutElastic,
+    EaseInOutElastic,
+    EaseInBounce,
+    EaseOutBounce,
+    EaseInOutBounce,
     /// The CSS curve with control points (x1, y1) and (x2, y2); both x lie from 0 to 1.
     CubicBezier(#[schemars(schema_with = "control_points")] [f32; 4]),
     /// That many equal jumps, the last at the end (CSS `steps(n, jump-end)`).
     Steps(#[schemars(range(min = 1, max = 10_000))] u32),
+    /// A damped spring that comes to rest at the end.
+    Spring(#[schemars(description = "How it swings.")] Spring),
+}
+
+/// How a spring swings.
+///
+/// `{"bounce": 0.4}`
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct Spring {
+    /// How much it swings over: 0 not at all (critically damped), 0.9 for long.
+    #[schemars(range(min = 0.0, max = 0.9))]
+    pub bounce: f32,
 }
 
 fn control_points(_: &mut SchemaGenerator) -> Schema {
@@ -75,9 +97,18 @@ impl Easing {
         Self::EaseInExpo,
         Self::EaseOutExpo,
         Self::EaseInOutExpo,
+        Self::EaseInCirc,
+        Self::EaseOutCirc,
+        Self::EaseInOutCirc,
         Self::EaseInBack,
         Self::EaseOutBack,
         Self::EaseInOutBack,
+        Self::EaseInElastic,
+        Self::EaseOutElastic,
+        Self::EaseInOutElastic,
+        Self::EaseInBounce,
+        Self::EaseOutBounce,
+        Self::EaseInOutBounce,
     ];
 
     /// Whether this is the easing that is meant when none is written.
@@ -113,6 +144,9 @@ impl Validate for Easing {
                     problems.report("the number of steps must be from 1 to 10000")
                 });
             }
+            Self::Spring(spring) => problems.at("spring", |problems| {
+                problems.range("bounce", spring.bounce, 0.0..=0.9);
+            }),
             _ => {}
         }
     }

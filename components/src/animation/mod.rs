@@ -4,6 +4,6 @@ mod easing;
 mod timeline;
 mod track;
 
-pub use easing::Easing;
+pub use easing::{Easing, Spring};
 pub use timeline::{LoopMode, PlayState, Timeline, TimelineId, TimelineSpec};
 pub use track::{Keyframe, KeyframeValue, Lane, Property, TrackSpec, Tracks};
