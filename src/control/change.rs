@@ -43,7 +43,7 @@ macro_rules! changes {
 
             fn read(name: &str, value: &Value, path: &str, found: &mut Vec<Problem>) -> Option<Self> {
                 match name {
-                    $($name => registry::read_body(value, path, "type", found).map(Self::$variant),)+
+                    $($name => registry::read_body(value, path, Some("type"), found).map(Self::$variant),)+
                     _ => None,
                 }
             }

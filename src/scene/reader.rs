@@ -213,8 +213,8 @@ impl<'a> Reader<'a> {
     fn whole<V: Visitor<'a>>(self, visitor: V) -> Result<V::Value, Fault> {
         let number = self.value.as_f64().filter(|_| self.value.is_f64());
         match number {
-            // Past 2^53 not every whole number exists, so a fraction of 0 says nothing.
-            Some(number) if number.fract() == 0.0 && number.abs() < 9e15 => {
+            // From 2^53 on not every whole number exists, so a fraction of 0 says nothing.
+            Some(number) if number.fract() == 0.0 && number.abs() < 9_007_199_254_740_992.0 => {
                 if number < 0.0 {
                     visitor.visit_i64(number as i64)
                 } else {

@@ -98,14 +98,15 @@ where
     })
 }
 
-/// Reads a request's body of any type, without its field `tag`, which others have read; adds every problem.
+/// Reads a request's body of any type, without its field `tag`, if any, which others have read; adds every problem.
 pub(crate) fn read_body<T: DeserializeOwned>(
     value: &Value,
     path: &str,
-    tag: &str,
+    tag: Option<&str>,
     found: &mut Vec<Problem>,
 ) -> Option<T> {
-    reader::read(value, path, Skip::field(tag), found).value
+    let skip = tag.map_or_else(Skip::default, Skip::field);
+    reader::read(value, path, skip, found).value
 }
 
 fn collect<T>(

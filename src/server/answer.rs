@@ -219,7 +219,7 @@ pub fn check_length(request: &Request, bytes_max: u64) -> Result<(), ApiError> {
 /// Every problem of its shape.
 pub fn read<T: DeserializeOwned>(value: &Value) -> Result<T, ApiError> {
     let mut found = Vec::new();
-    registry::read_body(value, "", "", &mut found)
+    registry::read_body(value, "", None, &mut found)
         .filter(|_| found.is_empty())
         .ok_or_else(|| ApiError::problems(ErrorCode::BadRequest, &found))
 }
@@ -423,4 +423,61 @@ pub async fn no_method() -> ApiError {
         ErrorCode::MethodNotAllowed,
         "this route does not take this method",
     )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::control::keys::NewKey;
+    use crate::server::commands::Batch;
+
+    #[test]
+    fn every_field_of_a_body_is_looked_at() {
+        for value in [json!({"": null}), json!({"nmae": "obs"}), json!([])] {
+            let error = read::<NewKey>(&value).expect_err("refused");
+            assert_eq!(error.code, ErrorCode::BadRequest, "{value}");
+        }
+        assert!(read::<NewKey>(&json!({"name": "obs"})).is_ok());
+    }
+
+    #[test]
+    fn whole_numbers_may_have_a_point_as_far_as_they_are_exact() {
+        let batch = |number: Value| {
+            read::<Batch>(&json!({"commands": [], "ifRevision": number, "at": number}))
+        };
+        let most = WHOLE_MAX as f64;
+        for number in [json!(0), json!(7.0), json!(WHOLE_MAX), json!(most)] {
+            assert!(batch(number.clone()).is_ok(), "{number}");
+        }
+        for number in [json!(0.5), json!(-1), json!(most + 1.0), json!(true)] {
+            assert!(batch(number.clone()).is_err(), "{number}");
+        }
+    }
+
+    #[test]
+    fn a_query_names_what_the_route_knows_once_and_in_one_way() {
+        let query = |text: &str| {
+            let uri: Uri = format!("/layers?{text}").parse().expect("an address");
+            let query = Params::of(&uri)?;
+            query.only(&["index", "dryRun"])?;
+            Ok::<_, ApiError>((query.whole("index")?, query.flag("dryRun")?))
+        };
+        assert_eq!(
+            query("index=3&dryRun=true&token=x").expect("known"),
+            (Some(3), Some(true))
+        );
+        for text in [
+            "indx=3",
+            "index=3&index=3",
+            "index=03",
+            "index=%2B3",
+            "index=",
+            "index=9007199254740992",
+            "dryRun=1",
+            "dryRun=True",
+        ] {
+            let error = query(text).expect_err(text);
+            assert_eq!(error.code, ErrorCode::BadRequest, "{text}");
+        }
+    }
 }

@@ -67,10 +67,8 @@ pub fn document(operations: &[Operation], with_token: bool) -> Value {
             }),
         );
     }
-    for (status, name, doc) in BARE {
-        let doc = format!(
-            "{doc} Told by the HTTP layer, without a body; {status} closes the connection."
-        );
+    for (_, name, doc) in BARE {
+        let doc = format!("{doc} The answer has no body, and the connection is closed.");
         responses.insert(name.to_owned(), json!({"description": doc}));
     }
     let mut document = json!({
