@@ -2,12 +2,18 @@
 
 use std::path::Path;
 use std::sync::Arc;
+use std::time::Duration;
 
 use tokio::runtime;
+use tokio::time::{Instant, sleep_until};
 
 use super::director::{Director, Terms, Work};
 use super::library::Library;
+use super::show::Show;
 use crate::scene::{LoadOptions, LoadedScene, SceneErrors, SceneWatcher, WatchError};
+
+/// After a scene's file could not be read, the next try.
+const AGAIN_AFTER: Duration = Duration::from_secs(1);
 
 /// Watches scenes for the director. Cheap to copy.
 #[derive(Clone)]
@@ -66,35 +72,58 @@ impl Reloads {
         let mut watcher = Some(watcher);
         let mut snapshots = self.director.snapshots();
         let mut watched = snapshots.borrow().show.program.id.clone();
-        while snapshots.changed().await.is_ok() {
+        let mut next_try = Instant::now();
+        loop {
+            tokio::select! {
+                changed = snapshots.changed() => if changed.is_err() {
+                    return;
+                },
+                () = sleep_until(next_try), if watcher.is_none() => {}
+            }
             let show = Arc::clone(&snapshots.borrow_and_update().show);
-            if show.program.id == watched {
+            let is_other = show.program.id != watched;
+            if !is_other && (watcher.is_some() || Instant::now() < next_try) {
                 continue;
             }
             watched.clone_from(&show.program.id);
-            let (this, id) = (self.clone(), watched.clone());
-            let max_layers = show.config.max_layers;
-            let old = watcher.take();
+            let (this, old) = (self.clone(), watcher.take());
             let changed = tokio::task::spawn_blocking(move || {
                 // Its thread is waited for, which must not hold up a server.
                 drop(old);
-                let options = this.library.options(max_layers);
-                let scene = this
-                    .library
-                    .load(&id, max_layers)
-                    .map_err(|error| error.to_string())?;
-                this.watch(&scene, options)
-                    .map_err(|error| error.to_string())
+                this.watch_on_air(&show)
             });
             watcher = match changed.await {
                 Ok(Ok(next)) => Some(next),
                 Ok(Err(error)) => {
-                    tracing::warn!(scene = watched, error, "the scene's file is not watched");
+                    // It may be half written. Told once, and tried again until it can be read.
+                    if is_other {
+                        tracing::warn!(scene = watched, error, "the scene's file is not watched");
+                    }
                     None
                 }
                 Err(_) => None,
             };
+            next_try = Instant::now() + AGAIN_AFTER;
         }
+    }
+
+    /// Watches the scene on air, and brings there what was written to its file since it was read for the air, which nobody tells.
+    fn watch_on_air(&self, show: &Show) -> Result<SceneWatcher, String> {
+        let max_layers = show.config.max_layers;
+        let program = &show.program;
+        let scene = self
+            .library
+            .load(&program.id, max_layers)
+            .map_err(|error| error.to_string())?;
+        let watcher = self
+            .watch(&scene, self.library.options(max_layers))
+            .map_err(|error| error.to_string())?;
+        // Of a scene that was changed on air it cannot be told.
+        let is_newer = !program.is_edited && *program.spec != scene.spec;
+        if is_newer && !self.library.is_own(&program.id, &scene.spec) {
+            self.reload(&program.id, Ok(scene));
+        }
+        Ok(watcher)
     }
 
     fn reload(&self, id: &str, loaded: Result<LoadedScene, SceneErrors>) {
