@@ -151,7 +151,9 @@ fn first_pictures(spec: &SceneSpec) -> Vec<String> {
     spec.walk_layers(|layer| {
         if let Source::Image(image) = &layer.source {
             let mut words = String::new();
-            image.src.fill(|path| data.lookup(path), &mut words);
+            image
+                .src
+                .fill(|path| data.lookup(data.program(), path), &mut words);
             if !words.is_empty() && !sources.contains(&words) {
                 sources.push(words);
             }

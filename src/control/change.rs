@@ -3,6 +3,7 @@
 //! A change is written as `{"type": "layer.update", "id": "host", "patch": {"opacity": 0.5}}`.
 
 use components::Problem;
+use components::animation::Glide;
 use components::scene::SceneTransition;
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Deserialize, Serialize};
@@ -115,6 +116,10 @@ pub struct UpdateLayer {
     /// The fields that change.
     #[schemars(with = "schema::LayerPatch")]
     pub patch: Value,
+    /// How numbers and colours go there from what is on screen; at once when absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(schema_with = "schema::glide")]
+    pub animate: Option<Glide>,
 }
 
 /// Puts a whole layer in the place of another; its name may not change.
@@ -168,16 +173,20 @@ pub struct UpdateData {
 #[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct PlayTimeline {
-    /// The timeline's name.
+    /// The name of a timeline, or of a group of timelines.
     #[schemars(schema_with = "schema::text")]
     pub id: String,
+    /// How what it moves goes there from what is on screen; at once when absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(schema_with = "schema::glide")]
+    pub blend: Option<Glide>,
 }
 
 /// Lets a timeline stand still where it is.
 #[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct PauseTimeline {
-    /// The timeline's name.
+    /// The name of a timeline, or of a group of timelines.
     #[schemars(schema_with = "schema::text")]
     pub id: String,
 }
@@ -186,11 +195,15 @@ pub struct PauseTimeline {
 #[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct SeekTimeline {
-    /// The timeline's name.
+    /// The name of a timeline, or of a group of timelines.
     #[schemars(schema_with = "schema::text")]
     pub id: String,
     /// Seconds from its start, or the name of one of its markers.
     pub to: SeekTo,
+    /// How what it moves goes there from what is on screen; at once when absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(schema_with = "schema::glide")]
+    pub blend: Option<Glide>,
 }
 
 /// A time on a timeline.
@@ -210,9 +223,13 @@ pub enum SeekTo {
 #[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct StopTimeline {
-    /// The timeline's name.
+    /// The name of a timeline, or of a group of timelines.
     #[schemars(schema_with = "schema::text")]
     pub id: String,
+    /// How what it moves goes there from what is on screen; at once when absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(schema_with = "schema::glide")]
+    pub blend: Option<Glide>,
 }
 
 /// Adds a timeline to the scene on air, or puts it in the place of the one of the same name, which goes on from where it stands.

@@ -1,5 +1,6 @@
 //! Pieces of schemas that several requests share.
 
+use components::animation::Glide;
 use components::layer::{LayerId, LayerSpec};
 use components::scene::SceneTransition;
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
@@ -37,6 +38,12 @@ pub fn layer(generator: &mut SchemaGenerator) -> Schema {
 pub fn transition(generator: &mut SchemaGenerator) -> Schema {
     let transition = generator.subschema_for::<SceneTransition>();
     json_schema!({"anyOf": [transition, {"type": "null"}]})
+}
+
+/// How a value goes to a new one; at once when absent.
+pub fn glide(generator: &mut SchemaGenerator) -> Schema {
+    let glide = generator.subschema_for::<Glide>();
+    json_schema!({"anyOf": [glide, {"type": "null"}]})
 }
 
 /// The fields of a layer that change.

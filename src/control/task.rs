@@ -8,7 +8,7 @@ use components::scene::FrameRate;
 use raster::I420Frame;
 use serde_json::json;
 use systems::EngineSettings;
-use systems::animate::{TimelineAction, after_action, from_now};
+use systems::animate::{after_action, from_now, keep_place, start_followers};
 use systems::clock::FrameClock;
 use systems::command::{Applied, Command, CommandError, CommandSender, QUEUE_LENGTH};
 use systems::render::Hold;
@@ -22,7 +22,7 @@ use super::error::{ApiError, ErrorCode};
 use super::events::{Event, Events};
 use super::library::Library;
 use super::news;
-use super::plan::{Means, Need, Plan, Planned, Prepared, plan, plan_reload};
+use super::plan::{Means, Need, Plan, Planned, Prepared, Told, plan, plan_reload};
 use super::show::{Show, Snapshot};
 use super::ticks::Ticks;
 
@@ -46,7 +46,7 @@ struct Sent {
 
 /// What to note when it has landed.
 struct Landing {
-    actions: Vec<(String, TimelineAction)>,
+    actions: Vec<Told>,
     loads_scene: bool,
     /// The rate of the ticks before it, where that changes.
     old_rate: Option<FrameRate>,
@@ -536,15 +536,22 @@ fn landed_timelines(
     }
     let mut timelines = fresh_timelines(specs, clock);
     if !sent.plan.loads_scene {
+        let mut old = (*before.timelines).clone();
+        // Until the tick before this one, timelines started after others.
+        let tick_before = FrameClock {
+            tick: clock.tick.saturating_sub(1),
+            rate: clock.rate,
+        };
+        start_followers(&mut old, &tick_before);
         for (id, timeline) in &mut timelines {
-            if let Some(old) = before.timelines.get(id) {
-                timeline.state = old.state;
+            if let Some(old) = old.get(id) {
+                *timeline = keep_place(timeline.clone(), old, clock);
             }
         }
     }
-    for (id, action) in &sent.plan.actions {
-        if let Some(timeline) = timelines.get_mut(id) {
-            timeline.state = after_action(timeline, *action, clock);
+    for told in &sent.plan.actions {
+        if let Some(timeline) = timelines.get_mut(&told.id) {
+            timeline.state = after_action(timeline, told.action, clock);
         }
     }
     timelines

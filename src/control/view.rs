@@ -10,8 +10,10 @@ use components::source::Source;
 use schemars::{JsonSchema, Schema, SchemaGenerator};
 use serde::Serialize;
 use serde_json::{Value, json};
-use systems::animate::{has_ended, local_seconds};
+use systems::animate::{has_ended, local_seconds, start_followers};
 use systems::clock::FrameClock;
+
+use super::show::Snapshot;
 
 /// A value as JSON whose numbers are written as people write them: `1.2`, and not the longer one that the 32 bits of it stand for.
 pub fn json_of(value: &impl Serialize) -> Value {
@@ -148,6 +150,19 @@ pub struct TimelineView {
     pub speed: f64,
     /// Seconds between being played and moving.
     pub delay: f64,
+}
+
+/// Every timeline of the scene on air as it stands on a tick, those that started after others among them.
+pub fn timelines(snapshot: &Snapshot, tick: u64) -> Vec<TimelineView> {
+    let clock = FrameClock {
+        tick,
+        rate: snapshot.rate,
+    };
+    let mut timelines = (*snapshot.timelines).clone();
+    start_followers(&mut timelines, &clock);
+    let view =
+        |(id, timeline): (&String, &Timeline)| self::timeline(id, timeline, clock.rate, tick);
+    timelines.iter().map(view).collect()
 }
 
 /// A timeline as it stands on a tick.

@@ -9,6 +9,7 @@ mod fault;
 mod file;
 pub mod files;
 mod load;
+mod motion;
 mod reader;
 pub mod registry;
 pub mod schema;

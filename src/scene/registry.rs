@@ -5,8 +5,8 @@
 
 use std::sync::Arc;
 
-use components::animation::{LoopMode, Property, TimelineSpec, TrackSpec};
-use components::layer::{LayerId, LayerSpec, Size};
+use components::animation::{Property, TimelineSpec, TrackSpec};
+use components::layer::{LayerSpec, Size};
 use components::source::{
     ColourSource, GradientSource, GroupSource, ImageSource, ShapeSource, Source, TextSource,
 };
@@ -239,16 +239,7 @@ fn fields_of<T: DeserializeOwned>(
 
 /// A timeline as far as it can be read; broken tracks name no layer.
 pub(super) fn timeline(value: &Value, path: &str, found: &mut Vec<Problem>) -> TimelineSpec {
-    let mut timeline = TimelineSpec {
-        id: String::new(),
-        autoplay: true,
-        loop_mode: LoopMode::Once,
-        duration: None,
-        delay: 0.0,
-        speed: 1.0,
-        markers: Default::default(),
-        tracks: Vec::new(),
-    };
+    let mut timeline = TimelineSpec::new("");
     let mut own = Vec::new();
     let mut failed = Vec::new();
     let read = reader::read(value, path, Skip::field("tracks"), &mut own);
@@ -270,12 +261,7 @@ pub(super) fn timeline(value: &Value, path: &str, found: &mut Vec<Problem>) -> T
             );
             read.value.unwrap_or_else(|| {
                 failed.push(path.to_owned());
-                TrackSpec {
-                    layer: LayerId::new(""),
-                    property: Property::Opacity,
-                    additive: false,
-                    keyframes: Vec::new(),
-                }
+                TrackSpec::new("", Property::Opacity, Vec::new())
             })
         });
         if !tracks.is_array() {

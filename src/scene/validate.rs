@@ -8,10 +8,11 @@ use std::sync::Arc;
 
 use components::layer::LayerSpec;
 use components::scene::SceneSpec;
-use components::source::Source;
+use components::source::{Source, TextSource};
 use components::value::Template;
 use components::{Number, Problem, Problems};
 use serde_json::{Map, Value};
+use systems::animate::COUNTER;
 
 use super::files::{self, FileError, FileKind};
 use super::reader::MAX_PROBLEMS;
@@ -25,7 +26,7 @@ pub const CLOCK: &str = "clock";
 /// The built-in values: seconds on air, the same as h:mm:ss, and the number of the frame.
 pub const CLOCK_PATHS: &[&str] = &["clock.seconds", "clock.hms", "clock.frame"];
 /// The most ids, or data paths, that are looked through for a near one.
-const NAMES_MAX: usize = 1000;
+pub(super) const NAMES_MAX: usize = 1000;
 
 /// What a scene is held to.
 #[derive(Clone, Copy, Debug)]
@@ -84,21 +85,21 @@ pub(super) fn check(scene: &SceneSpec, rules: &SceneRules<'_>, found: &mut Vec<P
     checker.timelines();
 }
 
-struct Checker<'a> {
-    scene: &'a SceneSpec,
+pub(super) struct Checker<'a> {
+    pub(super) scene: &'a SceneSpec,
     rules: &'a SceneRules<'a>,
-    broken: bool,
+    pub(super) broken: bool,
     data_broken: bool,
     /// Every path of `data`, once one was missed.
     data_paths: Option<Vec<String>>,
-    /// Where each id was seen first.
-    ids: HashMap<&'a str, String>,
+    /// Each layer, and where its id was seen first.
+    pub(super) ids: HashMap<&'a str, (String, &'a LayerSpec)>,
     layer_count: usize,
     found: &'a mut Vec<Problem>,
 }
 
 impl<'a> Checker<'a> {
-    fn report(&mut self, path: String, message: String, help: Option<String>) {
+    pub(super) fn report(&mut self, path: String, message: String, help: Option<String>) {
         self.found.push(Problem {
             path,
             message,
@@ -107,7 +108,7 @@ impl<'a> Checker<'a> {
         });
     }
 
-    fn is_full(&self) -> bool {
+    pub(super) fn is_full(&self) -> bool {
         self.found.len() >= MAX_PROBLEMS
     }
 
@@ -163,7 +164,7 @@ impl<'a> Checker<'a> {
         let id = layer.id.as_str();
         if !(id.is_empty() && self.broken) {
             match self.ids.get(id) {
-                Some(first) => {
+                Some((first, _)) => {
                     let message = format!(
                         "the id {} is taken by {first}; ids are unique",
                         words::name(id)
@@ -171,12 +172,18 @@ impl<'a> Checker<'a> {
                     self.report(field(path, "id"), message, None);
                 }
                 None => {
-                    self.ids.insert(id, path.to_owned());
+                    self.ids.insert(id, (path.to_owned(), layer));
                 }
             }
         }
         self.numbers(layer, path);
         self.texts(&layer.source, &field(path, "source"));
+        if let Source::Text(TextSource { counter, .. }) = &layer.source
+            && let Some(data_path) = counter.as_ref().and_then(|counter| counter.value.path())
+        {
+            let at = field(path, "source.counter.value");
+            self.number(data_path, at);
+        }
         if let Some(src) = literal_src(layer) {
             let path = field(&field(path, "source"), "src");
             match self.scene.assets.get(&src) {
@@ -202,20 +209,23 @@ impl<'a> Checker<'a> {
             ("opacity", Some(&layer.opacity.0)),
         ];
         for (name, number) in numbers {
-            let Some(data_path) = number.and_then(Number::path) else {
-                continue;
-            };
-            let at = field(path, name);
-            let is_number = match self.lookup(data_path, &at) {
-                Some(Value::String(text)) => text.trim().parse::<f32>().is_ok(),
-                // Null is a place that is filled later.
-                Some(value) => value.is_number() || value.is_null(),
-                None => data_path != "clock.hms",
-            };
-            if !is_number {
-                let message = format!("`{data_path}` is not a number, and one is needed here");
-                self.report(at, message, None);
+            if let Some(data_path) = number.and_then(Number::path) {
+                self.number(data_path, field(path, name));
             }
+        }
+    }
+
+    /// A data path at `at` that must give a number.
+    fn number(&mut self, data_path: &str, at: String) {
+        let is_number = match self.lookup(data_path, &at) {
+            Some(Value::String(text)) => text.trim().parse::<f32>().is_ok(),
+            // Null is a place that is filled later.
+            Some(value) => value.is_number() || value.is_null(),
+            None => data_path != "clock.hms",
+        };
+        if !is_number {
+            let message = format!("`{data_path}` is not a number, and one is needed here");
+            self.report(at, message, None);
         }
     }
 
@@ -223,26 +233,29 @@ impl<'a> Checker<'a> {
     fn texts(&mut self, source: &Source, path: &str) {
         // As JSON, so that a new kind of source is looked at without a line here.
         if let Ok(value) = serde_json::to_value(source) {
-            self.holes(&value, path);
+            let has_counter = matches!(source, Source::Text(text) if text.counter.is_some());
+            self.holes(&value, path, has_counter);
         }
     }
 
-    fn holes(&mut self, value: &Value, path: &str) {
+    fn holes(&mut self, value: &Value, path: &str, has_counter: bool) {
         match value {
             Value::String(text) if text.contains("{{") => {
                 let template = Template::parse(text);
                 for data_path in template.iter().flat_map(Template::paths) {
-                    self.lookup(data_path, path);
+                    if !(has_counter && data_path == COUNTER) {
+                        self.lookup(data_path, path);
+                    }
                 }
             }
             Value::Array(list) => {
                 for (index, value) in list.iter().enumerate() {
-                    self.holes(value, &format!("{path}[{index}]"));
+                    self.holes(value, &format!("{path}[{index}]"), has_counter);
                 }
             }
             Value::Object(map) => {
                 for (name, value) in map {
-                    self.holes(value, &field(path, name));
+                    self.holes(value, &field(path, name), has_counter);
                 }
             }
             _ => {}
@@ -344,36 +357,6 @@ impl<'a> Checker<'a> {
             .map(str::to_owned)
             .or_else(|| files::nearest_file(folder, file))
             .map(|near| format!("did you mean \"{near}\"?"))
-    }
-
-    fn timelines(&mut self) {
-        let mut ids = HashMap::new();
-        for (index, timeline) in self.scene.timelines.iter().enumerate() {
-            let path = format!("timelines[{index}]");
-            let id = timeline.id.as_str();
-            let first = *ids.entry(id).or_insert(index);
-            if first != index && !(id.is_empty() && self.broken) {
-                let message = format!(
-                    "the id {} is taken by timelines[{first}]; ids are unique",
-                    words::name(id)
-                );
-                self.report(field(&path, "id"), message, None);
-            }
-            for (number, track) in timeline.tracks.iter().enumerate() {
-                if self.is_full() {
-                    return;
-                }
-                let layer = track.layer.as_str();
-                if self.ids.contains_key(layer) || layer.is_empty() && self.broken {
-                    continue;
-                }
-                let mut known: Vec<&str> = self.ids.keys().copied().take(NAMES_MAX).collect();
-                known.sort_unstable();
-                let help = words::suggest(layer, &known);
-                let message = format!("there is no layer {}", words::name(layer));
-                self.report(format!("{path}.tracks[{number}].layer"), message, help);
-            }
-        }
     }
 }
 

@@ -13,6 +13,7 @@ use axum::http::header::{
 use axum::http::request::Parts;
 use axum::http::{HeaderValue, StatusCode, Uri};
 use axum::response::{IntoResponse, Response};
+use components::animation::{Easing, Glide};
 use schemars::JsonSchema;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -349,6 +350,43 @@ impl Params {
                 Err(mistaken(name, &what))
             }
             text => Ok(text),
+        }
+    }
+
+    /// The way of a value: its seconds under `name`, and its `easing`; none without seconds.
+    ///
+    /// # Errors
+    /// One of them cannot be used.
+    pub fn glide(&self, name: &str) -> Result<Option<Glide>, ApiError> {
+        let what = "a number of seconds from 0 to 600";
+        let seconds = match self.get(name).map(str::parse::<f32>) {
+            None => None,
+            Some(Ok(seconds)) => Some(seconds),
+            Some(Err(_)) => return Err(mistaken(name, what)),
+        };
+        let easing = match self.get("easing") {
+            None => Easing::EaseInOutCubic,
+            Some(name) => {
+                let named = Easing::NAMED.iter().copied();
+                let mut known = named.map(|easing| (easing, json_of(&easing)));
+                let found = known.find(|(_, known)| known == name);
+                let (easing, _) =
+                    found.ok_or_else(|| mistaken("easing", "the name of an easing"))?;
+                easing
+            }
+        };
+        match seconds {
+            None if self.get("easing").is_some() => {
+                let message = format!("the query parameter `easing` needs `{name}`");
+                Err(ApiError::new(ErrorCode::BadRequest, message))
+            }
+            None => Ok(None),
+            Some(duration) if (0.0..=600.0).contains(&duration) => Ok(Some(Glide {
+                duration,
+                easing,
+                delay: 0.0,
+            })),
+            Some(_) => Err(mistaken(name, what)),
         }
     }
 

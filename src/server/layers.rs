@@ -17,6 +17,8 @@ use components::layer::LayerSpec;
 use components::scene::SceneSpec;
 
 const TAG: &str = "layers";
+/// The query parameter that has numbers and colours go to what is patched.
+const ANIMATE: &str = "animate";
 
 /// The layers on air.
 #[derive(Debug, Serialize, JsonSchema)]
@@ -118,6 +120,7 @@ pub fn routes(alias: &'static str) -> Routes {
                 .more("A JSON merge patch (RFC 7396): what is absent stays, null is the default.")
                 .body::<LayerPatch>()
                 .example(json!({"visible": true, "opacity": 0.8, "position": {"x": 300}}))
+                .glide(ANIMATE)
                 .terms()
                 .changes::<LayerView>("The layer after it."),
             update,
@@ -221,12 +224,15 @@ async fn create(
 async fn update(
     State(api): State<Api>,
     Name(id): Name,
+    query: Params,
     Asking(terms): Asking,
     Json(patch): Json,
 ) -> Answered {
+    let animate = query.glide(ANIMATE)?;
     let change = Change::UpdateLayer(UpdateLayer {
         id: id.clone(),
         patch,
+        animate,
     });
     make(&api, &id, change, terms).await
 }

@@ -2,6 +2,7 @@
 //!
 //! Nothing here touches the world: reading looks at the newest snapshot, changing asks the director.
 
+mod animations;
 mod answer;
 mod assets;
 mod commands;
@@ -110,6 +111,7 @@ fn all() -> Routes {
         .merge(config::routes())
         .merge(keys::routes())
         .merge(layers::routes(""))
+        .merge(animations::routes())
         .merge(scenes::routes())
         .merge(timelines::routes())
         .merge(data::routes())

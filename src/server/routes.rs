@@ -9,12 +9,14 @@ use axum::handler::Handler;
 use axum::middleware::{Next, from_fn};
 use axum::response::{IntoResponse as _, Response};
 use axum::routing::{MethodFilter, MethodRouter, on};
+use components::animation::Easing;
 use schemars::{JsonSchema, Schema, SchemaGenerator};
 use serde_json::{Value, json};
 
 use super::Api;
 use super::answer::Params;
 use crate::control::ErrorCode;
+use crate::control::view::json_of;
 use crate::scene::schema::WHOLE_MAX;
 
 /// Gives a schema.
@@ -117,6 +119,22 @@ impl Doc {
     pub fn more(mut self, more: &'static str) -> Self {
         self.more = more;
         self
+    }
+
+    /// Parameters in the query that tell how values go from what is on screen to what they become: seconds under `name`, and `easing`.
+    #[must_use]
+    pub fn glide(self, name: &'static str) -> Self {
+        let names: Vec<Value> = Easing::NAMED.iter().map(json_of).collect();
+        self.query(
+            name,
+            json!({"type": "number", "minimum": 0, "maximum": 600}),
+            "Seconds in which numbers and colours go there from what is on screen; at once when absent.",
+        )
+        .query(
+            "easing",
+            json!({"enum": names}),
+            "The course of that; `easeInOutCubic` when absent.",
+        )
     }
 
     /// A parameter in the query.

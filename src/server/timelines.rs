@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::json;
 
 use super::Api;
-use super::answer::{Answered, Asking, Deleted, Json, Name, Reply, asked};
+use super::answer::{Answered, Asking, Deleted, Json, Name, Params, Reply, asked};
 use super::routes::{Doc, Routes};
 use crate::control::change::{
     DeleteTimeline, PauseTimeline, PlayTimeline, PutTimeline, SeekTimeline, SeekTo, StopTimeline,
@@ -26,6 +26,20 @@ struct TimelineList {
     count: usize,
 }
 
+/// A timeline, or the timelines of a group.
+#[derive(Debug, Serialize, JsonSchema)]
+#[serde(untagged)]
+#[expect(dead_code, reason = "it describes what is answered")]
+enum Told {
+    /// A timeline.
+    One(TimelineView),
+    /// The timelines of a group.
+    Group(TimelineList),
+}
+
+/// The query parameter that has things go on from what is on screen.
+const BLEND: &str = "blend";
+
 /// A time to go to.
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
@@ -39,9 +53,11 @@ pub fn routes() -> Routes {
     let doc = |id, summary| Doc::new(TAG, id, summary);
     let act = |id, summary| {
         Doc::new(TAG, id, summary)
+            .more("With the name of a group it is done to each of its timelines, on one tick.")
             .terms()
-            .changes::<TimelineView>("The timeline after it.")
+            .changes::<Told>("The timeline after it, or those of the group.")
     };
+    let blended = |id, summary| act(id, summary).glide(BLEND);
     Routes::new()
         .get(
             "/timelines",
@@ -72,7 +88,7 @@ pub fn routes() -> Routes {
         )
         .post(
             "/timelines/{id}/play",
-            act("playTimeline", "Plays a timeline: on from where it stands, from its start when it was stopped or has ended"),
+            blended("playTimeline", "Plays a timeline: on from where it stands, from its start when it was stopped or has ended"),
             play,
         )
         .post(
@@ -82,14 +98,14 @@ pub fn routes() -> Routes {
         )
         .post(
             "/timelines/{id}/seek",
-            act("seekTimeline", "Moves a timeline to a time; whether it plays does not change")
+            blended("seekTimeline", "Moves a timeline to a time; whether it plays does not change")
                 .body::<Seek>()
                 .example(json!({"to": 1.5})),
             seek,
         )
         .post(
             "/timelines/{id}/stop",
-            act("stopTimeline", "Lets a timeline go of everything that it moves"),
+            blended("stopTimeline", "Lets a timeline go of everything that it moves"),
             stop,
         )
 }
@@ -97,11 +113,7 @@ pub fn routes() -> Routes {
 async fn list(State(api): State<Api>) -> Answered {
     let snapshot = api.director().snapshot();
     let tick = api.station().status().tick;
-    let timelines: Vec<TimelineView> = snapshot
-        .timelines
-        .iter()
-        .map(|(id, timeline)| view::timeline(id, timeline, snapshot.rate, tick))
-        .collect();
+    let timelines = view::timelines(&snapshot, tick);
     let count = timelines.len();
     Reply::of(TimelineList { timelines, count })
 }
@@ -144,8 +156,17 @@ async fn delete(State(api): State<Api>, Name(id): Name, Asking(terms): Asking) -
     Reply::changed(&outcome, Deleted { id })
 }
 
-async fn play(State(api): State<Api>, Name(id): Name, Asking(terms): Asking) -> Answered {
-    let change = Change::PlayTimeline(PlayTimeline { id: id.clone() });
+async fn play(
+    State(api): State<Api>,
+    Name(id): Name,
+    query: Params,
+    Asking(terms): Asking,
+) -> Answered {
+    let blend = query.glide(BLEND)?;
+    let change = Change::PlayTimeline(PlayTimeline {
+        id: id.clone(),
+        blend,
+    });
     make(&api, id, change, terms).await
 }
 
@@ -154,29 +175,57 @@ async fn pause(State(api): State<Api>, Name(id): Name, Asking(terms): Asking) ->
     make(&api, id, change, terms).await
 }
 
-async fn stop(State(api): State<Api>, Name(id): Name, Asking(terms): Asking) -> Answered {
-    let change = Change::StopTimeline(StopTimeline { id: id.clone() });
+async fn stop(
+    State(api): State<Api>,
+    Name(id): Name,
+    query: Params,
+    Asking(terms): Asking,
+) -> Answered {
+    let blend = query.glide(BLEND)?;
+    let change = Change::StopTimeline(StopTimeline {
+        id: id.clone(),
+        blend,
+    });
     make(&api, id, change, terms).await
 }
 
 async fn seek(
     State(api): State<Api>,
     Name(id): Name,
+    query: Params,
     Asking(terms): Asking,
     body: Json,
 ) -> Answered {
     let Seek { to } = body.read()?;
-    let change = Change::SeekTimeline(SeekTimeline { id: id.clone(), to });
+    let blend = query.glide(BLEND)?;
+    let change = Change::SeekTimeline(SeekTimeline {
+        id: id.clone(),
+        to,
+        blend,
+    });
     make(&api, id, change, terms).await
 }
 
+/// Does it, and tells every timeline that it was told to.
 async fn make(api: &Api, id: String, change: Change, terms: Terms) -> Answered {
     let outcome = api.director().change(asked(change), terms).await?;
-    let snapshot = api.director().snapshot();
-    let timeline = snapshot
+    let group: Vec<&str> = outcome
+        .show
+        .program
+        .spec
         .timelines
-        .get(&id)
-        .ok_or_else(|| ApiError::not_found("timeline", &id, []));
-    let shown = view::timeline(&id, timeline?, snapshot.rate, outcome.tick);
-    Reply::changed(&outcome, shown)
+        .iter()
+        .filter(|timeline| timeline.group.as_deref() == Some(&id))
+        .map(|timeline| timeline.id.as_str())
+        .collect();
+    let mut views = view::timelines(&api.director().snapshot(), outcome.tick);
+    if group.is_empty() {
+        let own = views.into_iter().find(|view| view.id == id);
+        let own = own.ok_or_else(|| ApiError::not_found("timeline", &id, []));
+        return Reply::changed(&outcome, own?);
+    }
+    views.retain(|view| group.contains(&view.id.as_str()));
+    let count = views.len();
+    let timelines = views;
+    Reply::changed(&outcome, TimelineList { timelines, count })
 }

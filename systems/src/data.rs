@@ -1,6 +1,6 @@
 //! The scene's variables, and the built-in ones that follow the clock.
 
-use std::sync::Arc;
+use std::sync::{Arc, LazyLock};
 
 use bevy_ecs::prelude::*;
 use components::scene::FrameRate;
@@ -8,14 +8,28 @@ use components::value::Template;
 use serde_json::{Map, Value};
 
 /// What `{{path.to.value}}` is looked up in.
+///
+/// Values stand in scopes: the scene on air has one, and so has each scene within a scene and each item of a feed, whose names hide
+/// those of the scope above.
 #[derive(Resource, Debug)]
 pub struct SceneData {
-    values: Arc<Map<String, Value>>,
+    /// Scopes by number; the free ones are empty.
+    scopes: Vec<Option<Scope>>,
+    program: DataScope,
     clock: ClockData,
-    /// Raised when the scene's own values change.
-    revision: u64,
-    /// The rates at which built-in values change; see [`SceneData::follow_clock`].
-    changed: DataChange,
+    clock_changed: ClockChange,
+}
+
+/// The scope in which a layer looks its data up. On the layer's entity; written by spawning.
+#[derive(Component, Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[component(immutable)]
+pub struct DataScope(u32);
+
+#[derive(Debug, Default)]
+struct Scope {
+    values: Arc<Map<String, Value>>,
+    above: Option<DataScope>,
+    changed: bool,
 }
 
 #[derive(Debug)]
@@ -26,10 +40,16 @@ struct ClockData {
     whole_seconds: u64,
 }
 
+#[derive(Clone, Copy, Debug, Default)]
+struct ClockChange {
+    second: bool,
+    frame: bool,
+}
+
 /// Which values differ from those of the tick before.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct DataChange {
-    /// The scene's own values.
+    /// The values of the scope, or of one above it.
     pub own: bool,
     /// `clock.seconds` and `clock.hms`.
     pub second: bool,
@@ -42,17 +62,20 @@ pub const CLOCK_PREFIX: &str = "clock.";
 
 impl Default for SceneData {
     fn default() -> Self {
+        let program = Scope {
+            changed: true,
+            ..Scope::default()
+        };
         Self {
-            values: Arc::default(),
+            scopes: vec![Some(program)],
+            program: DataScope(0),
             clock: ClockData {
                 frame: 0.into(),
                 seconds: 0.into(),
                 hms: "0:00:00".into(),
                 whole_seconds: 0,
             },
-            revision: 0,
-            changed: DataChange {
-                own: true,
+            clock_changed: ClockChange {
                 second: true,
                 frame: true,
             },
@@ -63,7 +86,7 @@ impl Default for SceneData {
 impl SceneData {
     /// The value at a dotted path: `auction.bid`, or the built-in `clock.hms` (time on air as `h:mm:ss`), `clock.seconds` (whole
     /// seconds on air) and `clock.frame` (the number of the tick).
-    pub fn lookup(&self, path: &str) -> Option<&Value> {
+    pub fn lookup(&self, scope: DataScope, path: &str) -> Option<&Value> {
         if let Some(name) = path.strip_prefix(CLOCK_PREFIX) {
             return match name {
                 "frame" => Some(&self.clock.frame),
@@ -73,7 +96,10 @@ impl SceneData {
             };
         }
         let mut names = path.split('.');
-        let mut value = self.values.get(names.next()?)?;
+        let first = names.next()?;
+        let mut value = self
+            .chain(scope)
+            .find_map(|scope| scope.values.get(first))?;
         for name in names {
             value = match value {
                 Value::Object(map) => map.get(name)?,
@@ -84,30 +110,89 @@ impl SceneData {
         Some(value)
     }
 
-    /// The scene's own values.
+    /// A scope and those above it.
+    fn chain(&self, scope: DataScope) -> impl Iterator<Item = &Scope> {
+        let at = |scope: DataScope| self.scopes.get(scope.0 as usize)?.as_ref();
+        std::iter::successors(at(scope), move |scope| at(scope.above?))
+    }
+
+    /// The scope of the scene on air.
+    pub fn program(&self) -> DataScope {
+        self.program
+    }
+
+    /// The values of the scene on air.
     pub fn values(&self) -> &Map<String, Value> {
-        &self.values
+        match self.chain(self.program).next() {
+            Some(scope) => &scope.values,
+            None => empty_map(),
+        }
     }
 
-    /// Takes the place of all values.
+    /// Takes the place of all values of the scene on air.
     pub fn replace(&mut self, values: Arc<Map<String, Value>>) {
-        self.values = values;
-        self.own_changed();
+        self.set(self.program, values);
     }
 
-    fn own_changed(&mut self) {
-        self.revision += 1;
-        self.changed.own = true;
+    /// Makes a scope for the scene that comes on air; the one before it stays until it is removed.
+    pub fn begin_program(&mut self, values: Arc<Map<String, Value>>) -> DataScope {
+        self.program = self.add(values, None);
+        self.program
+    }
+
+    /// Makes a scope, below another one if so wished.
+    pub fn add(&mut self, values: Arc<Map<String, Value>>, above: Option<DataScope>) -> DataScope {
+        let scope = Some(Scope {
+            values,
+            above,
+            changed: true,
+        });
+        let free = self
+            .scopes
+            .iter_mut()
+            .zip(0..)
+            .find(|(slot, _)| slot.is_none());
+        match free {
+            Some((slot, number)) => {
+                *slot = scope;
+                DataScope(number)
+            }
+            None => {
+                self.scopes.push(scope);
+                DataScope(self.scopes.len() as u32 - 1)
+            }
+        }
+    }
+
+    /// Takes the place of all values of a scope.
+    pub fn set(&mut self, scope: DataScope, values: Arc<Map<String, Value>>) {
+        if let Some(Some(scope)) = self.scopes.get_mut(scope.0 as usize) {
+            scope.values = values;
+            scope.changed = true;
+        }
+    }
+
+    /// Lets go of a scope that no layer looks into any more.
+    pub fn remove(&mut self, scope: DataScope) {
+        if scope != self.program
+            && let Some(slot) = self.scopes.get_mut(scope.0 as usize)
+        {
+            *slot = None;
+        }
     }
 
     /// What differs from the tick before.
-    pub fn changed(&self) -> DataChange {
-        self.changed
+    pub fn changed(&self, scope: DataScope) -> DataChange {
+        DataChange {
+            own: self.chain(scope).any(|scope| scope.changed),
+            second: self.clock_changed.second,
+            frame: self.clock_changed.frame,
+        }
     }
 
     /// Whether a template's words may differ from those of the tick before.
-    pub fn touches(&self, template: &Template) -> bool {
-        let changed = self.changed;
+    pub fn touches(&self, scope: DataScope, template: &Template) -> bool {
+        let changed = self.changed(scope);
         template
             .paths()
             .any(|path| match path.strip_prefix(CLOCK_PREFIX) {
@@ -121,7 +206,7 @@ impl SceneData {
     pub(crate) fn follow_clock(&mut self, tick: u64, rate: FrameRate) {
         let seconds = rate.nanos_at(tick) / 1_000_000_000;
         self.clock.frame = tick.into();
-        self.changed.frame = true;
+        self.clock_changed.frame = true;
         if seconds != self.clock.whole_seconds {
             self.clock.whole_seconds = seconds;
             self.clock.seconds = seconds.into();
@@ -132,14 +217,22 @@ impl SceneData {
                 seconds % 60
             )
             .into();
-            self.changed.second = true;
+            self.clock_changed.second = true;
         }
     }
 
     /// Marks everything as seen; runs when the set `Animate` has used it.
     pub(crate) fn settle(&mut self) {
-        self.changed = DataChange::default();
+        self.clock_changed = ClockChange::default();
+        for scope in self.scopes.iter_mut().flatten() {
+            scope.changed = false;
+        }
     }
+}
+
+fn empty_map() -> &'static Map<String, Value> {
+    static EMPTY: LazyLock<Map<String, Value>> = LazyLock::new(Map::new);
+    &EMPTY
 }
 
 /// Applies a JSON merge patch (RFC 7396) to an object.
@@ -181,9 +274,30 @@ mod tests {
     #[test]
     fn paths_reach_into_objects_and_lists() {
         let data = data(json!({"lots": [{"bid": 3}, {"bid": 4}]}));
-        assert_eq!(data.lookup("lots.1.bid"), Some(&json!(4)));
-        assert_eq!(data.lookup("lots.2.bid"), None);
-        assert_eq!(data.lookup("clock.hms"), Some(&json!("0:00:00")));
+        assert_eq!(data.lookup(data.program(), "lots.1.bid"), Some(&json!(4)));
+        assert_eq!(data.lookup(data.program(), "lots.2.bid"), None);
+        assert_eq!(
+            data.lookup(data.program(), "clock.hms"),
+            Some(&json!("0:00:00"))
+        );
+    }
+
+    #[test]
+    fn a_scope_hides_names_of_the_one_above_and_its_number_is_used_again() {
+        let object = |value: Value| Arc::new(value.as_object().cloned().unwrap_or_default());
+        let mut data = data(json!({"title": "Show", "bid": 1}));
+        let item = data.add(object(json!({"title": "Lot 7"})), Some(data.program()));
+        assert_eq!(data.lookup(item, "title"), Some(&json!("Lot 7")));
+        assert_eq!(data.lookup(item, "bid"), Some(&json!(1)));
+        data.settle();
+        data.replace(object(json!({"bid": 2})));
+        assert!(data.changed(item).own, "a change above is seen below");
+        data.settle();
+        data.set(item, object(json!({"title": "Lot 8"})));
+        assert!(!data.changed(data.program()).own);
+        data.remove(item);
+        assert_eq!(data.lookup(item, "title"), None);
+        assert_eq!(data.add(object(json!({})), None), item);
     }
 
     #[test]
@@ -204,7 +318,7 @@ mod tests {
         let changes: Vec<u64> = (1..=90)
             .filter(|tick| {
                 data.follow_clock(*tick, FrameRate::whole(30));
-                let touched = data.touches(&template);
+                let touched = data.touches(data.program(), &template);
                 data.settle();
                 touched
             })

@@ -77,12 +77,7 @@ fn track(layer: &str, property: Property, to: f32) -> TrackSpec {
         value: KeyframeValue::Number(value),
         easing: Easing::EaseInOutSine,
     };
-    TrackSpec {
-        layer: layer.into(),
-        property,
-        additive: false,
-        keyframes: vec![keyframe(0.0, 0.0), keyframe(1.0, to)],
-    }
+    TrackSpec::new(layer, property, vec![keyframe(0.0, 0.0), keyframe(1.0, to)])
 }
 
 #[test]
@@ -114,19 +109,14 @@ fn a_tick_of_moving_layers_allocates_nothing() {
     spec.canvas.width = 640;
     spec.canvas.height = 360;
     spec.timelines.push(Arc::new(TimelineSpec {
-        id: "motion".to_owned(),
-        autoplay: true,
         loop_mode: LoopMode::PingPong,
-        duration: None,
-        delay: 0.0,
-        speed: 1.0,
-        markers: Default::default(),
         tracks: vec![
             track("slides", Property::PositionX, 400.0),
             track("turns", Property::Rotation, 90.0),
             track("fades", Property::Opacity, 1.0),
             track("group", Property::PositionY, 200.0),
         ],
+        ..TimelineSpec::new("motion")
     }));
     let mut engine = Engine::new(EngineSettings {
         width: 640,

@@ -233,7 +233,15 @@ fn timelines_go_on_through_an_edit_and_obey() {
 
     let tell = |engine: &mut Engine, action| {
         let id = Arc::from("slide");
-        send(engine, vec![Command::Timeline { id, action }]).unwrap()
+        send(
+            engine,
+            vec![Command::Timeline {
+                id,
+                action,
+                blend: None,
+            }],
+        )
+        .unwrap()
     };
     tell(&mut engine, TimelineAction::Pause);
     let stands = left(&engine);
@@ -255,7 +263,14 @@ fn timelines_go_on_through_an_edit_and_obey() {
     send(&mut engine, vec![Command::EditScene(Box::new(edit))]).unwrap();
     let id = Arc::from("slide");
     let action = TimelineAction::Play;
-    let refused = send(&mut engine, vec![Command::Timeline { id, action }]);
+    let refused = send(
+        &mut engine,
+        vec![Command::Timeline {
+            id,
+            action,
+            blend: None,
+        }],
+    );
     assert!(
         matches!(refused, Err(CommandError::NoTimeline(_))),
         "{refused:?}"
@@ -273,7 +288,15 @@ fn a_timeline_that_ended_plays_from_its_start() {
     engine.tick();
     let id = Arc::from("slide");
     let action = TimelineAction::Play;
-    send(&mut engine, vec![Command::Timeline { id, action }]).unwrap();
+    send(
+        &mut engine,
+        vec![Command::Timeline {
+            id,
+            action,
+            blend: None,
+        }],
+    )
+    .unwrap();
     let mut timelines = engine.world_mut().query::<&Timeline>();
     let state = timelines.single(engine.world_mut()).unwrap().state;
     let from_start = PlayState::Playing {

@@ -3,7 +3,8 @@
 use std::sync::Arc;
 
 use components::animation::{
-    Easing, Keyframe, KeyframeValue, LoopMode, Property, Spring, TimelineSpec, TrackSpec,
+    Easing, Glide, Keyframe, KeyframeValue, LoopMode, MotionPath, Property, Spring, TimelineSpec,
+    TrackLayers, TrackSpec,
 };
 use components::layer::{
     Anchor, Crop, Fit, LayerId, LayerName, LayerSpec, Opacity, Position, Role, Rotation, Scale,
@@ -14,9 +15,9 @@ use components::scene::{
     SceneTransitionKind, Transitions,
 };
 use components::source::{
-    Align, ColourSource, CornerRadii, FitText, Font, FontStyle, GradientSource, GroupSource,
-    ImageSource, Outline, Overflow, Shadow, ShapeKind, ShapeSource, Source, Stroke, TextDirection,
-    TextSource, VerticalAlign,
+    Align, ColourSource, CornerRadii, Counter, FitText, Font, FontStyle, GradientSource,
+    GroupSource, Grouping, ImageSource, Outline, Overflow, Shadow, ShapeKind, ShapeSource, Source,
+    Stroke, TextDirection, TextSource, VerticalAlign,
 };
 use components::value::{Gradient, GradientKind, GradientStop, Point};
 use components::{BlendMode, Colour, Number, Paint, Template};
@@ -41,6 +42,7 @@ boxed! {
     font: Font = whole_font();
     text: Source = whole_text();
     shape: Source = whole_shape();
+    glide: Glide = whole_glide();
     layer: LayerSpec = whole_layer();
     scene: SceneSpec = whole_scene();
 }
@@ -137,8 +139,10 @@ prop_compose! {
         outline in prop::option::of((colour(), between(1.0, 9.0))),
         shadow in prop::option::of((colour(), point(), between(0.0, 100.0))),
         direction in select(vec![TextDirection::Auto, TextDirection::Ltr, TextDirection::Rtl]),
+        counter in prop::option::of((number(-1e6, 1e6), 0..=6_u8, glide())),
     ) -> Source {
         Source::Text(TextSource {
+            counter: counter.map(|(value, decimals, roll)| Counter { value, decimals, grouping: Grouping::Space, roll }),
             text, font, fill, align, vertical_align, wrap, max_lines, overflow, direction,
             fit_to_box: fit_to_box.map(|(min_size, max_size)| FitText { min_size, max_size }),
             outline: outline.map(|(color, width)| Outline { color, width }),
@@ -253,10 +257,12 @@ fn easing() -> impl Strategy<Value = Easing> {
 
 fn keyframes(property: Property) -> impl Strategy<Value = Vec<Keyframe>> {
     let value = match property {
-        Property::Position | Property::Scale => (between(-9.0, 9.0), between(-9.0, 9.0))
-            .prop_map(|(x, y)| KeyframeValue::Pair { x, y })
-            .boxed(),
-        _ => between(0.0, 1.0).prop_map(KeyframeValue::Number).boxed(),
+        Property::Position | Property::Scale | Property::Size => {
+            (between(0.5, 9.0), between(0.5, 9.0))
+                .prop_map(|(x, y)| KeyframeValue::Pair { x, y })
+                .boxed()
+        }
+        _ => between(0.125, 1.0).prop_map(KeyframeValue::Number).boxed(),
     };
     prop::collection::vec((value, easing()), 1..5).prop_map(|list| {
         let times = (1..).map(|index| index as f32 / 3.0);
@@ -269,22 +275,41 @@ fn keyframes(property: Property) -> impl Strategy<Value = Vec<Keyframe>> {
 
 fn track(layer: String) -> impl Strategy<Value = TrackSpec> {
     use Property as P;
-    select(vec![
-        P::Position,
-        P::PositionX,
-        P::PositionY,
-        P::Scale,
-        P::ScaleX,
-        P::ScaleY,
-        P::Rotation,
-        P::Opacity,
-    ])
-    .prop_flat_map(|property| (Just(property), any::<bool>(), keyframes(property)))
-    .prop_map(move |(property, additive, keyframes)| TrackSpec {
-        layer: LayerId::new(layer.as_str()),
-        property,
-        additive,
-        keyframes,
+    let ways = (any::<bool>(), between(0.0, 3600.0), any::<Option<bool>>());
+    (select(P::OF_LAYERS.to_vec()), ways)
+        .prop_flat_map(|(property, ways)| {
+            let on_path = ways.2.is_some() && property == P::Position;
+            let values = if on_path {
+                P::Opacity
+            } else {
+                property.clone()
+            };
+            (Just(property), Just(ways), keyframes(values))
+        })
+        .prop_map(
+            move |(property, (additive, stagger, path), keyframes)| TrackSpec {
+                layers: TrackLayers::one(layer.as_str()),
+                path: path
+                    .filter(|_| property == P::Position)
+                    .map(|orient| MotionPath {
+                        d: "M0 0 L 10 10".to_owned(),
+                        orient,
+                    }),
+                property,
+                additive,
+                stagger,
+                keyframes,
+            },
+        )
+}
+
+fn whole_glide() -> impl Strategy<Value = Glide> {
+    (between(0.0, 600.0), easing(), between(0.0, 600.0)).prop_map(|(duration, easing, delay)| {
+        Glide {
+            duration,
+            easing,
+            delay,
+        }
     })
 }
 
@@ -295,10 +320,11 @@ prop_compose! {
         duration in prop::option::of(between(1.0, 86_400.0)),
         delay in between(0.0, 86_400.0),
         speed in between(1.0, 1000.0),
+        group in prop::option::of("[a-z]{1,5}"),
         markers in prop::collection::btree_map("[a-z]{1,5}", between(0.0, 86_400.0), 0..3),
         tracks in prop::collection::vec(track("layer-0".to_owned()), 0..3),
     ) -> TimelineSpec {
-        TimelineSpec { id: format!("timeline {id}"), autoplay, loop_mode, duration, delay, speed, markers, tracks }
+        TimelineSpec { id: format!("timeline {id}"), autoplay, loop_mode, duration, delay, speed, start_after: None, group, markers, tracks }
     }
 }
 

@@ -37,6 +37,14 @@ pub struct TimelineSpec {
     #[serde(default = "one")]
     #[schemars(range(min = 0.001, max = 1000))]
     pub speed: f32,
+    /// The timeline at whose end this one starts; it must play once. A `delay` comes after that.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(min = 1, max = 128))]
+    pub start_after: Option<String>,
+    /// A name that timelines share which are played, paused, moved and stopped together.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(min = 1, max = 128))]
+    pub group: Option<String>,
     /// Named times in seconds.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     #[schemars(schema_with = "markers")]
@@ -80,6 +88,10 @@ pub struct Timeline {
     pub speed: f64,
     /// Playing or not.
     pub state: PlayState,
+    /// The timeline at whose end this one starts.
+    pub start_after: Option<Arc<str>>,
+    /// The tick since which `start_after` was playing when this one started after it, so that it starts once for each time.
+    pub started_for_tick: Option<u64>,
 }
 
 /// Whether a timeline moves.
@@ -117,15 +129,29 @@ fn one() -> f32 {
 }
 
 impl TimelineSpec {
-    /// Seconds from start to end: what is written, or the time of the last keyframe.
+    /// A timeline without tracks that plays once from its scene's first tick.
+    pub fn new(id: impl Into<String>) -> Self {
+        Self {
+            id: id.into(),
+            autoplay: true,
+            loop_mode: LoopMode::Once,
+            duration: None,
+            delay: 0.0,
+            speed: 1.0,
+            start_after: None,
+            group: None,
+            markers: BTreeMap::new(),
+            tracks: Vec::new(),
+        }
+    }
+
+    /// Seconds from start to end: what is written, or the time of the last keyframe, of the last layer of a list.
     pub fn duration_seconds(&self) -> f32 {
-        let last = self
-            .tracks
-            .iter()
-            .flat_map(|track| &track.keyframes)
-            .map(|keyframe| keyframe.at)
-            .fold(0.0, f32::max);
-        self.duration.unwrap_or(last)
+        let ends = self.tracks.iter().map(|track| {
+            let behind = track.stagger * track.layers.0.len().saturating_sub(1) as f32;
+            track.keyframes.last().map_or(0.0, |last| last.at) + behind
+        });
+        self.duration.unwrap_or_else(|| ends.fold(0.0, f32::max))
     }
 }
 
@@ -144,6 +170,15 @@ impl Validate for TimelineSpec {
                 problems.report("a timeline needs a keyframe after 0 seconds, or a `duration`");
             }
             None => {}
+        }
+        for (name, value) in [("startAfter", &self.start_after), ("group", &self.group)] {
+            if let Some(value) = value
+                && (value.is_empty() || value.chars().count() > 128)
+            {
+                problems.at(name, |problems| {
+                    problems.report("a name has 1 to 128 letters")
+                });
+            }
         }
         for (name, at) in &self.markers {
             problems.at("markers", |problems| {

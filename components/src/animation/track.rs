@@ -1,17 +1,20 @@
 //! Tracks: one property of one layer over the time of a timeline.
 
+use std::borrow::Cow;
 use std::fmt;
 use std::marker::PhantomData;
+use std::ops::RangeInclusive;
 
 use bevy_ecs::component::Component;
 use bevy_ecs::entity::Entity;
-use glam::Vec2;
-use schemars::JsonSchema;
-use serde::{Deserialize, Deserializer, Serialize, de};
+use glam::Vec4;
+use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
+use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 
-use super::Easing;
+use super::{Easing, Property};
 use crate::layer::LayerId;
 use crate::validate::{Problems, Validate};
+use crate::value::Colour;
 
 /// A track as files write it.
 ///
@@ -19,49 +22,48 @@ use crate::validate::{Problems, Validate};
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct TrackSpec {
-    /// The layer that is moved.
-    pub layer: LayerId,
+    /// The layer that is moved, or a list of layers that are moved alike.
+    #[serde(rename = "layer")]
+    pub layers: TrackLayers,
     /// The property that is moved.
     pub property: Property,
     /// Whether values are added to the layer's own (multiplied, for scale and opacity) and do not replace it. Default false.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub additive: bool,
+    /// Seconds by which each layer of a list starts after the one before. Default 0.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    #[schemars(range(min = 0, max = 3600))]
+    pub stagger: f32,
+    /// The line along which `position` moves; the keyframes then say which part of its length has been gone, from 0 to 1.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub path: Option<MotionPath>,
     /// Values and their times, in rising order of time.
     #[schemars(length(min = 1, max = 10_000))]
     pub keyframes: Vec<Keyframe>,
 }
 
+/// A line that a layer moves along. Equal parts of its length take equal parts of the way, however its curves are drawn.
+///
+/// `{"d": "M 200 700 C 600 100 1300 100 1700 700", "orient": true}`
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct MotionPath {
+    /// SVG path data (the `d` of a `<path>`) in the pixels of the layer's parent.
+    #[schemars(length(min = 1, max = 100_000))]
+    pub d: String,
+    /// Whether the layer turns with the line: its right side then shows where it goes. Default false.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub orient: bool,
+}
+
+/// The layers that a track moves: `"host"`, or `["card-1", "card-2"]`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct TrackLayers(pub Vec<LayerId>);
+
+/// The most layers of a track.
+const LAYERS_MAX: usize = 1000;
 /// The most keyframes of a track.
 const KEYFRAMES_MAX: usize = 10_000;
-
-/// A property that a track can move.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
-pub enum Property {
-    /// Both coordinates, in pixels.
-    #[serde(rename = "position")]
-    Position,
-    /// Pixels from the left.
-    #[serde(rename = "position.x")]
-    PositionX,
-    /// Pixels from the top.
-    #[serde(rename = "position.y")]
-    PositionY,
-    /// Both factors.
-    #[serde(rename = "scale")]
-    Scale,
-    /// Horizontal factor.
-    #[serde(rename = "scale.x")]
-    ScaleX,
-    /// Vertical factor.
-    #[serde(rename = "scale.y")]
-    ScaleY,
-    /// Degrees clockwise.
-    #[serde(rename = "rotation")]
-    Rotation,
-    /// 0 to 1.
-    #[serde(rename = "opacity")]
-    Opacity,
-}
 
 /// A value at a time.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -77,7 +79,8 @@ pub struct Keyframe {
     pub easing: Easing,
 }
 
-/// A number, or a pair for a property that has two: `12`, `{"x": 10, "y": 20}`. One number stands for both of a pair.
+/// A number, a pair for a property that has two, or a colour: `12`, `{"x": 10, "y": 20}`, `"#ff0066"`. One number stands for both of a
+/// pair.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, JsonSchema)]
 #[serde(untagged)]
 #[schemars(deny_unknown_fields)]
@@ -93,14 +96,20 @@ pub enum KeyframeValue {
         #[schemars(range(min = -1e6, max = 1e6))]
         y: f32,
     },
+    /// A colour.
+    Colour(#[schemars(description = "A colour as CSS writes it.")] Colour),
 }
 
 impl KeyframeValue {
-    /// Both coordinates.
-    pub fn pair(self) -> Vec2 {
+    /// Four numbers: one twice and noughts, a pair and noughts, or a colour's channels from 0 to 255.
+    pub fn numbers(self) -> Vec4 {
         match self {
-            Self::Number(value) => Vec2::splat(value),
-            Self::Pair { x, y } => Vec2::new(x, y),
+            Self::Number(value) => Vec4::new(value, value, 0.0, 0.0),
+            Self::Pair { x, y } => Vec4::new(x, y, 0.0, 0.0),
+            Self::Colour(colour) => {
+                let channels = [colour.red, colour.green, colour.blue, colour.alpha];
+                Vec4::from_array(channels.map(f32::from))
+            }
         }
     }
 }
@@ -113,15 +122,19 @@ pub struct Tracks<T: Send + Sync + 'static> {
     marker: PhantomData<fn() -> T>,
 }
 
-/// One track, ready to be sampled.
+/// One track as it moves one layer.
 #[derive(Clone, Debug)]
 pub struct Lane {
     /// The timeline it follows.
     pub timeline: Entity,
     /// Which numbers of the value it moves.
-    pub mask: [bool; 2],
+    pub mask: [bool; 4],
     /// Whether the value is applied on top of the authored one.
     pub additive: bool,
+    /// Seconds by which it runs behind its timeline.
+    pub delay: f32,
+    /// The line that it follows.
+    pub path: Option<MotionPath>,
     /// Values in rising order of time; at least one.
     pub keyframes: Vec<Keyframe>,
 }
@@ -136,15 +149,64 @@ impl<T: Send + Sync + 'static> Tracks<T> {
     }
 }
 
-impl Property {
-    /// Which numbers of the property's value are moved.
-    pub fn mask(self) -> [bool; 2] {
-        match self {
-            Self::PositionX | Self::ScaleX | Self::Rotation | Self::Opacity => [true, false],
-            Self::PositionY | Self::ScaleY => [false, true],
-            Self::Position | Self::Scale => [true, true],
+impl TrackLayers {
+    /// A single layer.
+    pub fn one(id: impl Into<LayerId>) -> Self {
+        Self(vec![id.into()])
+    }
+
+    /// Every layer.
+    pub fn iter(&self) -> impl Iterator<Item = &LayerId> {
+        self.0.iter()
+    }
+}
+
+impl Serialize for TrackLayers {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        match &*self.0 {
+            [one] => one.serialize(serializer),
+            list => list.serialize(serializer),
         }
     }
+}
+
+impl<'de> Deserialize<'de> for TrackLayers {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Visitor;
+        impl<'de> de::Visitor<'de> for Visitor {
+            type Value = TrackLayers;
+
+            fn expecting(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+                out.write_str("the name of a layer, or a list of names")
+            }
+            fn visit_str<E: de::Error>(self, name: &str) -> Result<TrackLayers, E> {
+                Ok(TrackLayers::one(name))
+            }
+            fn visit_seq<A: de::SeqAccess<'de>>(self, list: A) -> Result<TrackLayers, A::Error> {
+                Vec::deserialize(de::value::SeqAccessDeserializer::new(list)).map(TrackLayers)
+            }
+        }
+        deserializer.deserialize_any(Visitor)
+    }
+}
+
+impl JsonSchema for TrackLayers {
+    fn schema_name() -> Cow<'static, str> {
+        "TrackLayers".into()
+    }
+
+    fn json_schema(generator: &mut SchemaGenerator) -> Schema {
+        let id = generator.subschema_for::<LayerId>();
+        json_schema!({
+            "description": "The name of a layer, or a list of names.",
+            "anyOf": [id, {"type": "array", "items": id, "minItems": 1, "maxItems": LAYERS_MAX}],
+            "examples": ["host", ["card-1", "card-2"]]
+        })
+    }
+}
+
+fn is_zero(number: &f32) -> bool {
+    *number == 0.0
 }
 
 impl<'de> Deserialize<'de> for KeyframeValue {
@@ -160,7 +222,12 @@ impl<'de> Deserialize<'de> for KeyframeValue {
             type Value = KeyframeValue;
 
             fn expecting(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
-                out.write_str("a number, or {\"x\": .., \"y\": ..}")
+                out.write_str("a number, a colour, or {\"x\": .., \"y\": ..}")
+            }
+            fn visit_str<E: de::Error>(self, text: &str) -> Result<KeyframeValue, E> {
+                Colour::parse(text)
+                    .map(KeyframeValue::Colour)
+                    .map_err(E::custom)
             }
             fn visit_f64<E: de::Error>(self, value: f64) -> Result<KeyframeValue, E> {
                 Ok(KeyframeValue::Number(value as f32))
@@ -180,8 +247,68 @@ impl<'de> Deserialize<'de> for KeyframeValue {
     }
 }
 
+impl TrackSpec {
+    /// A track of one layer whose values take the place of its own.
+    pub fn new(layer: impl Into<LayerId>, property: Property, keyframes: Vec<Keyframe>) -> Self {
+        Self {
+            layers: TrackLayers::one(layer),
+            property,
+            additive: false,
+            stagger: 0.0,
+            path: None,
+            keyframes,
+        }
+    }
+
+    /// A field's own kind and range are looked at where the layer is known.
+    fn check_value(
+        &self,
+        value: KeyframeValue,
+        range: Option<RangeInclusive<f32>>,
+        problems: &mut Problems,
+    ) {
+        let finite = || f32::MIN..=f32::MAX;
+        let is_field = matches!(self.property, Property::Source(_) | Property::Effect(_));
+        match value {
+            KeyframeValue::Number(value) => {
+                problems.range("value", value, range.unwrap_or_else(finite))
+            }
+            KeyframeValue::Pair { .. } if !self.property.is_pair() || self.path.is_some() => {
+                problems.at("value", |problems| {
+                    problems.report("this property is one number, not a pair")
+                });
+            }
+            KeyframeValue::Pair { x, y } => problems.at("value", |problems| {
+                let range = range.unwrap_or_else(finite);
+                problems.range("x", x, range.clone());
+                problems.range("y", y, range);
+            }),
+            KeyframeValue::Colour(_) if !is_field => problems.at("value", |problems| {
+                problems.report("this property is a number, not a colour")
+            }),
+            KeyframeValue::Colour(_) => {}
+        }
+    }
+
+    fn check_layers(&self, problems: &mut Problems) {
+        let layers = &self.layers.0;
+        if layers.is_empty() || layers.len() > LAYERS_MAX {
+            problems.at("layer", |problems| {
+                problems.report(format!("a track moves 1 to {LAYERS_MAX} layers"))
+            });
+        }
+        problems.range("stagger", self.stagger, 0.0..=3600.0);
+    }
+}
+
 impl Validate for TrackSpec {
     fn validate(&self, problems: &mut Problems) {
+        self.check_layers(problems);
+        if self.path.is_some() && self.property != Property::Position {
+            problems.at("path", |problems| {
+                problems.report("a path moves the property `position` alone")
+            });
+        }
         if self.keyframes.is_empty() {
             problems.at("keyframes", |problems| {
                 problems.report("a track needs at least one keyframe")
@@ -193,13 +320,9 @@ impl Validate for TrackSpec {
             });
             return;
         }
-        let pair_allowed = matches!(self.property, Property::Position | Property::Scale);
-        let range = match self.property {
-            Property::Position | Property::PositionX | Property::PositionY | Property::Rotation => {
-                -1e6..=1e6
-            }
-            Property::Scale | Property::ScaleX | Property::ScaleY => -1000.0..=1000.0,
-            Property::Opacity => 0.0..=1.0,
+        let range = match (&self.path, self.property.range()) {
+            (Some(_), _) => Some(0.0..=1.0),
+            (None, range) => range.map(|(low, high)| low..=high),
         };
         for (index, keyframe) in self.keyframes.iter().enumerate() {
             problems.at_index("keyframes", index, |problems| {
@@ -209,18 +332,7 @@ impl Validate for TrackSpec {
                         problems.report("keyframes must stand in rising order of time")
                     });
                 }
-                match keyframe.value {
-                    KeyframeValue::Number(value) => problems.range("value", value, range.clone()),
-                    KeyframeValue::Pair { .. } if !pair_allowed => {
-                        problems.at("value", |problems| {
-                            problems.report("this property is one number, not a pair")
-                        });
-                    }
-                    KeyframeValue::Pair { x, y } => problems.at("value", |problems| {
-                        problems.range("x", x, range.clone());
-                        problems.range("y", y, range.clone());
-                    }),
-                }
+                self.check_value(keyframe.value, range.clone(), problems);
                 problems.at("easing", |problems| keyframe.easing.validate(problems));
             });
         }

@@ -18,7 +18,7 @@ impl<T: Animatable> PartialEq for Computed<T> {
 /// A property that has a value on each tick.
 pub trait Animatable: Component {
     /// What it comes to, in plain numbers.
-    type Value: Copy + PartialEq + Send + Sync + std::fmt::Debug + 'static;
+    type Value: Clone + PartialEq + Send + Sync + std::fmt::Debug + 'static;
 }
 
 impl Animatable for crate::layer::Position {
@@ -36,6 +36,17 @@ impl Animatable for crate::layer::Opacity {
 impl Animatable for crate::layer::Size {
     type Value = Vec2;
 }
+
+/// Sources are computed as a whole: the authored one, with those fields that tracks move.
+macro_rules! sources {
+    ($($source:ident),+ $(,)?) => {
+        $(impl Animatable for crate::source::$source {
+            type Value = Self;
+        })+
+    };
+}
+
+sources!(ColourSource, GradientSource, ShapeSource, TextSource);
 
 /// The words of a text, or the path of an image, with its holes filled. Written in `Animate` when the data or the source changes.
 #[derive(Component, Clone, Debug, Default, PartialEq, Eq)]

@@ -4,6 +4,7 @@ use bevy_ecs::component::Component;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use crate::animation::{FieldMut, Fields};
 use crate::value::Colour;
 
 /// One colour over the layer's box, or over the whole canvas when the layer has no size.
@@ -14,4 +15,14 @@ use crate::value::Colour;
 pub struct ColourSource {
     /// The colour.
     pub color: Colour,
+}
+
+impl Fields for ColourSource {
+    fn field_mut(&mut self, path: &str) -> Option<FieldMut<'_>> {
+        (path == "color").then_some(FieldMut::Colour(&mut self.color))
+    }
+
+    fn field_paths(&self) -> Vec<String> {
+        vec!["color".to_owned()]
+    }
 }

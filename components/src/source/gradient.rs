@@ -4,6 +4,7 @@ use bevy_ecs::component::Component;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use crate::animation::{FieldMut, Fields, below};
 use crate::value::Gradient;
 
 /// A gradient over the layer's box, or over the whole canvas when the layer has no size.
@@ -14,4 +15,14 @@ use crate::value::Gradient;
 pub struct GradientSource {
     /// The gradient.
     pub gradient: Gradient,
+}
+
+impl Fields for GradientSource {
+    fn field_mut(&mut self, path: &str) -> Option<FieldMut<'_>> {
+        self.gradient.field_mut(path.strip_prefix("gradient.")?)
+    }
+
+    fn field_paths(&self) -> Vec<String> {
+        below("gradient", self.gradient.field_paths()).collect()
+    }
 }

@@ -17,10 +17,11 @@ pub use gradient::GradientSource;
 pub use image::ImageSource;
 pub use shape::{CornerRadii, ShapeKind, ShapeSource, Stroke};
 pub use text::{
-    Align, FitText, Font, FontStyle, Outline, Overflow, Shadow, TextDirection, TextSource,
-    VerticalAlign,
+    Align, Counter, FitText, Font, FontStyle, Grouping, Outline, Overflow, Shadow, TextDirection,
+    TextSource, VerticalAlign,
 };
 
+use crate::animation::{FieldMut, Fields};
 use crate::validate::{Problems, Validate};
 
 /// The source of a layer as files and the API write it; `type` tells the kind.
@@ -84,5 +85,69 @@ impl Validate for Source {
             Self::Shape(source) => source.validate(problems),
             Self::Text(source) => source.validate(problems),
         }
+    }
+}
+
+impl Source {
+    /// What tracks can move of it; none where nothing can be moved.
+    fn fields(&mut self) -> Option<&mut dyn Fields> {
+        match self {
+            Self::Colour(source) => Some(source),
+            Self::Gradient(source) => Some(source),
+            Self::Shape(source) => Some(source),
+            Self::Text(source) => Some(source),
+            Self::Image(_) | Self::Group(_) => None,
+        }
+    }
+}
+
+impl Fields for Source {
+    fn field_mut(&mut self, path: &str) -> Option<FieldMut<'_>> {
+        self.fields()?.field_mut(path)
+    }
+
+    fn field_paths(&self) -> Vec<String> {
+        let mut own = self.clone();
+        own.fields()
+            .map_or_else(Vec::new, |fields| fields.field_paths())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn every_path_that_is_told_reaches_a_field() {
+        let gradient = json!({"stops": [{"at": 0, "color": "#f06"}, {"at": 1, "color": "#06f"}]});
+        let text = json!({
+            "text": "{{counter}}", "fill": gradient, "counter": {"value": 3},
+            "outline": {"color": "red", "width": 2}, "shadow": {"color": "#0008"},
+        });
+        let shape =
+            json!({"shape": "rectangle", "fill": "red", "stroke": {"paint": gradient, "width": 2}});
+        let mut sources = [
+            serde_json::from_value(json!({"color": "red"})).map(Source::Colour),
+            serde_json::from_value(json!({"gradient": gradient})).map(Source::Gradient),
+            serde_json::from_value(shape).map(Source::Shape),
+            serde_json::from_value(text).map(Source::Text),
+        ];
+        for source in sources.iter_mut().flatten() {
+            let paths = source.field_paths();
+            assert!(!paths.is_empty());
+            for path in paths {
+                assert!(
+                    source.field_mut(&path).is_some(),
+                    "{} {path}",
+                    source.kind()
+                );
+            }
+            for path in ["", "nothing", "fill.stops.9.color", "radius.4"] {
+                assert!(source.field_mut(path).is_none(), "{} {path}", source.kind());
+            }
+        }
+        assert_eq!(sources.iter().flatten().count(), 4);
     }
 }

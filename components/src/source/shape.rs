@@ -6,6 +6,7 @@ use bevy_ecs::component::Component;
 use schemars::JsonSchema;
 use serde::{Deserialize, Deserializer, Serialize, de};
 
+use crate::animation::{FieldMut, Fields, below, number};
 use crate::validate::{Problems, Validate};
 use crate::value::Paint;
 
@@ -163,5 +164,48 @@ impl Validate for ShapeSource {
         if self.fill.is_none() && self.stroke.is_none() {
             problems.report("a shape needs a `fill` or a `stroke`, else nothing is seen");
         }
+    }
+}
+
+/// The corner radii move one by one, as `radius.0` to `radius.3`, clockwise from the top left.
+impl Fields for ShapeSource {
+    fn field_mut(&mut self, path: &str) -> Option<FieldMut<'_>> {
+        if let Some(index) = path.strip_prefix("radius.") {
+            let radius = self.radius.0.get_mut(index.parse::<usize>().ok()?)?;
+            return number(radius, 0.0, 16384.0);
+        }
+        if let Some(rest) = path.strip_prefix("stroke.") {
+            let stroke = self.stroke.as_mut()?;
+            return match rest {
+                "width" => number(&mut stroke.width, 0.01, 1000.0),
+                _ => stroke.paint.field_mut(paint_path(rest, "paint")?),
+            };
+        }
+        self.fill.as_mut()?.field_mut(paint_path(path, "fill")?)
+    }
+
+    fn field_paths(&self) -> Vec<String> {
+        let mut paths: Vec<String> = Vec::new();
+        if self.shape == ShapeKind::Rectangle {
+            paths.extend((0..4).map(|index| format!("radius.{index}")));
+        }
+        if let Some(fill) = &self.fill {
+            paths.extend(below("fill", fill.field_paths()));
+        }
+        if let Some(stroke) = &self.stroke {
+            paths.push("stroke.width".to_owned());
+            paths.extend(below("stroke.paint", stroke.paint.field_paths()));
+        }
+        paths
+    }
+}
+
+/// The path inside the paint `name`: empty for the paint itself.
+pub(super) fn paint_path<'p>(path: &'p str, name: &str) -> Option<&'p str> {
+    let rest = path.strip_prefix(name)?;
+    if rest.is_empty() {
+        Some(rest)
+    } else {
+        rest.strip_prefix('.')
     }
 }

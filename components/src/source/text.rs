@@ -1,12 +1,14 @@
 //! Words: their font, paint, box and overflow.
 
 use bevy_ecs::component::Component;
-use schemars::JsonSchema;
+use schemars::{JsonSchema, Schema, SchemaGenerator};
 use serde::{Deserialize, Serialize};
 
 use super::image::{read_template, write_template};
+use super::shape::paint_path;
+use crate::animation::{Easing, FieldMut, Fields, Glide, below, number};
 use crate::validate::{Problems, Validate};
-use crate::value::{Colour, Paint, Point, Template};
+use crate::value::{Colour, Number, Paint, Point, Template};
 
 /// A text, shaped with bidirectional runs, fallback fonts and colour emoji.
 ///
@@ -52,6 +54,61 @@ pub struct TextSource {
     /// Base direction. Default `auto`: the direction of the first strong letter.
     #[serde(default)]
     pub direction: TextDirection,
+    /// A number that stands in the text as `{{counter}}` and rolls from one value to the next. None when left out.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub counter: Option<Counter>,
+}
+
+/// A number in a text that rolls when it changes.
+///
+/// `{"value": "{{auction.bid}}", "decimals": 2, "roll": {"duration": 0.8, "easing": "easeOutExpo"}}`
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct Counter {
+    /// The number, or the data path that gives it. A track can move one that is written out, as `source.counter.value`.
+    #[schemars(schema_with = "counted")]
+    pub value: Number,
+    /// Digits after the point, 0 to 6. Default 0.
+    #[serde(default, skip_serializing_if = "is_none")]
+    #[schemars(range(min = 0, max = 6))]
+    pub decimals: u8,
+    /// How thousands are set apart. Default `comma`.
+    #[serde(default)]
+    pub grouping: Grouping,
+    /// How it rolls to a new value. Default 0.6 seconds, `easeOutCubic`.
+    #[serde(default = "default_roll")]
+    pub roll: Glide,
+}
+
+/// How the thousands of a number are set apart.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub enum Grouping {
+    /// Not at all: 1234567.8.
+    None,
+    /// 1,234,567.8.
+    #[default]
+    Comma,
+    /// 1.234.567,8.
+    Dot,
+    /// 1 234 567.8, with spaces that do not break.
+    Space,
+}
+
+fn counted(_: &mut SchemaGenerator) -> Schema {
+    Number::schema(-1e15, 1e15)
+}
+
+fn is_none(digits: &u8) -> bool {
+    *digits == 0
+}
+
+fn default_roll() -> Glide {
+    Glide {
+        duration: 0.6,
+        easing: Easing::EaseOutCubic,
+        delay: 0.0,
+    }
 }
 
 /// How letters look.
@@ -254,6 +311,19 @@ impl Validate for TextSource {
                 }
             });
         }
+        if let Some(counter) = &self.counter {
+            problems.at("counter", |problems| {
+                if let Some(value) = counter.value.literal() {
+                    problems.range("value", value, -1e15..=1e15);
+                }
+                if counter.decimals > 6 {
+                    problems.at("decimals", |problems| {
+                        problems.report("a counter has 0 to 6 digits after the point")
+                    });
+                }
+                problems.at("roll", |problems| counter.roll.validate(problems));
+            });
+        }
         if let Some(outline) = &self.outline {
             problems.at("outline", |problems| {
                 problems.range("width", outline.width, 0.01..=100.0)
@@ -265,5 +335,52 @@ impl Validate for TextSource {
                 problems.at("offset", |problems| shadow.offset.validate(problems));
             });
         }
+    }
+}
+
+impl Fields for TextSource {
+    fn field_mut(&mut self, path: &str) -> Option<FieldMut<'_>> {
+        match path {
+            "font.size" => number(&mut self.font.size, 1.0, 2000.0),
+            "font.weight" => number(&mut self.font.weight, 1.0, 1000.0),
+            "font.lineHeight" => number(&mut self.font.line_height, 0.1, 10.0),
+            "font.letterSpacing" => number(&mut self.font.letter_spacing, -1000.0, 1000.0),
+            "counter.value" => match &mut self.counter.as_mut()?.value {
+                Number::Literal(value) => number(value, -1e15, 1e15),
+                Number::Bound(_) => None,
+            },
+            "outline.color" => Some(FieldMut::Colour(&mut self.outline.as_mut()?.color)),
+            "outline.width" => number(&mut self.outline.as_mut()?.width, 0.01, 100.0),
+            "shadow.color" => Some(FieldMut::Colour(&mut self.shadow.as_mut()?.color)),
+            "shadow.blur" => number(&mut self.shadow.as_mut()?.blur, 0.0, 100.0),
+            "shadow.offset.x" => number(&mut self.shadow.as_mut()?.offset.x, -1000.0, 1000.0),
+            "shadow.offset.y" => number(&mut self.shadow.as_mut()?.offset.y, -1000.0, 1000.0),
+            _ => self.fill.field_mut(paint_path(path, "fill")?),
+        }
+    }
+
+    fn field_paths(&self) -> Vec<String> {
+        let mut paths: Vec<String> = [
+            "font.size",
+            "font.weight",
+            "font.lineHeight",
+            "font.letterSpacing",
+        ]
+        .map(str::to_owned)
+        .into();
+        paths.extend(below("fill", self.fill.field_paths()));
+        if let Some(counter) = &self.counter
+            && counter.value.literal().is_some()
+        {
+            paths.push("counter.value".to_owned());
+        }
+        if self.outline.is_some() {
+            paths.extend(["outline.color", "outline.width"].map(str::to_owned));
+        }
+        if self.shadow.is_some() {
+            let own = ["color", "blur", "offset.x", "offset.y"];
+            paths.extend(own.map(|name| format!("shadow.{name}")));
+        }
+        paths
     }
 }

@@ -34,6 +34,21 @@ impl Number {
         }
     }
 
+    /// As [`Number::resolve`], with the digits that a large amount has and 32 bits cannot hold.
+    pub fn resolve_wide<'a>(&self, lookup: impl Fn(&str) -> Option<&'a Value>) -> f64 {
+        let path = match self {
+            // Through its shortest decimal form, which is what was written.
+            Self::Literal(value) => return value.to_string().parse().unwrap_or_default(),
+            Self::Bound(path) => path,
+        };
+        let found = match lookup(path) {
+            Some(Value::Number(number)) => number.as_f64(),
+            Some(Value::String(text)) => text.trim().parse().ok(),
+            _ => None,
+        };
+        found.filter(|value| value.is_finite()).unwrap_or_default()
+    }
+
     /// The number when it is written out.
     pub fn literal(&self) -> Option<f32> {
         match self {

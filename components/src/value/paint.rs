@@ -6,6 +6,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Deserializer, Serialize, de};
 
 use super::Colour;
+use crate::animation::{FieldMut, Fields, number};
 use crate::validate::{Problems, Validate};
 
 /// A colour (`"#fff"`) or a gradient (`{"kind": "linear", ...}`).
@@ -162,5 +163,49 @@ impl Validate for Point {
     fn validate(&self, problems: &mut Problems) {
         problems.range("x", self.x, -1000.0..=1000.0);
         problems.range("y", self.y, -1000.0..=1000.0);
+    }
+}
+
+/// A solid colour is the field itself (an empty path); a gradient has its fields below it.
+impl Fields for Paint {
+    fn field_mut(&mut self, path: &str) -> Option<FieldMut<'_>> {
+        match self {
+            Self::Solid(colour) => path.is_empty().then_some(FieldMut::Colour(colour)),
+            Self::Gradient(gradient) => gradient.field_mut(path),
+        }
+    }
+
+    fn field_paths(&self) -> Vec<String> {
+        match self {
+            Self::Solid(_) => vec![String::new()],
+            Self::Gradient(gradient) => gradient.field_paths(),
+        }
+    }
+}
+
+impl Fields for Gradient {
+    fn field_mut(&mut self, path: &str) -> Option<FieldMut<'_>> {
+        match path {
+            "angle" => number(&mut self.angle, -1e6, 1e6),
+            "center.x" => number(&mut self.center.x, -1000.0, 1000.0),
+            "center.y" => number(&mut self.center.y, -1000.0, 1000.0),
+            "radius" => number(&mut self.radius, 0.001, 100.0),
+            _ => {
+                let (index, field) = path.strip_prefix("stops.")?.split_once('.')?;
+                let stop = self.stops.get_mut(index.parse::<usize>().ok()?)?;
+                match field {
+                    "at" => number(&mut stop.at, 0.0, 1.0),
+                    "color" => Some(FieldMut::Colour(&mut stop.color)),
+                    _ => None,
+                }
+            }
+        }
+    }
+
+    fn field_paths(&self) -> Vec<String> {
+        let own = ["angle", "center.x", "center.y", "radius"];
+        let stops = (0..self.stops.len())
+            .flat_map(|index| ["at", "color"].map(|name| format!("stops.{index}.{name}")));
+        own.map(str::to_owned).into_iter().chain(stops).collect()
     }
 }

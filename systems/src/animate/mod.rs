@@ -2,7 +2,13 @@
 //!
 //! Everything here is a function of the tick: playing to a time and seeking to it give the same values.
 
+mod blend;
+mod counter;
 mod easing;
+mod fields;
+mod glide;
+mod lane;
+mod path;
 mod property;
 mod timeline;
 mod words;
@@ -10,26 +16,43 @@ mod words;
 use bevy_app::App;
 use bevy_ecs::prelude::*;
 use components::layer::{Opacity, Position, Rotation, Scale, Size};
+use components::source::{ColourSource, GradientSource, ShapeSource, TextSource};
 
 use crate::data::SceneData;
 use crate::profile::AddTimed;
 use crate::schedule::{Tick, TickSet};
 
+pub(crate) use blend::blend_timeline;
+pub use counter::{COUNTER, Rolling};
 pub use easing::{EasingCurve, sample_easing};
-pub use property::{CompiledLane, CompiledTracks, MovingProperty};
-pub use timeline::{TimelineAction, TimelineNow, after_action, from_now, has_ended, local_seconds};
+pub use fields::{FieldMotions, MovingFields};
+pub(crate) use fields::{add_lanes, glide_to, remove_lanes};
+pub use glide::GlideState;
+pub use lane::CompiledLane;
+pub use path::LengthPath;
+pub(crate) use property::begin_glide;
+pub use property::{CompiledTracks, Motion, MovingProperty};
+pub use timeline::{
+    TimelineAction, TimelineNow, after_action, from_now, has_ended, keep_place, local_seconds,
+    start_after, start_followers,
+};
 
 /// Adds the set's systems.
 pub fn plugin(app: &mut App) {
     let set = TickSet::Animate;
     let systems = (
         app.timed(set, "animate::timelines", timeline::advance),
-        app.timed(set, "animate::words", words::fill),
         app.timed(set, "animate::position", property::compute::<Position>),
         app.timed(set, "animate::size", property::compute::<Size>),
         app.timed(set, "animate::scale", property::compute::<Scale>),
         app.timed(set, "animate::rotation", property::compute::<Rotation>),
         app.timed(set, "animate::opacity", property::compute::<Opacity>),
+        app.timed(set, "animate::colours", fields::compute::<ColourSource>),
+        app.timed(set, "animate::gradients", fields::compute::<GradientSource>),
+        app.timed(set, "animate::shapes", fields::compute::<ShapeSource>),
+        app.timed(set, "animate::texts", fields::compute::<TextSource>),
+        app.timed(set, "animate::counters", counter::roll),
+        app.timed(set, "animate::words", words::fill),
         app.timed(set, "animate::settle_data", settle),
     )
         .chain();

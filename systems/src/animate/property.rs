@@ -1,26 +1,29 @@
-//! One system for every property: resolve the authored value, then lay the tracks over it.
+//! The properties that every layer has: resolve the authored value, lay the tracks over it, and glide from what was shown before.
 
+use bevy_ecs::component::Mutable;
 use bevy_ecs::prelude::*;
-use components::animation::{Lane, Tracks};
+use components::animation::{Glide, Tracks};
 use components::derived::{Animatable, Computed};
 use components::layer::{Opacity, Position, Rotation, Scale, Size};
-use glam::Vec2;
+use glam::{Vec2, Vec4, Vec4Swizzles as _};
 use serde_json::Value;
 
-use super::easing::EasingCurve;
+use super::glide::GlideState;
+use super::lane::CompiledLane;
 use super::timeline::TimelineNow;
-use crate::data::SceneData;
+use crate::clock::FrameClock;
+use crate::data::{DataScope, SceneData};
 
 /// A property that data and tracks can move: how its authored form comes to a value, and how tracks reach its numbers.
-pub trait MovingProperty: Animatable {
+pub trait MovingProperty: Animatable<Value: Copy> {
     /// The authored value, bound numbers looked up.
     fn resolve<'a>(&self, lookup: &dyn Fn(&str) -> Option<&'a Value>) -> Self::Value;
     /// Whether any number is bound to data.
     fn is_bound(&self) -> bool;
-    /// The value as two numbers; a single number is the first.
-    fn split(value: Self::Value) -> Vec2;
-    /// The value from its two numbers, cut to its range.
-    fn join(pair: Vec2) -> Self::Value;
+    /// The value as its numbers, noughts behind them.
+    fn split(value: Self::Value) -> Vec4;
+    /// The value from its numbers, cut to its range.
+    fn join(numbers: Vec4) -> Self::Value;
     /// Lays a track's number over another: replaced, or combined.
     fn combine(base: f32, track: f32) -> f32 {
         base + track
@@ -34,29 +37,29 @@ impl MovingProperty for Position {
     fn is_bound(&self) -> bool {
         self.x.path().is_some() || self.y.path().is_some()
     }
-    fn split(value: Vec2) -> Vec2 {
-        value
+    fn split(value: Vec2) -> Vec4 {
+        value.extend(0.0).extend(0.0)
     }
-    fn join(pair: Vec2) -> Vec2 {
-        pair
+    fn join(numbers: Vec4) -> Vec2 {
+        numbers.xy()
     }
 }
 
 impl MovingProperty for Size {
     fn resolve<'a>(&self, lookup: &dyn Fn(&str) -> Option<&'a Value>) -> Vec2 {
-        Self::join(Vec2::new(
+        Self::join(Self::split(Vec2::new(
             self.width.resolve(lookup),
             self.height.resolve(lookup),
-        ))
+        )))
     }
     fn is_bound(&self) -> bool {
         self.width.path().is_some() || self.height.path().is_some()
     }
-    fn split(value: Vec2) -> Vec2 {
-        value
+    fn split(value: Vec2) -> Vec4 {
+        value.extend(0.0).extend(0.0)
     }
-    fn join(pair: Vec2) -> Vec2 {
-        pair.clamp(Vec2::ZERO, Vec2::splat(Self::MAX))
+    fn join(numbers: Vec4) -> Vec2 {
+        numbers.xy().clamp(Vec2::ZERO, Vec2::splat(Self::MAX))
     }
 }
 
@@ -67,11 +70,13 @@ impl MovingProperty for Scale {
     fn is_bound(&self) -> bool {
         self.x.path().is_some() || self.y.path().is_some()
     }
-    fn split(value: Vec2) -> Vec2 {
-        value
+    fn split(value: Vec2) -> Vec4 {
+        value.extend(0.0).extend(0.0)
     }
-    fn join(pair: Vec2) -> Vec2 {
-        pair.clamp(Vec2::splat(-1000.0), Vec2::splat(1000.0))
+    fn join(numbers: Vec4) -> Vec2 {
+        numbers
+            .xy()
+            .clamp(Vec2::splat(-1000.0), Vec2::splat(1000.0))
     }
     fn combine(base: f32, track: f32) -> f32 {
         base * track
@@ -85,11 +90,11 @@ impl MovingProperty for Rotation {
     fn is_bound(&self) -> bool {
         self.0.path().is_some()
     }
-    fn split(value: f32) -> Vec2 {
-        Vec2::new(value, 0.0)
+    fn split(value: f32) -> Vec4 {
+        Vec4::new(value, 0.0, 0.0, 0.0)
     }
-    fn join(pair: Vec2) -> f32 {
-        pair.x
+    fn join(numbers: Vec4) -> f32 {
+        numbers.x
     }
 }
 
@@ -100,11 +105,11 @@ impl MovingProperty for Opacity {
     fn is_bound(&self) -> bool {
         self.0.path().is_some()
     }
-    fn split(value: f32) -> Vec2 {
-        Vec2::new(value, 0.0)
+    fn split(value: f32) -> Vec4 {
+        Vec4::new(value, 0.0, 0.0, 0.0)
     }
-    fn join(pair: Vec2) -> f32 {
-        pair.x.clamp(0.0, 1.0)
+    fn join(numbers: Vec4) -> f32 {
+        numbers.x.clamp(0.0, 1.0)
     }
     fn combine(base: f32, track: f32) -> f32 {
         base * track
@@ -118,22 +123,6 @@ pub struct CompiledTracks<T: Animatable> {
     marker: std::marker::PhantomData<fn() -> T>,
 }
 
-/// One track with its curves built.
-#[derive(Debug)]
-pub struct CompiledLane {
-    timeline: Entity,
-    mask: [bool; 2],
-    additive: bool,
-    frames: Vec<CompiledFrame>,
-}
-
-#[derive(Debug)]
-struct CompiledFrame {
-    at: f64,
-    value: Vec2,
-    curve: EasingCurve,
-}
-
 impl<T: Animatable> CompiledTracks<T> {
     /// Builds the curves of `tracks`.
     pub fn new(tracks: &Tracks<T>) -> Self {
@@ -145,92 +134,113 @@ impl<T: Animatable> CompiledTracks<T> {
 
     /// The largest value of each number over all keyframes, by absolute value; 0 when there are none.
     pub fn largest(&self) -> Vec2 {
-        let mut largest = Vec2::ZERO;
-        for lane in &self.lanes {
-            for frame in &lane.frames {
-                let pair = frame.value.abs();
-                let kept = Vec2::new(
-                    if lane.mask[0] { pair.x } else { 0.0 },
-                    if lane.mask[1] { pair.y } else { 0.0 },
-                );
-                largest = largest.max(kept);
-            }
-        }
-        largest
+        let largest = |sum: Vec4, lane: &CompiledLane| sum.max(lane.largest());
+        self.lanes.iter().fold(Vec4::ZERO, largest).xy()
+    }
+
+    /// Whether any of the tracks follows this timeline.
+    pub(crate) fn follows(&self, timeline: Entity) -> bool {
+        self.lanes.iter().any(|lane| lane.timeline() == timeline)
     }
 }
 
-impl CompiledLane {
-    fn new(lane: &Lane) -> Self {
-        let frames = lane
-            .keyframes
-            .iter()
-            .map(|keyframe| CompiledFrame {
-                at: f64::from(keyframe.at),
-                value: keyframe.value.pair(),
-                curve: keyframe.easing.into(),
-            })
-            .collect();
-        // A property of one number keeps it in the first place.
+/// How fast a property moves, and its way from a value that was shown before. On layers whose property has moved; written in `Animate`.
+#[derive(Component, Debug)]
+pub struct Motion<T: Animatable> {
+    /// Units a second.
+    velocity: Vec4,
+    glide: Option<GlideState>,
+    marker: std::marker::PhantomData<fn() -> T>,
+}
+
+impl<T: Animatable> Default for Motion<T> {
+    fn default() -> Self {
         Self {
-            timeline: lane.timeline,
-            mask: lane.mask,
-            additive: lane.additive,
-            frames,
+            velocity: Vec4::ZERO,
+            glide: None,
+            marker: std::marker::PhantomData,
         }
     }
+}
 
-    /// The value at `seconds` of the timeline: the first keyframe's before it, the last one's after it.
-    pub fn sample(&self, seconds: f64) -> Vec2 {
-        let next = self.frames.partition_point(|frame| frame.at <= seconds);
-        match (
-            next.checked_sub(1).and_then(|index| self.frames.get(index)),
-            self.frames.get(next),
-        ) {
-            (Some(from), Some(to)) => {
-                let part = to.curve.sample((seconds - from.at) / (to.at - from.at));
-                from.value + (to.value - from.value) * part as f32
-            }
-            (Some(only), None) | (None, Some(only)) => only.value,
-            (None, None) => Vec2::ZERO,
+impl<T: MovingProperty> Motion<T> {
+    /// Whether the property is on its way.
+    pub fn glides(&self) -> bool {
+        self.glide.is_some()
+    }
+
+    /// The larger of both ends of its way, by absolute value.
+    pub fn largest(&self) -> Option<Vec2> {
+        self.glide.as_ref().map(|glide| glide.largest().xy())
+    }
+}
+
+/// Has the property go from what the last tick showed to whatever it is from this tick on.
+pub(crate) fn begin_glide<T>(entity: &mut EntityWorldMut, glide: &Glide, clock: &FrameClock)
+where
+    T: MovingProperty + Component<Mutability = Mutable>,
+{
+    let Some(shown) = entity.get::<Computed<T>>().map(|value| T::split(value.0)) else {
+        return;
+    };
+    let velocity = entity
+        .get::<Motion<T>>()
+        .map_or(Vec4::ZERO, |motion| motion.velocity);
+    let state = GlideState::begin(glide, shown, velocity, clock);
+    match entity.get_mut::<Motion<T>>() {
+        Some(mut motion) => motion.glide = Some(state),
+        None => {
+            let motion = Motion::<T> {
+                glide: Some(state),
+                ..Motion::default()
+            };
+            entity.insert(motion);
         }
     }
 }
 
 type Row<'a, T> = (
     Ref<'a, T>,
+    &'a DataScope,
     Option<&'a CompiledTracks<T>>,
+    Option<&'a mut Motion<T>>,
     &'a mut Computed<T>,
 );
 
-/// Writes `Computed<T>` where the authored value, its data or its tracks may have changed it.
+/// Writes `Computed<T>` where the authored value, its data, its tracks or a glide may have changed it.
 pub(super) fn compute<T: MovingProperty>(
+    clock: Res<FrameClock>,
     data: Res<SceneData>,
     timelines: Query<&TimelineNow>,
     mut layers: Query<Row<T>>,
 ) {
-    let own_data_changed = data.changed().own || data.changed().second || data.changed().frame;
-    let lookup = |path: &str| data.lookup(path);
-    for (authored, tracks, mut computed) in &mut layers {
-        let stale = authored.is_changed() || (own_data_changed && authored.is_bound());
-        if !stale && tracks.is_none() {
+    for (authored, scope, tracks, mut motion, mut computed) in &mut layers {
+        let moves = tracks.is_some()
+            || motion
+                .as_ref()
+                .is_some_and(|motion| motion.glide.is_some() || motion.velocity != Vec4::ZERO);
+        let stale = authored.is_changed()
+            || authored.is_bound() && {
+                let changed = data.changed(*scope);
+                changed.own || changed.second || changed.frame
+            };
+        if !stale && !moves {
             continue;
         }
+        let lookup = |path: &str| data.lookup(*scope, path);
         let mut value = T::split(authored.resolve(&lookup));
         for lane in tracks.iter().flat_map(|tracks| &tracks.lanes) {
-            let Ok(TimelineNow(Some(seconds))) = timelines.get(lane.timeline) else {
-                continue;
-            };
-            let sampled = lane.sample(*seconds);
-            for axis in 0..2 {
-                if lane.mask[axis] {
-                    value[axis] = if lane.additive {
-                        T::combine(value[axis], sampled[axis])
-                    } else {
-                        sampled[axis]
-                    };
+            lane.lay_over(&mut value, &timelines, T::combine);
+        }
+        if let Some(motion) = &mut motion {
+            if let Some(glide) = &mut motion.glide {
+                match glide.offset(value, &clock) {
+                    Some(offset) => value += offset,
+                    None => motion.glide = None,
                 }
             }
+            let step = value - T::split(computed.0);
+            motion.velocity = step * clock.rate.as_f64() as f32;
         }
         computed.set_if_neq(Computed(T::join(value)));
     }

@@ -7,11 +7,11 @@ use std::sync::Arc;
 
 use bevy_app::App;
 use bevy_ecs::prelude::*;
-use components::animation::{Timeline, TimelineId};
+use components::animation::{Glide, Timeline, TimelineId};
 use components::scene::FrameRate;
 use crossbeam_channel::{Receiver, Sender, TrySendError, bounded};
 
-use crate::animate::{TimelineAction, after_action, from_now};
+use crate::animate::{TimelineAction, after_action, blend_timeline, from_now};
 use crate::clock::FrameClock;
 use crate::data::SceneData;
 use crate::encode::{FramePort, FramePorts};
@@ -19,7 +19,8 @@ use crate::profile::AddTimed;
 use crate::publish::Counters;
 use crate::render::Hold;
 use crate::scene::{
-    MaxLayers, SceneBundle, SceneEdit, SceneError, check_scene, edit_scene, replace_scene,
+    MaxLayers, Reachable, SceneBundle, SceneEdit, SceneError, check_scene, edit_scene,
+    replace_scene,
 };
 use crate::schedule::{Tick, TickSet};
 
@@ -40,6 +41,8 @@ pub enum Command {
         id: Arc<str>,
         /// What it is told.
         action: TimelineAction,
+        /// How what it moves goes there from what is on screen; at once when there is none.
+        blend: Option<Glide>,
     },
     /// Shows something else in the place of the scene, which goes on behind it, or the scene again.
     Hold(Hold),
@@ -206,7 +209,7 @@ fn apply(world: &mut World, commands: Vec<Command>) -> Result<(), CommandError> 
         match command {
             Command::LoadScene(bundle) => replace_scene(world, *bundle)?,
             Command::EditScene(edit) => edit_scene(world, *edit),
-            Command::Timeline { id, action } => set_timeline(world, &id, action),
+            Command::Timeline { id, action, blend } => set_timeline(world, &id, action, blend),
             Command::Hold(hold) => *world.resource_mut::<Hold>() = hold,
             Command::AddPort(port) => world.resource_mut::<FramePorts>().0.push(port),
             Command::ClosePorts => world
@@ -230,17 +233,20 @@ fn set_rate(world: &mut World, rate: FrameRate) {
 }
 
 fn find_timeline(world: &mut World, id: &str) -> Option<Entity> {
-    let mut timelines = world.query::<(Entity, &TimelineId)>();
+    let mut timelines = world.query_filtered::<(Entity, &TimelineId), Reachable>();
     timelines
         .iter(world)
         .find_map(|(entity, other)| (&*other.0 == id).then_some(entity))
 }
 
-fn set_timeline(world: &mut World, id: &str, action: TimelineAction) {
+fn set_timeline(world: &mut World, id: &str, action: TimelineAction, blend: Option<Glide>) {
     let clock = *world.resource::<FrameClock>();
     let Some(entity) = find_timeline(world, id) else {
         return;
     };
+    if let Some(glide) = blend {
+        blend_timeline(world, entity, &glide, &clock);
+    }
     if let Some(mut timeline) = world.get_mut::<Timeline>(entity) {
         timeline.state = after_action(&timeline, action, &clock);
     }

@@ -47,20 +47,20 @@ impl Default for Fonts {
 }
 
 type TextRow<'a> = (
-    &'a TextSource,
+    &'a Computed<TextSource>,
     &'a FilledText,
     Option<&'a Computed<Size>>,
     &'a mut NaturalSize,
 );
 type TextChanged = Or<(
-    Changed<TextSource>,
+    Changed<Computed<TextSource>>,
     Changed<FilledText>,
     Changed<Computed<Size>>,
 )>;
 
 /// A text without a size is as large as its words.
 pub(super) fn measure_text(mut fonts: ResMut<Fonts>, mut layers: Query<TextRow, TextChanged>) {
-    for (source, words, size, mut natural) in &mut layers {
+    for (Computed(source), words, size, mut natural) in &mut layers {
         if size.is_none() {
             let measured = fonts.library.measure(source, &words.0, None, None);
             natural.set_if_neq(NaturalSize(measured));

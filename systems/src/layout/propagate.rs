@@ -9,7 +9,7 @@ use raster::Clip;
 
 use super::measure::crop_box;
 use super::tree::LayerTree;
-use crate::animate::CompiledTracks;
+use crate::animate::{CompiledTracks, Motion};
 
 /// Where a layer stands on this tick. Written in `Layout`.
 #[derive(Component, Clone, Copy, Debug, Default, PartialEq)]
@@ -52,8 +52,13 @@ type PlacementRow<'a> = (
     &'a Crop,
     Has<GroupSource>,
     Option<&'a CompiledTracks<Scale>>,
-    Has<CompiledTracks<Position>>,
-    Has<CompiledTracks<Rotation>>,
+    (
+        Has<CompiledTracks<Position>>,
+        Has<CompiledTracks<Rotation>>,
+        Option<&'a Motion<Scale>>,
+        Option<&'a Motion<Position>>,
+        Option<&'a Motion<Rotation>>,
+    ),
 );
 
 #[derive(Clone, Copy)]
@@ -125,9 +130,10 @@ fn place(
         crop,
         is_group,
         scale_tracks,
-        position_moves,
-        rotation_moves,
+        (position_tracked, rotation_tracked, scale_motion, position_motion, rotation_motion),
     ) = row;
+    let position_moves = position_tracked || position_motion.is_some_and(Motion::glides);
+    let rotation_moves = rotation_tracked || rotation_motion.is_some_and(Motion::glides);
     let anchor_point = Vec2::new(anchor.x, anchor.y) * layout.0;
     let parent_from_layer =
         Affine2::from_scale_angle_translation(scale.0, rotation.0.to_radians(), position.0)
@@ -135,13 +141,21 @@ fn place(
     let canvas_from_layer = parent.placed.canvas_from_layer * parent_from_layer;
 
     // A layer whose scale is animated is drawn at the largest scale it reaches, whatever the tick: seeking gives what playing gives.
-    let drawn_scale =
-        scale_tracks.map_or(scale.0.abs(), |tracks| scale.0.abs().max(tracks.largest()));
+    let gliding = scale_motion.and_then(Motion::largest);
+    let drawn_scale = match (scale_tracks, gliding) {
+        (Some(tracks), _) => scale.0.abs().max(tracks.largest()),
+        (None, Some(largest)) => largest,
+        (None, None) => scale.0.abs(),
+    };
     let placed = Placed {
         canvas_from_layer,
         opacity: parent.placed.opacity * opacity.0,
         visible: parent.placed.visible && visible.0,
-        moves: parent.placed.moves || scale_tracks.is_some() || position_moves || rotation_moves,
+        moves: parent.placed.moves
+            || scale_tracks.is_some()
+            || gliding.is_some()
+            || position_moves
+            || rotation_moves,
         clip: parent.placed.clip,
     };
     let for_children = if is_group && !crop.is_none() {

@@ -1,6 +1,7 @@
 //! One colour: needs no raster at all.
 
 use bevy_ecs::prelude::*;
+use components::derived::Computed;
 use components::source::ColourSource;
 use glam::Affine2;
 use raster::Paint;
@@ -8,8 +9,10 @@ use raster::Paint;
 use super::drawn::{Stale, Target};
 use crate::layout::crop_box;
 
-pub(super) fn draw(mut layers: Query<(&ColourSource, Target), Stale<ColourSource>>) {
-    for (source, mut target) in &mut layers {
+pub(super) fn draw(
+    mut layers: Query<(&Computed<ColourSource>, Target), Stale<Computed<ColourSource>>>,
+) {
+    for (Computed(source), mut target) in &mut layers {
         let (origin, size) = crop_box(target.layout.0, target.crop);
         if size.min_element() <= 0.0 {
             target.drawn.clear();

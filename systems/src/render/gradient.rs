@@ -1,6 +1,7 @@
 //! A run of colours over the whole box.
 
 use bevy_ecs::prelude::*;
+use components::derived::Computed;
 use components::source::GradientSource;
 use components::value::Paint;
 use glam::Vec2;
@@ -16,9 +17,9 @@ pub(super) fn draw(
     profile: Res<Profile>,
     mut cache: ResMut<RasterCache>,
     mut costs: ResMut<RasterCosts>,
-    mut layers: Query<(&GradientSource, Target), Stale<GradientSource>>,
+    mut layers: Query<(&Computed<GradientSource>, Target), Stale<Computed<GradientSource>>>,
 ) {
-    for (source, mut target) in &mut layers {
+    for (Computed(source), mut target) in &mut layers {
         let (size, scale) = (target.layout.0, target.scale.0);
         let key = raster_key("gradient", source, &[size.x, size.y, scale.x, scale.y], "");
         let raster = costs.time(&profile, target.id.as_str(), || {

@@ -22,6 +22,7 @@ use crate::schedule::{Tick, TickSet};
 pub use cache::{CachedRaster, RasterCache, RasterCosts};
 pub use compose::{Background, Canvas, ComposedFrame, DrawList, Hold, last_picture, picture};
 pub use drawn::Drawn;
+pub use svg_path::parse_path;
 
 /// Adds the set's systems.
 pub fn plugin(app: &mut App) {

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use bevy_ecs::prelude::*;
+use components::derived::Computed;
 use components::source::{CornerRadii, ShapeKind, ShapeSource, Stroke};
 use components::value::Paint;
 use glam::{Affine2, Vec2};
@@ -24,9 +25,9 @@ pub(super) fn draw(
     profile: Res<Profile>,
     mut cache: ResMut<RasterCache>,
     mut costs: ResMut<RasterCosts>,
-    mut layers: Query<(&ShapeSource, Target), Stale<ShapeSource>>,
+    mut layers: Query<(&Computed<ShapeSource>, Target), Stale<Computed<ShapeSource>>>,
 ) {
-    for (source, mut target) in &mut layers {
+    for (Computed(source), mut target) in &mut layers {
         let (size, scale) = (target.layout.0, target.scale.0);
         // A path may reach over its box; room is left for its line.
         let margin = match (source.shape, &source.stroke) {

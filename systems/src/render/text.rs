@@ -18,9 +18,17 @@ pub(super) fn draw(
     mut fonts: ResMut<Fonts>,
     mut cache: ResMut<RasterCache>,
     mut costs: ResMut<RasterCosts>,
-    mut layers: Query<(&TextSource, &FilledText, Has<Computed<Size>>, Target), Stale<TextSource>>,
+    mut layers: Query<
+        (
+            &Computed<TextSource>,
+            &FilledText,
+            Has<Computed<Size>>,
+            Target,
+        ),
+        Stale<Computed<TextSource>>,
+    >,
 ) {
-    for (source, words, sized, mut target) in &mut layers {
+    for (Computed(source), words, sized, mut target) in &mut layers {
         let (layout, scale) = (target.layout.0, target.scale.0);
         let request = TextRequest {
             source,

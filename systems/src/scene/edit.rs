@@ -7,21 +7,28 @@ use std::sync::Arc;
 
 use bevy_ecs::component::Mutable;
 use bevy_ecs::prelude::*;
-use components::animation::{Timeline, TimelineId, TimelineSpec, Tracks};
-use components::derived::{Animatable, Computed};
+use components::animation::{Glide, Timeline, TimelineId, TimelineSpec, Tracks};
+use components::derived::{Animatable, Computed, NaturalSize};
 use components::layer::{LayerId, LayerSpec, Opacity, Position, Rotation, Scale, Size};
 use components::scene::{CanvasSpec, SceneSpec};
+use components::source::{
+    ColourSource, GradientSource, GroupSource, ImageSource, ShapeSource, Source, TextSource,
+};
 use serde_json::{Map, Value};
 
 use super::spawn::{
-    insert_lanes, insert_size, insert_source, remove_source, show_canvas, spawn_one,
+    Place, insert_lanes, insert_size, insert_source, remove_source, show_canvas, spawn_one,
     spawn_timeline, timeline_component,
 };
-use crate::animate::CompiledTracks;
+use super::stage::Reachable;
+use crate::animate::{
+    CompiledTracks, MovingFields, MovingProperty, begin_glide, glide_to, keep_place, remove_lanes,
+};
 use crate::assets::{PictureRaster, Pictures};
 use crate::clock::FrameClock;
 use crate::data::SceneData;
 use crate::layout::{FileOrder, LayerTree};
+use crate::render::Drawn;
 
 /// What has to change in the scene on air. Made by [`SceneEdit::between`], which knows that it can be done.
 #[derive(Clone, Default)]
@@ -49,6 +56,8 @@ pub struct LayerEdit {
     pub spec: Arc<LayerSpec>,
     /// The layer in whose space it stands.
     pub parent: Option<LayerId>,
+    /// How its properties go there from what is on screen; at once when there is none.
+    pub glide: Option<Glide>,
 }
 
 /// A layer where it stands in a scene.
@@ -79,6 +88,7 @@ impl SceneEdit {
             .map(|layer| LayerEdit {
                 spec: Arc::clone(layer.spec),
                 parent: layer.parent.cloned(),
+                glide: None,
             })
             .collect();
         let removed: Vec<LayerId> = before
@@ -86,7 +96,11 @@ impl SceneEdit {
             .filter(|layer| !stays.contains(&layer.spec.id))
             .map(|layer| layer.spec.id.clone())
             .collect();
-        let is_new = |layer: &LayerEdit| !was.contains_key(&layer.spec.id);
+        // Tracks of a source's fields go with a source of another kind.
+        let is_new = |layer: &LayerEdit| {
+            was.get(&layer.spec.id)
+                .is_none_or(|was| was.spec.source.kind() != layer.spec.source.kind())
+        };
         let came_or_went = !removed.is_empty() || layers.iter().any(is_new);
         let same_order = before.len() == after.len()
             && before
@@ -156,17 +170,33 @@ pub(crate) fn edit_scene(world: &mut World, edit: SceneEdit) {
     if let Some((name, canvas)) = edit.canvas {
         show_canvas(world, name, canvas);
     }
-    let mut rows = world.query::<(Entity, &LayerId)>();
+    let mut rows = world.query_filtered::<(Entity, &LayerId), Reachable>();
     let mut layers: HashMap<LayerId, Entity> = rows
         .iter(world)
         .map(|(entity, id)| (id.clone(), entity))
         .collect();
-    for LayerEdit { spec, parent } in edit.layers {
+    let scope = world.resource::<SceneData>().program();
+    for LayerEdit {
+        spec,
+        parent,
+        glide,
+    } in edit.layers
+    {
         let parent = parent.and_then(|id| layers.get(&id).copied());
         match layers.get(&spec.id) {
-            Some(entity) => change_layer(world, *entity, &spec, parent),
+            Some(entity) => {
+                if let Some(glide) = &glide {
+                    begin_glides(world, *entity, &spec, glide);
+                }
+                change_layer(world, *entity, &spec, parent);
+            }
             None => {
-                let entity = spawn_one(world, &spec, parent, u32::MAX);
+                let place = Place {
+                    parent,
+                    scope,
+                    within: None,
+                };
+                let entity = spawn_one(world, &spec, &place, u32::MAX);
                 layers.insert(spec.id.clone(), entity);
             }
         }
@@ -225,9 +255,70 @@ fn change_layer(world: &mut World, entity: Entity, spec: &LayerSpec, parent: Opt
         }
     }
     // A source is measured by itself or not at all, as there is a size or not.
-    if came_or_went || !has_source(&entity, spec) {
-        remove_source(&mut entity);
-        insert_source(&mut entity, spec);
+    put_source(&mut entity, spec, came_or_went);
+}
+
+/// Gives a layer its source; one of the same kind keeps what moves its fields.
+fn put_source(entity: &mut EntityWorldMut, spec: &LayerSpec, measure: bool) {
+    match &spec.source {
+        Source::Colour(source) if entity.contains::<ColourSource>() => put(entity, source),
+        Source::Gradient(source) if entity.contains::<GradientSource>() => put(entity, source),
+        Source::Shape(source) if entity.contains::<ShapeSource>() => put(entity, source),
+        Source::Text(source) if entity.contains::<TextSource>() => put(entity, source),
+        Source::Image(source) if entity.contains::<ImageSource>() => put(entity, source),
+        Source::Group(source) if entity.contains::<GroupSource>() => put(entity, source),
+        _ => {
+            remove_source(entity);
+            insert_source(entity, spec);
+        }
+    }
+    if measure {
+        entity.insert((NaturalSize::default(), Drawn::default()));
+        touch::<TextSource>(entity);
+        if let Some(mut source) = entity.get_mut::<ImageSource>() {
+            source.set_changed();
+        }
+        touch::<ShapeSource>(entity);
+        touch::<ColourSource>(entity);
+        touch::<GradientSource>(entity);
+    }
+}
+
+fn touch<S: MovingFields>(entity: &mut EntityWorldMut) {
+    if let Some(mut computed) = entity.get_mut::<Computed<S>>() {
+        computed.set_changed();
+    }
+}
+
+/// Has every property in which `spec` differs go there from what the last tick showed.
+fn begin_glides(world: &mut World, entity: Entity, spec: &LayerSpec, glide: &Glide) {
+    let clock = *world.resource::<FrameClock>();
+    let mut entity = world.entity_mut(entity);
+    glide_property(&mut entity, Some(&spec.position), glide, &clock);
+    glide_property(&mut entity, spec.size.as_ref(), glide, &clock);
+    glide_property(&mut entity, Some(&spec.scale), glide, &clock);
+    glide_property(&mut entity, Some(&spec.rotation), glide, &clock);
+    glide_property(&mut entity, Some(&spec.opacity), glide, &clock);
+    match &spec.source {
+        Source::Colour(source) => glide_to(&mut entity, source, glide, &clock),
+        Source::Gradient(source) => glide_to(&mut entity, source, glide, &clock),
+        Source::Shape(source) => glide_to(&mut entity, source, glide, &clock),
+        Source::Text(source) => glide_to(&mut entity, source, glide, &clock),
+        Source::Image(_) | Source::Group(_) => {}
+    }
+}
+
+fn glide_property<T>(
+    entity: &mut EntityWorldMut,
+    new: Option<&T>,
+    glide: &Glide,
+    clock: &FrameClock,
+) where
+    T: MovingProperty + Component<Mutability = Mutable> + PartialEq,
+{
+    let old = entity.get::<T>();
+    if old.is_some() && new.is_some() && old != new {
+        begin_glide::<T>(entity, glide, clock);
     }
 }
 
@@ -238,18 +329,6 @@ fn put<T: Component + Clone + PartialEq>(entity: &mut EntityWorldMut, value: &T)
     }
 }
 
-fn has_source(entity: &EntityWorldMut, spec: &LayerSpec) -> bool {
-    use components::source::Source;
-    match &spec.source {
-        Source::Colour(source) => entity.get() == Some(source),
-        Source::Gradient(source) => entity.get() == Some(source),
-        Source::Image(source) => entity.get() == Some(source),
-        Source::Shape(source) => entity.get() == Some(source),
-        Source::Text(source) => entity.get() == Some(source),
-        Source::Group(source) => entity.get() == Some(source),
-    }
-}
-
 /// Follows a new list of timelines; one whose name stays goes on as it is.
 fn replace_timelines(
     world: &mut World,
@@ -257,7 +336,7 @@ fn replace_timelines(
     layers: &HashMap<LayerId, Entity>,
     tick: u64,
 ) {
-    let mut rows = world.query::<(Entity, &TimelineId)>();
+    let mut rows = world.query_filtered::<(Entity, &TimelineId), Reachable>();
     let mut old: HashMap<Arc<str>, Entity> = rows
         .iter(world)
         .map(|(entity, id)| (Arc::clone(&id.0), entity))
@@ -266,12 +345,10 @@ fn replace_timelines(
     for spec in specs {
         let entity = match old.remove(spec.id.as_str()) {
             Some(entity) => {
+                let clock = *world.resource::<FrameClock>();
                 if let Some(mut timeline) = world.get_mut::<Timeline>(entity) {
-                    let state = timeline.state;
-                    timeline.set_if_neq(Timeline {
-                        state,
-                        ..timeline_component(spec, tick)
-                    });
+                    let kept = keep_place(timeline_component(spec, tick), &timeline, &clock);
+                    timeline.set_if_neq(kept);
                 }
                 entity
             }
@@ -287,9 +364,14 @@ fn replace_timelines(
             continue;
         };
         release::<Position>(&mut entity);
+        release::<Size>(&mut entity);
         release::<Scale>(&mut entity);
         release::<Rotation>(&mut entity);
         release::<Opacity>(&mut entity);
+        remove_lanes::<ColourSource>(&mut entity);
+        remove_lanes::<GradientSource>(&mut entity);
+        remove_lanes::<ShapeSource>(&mut entity);
+        remove_lanes::<TextSource>(&mut entity);
     }
     insert_lanes(world, specs, layers, &timelines);
 }

@@ -13,13 +13,17 @@ use components::scene::{CanvasSpec, SceneSpec};
 use components::source::{
     ColourSource, GradientSource, GroupSource, ImageSource, ShapeSource, Source, TextSource,
 };
-use glam::Vec2;
+use glam::Vec4;
 
 use super::SceneBundle;
-use crate::animate::{CompiledTracks, MovingProperty, TimelineNow};
+use super::stage::Internal;
+use crate::animate::{
+    CompiledTracks, FieldMotions, Motion, MovingFields, MovingProperty, Rolling, TimelineNow,
+    add_lanes,
+};
 use crate::assets::Pictures;
 use crate::clock::FrameClock;
-use crate::data::SceneData;
+use crate::data::{DataScope, SceneData};
 use crate::layout::{CanvasSize, FileOrder, Fonts, LayerTree, Placed, RasterScale, ShownPicture};
 use crate::render::{Background, Drawn, RasterCache, last_picture};
 use crate::transition::OutgoingScene;
@@ -93,9 +97,12 @@ pub fn replace_scene(world: &mut World, bundle: SceneBundle) -> Result<(), Scene
     world.resource_mut::<Fonts>().replace(&fonts);
     world.resource_mut::<Pictures>().replace(pictures);
     world.resource_mut::<RasterCache>().warm(rasters);
-    world.resource_mut::<SceneData>().replace(spec.data.clone());
+    let mut data = world.resource_mut::<SceneData>();
+    let before = data.program();
+    let scope = data.begin_program(spec.data.clone());
+    data.remove(before);
     show_canvas(world, spec.name.clone(), spec.canvas.clone());
-    spawn_layers(world, &spec, tick);
+    spawn_scene(world, &spec, scope, tick);
     world.resource_mut::<LayerTree>().mark_stale();
     Ok(())
 }
@@ -136,23 +143,57 @@ pub(super) fn show_canvas(world: &mut World, name: String, canvas: CanvasSpec) {
 /// The entities of layers and timelines by their names.
 type Named<T> = HashMap<T, Entity>;
 
-fn spawn_layers(world: &mut World, spec: &SceneSpec, tick: u64) {
+fn spawn_scene(world: &mut World, spec: &SceneSpec, scope: DataScope, tick: u64) {
+    let place = Place {
+        parent: None,
+        scope,
+        within: None,
+    };
+    spawn_tree(world, &spec.layers, &spec.timelines, &place, tick);
+}
+
+/// Where layers are spawned.
+pub(crate) struct Place<'a> {
+    /// The layer in whose space they stand.
+    pub parent: Option<Entity>,
+    /// Where they look their data up.
+    pub scope: DataScope,
+    /// The name of the authored layer that they are made for, and that stands before their own; `None` for authored layers.
+    pub within: Option<&'a str>,
+}
+
+/// Spawns layers with all below them, and the timelines that move them. Gives the outermost layers in their order.
+///
+/// Layers that are made for another one are its children, and go with it, together with their timelines.
+pub(crate) fn spawn_tree(
+    world: &mut World,
+    layers: &[Arc<LayerSpec>],
+    timelines: &[Arc<TimelineSpec>],
+    place: &Place,
+    tick: u64,
+) -> Vec<Entity> {
     let mut order = 0;
-    let mut layers = Named::new();
-    for layer in &spec.layers {
-        spawn_layer(world, layer, None, &mut order, &mut layers);
-    }
-    let mut timelines = Named::new();
-    for timeline in &spec.timelines {
+    let mut named = Named::new();
+    let roots = layers
+        .iter()
+        .map(|layer| spawn_layer(world, layer, place, &mut order, &mut named))
+        .collect();
+    let mut timeline_entities = Named::new();
+    for timeline in timelines {
         let entity = spawn_timeline(world, timeline, tick);
-        timelines.insert(timeline.id.as_str(), entity);
+        if let (Some(parent), true) = (place.parent, place.within.is_some()) {
+            world.entity_mut(entity).insert((ChildOf(parent), Internal));
+        }
+        timeline_entities.insert(timeline.id.as_str(), entity);
     }
-    insert_lanes(world, &spec.timelines, &layers, &timelines);
+    insert_lanes(world, timelines, &named, &timeline_entities);
+    world.resource_mut::<LayerTree>().mark_stale();
+    roots
 }
 
 /// The timeline as it moves, in the state in which it starts on `tick`.
 pub fn timeline_component(spec: &TimelineSpec, tick: u64) -> Timeline {
-    let state = if spec.autoplay {
+    let state = if spec.autoplay && spec.start_after.is_none() {
         PlayState::Playing {
             since_tick: tick,
             from_seconds: 0.0,
@@ -161,6 +202,8 @@ pub fn timeline_component(spec: &TimelineSpec, tick: u64) -> Timeline {
         PlayState::Stopped
     };
     Timeline {
+        start_after: spec.start_after.as_deref().map(Into::into),
+        started_for_tick: None,
         duration: f64::from(spec.duration_seconds().max(0.001)),
         loop_mode: spec.loop_mode,
         delay: f64::from(spec.delay),
@@ -188,72 +231,105 @@ pub(super) fn insert_lanes(
             continue;
         };
         for track in &spec.tracks {
-            let Some(layer) = layers.get(&track.layer) else {
-                continue;
-            };
-            let kind = match track.property {
-                Property::Position | Property::PositionX | Property::PositionY => {
-                    Property::Position
+            for (place, id) in track.layers.iter().enumerate() {
+                let Some(layer) = layers.get(id) else {
+                    continue;
+                };
+                let lane = Lane {
+                    timeline: *timeline,
+                    mask: track.property.mask(),
+                    additive: track.additive,
+                    delay: track.stagger * place as f32,
+                    path: track.path.clone(),
+                    keyframes: track.keyframes.clone(),
+                };
+                if track.path.as_ref().is_some_and(|path| path.orient) {
+                    let mask = Property::Rotation.mask();
+                    let turning = Lane {
+                        mask,
+                        ..lane.clone()
+                    };
+                    let key = (*layer, Property::Rotation);
+                    lanes.entry(key).or_default().push(turning);
                 }
-                Property::Scale | Property::ScaleX | Property::ScaleY => Property::Scale,
-                single => single,
-            };
-            lanes.entry((*layer, kind)).or_default().push(Lane {
-                timeline: *timeline,
-                mask: track.property.mask(),
-                additive: track.additive,
-                keyframes: track.keyframes.clone(),
-            });
+                let key = (*layer, whole(&track.property));
+                lanes.entry(key).or_default().push(lane);
+            }
         }
     }
-    for ((entity, kind), lanes) in lanes {
+    for ((entity, property), lanes) in lanes {
         let mut entity = world.entity_mut(entity);
-        match kind {
-            Property::Position | Property::PositionX | Property::PositionY => {
-                insert_tracks::<Position>(&mut entity, lanes)
-            }
-            Property::Scale | Property::ScaleX | Property::ScaleY => {
-                insert_tracks::<Scale>(&mut entity, lanes)
-            }
+        match property {
+            Property::Position => insert_tracks::<Position>(&mut entity, lanes),
+            Property::Size => insert_tracks::<Size>(&mut entity, lanes),
+            Property::Scale => insert_tracks::<Scale>(&mut entity, lanes),
             Property::Rotation => insert_tracks::<Rotation>(&mut entity, lanes),
             Property::Opacity => insert_tracks::<Opacity>(&mut entity, lanes),
+            Property::Source(path) => add_source_lanes(&mut entity, &path, &lanes),
+            _ => {}
         }
     }
+}
+
+/// The property that a track's coordinate belongs to.
+fn whole(property: &Property) -> Property {
+    match property {
+        Property::PositionX | Property::PositionY => Property::Position,
+        Property::SizeWidth | Property::SizeHeight => Property::Size,
+        Property::ScaleX | Property::ScaleY => Property::Scale,
+        own => own.clone(),
+    }
+}
+
+/// Whichever source the layer has takes them.
+fn add_source_lanes(entity: &mut EntityWorldMut, path: &str, lanes: &[Lane]) {
+    add_lanes::<ColourSource>(entity, path, lanes);
+    add_lanes::<GradientSource>(entity, path, lanes);
+    add_lanes::<ShapeSource>(entity, path, lanes);
+    add_lanes::<TextSource>(entity, path, lanes);
 }
 
 fn insert_tracks<T: Animatable>(entity: &mut EntityWorldMut, lanes: Vec<Lane>) {
     let tracks = Tracks::<T>::new(lanes);
     entity.insert((CompiledTracks::new(&tracks), tracks));
+    if !entity.contains::<Motion<T>>() {
+        entity.insert(Motion::<T>::default());
+    }
 }
 
 fn unset<T: MovingProperty>() -> Computed<T> {
-    Computed(T::join(Vec2::ZERO))
+    Computed(T::join(Vec4::ZERO))
 }
 
 fn spawn_layer(
     world: &mut World,
     spec: &LayerSpec,
-    parent: Option<Entity>,
+    place: &Place,
     order: &mut u32,
     layers: &mut Named<LayerId>,
-) {
-    let id = spawn_one(world, spec, parent, *order);
+) -> Entity {
+    let entity = spawn_one(world, spec, place, *order);
     *order += 1;
-    layers.insert(spec.id.clone(), id);
+    layers.insert(spec.id.clone(), entity);
+    let below = Place {
+        parent: Some(entity),
+        ..*place
+    };
     for child in &spec.children {
-        spawn_layer(world, child, Some(id), order, layers);
+        spawn_layer(world, child, &below, order, layers);
     }
+    entity
 }
 
 /// Spawns a layer without its children.
-pub(super) fn spawn_one(
-    world: &mut World,
-    spec: &LayerSpec,
-    parent: Option<Entity>,
-    order: u32,
-) -> Entity {
+pub(super) fn spawn_one(world: &mut World, spec: &LayerSpec, place: &Place, order: u32) -> Entity {
+    let id = match place.within {
+        Some(within) => LayerId::new(format!("{within}/{}", spec.id)),
+        None => spec.id.clone(),
+    };
     let authored = (
-        spec.id.clone(),
+        id,
+        place.scope,
         spec.name.clone(),
         spec.role,
         spec.visible,
@@ -285,8 +361,11 @@ pub(super) fn spawn_one(
     let mut entity = world.spawn((authored, derived));
     insert_size(&mut entity, spec);
     insert_source(&mut entity, spec);
-    if let Some(parent) = parent {
+    if let Some(parent) = place.parent {
         entity.insert(ChildOf(parent));
+    }
+    if place.within.is_some() {
+        entity.insert(Internal);
     }
     entity.id()
 }
@@ -301,30 +380,40 @@ pub(super) fn insert_size(entity: &mut EntityWorldMut, spec: &LayerSpec) {
 /// Gives a layer its source, and what belongs to it.
 pub(super) fn insert_source(entity: &mut EntityWorldMut, spec: &LayerSpec) {
     match &spec.source {
-        Source::Colour(source) => entity.insert(source.clone()),
-        Source::Gradient(source) => entity.insert(source.clone()),
-        Source::Image(source) => entity.insert((
-            source.clone(),
-            FilledText::default(),
-            ShownPicture::default(),
-        )),
-        Source::Shape(source) => entity.insert(source.clone()),
-        Source::Text(source) => entity.insert((source.clone(), FilledText::default())),
-        Source::Group(source) => entity.insert(source.clone()),
-    };
+        Source::Colour(source) => insert_computed(entity, source),
+        Source::Gradient(source) => insert_computed(entity, source),
+        Source::Shape(source) => insert_computed(entity, source),
+        Source::Text(source) => {
+            insert_computed(entity, source);
+            entity.insert((FilledText::default(), Rolling::default()));
+        }
+        Source::Image(source) => {
+            entity.insert((
+                source.clone(),
+                FilledText::default(),
+                ShownPicture::default(),
+            ));
+        }
+        Source::Group(source) => drop(entity.insert(source.clone())),
+    }
+}
+
+fn insert_computed<S: MovingFields>(entity: &mut EntityWorldMut, source: &S) {
+    entity.insert((source.clone(), Computed::<S>(source.clone())));
 }
 
 /// Takes a layer's source away, with all that belongs to it.
 pub(super) fn remove_source(entity: &mut EntityWorldMut) {
+    remove_computed::<ColourSource>(entity);
+    remove_computed::<GradientSource>(entity);
+    remove_computed::<ShapeSource>(entity);
+    remove_computed::<TextSource>(entity);
     entity
-        .remove::<(
-            ColourSource,
-            GradientSource,
-            ImageSource,
-            ShapeSource,
-            TextSource,
-            GroupSource,
-        )>()
-        .remove::<(FilledText, ShownPicture)>()
+        .remove::<(ImageSource, GroupSource)>()
+        .remove::<(FilledText, Rolling, ShownPicture)>()
         .insert((NaturalSize::default(), Drawn::default()));
+}
+
+fn remove_computed<S: MovingFields>(entity: &mut EntityWorldMut) {
+    entity.remove::<(S, Computed<S>, FieldMotions<S>)>();
 }

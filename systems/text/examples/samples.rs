@@ -113,6 +113,7 @@ impl Sample {
 
 fn plain(family: &str, size: f32) -> TextSource {
     TextSource {
+        counter: None,
         text: Template::parse("").unwrap_or_else(|_| unreachable!("no holes")),
         font: Font {
             family: family.to_owned(),

@@ -16,6 +16,7 @@ const INK_ALPHA_MIN: u8 = 24;
 /// A white text in Noto Sans, 40 px, that wraps.
 pub fn source() -> TextSource {
     TextSource {
+        counter: None,
         text: Template::parse("").expect("no holes"),
         font: Font {
             family: "Noto Sans".to_owned(),

@@ -2,10 +2,13 @@
 //!
 //! A request is all or nothing: the first change that cannot be made is the answer, and the show that was there stays.
 
+mod layers;
+mod timelines;
+
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
-use components::animation::TimelineSpec;
+use components::animation::Glide;
 use components::layer::LayerSpec;
 use components::scene::SceneSpec;
 use components::source::Source;
@@ -19,15 +22,17 @@ use systems::data::{SceneData, merge_object};
 use systems::render::Hold;
 use systems::scene::{SceneBundle, SceneEdit};
 
-use super::authored::{self, depth_of, ids_of, replace_kinds, spread_pairs};
-use super::change::{Asked, Change, CreateLayer, MoveLayer, SeekTo};
-use super::config::{Config, ConfigPatch};
-use super::error::{ApiError, ErrorCode};
-use super::show::{PausedAs, Show, Staged, find_layer, layer_at, layer_ids, siblings_mut, written};
-use super::view::json_of;
+use crate::control::authored;
+use crate::control::change::{Asked, Change};
+use crate::control::config::{Config, ConfigPatch};
+use crate::control::error::{ApiError, ErrorCode};
+use crate::control::show::{PausedAs, Show, Staged, find_layer, written};
 use crate::scene::registry::field;
-use crate::scene::validate::{self, MAX_NESTING};
+use crate::scene::validate;
 use crate::scene::{SceneRules, check_scene};
+
+pub use timelines::Told;
+use timelines::time_of;
 
 /// A scene whose files are read and whose layers are drawn.
 #[derive(Clone)]
@@ -74,7 +79,7 @@ pub struct Plan {
     /// What the world has to do, on one tick.
     pub commands: Vec<Command>,
     /// What timelines are told, in order.
-    pub actions: Vec<(String, TimelineAction)>,
+    pub actions: Vec<Told>,
     /// Whether another scene comes on air.
     pub loads_scene: bool,
     /// Pictures that the world has after it and did not have before.
@@ -93,6 +98,7 @@ pub fn plan(show: &Show, asked: &[Asked], means: &Means<'_>) -> Result<Planned, 
         load: None,
         holds: None,
         actions: Vec::new(),
+        glides: HashMap::new(),
         touched: Vec::new(),
         means,
     };
@@ -144,7 +150,9 @@ struct Work<'a> {
     base: Arc<SceneSpec>,
     load: Option<SceneBundle>,
     holds: Option<Hold>,
-    actions: Vec<(String, TimelineAction)>,
+    actions: Vec<Told>,
+    /// How layers go to what was written, by name.
+    glides: HashMap<String, Glide>,
     /// Layers that were written, and where in the request.
     touched: Vec<(String, String)>,
     means: &'a Means<'a>,
@@ -160,19 +168,36 @@ impl Work<'_> {
         let at = asked.payload_path.as_str();
         match &asked.change {
             Change::CreateLayer(create) => self.create_layer(create, at)?,
-            Change::UpdateLayer(update) => self.update_layer(&update.id, &update.patch, at)?,
+            Change::UpdateLayer(update) => {
+                if let Some(glide) = &update.animate {
+                    authored::checked(glide, field(&asked.path, "animate"))?;
+                    self.glides.insert(update.id.clone(), *glide);
+                }
+                self.update_layer(&update.id, &update.patch, at)?;
+            }
             Change::ReplaceLayer(replace) => {
                 self.replace_layer(&replace.id, &replace.layer, at)?;
             }
             Change::DeleteLayer(delete) => self.delete_layer(&delete.id)?,
             Change::MoveLayer(to) => self.move_layer(to)?,
             Change::UpdateData(update) => self.update_data(&update.patch, at)?,
-            Change::PlayTimeline(play) => self.tell(&play.id, TimelineAction::Play)?,
-            Change::PauseTimeline(pause) => self.tell(&pause.id, TimelineAction::Pause)?,
-            Change::StopTimeline(stop) => self.tell(&stop.id, TimelineAction::Stop)?,
+            Change::PlayTimeline(play) => {
+                self.tell(&play.id, play.blend.as_ref(), asked, |_| {
+                    Ok(TimelineAction::Play)
+                })?;
+            }
+            Change::PauseTimeline(pause) => {
+                self.tell(&pause.id, None, asked, |_| Ok(TimelineAction::Pause))?;
+            }
+            Change::StopTimeline(stop) => {
+                self.tell(&stop.id, stop.blend.as_ref(), asked, |_| {
+                    Ok(TimelineAction::Stop)
+                })?;
+            }
             Change::SeekTimeline(seek) => {
-                let seconds = self.time_of(&seek.id, &seek.to)?;
-                self.tell(&seek.id, TimelineAction::Seek(seconds))?;
+                self.tell(&seek.id, seek.blend.as_ref(), asked, |timeline| {
+                    time_of(timeline, &seek.to).map(TimelineAction::Seek)
+                })?;
             }
             Change::PutTimeline(put) => self.put_timeline(&put.timeline, at)?,
             Change::DeleteTimeline(delete) => {
@@ -218,184 +243,6 @@ impl Work<'_> {
         }
     }
 
-    fn find(&self, id: &str) -> Result<Vec<usize>, ApiError> {
-        let spec = &self.show.program.spec;
-        find_layer(&spec.layers, id)
-            .ok_or_else(|| ApiError::not_found("layer", id, layer_ids(spec)))
-    }
-
-    fn create_layer(&mut self, create: &CreateLayer, at: &str) -> Result<(), ApiError> {
-        let layer = authored::layer(&create.layer, at)?;
-        for id in ids_of(&layer) {
-            if find_layer(&self.show.program.spec.layers, &id).is_some() {
-                return Err(
-                    ApiError::conflict(format!("the id `{id}` is taken; ids are unique"))
-                        .with("path", field(at, "id")),
-                );
-            }
-        }
-        self.touched
-            .push((layer.id.as_str().to_owned(), at.to_owned()));
-        self.insert(Arc::new(layer), create.parent.as_deref(), create.index)
-    }
-
-    fn insert(
-        &mut self,
-        layer: Arc<LayerSpec>,
-        parent: Option<&str>,
-        index: Option<usize>,
-    ) -> Result<(), ApiError> {
-        let list = match parent {
-            None => &mut self.scene().layers,
-            Some(parent) => {
-                let mut place = self.find(parent)?;
-                if place.len() + depth_of(&layer) > MAX_NESTING {
-                    return Err(ApiError::conflict(format!(
-                        "layers stand at most {MAX_NESTING} deep in each other"
-                    )));
-                }
-                place.push(0);
-                siblings_mut(&mut self.scene().layers, &place)
-                    .ok_or_else(|| ApiError::internal("a layer was lost"))?
-            }
-        };
-        let index = index.unwrap_or(list.len()).min(list.len());
-        list.insert(index, layer);
-        Ok(())
-    }
-
-    fn update_layer(&mut self, id: &str, patch: &Value, at: &str) -> Result<(), ApiError> {
-        let place = self.find(id)?;
-        let patch = authored::object(patch, at, "an object of a layer's fields")?;
-        let old = layer_at(&self.show.program.spec.layers, &place)
-            .cloned()
-            .ok_or_else(|| ApiError::internal("a layer was lost"))?;
-        if let Some(other) = patch.get("id")
-            && other.as_str() != Some(id)
-        {
-            return Err(authored::unusable(field(at, "id"), "a layer keeps its id"));
-        }
-        let keeps_children = !patch.contains_key("children");
-        let written = if keeps_children {
-            json_of(&old.without_children())
-        } else {
-            json_of(&*old)
-        };
-        let Value::Object(mut merged) = written else {
-            return Err(ApiError::internal("a layer cannot be written"));
-        };
-        replace_kinds(&mut merged, patch);
-        spread_pairs(&mut merged, patch, &old);
-        merge_object(&mut merged, patch);
-        let mut layer = authored::patched_layer(&Value::Object(merged), at)?;
-        if keeps_children {
-            layer.children.clone_from(&old.children);
-        }
-        self.put_layer(&place, layer, at)
-    }
-
-    fn replace_layer(&mut self, id: &str, value: &Value, at: &str) -> Result<(), ApiError> {
-        let place = self.find(id)?;
-        let layer = authored::layer(value, at)?;
-        if layer.id.as_str() != id {
-            return Err(authored::unusable(field(at, "id"), "a layer keeps its id"));
-        }
-        self.put_layer(&place, layer, at)
-    }
-
-    /// Writes a layer at its place. Ids that come with its children must be free; those that go take their tracks with them.
-    fn put_layer(&mut self, place: &[usize], layer: LayerSpec, at: &str) -> Result<(), ApiError> {
-        let old_ids: HashSet<String> = layer_at(&self.show.program.spec.layers, place)
-            .map(|old| ids_of(old))
-            .unwrap_or_default()
-            .into_iter()
-            .collect();
-        let new_ids = ids_of(&layer);
-        for id in &new_ids {
-            let taken =
-                !old_ids.contains(id) && find_layer(&self.show.program.spec.layers, id).is_some();
-            if taken {
-                return Err(ApiError::conflict(format!(
-                    "the id `{id}` is taken; ids are unique"
-                )));
-            }
-        }
-        self.touched
-            .push((layer.id.as_str().to_owned(), at.to_owned()));
-        let index = place.last().copied().unwrap_or_default();
-        let list = siblings_mut(&mut self.scene().layers, place)
-            .ok_or_else(|| ApiError::internal("a layer was lost"))?;
-        if let Some(slot) = list.get_mut(index) {
-            *slot = Arc::new(layer);
-        }
-        let gone: HashSet<String> = old_ids
-            .into_iter()
-            .filter(|id| !new_ids.contains(id))
-            .collect();
-        self.drop_tracks(&gone);
-        Ok(())
-    }
-
-    fn delete_layer(&mut self, id: &str) -> Result<(), ApiError> {
-        let place = self.find(id)?;
-        let layer = self.take(&place)?;
-        self.drop_tracks(&ids_of(&layer).into_iter().collect());
-        Ok(())
-    }
-
-    fn take(&mut self, place: &[usize]) -> Result<Arc<LayerSpec>, ApiError> {
-        let index = place.last().copied().unwrap_or_default();
-        let list = siblings_mut(&mut self.scene().layers, place)
-            .filter(|list| index < list.len())
-            .ok_or_else(|| ApiError::internal("a layer was lost"))?;
-        Ok(list.remove(index))
-    }
-
-    fn move_layer(&mut self, to: &MoveLayer) -> Result<(), ApiError> {
-        let place = self.find(&to.id)?;
-        if let Some(parent) = &to.parent {
-            self.find(parent)?;
-            let layer = layer_at(&self.show.program.spec.layers, &place);
-            if layer.is_some_and(|layer| ids_of(layer).contains(parent)) {
-                return Err(ApiError::conflict(format!(
-                    "`{}` cannot stand below itself",
-                    to.id
-                )));
-            }
-        }
-        let layer = self.take(&place)?;
-        self.insert(layer, to.parent.as_deref(), to.index)
-    }
-
-    /// Takes the tracks of layers that are gone out of the timelines, and the timelines that are left with none.
-    fn drop_tracks(&mut self, gone: &HashSet<String>) {
-        let moves = |timeline: &TimelineSpec| {
-            let mut tracks = timeline.tracks.iter();
-            tracks.any(|track| gone.contains(track.layer.as_str()))
-        };
-        if gone.is_empty()
-            || !self
-                .show
-                .program
-                .spec
-                .timelines
-                .iter()
-                .any(|line| moves(line))
-        {
-            return;
-        }
-        let timelines = &mut self.scene().timelines;
-        for timeline in timelines.iter_mut() {
-            if moves(timeline) {
-                let timeline = Arc::make_mut(timeline);
-                timeline
-                    .tracks
-                    .retain(|track| !gone.contains(track.layer.as_str()));
-            }
-        }
-        timelines.retain(|timeline| !timeline.tracks.is_empty() || timeline.duration.is_some());
-    }
-
     fn update_data(&mut self, patch: &Value, at: &str) -> Result<(), ApiError> {
         let patch = authored::object(patch, at, "an object of variables")?;
         if patch.contains_key(validate::CLOCK) {
@@ -404,57 +251,6 @@ impl Work<'_> {
         }
         let data = Arc::make_mut(&mut self.scene().data);
         merge_object(data, patch);
-        Ok(())
-    }
-
-    fn timeline(&self, id: &str) -> Result<&Arc<TimelineSpec>, ApiError> {
-        let timelines = &self.show.program.spec.timelines;
-        timelines
-            .iter()
-            .find(|timeline| timeline.id == id)
-            .ok_or_else(|| {
-                let known = timelines.iter().map(|timeline| timeline.id.as_str());
-                ApiError::not_found("timeline", id, known)
-            })
-    }
-
-    fn tell(&mut self, id: &str, action: TimelineAction) -> Result<(), ApiError> {
-        self.timeline(id)?;
-        self.actions.push((id.to_owned(), action));
-        Ok(())
-    }
-
-    fn time_of(&self, id: &str, to: &SeekTo) -> Result<f64, ApiError> {
-        let timeline = self.timeline(id)?;
-        match to {
-            SeekTo::Seconds(seconds) => {
-                let end = f64::from(timeline.duration_seconds());
-                if (0.0..=end).contains(seconds) {
-                    Ok(*seconds)
-                } else {
-                    Err(ApiError::invalid(format!(
-                        "{seconds} is out of range; the timeline `{id}` goes from 0 to {end} seconds"
-                    )))
-                }
-            }
-            SeekTo::Marker(name) => timeline
-                .markers
-                .get(name)
-                .map(|seconds| f64::from(*seconds))
-                .ok_or_else(|| {
-                    let known = timeline.markers.keys().map(String::as_str);
-                    ApiError::not_found("marker", name, known)
-                }),
-        }
-    }
-
-    fn put_timeline(&mut self, value: &Value, at: &str) -> Result<(), ApiError> {
-        let timeline = Arc::new(authored::timeline(value, at)?);
-        let timelines = &mut self.scene().timelines;
-        match timelines.iter_mut().find(|other| other.id == timeline.id) {
-            Some(slot) => *slot = timeline,
-            None => timelines.push(timeline),
-        }
         Ok(())
     }
 
@@ -509,6 +305,9 @@ impl Work<'_> {
         let Some(mut edit) = SceneEdit::between(&self.base, &self.show.program.spec) else {
             return Err(ApiError::internal("an edit changed the canvas"));
         };
+        for layer in &mut edit.layers {
+            layer.glide = self.glides.get(layer.spec.id.as_str()).copied();
+        }
         let wanted = self.missing_pictures(&edit);
         let mut missing = Vec::new();
         for words in &wanted {
@@ -537,9 +336,10 @@ impl Work<'_> {
         if !edit.is_empty() {
             commands.push(Command::EditScene(Box::new(edit)));
         }
-        commands.extend(self.actions.iter().map(|(id, action)| Command::Timeline {
-            id: id.as_str().into(),
-            action: *action,
+        commands.extend(self.actions.iter().map(|told| Command::Timeline {
+            id: told.id.as_str().into(),
+            action: told.action,
+            blend: told.blend,
         }));
         if self.show.pause != self.before.pause {
             commands.extend(self.holds.take().map(Command::Hold));
@@ -603,7 +403,9 @@ impl Work<'_> {
                 return;
             };
             let mut words = String::new();
-            image.src.fill(|path| data.lookup(path), &mut words);
+            image
+                .src
+                .fill(|path| data.lookup(data.program(), path), &mut words);
             let loaded = self.load.as_ref().is_some_and(|bundle| {
                 let mut pictures = bundle.pictures.iter();
                 pictures.any(|(known, _)| **known == *words)
