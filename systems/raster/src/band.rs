@@ -1,15 +1,15 @@
-//! Composes one band of tiles: chooses what each tile starts from, and draws and converts neighbouring tiles together.
+//! Composes one band of tiles: chooses what each tile starts from, and has neighbouring tiles drawn and converted together.
 //!
 //! Neighbouring tiles that start from the same cover are composed as one run. A run stays in the L2 cache from its first
 //! pixel to its conversion, and pictures are read in long stretches, which memory likes best.
 
 use crate::{
-    draw::{Drawable, RowScratch, draw_row},
+    draw::RowScratch,
     frame::Band,
-    item::DrawItem,
+    group::CANVAS,
     kernels::{Level, convert::convert_rows},
-    prepare::Prepared,
     rect::IRect,
+    strip::{Picture, Strip},
 };
 
 /// Width of a tile, in pixels: a whole number of vectors of every kernel.
@@ -52,9 +52,10 @@ impl Sink for Band<'_> {
     }
 }
 
-/// Rows of a band as pixels.
+/// Rows of a band as bytes: red, green, blue, alpha of each pixel.
 pub(crate) struct RgbaBand<'a> {
-    pub pixels: &'a mut [u32],
+    pub bytes: &'a mut [u8],
+    /// Pixels of a row.
     pub width: usize,
 }
 
@@ -65,7 +66,8 @@ impl Sink for RgbaBand<'_> {
             .enumerate()
             .map(|(i, row)| (y + i, row))
         {
-            self.pixels[y * self.width + x0..][..row.len()].copy_from_slice(row);
+            self.bytes[(y * self.width + x0) * 4..][..row.len() * 4]
+                .copy_from_slice(bytemuck::cast_slice(row));
         }
     }
 }
@@ -73,8 +75,9 @@ impl Sink for RgbaBand<'_> {
 /// What one worker needs while it composes. Allocated once.
 #[derive(Debug)]
 pub(crate) struct Scratch {
-    /// The rows being composed.
-    strip: [Vec<u32>; TILE_HEIGHT],
+    width: usize,
+    /// The rows being composed: the canvas's, and those of groups within groups.
+    strips: Vec<Strip>,
     rows: RowScratch,
     /// Items on the band, and those of them on the run, back to front.
     in_band: Vec<u32>,
@@ -82,36 +85,30 @@ pub(crate) struct Scratch {
 }
 
 impl Scratch {
+    /// For a canvas of this width, in pixels.
     pub fn new(width: usize) -> Self {
         Self {
-            strip: std::array::from_fn(|_| vec![0; width]),
+            width,
+            strips: vec![Strip::new(width)],
             rows: RowScratch::new(width),
             in_band: Vec::new(),
             in_run: Vec::new(),
         }
     }
 
-    /// Makes room for lists of `items` items.
-    pub fn reserve(&mut self, items: usize) {
+    /// Makes room for lists of `items` items, in groups `depth` deep.
+    pub fn reserve(&mut self, items: usize, depth: usize) {
         for list in [&mut self.in_band, &mut self.in_run] {
             list.clear();
             list.reserve(items);
         }
+        while self.strips.len() <= depth {
+            self.strips.push(Strip::new(self.width));
+        }
     }
 }
 
-/// The picture to compose, shared by all workers.
-#[derive(Clone, Copy)]
-pub(crate) struct Picture<'a> {
-    pub level: Level,
-    pub canvas: IRect,
-    /// Opaque.
-    pub background: u32,
-    pub items: &'a [DrawItem],
-    pub prepared: &'a [Prepared],
-}
-
-impl<'a> Picture<'a> {
+impl Picture<'_> {
     /// Composes the tiles of band `index` that `tasks` says are to be composed.
     pub fn compose_band(
         &self,
@@ -120,13 +117,12 @@ impl<'a> Picture<'a> {
         scratch: &mut Scratch,
         sink: &mut impl Sink,
     ) {
-        let top = (index * TILE_HEIGHT) as i32;
-        let band = IRect::new(
-            0,
-            top,
-            self.canvas.x1,
-            (top + TILE_HEIGHT as i32).min(self.canvas.y1),
-        );
+        let top = self.canvas.y0 + (index * TILE_HEIGHT) as i32;
+        let band = IRect {
+            y0: top,
+            y1: (top + TILE_HEIGHT as i32).min(self.canvas.y1),
+            ..self.canvas
+        };
         scratch.in_band.clear();
         scratch.in_band.extend(
             (0u32..)
@@ -134,6 +130,8 @@ impl<'a> Picture<'a> {
                 .filter(|(_, prepared)| prepared.bounds.overlaps(band))
                 .map(|(index, _)| index),
         );
+        let cover_of =
+            |tile: usize, in_band: &[u32]| self.cover_of(tile_of(tile, band), CANVAS, in_band);
         let mut tile = 0;
         while tile < tasks.len() {
             if tasks[tile] != TileTask::Compose {
@@ -141,42 +139,20 @@ impl<'a> Picture<'a> {
                 continue;
             }
             let first = tile;
-            let cover = self.cover_of(tile, band, &scratch.in_band);
+            let cover = cover_of(tile, &scratch.in_band);
             tile += 1;
             while tile < tasks.len()
                 && tasks[tile] == TileTask::Compose
-                && self.cover_of(tile, band, &scratch.in_band) == cover
+                && cover_of(tile, &scratch.in_band) == cover
             {
                 tile += 1;
             }
             let run = IRect {
-                x0: (first * TILE_WIDTH) as i32,
-                x1: ((tile * TILE_WIDTH) as i32).min(band.x1),
+                x0: tile_of(first, band).x0,
+                x1: tile_of(tile - 1, band).x1,
                 ..band
             };
             self.compose_run(run, cover, scratch, sink);
-        }
-    }
-
-    /// The topmost item that hides everything below it on a whole tile.
-    fn cover_of(&self, tile: usize, band: IRect, in_band: &[u32]) -> Option<u32> {
-        let x0 = (tile * TILE_WIDTH) as i32;
-        let tile = IRect {
-            x0,
-            x1: (x0 + TILE_WIDTH as i32).min(band.x1),
-            ..band
-        };
-        in_band
-            .iter()
-            .rev()
-            .copied()
-            .find(|&index| self.prepared[index as usize].cover.contains(tile))
-    }
-
-    fn drawable(&self, index: u32) -> Drawable<'a> {
-        Drawable {
-            item: &self.items[index as usize],
-            prepared: &self.prepared[index as usize],
         }
     }
 
@@ -188,10 +164,11 @@ impl<'a> Picture<'a> {
         sink: &mut impl Sink,
     ) {
         let Scratch {
-            strip,
+            strips,
             rows,
             in_band,
             in_run,
+            ..
         } = scratch;
         in_run.clear();
         let above = in_band
@@ -199,70 +176,35 @@ impl<'a> Picture<'a> {
             .copied()
             .filter(|&index| cover.is_none_or(|cover| index > cover));
         in_run.extend(above.filter(|&index| self.prepared[index as usize].bounds.overlaps(run)));
-        let width = (run.x1 - run.x0) as usize;
-        let plain =
-            |y: i32| cover.and_then(|cover| self.drawable(cover).plain_row(y, run.x0, width));
         // Nothing lies over the cover: its pixels go out as they are.
-        let is_bare = in_run.is_empty() && plain(run.y0).is_some();
-        if !is_bare {
-            self.draw_strip(run, cover, in_run, strip, rows);
+        let bare = cover
+            .filter(|&cover| in_run.is_empty() && self.plain_row(cover, run, run.y0).is_some());
+        if bare.is_none() {
+            self.draw_strip(run, CANVAS, cover, in_run, strips, rows);
         }
+        let row = |y: i32| match bare {
+            Some(cover) => self.plain_row(cover, run, y),
+            None => strips.first().map(|strip| self.row_of(strip, run, y)),
+        };
         for y in (run.y0..run.y1).step_by(2) {
-            let row = |y: i32| {
-                if is_bare {
-                    plain(y)
-                } else {
-                    strip.get((y - run.y0) as usize).map(|row| &row[..width])
-                }
-            };
-            if let Some(upper) = row(y) {
-                let lower = if y + 1 < run.y1 { row(y + 1) } else { None };
-                sink.put(
-                    self.level,
-                    run.x0 as usize,
-                    (y - run.y0) as usize,
-                    upper,
-                    lower,
-                );
-            }
+            let Some(upper) = row(y) else { continue };
+            let lower = if y + 1 < run.y1 { row(y + 1) } else { None };
+            sink.put(
+                self.level,
+                (run.x0 - self.canvas.x0) as usize,
+                (y - run.y0) as usize,
+                upper,
+                lower,
+            );
         }
     }
+}
 
-    /// Draws item by item, so that each picture is read for several rows on end: row by row across items takes a quarter longer
-    /// when the pictures come from memory.
-    fn draw_strip(
-        &self,
-        block: IRect,
-        cover: Option<u32>,
-        above: &[u32],
-        strip: &mut [Vec<u32>],
-        scratch: &mut RowScratch,
-    ) {
-        let width = (block.x1 - block.x0) as usize;
-        for (y, row) in (block.y0..block.y1).zip(&mut *strip) {
-            match cover {
-                Some(cover) => draw_row(
-                    self.level,
-                    self.drawable(cover),
-                    &mut row[..width],
-                    block.x0,
-                    y,
-                    scratch,
-                ),
-                None => row[..width].fill(self.background),
-            }
-        }
-        for &index in above {
-            for (y, row) in (block.y0..block.y1).zip(&mut *strip) {
-                draw_row(
-                    self.level,
-                    self.drawable(index),
-                    &mut row[..width],
-                    block.x0,
-                    y,
-                    scratch,
-                );
-            }
-        }
+fn tile_of(index: usize, band: IRect) -> IRect {
+    let x0 = band.x0 + (index * TILE_WIDTH) as i32;
+    IRect {
+        x0,
+        x1: (x0 + TILE_WIDTH as i32).min(band.x1),
+        ..band
     }
 }

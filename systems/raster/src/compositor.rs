@@ -10,14 +10,17 @@ use std::sync::{
 };
 
 use crate::{
-    band::{Picture, RgbaBand, Scratch, TILE_HEIGHT, TILE_WIDTH, TileTask},
+    band::{Scratch, TILE_HEIGHT, TILE_WIDTH, TileTask},
     damage::{Differ, ItemKey},
     frame::{Band, Content, I420Frame},
-    item::DrawItem,
+    group::{Grouping, Stack},
     kernels::Level,
+    layer::render,
+    matte::{Matte, Shown},
     pool::FramePool,
     prepare::Prepared,
     rect::IRect,
+    strip::Picture,
     workers::Workers,
 };
 
@@ -56,7 +59,7 @@ pub struct ComposeStats {
     pub tiles_composed: usize,
     /// Tiles copied from the last frame, because the frame taken from the pool was older.
     pub tiles_copied: usize,
-    /// Items that changed, came, went, or changed places.
+    /// Items that changed, came, went, or changed places. All of a group's items change with it.
     pub items_changed: usize,
 }
 
@@ -69,7 +72,7 @@ pub struct Composed {
     pub stats: ComposeStats,
 }
 
-/// Composes lists of items into frames of one size.
+/// Composes items and groups of items into frames of one size.
 pub struct Compositor {
     width: u32,
     height: u32,
@@ -89,6 +92,10 @@ pub struct Compositor {
     prepared: Vec<Prepared>,
     keys_next: Vec<ItemKey>,
     prepared_next: Vec<Prepared>,
+    groups: Grouping,
+    groups_next: Grouping,
+    /// The last serial number that was given to the look of a group.
+    look_serial: u64,
     differ: Differ,
     last: Option<Arc<I420Frame>>,
     scratch: Vec<Mutex<Scratch>>,
@@ -130,6 +137,9 @@ impl Compositor {
             prepared: Vec::new(),
             keys_next: Vec::new(),
             prepared_next: Vec::new(),
+            groups: Grouping::default(),
+            groups_next: Grouping::default(),
+            look_serial: 0,
             differ: Differ::default(),
             last: None,
             scratch: (0..workers.max(1))
@@ -153,20 +163,21 @@ impl Compositor {
         self.background = None;
     }
 
-    /// Draws `items`, back to front, over the opaque `background` (red, green, blue) into a frame of the pool.
+    /// Draws `stack`, back to front, over the opaque `background` (red, green, blue) into a frame of the pool.
     ///
     /// Only what differs from the last call is composed; with no difference the last frame is returned again. The bytes of a
-    /// frame depend on its items alone, not on earlier frames, threads, or the machine. Keys must be unique in the list.
+    /// frame depend on its stack alone, not on earlier frames, threads, or the machine.
     ///
     /// # Errors
     /// [`ComposeError::PoolExhausted`] when no frame can be written, [`ComposeError::FrameSize`] when the pool is of another size.
-    pub fn compose(
+    pub fn compose<'a>(
         &mut self,
         background: [u8; 3],
-        items: &[DrawItem],
+        stack: impl Into<Stack<'a>>,
         pool: &mut FramePool,
         workers: &Workers,
     ) -> Result<Composed, ComposeError> {
+        let stack = stack.into();
         if (pool.width(), pool.height()) != (self.width, self.height) {
             let (frame_width, frame_height) = (pool.width(), pool.height());
             return Err(ComposeError::FrameSize {
@@ -176,7 +187,7 @@ impl Compositor {
                 frame_height,
             });
         }
-        let items_changed = self.find_damage(background, items);
+        let items_changed = self.find_damage(background, stack);
         let unchanged = ComposeStats {
             tiles_total: self.columns * self.rows,
             items_changed,
@@ -207,7 +218,7 @@ impl Compositor {
         let stats = self.plan(frame.content(), unchanged);
         // Until it is finished the frame is nobody's, so that a panic leaves no half picture that passes for a whole one.
         frame.set_content(Content::default());
-        self.draw(background, items, frame, workers, stats.tiles_composed);
+        self.draw(background, stack, frame, workers, stats.tiles_composed);
         frame.set_content(Content {
             owner: self.owner,
             serial: self.serial,
@@ -220,98 +231,84 @@ impl Compositor {
     }
 
     /// The same picture as [`Compositor::compose`] makes, before conversion: red, green, blue and alpha (255) of each pixel.
-    pub fn compose_rgba(
+    pub fn compose_rgba<'a>(
         &self,
         background: [u8; 3],
-        items: &[DrawItem],
+        stack: impl Into<Stack<'a>>,
         workers: &Workers,
     ) -> Vec<u8> {
-        let width = self.width as usize;
-        let mut bytes = vec![0u8; width * self.height as usize * 4];
-        let prepared: Vec<Prepared> = items
-            .iter()
-            .map(|item| Prepared::new(item, self.canvas))
-            .collect();
-        let picture = self.picture(background, items, &prepared);
-        let tasks = vec![TileTask::Compose; self.columns];
-        let bands: Vec<Mutex<&mut [u8]>> = bytes
-            .chunks_mut((width * TILE_HEIGHT * 4).max(1))
-            .map(Mutex::new)
-            .collect();
-        let scratches: Vec<Mutex<Scratch>> = (0..workers.threads())
-            .map(|_| Mutex::new(Scratch::new(width)))
-            .collect();
-        workers.run(bands.len(), &|index, worker| {
-            let mut scratch = scratches[worker]
-                .lock()
-                .unwrap_or_else(PoisonError::into_inner);
-            let mut band = bands[index].lock().unwrap_or_else(PoisonError::into_inner);
-            let mut pixels: Vec<u32> = vec![0; band.len() / 4];
-            picture.compose_band(
-                index,
-                &tasks,
-                &mut scratch,
-                &mut RgbaBand {
-                    pixels: &mut pixels,
-                    width,
-                },
-            );
-            band.copy_from_slice(bytemuck::cast_slice(&pixels));
-        });
-        drop(bands);
-        bytes
-    }
-
-    fn picture<'a>(
-        &self,
-        [r, g, b]: [u8; 3],
-        items: &'a [DrawItem],
-        prepared: &'a [Prepared],
-    ) -> Picture<'a> {
-        Picture {
-            level: self.level,
-            canvas: self.canvas,
-            background: u32::from_le_bytes([r, g, b, 255]),
-            items,
-            prepared,
-        }
+        render(opaque(background), stack.into(), self.canvas, workers)
     }
 
     /// Compares with the last call, marks the tiles that changed, and gives the number of items that did.
-    fn find_damage(&mut self, background: [u8; 3], items: &[DrawItem]) -> usize {
+    fn find_damage(&mut self, background: [u8; 3], stack: Stack<'_>) -> usize {
+        self.groups_next
+            .read(stack, self.canvas, &self.groups, &mut self.look_serial);
+        let looks = (0..).map(|index| self.groups_next.look(index));
         self.keys_next.clear();
-        self.keys_next.extend(items.iter().map(ItemKey::new));
+        self.keys_next.extend(
+            stack
+                .items
+                .iter()
+                .zip(looks)
+                .map(|(item, look)| ItemKey::new(item, look)),
+        );
         let same_background = self.background == Some(background);
-        if same_background && self.keys == self.keys_next {
-            return 0;
+        let mut items_changed = 0;
+        if !same_background || self.keys != self.keys_next {
+            self.serial += 1;
+            items_changed = self.mark_changes(stack);
         }
-        self.serial += 1;
-        let same_places = self.keys.len() == items.len()
+        if !same_background {
+            self.tile_serials.fill(self.serial);
+            self.background = Some(background);
+        }
+        std::mem::swap(&mut self.keys, &mut self.keys_next);
+        std::mem::swap(&mut self.groups, &mut self.groups_next);
+        items_changed
+    }
+
+    /// Prepares the items that changed and marks their tiles.
+    fn mark_changes(&mut self, stack: Stack<'_>) -> usize {
+        let mut items_changed = 0;
+        let marker = TileMarker {
+            canvas: self.canvas,
+            columns: self.columns,
+            serial: self.serial,
+        };
+        let (groups, groups_next) = (&self.groups, &self.groups_next);
+        let prepare = |index: usize| {
+            let bounds = groups_next.bounds(index, self.canvas);
+            Prepared::new(&stack.items[index], bounds)
+        };
+        let same_places = self.keys.len() == self.keys_next.len()
             && self
                 .keys
                 .iter()
                 .zip(&self.keys_next)
                 .all(|(old, new)| old.key == new.key);
-        let mut items_changed = 0;
-        let marker = TileMarker {
-            columns: self.columns,
-            serial: self.serial,
-        };
         if same_places {
             for (index, (old, new)) in self.keys.iter().zip(&self.keys_next).enumerate() {
                 if old == new {
                     continue;
                 }
                 items_changed += 1;
-                let prepared = Prepared::new(&items[index], self.canvas);
-                let before = std::mem::replace(&mut self.prepared[index], prepared);
-                marker.mark(&mut self.tile_serials, before.bounds);
-                marker.mark(&mut self.tile_serials, prepared.bounds);
+                let after = prepare(index);
+                let before = std::mem::replace(&mut self.prepared[index], after);
+                let mattes_only = old.equals_but_for_mattes(new);
+                // Where a moving edge has not been, the picture stays.
+                let is_damaged = |tile: IRect| {
+                    let before = std::iter::once(before.matte).chain(groups.mattes(index));
+                    let after = std::iter::once(after.matte).chain(groups_next.mattes(index));
+                    !mattes_only || !show_alike(tile, before.zip(after))
+                };
+                marker.mark(&mut self.tile_serials, before.bounds, is_damaged);
+                marker.mark(&mut self.tile_serials, after.bounds, is_damaged);
             }
         } else {
             self.prepared_next.clear();
             self.prepared_next
-                .extend(items.iter().map(|item| Prepared::new(item, self.canvas)));
+                .extend((0..stack.items.len()).map(prepare));
             self.differ
                 .differences(&self.keys, &self.keys_next, |old, new| {
                     items_changed += 1;
@@ -322,16 +319,11 @@ impl Compositor {
                     .into_iter()
                     .flatten()
                     {
-                        marker.mark(&mut self.tile_serials, bounds);
+                        marker.mark(&mut self.tile_serials, bounds, |_| true);
                     }
                 });
             std::mem::swap(&mut self.prepared, &mut self.prepared_next);
         }
-        if !same_background {
-            self.tile_serials.fill(self.serial);
-            self.background = Some(background);
-        }
-        std::mem::swap(&mut self.keys, &mut self.keys_next);
         items_changed
     }
 
@@ -372,7 +364,7 @@ impl Compositor {
     fn draw(
         &mut self,
         background: [u8; 3],
-        items: &[DrawItem],
+        stack: Stack<'_>,
         frame: &mut I420Frame,
         workers: &Workers,
         tiles_composed: usize,
@@ -385,9 +377,16 @@ impl Compositor {
             scratch
                 .get_mut()
                 .unwrap_or_else(PoisonError::into_inner)
-                .reserve(items.len());
+                .reserve(stack.items.len(), self.groups.depth());
         }
-        let picture = self.picture(background, items, &self.prepared);
+        let picture = Picture {
+            level: self.level,
+            canvas: self.canvas,
+            background: opaque(background),
+            items: stack.items,
+            prepared: &self.prepared,
+            groups: &self.groups,
+        };
         let width = self.width as usize;
         let bands = frame.bands(TILE_HEIGHT);
         let draw_band = |position: usize, worker: usize| {
@@ -412,23 +411,52 @@ impl Compositor {
     }
 }
 
+fn opaque([r, g, b]: [u8; 3]) -> u32 {
+    u32::from_le_bytes([r, g, b, 255])
+}
+
+/// Whether mattes show the same of a tile before and after: all of it, or nothing.
+fn show_alike(tile: IRect, mattes: impl Iterator<Item = (Option<Matte>, Option<Matte>)>) -> bool {
+    let shown = |matte: Option<Matte>| matte.map_or(Shown::Wholly, |matte| matte.shown(tile));
+    let mut alike = true;
+    for pair in mattes {
+        match (shown(pair.0), shown(pair.1)) {
+            (Shown::Nothing, Shown::Nothing) => return true,
+            (Shown::Wholly, Shown::Wholly) => {}
+            _ => alike = false,
+        }
+    }
+    alike
+}
+
 /// Marks tiles with the serial of the present change.
 #[derive(Clone, Copy)]
 struct TileMarker {
+    canvas: IRect,
     columns: usize,
     serial: u64,
 }
 
 impl TileMarker {
-    /// `bounds` must lie on the canvas.
-    fn mark(&self, serials: &mut [u64], bounds: IRect) {
+    /// Marks those of the tiles under `bounds`, which must lie on the canvas, that are damaged.
+    fn mark(&self, serials: &mut [u64], bounds: IRect, is_damaged: impl Fn(IRect) -> bool) {
         if bounds.is_empty() {
             return;
         }
         let columns = bounds.x0 as usize / TILE_WIDTH..(bounds.x1 as usize).div_ceil(TILE_WIDTH);
         for row in bounds.y0 as usize / TILE_HEIGHT..(bounds.y1 as usize).div_ceil(TILE_HEIGHT) {
-            serials[row * self.columns..][columns.clone()].fill(self.serial);
+            for column in columns.clone() {
+                let serial = &mut serials[row * self.columns + column];
+                if *serial < self.serial && is_damaged(self.tile(column, row)) {
+                    *serial = self.serial;
+                }
+            }
         }
+    }
+
+    fn tile(&self, column: usize, row: usize) -> IRect {
+        let (x0, y0) = ((column * TILE_WIDTH) as i32, (row * TILE_HEIGHT) as i32);
+        IRect::new(x0, y0, x0 + TILE_WIDTH as i32, y0 + TILE_HEIGHT as i32).intersect(self.canvas)
     }
 }
 

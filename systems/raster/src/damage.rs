@@ -2,10 +2,14 @@
 
 use glam::Affine2;
 
-use crate::item::{Clip, DrawItem, Paint};
+use crate::{
+    group::Look,
+    item::{Clip, DrawItem, Paint},
+    matte::Matte,
+};
 
 /// All that an item's pixels on the canvas depend on, as plain bits.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq)]
 pub(crate) struct ItemKey {
     pub key: u64,
     revision: u64,
@@ -16,10 +20,13 @@ pub(crate) struct ItemKey {
     opacity: u32,
     blend: components::BlendMode,
     clip: Option<[u32; 8]>,
+    matte: Option<Matte>,
+    /// What the groups around it look like.
+    look: Look,
 }
 
 impl ItemKey {
-    pub fn new(item: &DrawItem) -> Self {
+    pub fn new(item: &DrawItem, look: Look) -> Self {
         let paint = match &item.paint {
             Paint::Solid(colour) => (false, u64::from(u32::from_le_bytes(*colour))),
             Paint::Raster(raster) => (true, std::sync::Arc::as_ptr(raster).addr() as u64),
@@ -33,7 +40,23 @@ impl ItemKey {
             opacity: item.opacity.to_bits(),
             blend: item.blend,
             clip: item.clip.map(clip_bits),
+            matte: item.matte,
+            look,
         }
+    }
+
+    /// Whether nothing but mattes, its own or those of its groups, tells the two apart.
+    pub fn equals_but_for_mattes(&self, other: &Self) -> bool {
+        let look = Look {
+            mattes: other.look.mattes,
+            ..self.look
+        };
+        let matte = other.matte;
+        Self {
+            look,
+            matte,
+            ..*self
+        } == *other
     }
 }
 
@@ -165,7 +188,7 @@ mod tests {
             ..DrawItem::solid(key, [0; 4], Vec2::ONE, Affine2::IDENTITY)
         };
         list.iter()
-            .map(|entry| ItemKey::new(&item(entry)))
+            .map(|entry| ItemKey::new(&item(entry), Look::default()))
             .collect()
     }
 

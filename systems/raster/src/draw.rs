@@ -1,16 +1,19 @@
-//! Draws one row of one item into a row of the strip being composed.
+//! Draws one row of one item, or of one composed group, into a row of the strip being composed.
 
 use components::BlendMode;
 
 use crate::{
+    group::PreparedGroup,
     item::{DrawItem, Paint},
     kernels::{
         Level,
         bilinear::{SampleRow, mix_rows, sample_row},
         blend::blend,
         over::{fade, over, over_opacity, over_solid},
+        ramp::{over_by, scale_by},
         scale::scale_row,
     },
+    matte::Matte,
     prepare::{Draw, Prepared},
     raster::Raster,
     rect::IRect,
@@ -25,6 +28,8 @@ pub(crate) struct RowScratch {
     mixed: Vec<u32>,
     /// What a raster has above and below itself.
     transparent: Vec<u32>,
+    /// A row of a matte.
+    coverage: Vec<u32>,
 }
 
 impl RowScratch {
@@ -33,6 +38,7 @@ impl RowScratch {
             fetched: vec![0; width],
             mixed: vec![0; width + 1],
             transparent: vec![0; width + 1],
+            coverage: vec![0; width],
         }
     }
 }
@@ -42,6 +48,8 @@ impl RowScratch {
 pub(crate) struct Drawable<'a> {
     pub item: &'a DrawItem,
     pub prepared: &'a Prepared,
+    /// The item's matte, unless all of what is being drawn shows in it.
+    pub matte: Option<Matte>,
 }
 
 impl<'a> Drawable<'a> {
@@ -81,7 +89,7 @@ pub(crate) fn draw_row(
     }
     let row = &mut row[(from - x0) as usize..(to - x0) as usize];
     match drawable.prepared.draw {
-        Draw::Shift { dx, dy } if is_plain(drawable.prepared) => {
+        Draw::Shift { dx, dy } if is_plain(drawable) => {
             if let Some(raster) = drawable.raster() {
                 draw_shifted(
                     level,
@@ -93,14 +101,18 @@ pub(crate) fn draw_row(
                 );
             }
         }
-        Draw::Solid(colour) if is_plain(drawable.prepared) && drawable.prepared.edges.is_none() => {
+        Draw::Solid(colour) if is_plain(drawable) && drawable.prepared.edges.is_none() => {
             if colour >> 24 == 255 {
                 row.fill(colour);
             } else {
                 over_solid(level, row, colour);
             }
         }
-        _ if y >= cover.y0 && y < cover.y1 && cover.x0 < to && cover.x1 > from => {
+        _ if drawable.matte.is_none()
+            && (cover.y0..cover.y1).contains(&y)
+            && cover.x0 < to
+            && cover.x1 > from =>
+        {
             // Inside the cover nothing shows through: the samples are the result.
             let (left, right) = (
                 (cover.x0.max(from) - from) as usize,
@@ -117,8 +129,9 @@ pub(crate) fn draw_row(
 }
 
 /// Whether the pixels go over those below as they are, opacity aside.
-fn is_plain(prepared: &Prepared) -> bool {
-    prepared.blend == BlendMode::Normal && prepared.clip.is_none()
+fn is_plain(drawable: Drawable<'_>) -> bool {
+    let Prepared { blend, clip, .. } = drawable.prepared;
+    *blend == BlendMode::Normal && clip.is_none() && drawable.matte.is_none()
 }
 
 fn draw_shifted(level: Level, raster: &Raster, opacity: u8, row: &mut [u32], x: usize, y: usize) {
@@ -173,18 +186,101 @@ fn draw_fetched(
         coverage.apply(pixels, from, y);
     }
     // A solid colour has its opacity in it already.
-    let faded = prepared.opacity < 255 && !matches!(prepared.draw, Draw::Solid(_));
-    match prepared.blend {
-        BlendMode::Normal if faded => over_opacity(level, row, pixels, prepared.opacity),
+    let opacity = match prepared.draw {
+        Draw::Solid(_) => 255,
+        _ => prepared.opacity,
+    };
+    if let Some(matte) = &drawable.matte {
+        let coverage = &mut scratch.coverage[..pixels.len()];
+        matte.coverage_row(level, coverage, from, y);
+        if prepared.blend == BlendMode::Normal && opacity == 255 {
+            over_by(level, row, pixels, coverage);
+            scratch.fetched = fetched;
+            return;
+        }
+        scale_by(level, pixels, coverage);
+    }
+    blend_row(level, row, pixels, prepared.blend, opacity);
+    scratch.fetched = fetched;
+}
+
+/// Blends finished pixels, which may be changed on the way.
+fn blend_row(level: Level, row: &mut [u32], pixels: &mut [u32], mode: BlendMode, opacity: u8) {
+    match mode {
+        BlendMode::Normal if opacity < 255 => over_opacity(level, row, pixels, opacity),
         BlendMode::Normal => over(level, row, pixels),
         mode => {
-            if faded {
-                scale_row(level, pixels, prepared.opacity);
+            if opacity < 255 {
+                scale_row(level, pixels, opacity);
             }
             blend(level, mode, row, pixels);
         }
     }
-    scratch.fetched = fetched;
+}
+
+/// A row of a composed group, on its way to what lies below.
+#[derive(Clone, Copy)]
+pub(crate) struct GroupRow<'a> {
+    pub group: &'a PreparedGroup,
+    /// The group's matte, unless all of what is being drawn shows in it.
+    pub matte: Option<Matte>,
+    pub pixels: &'a [u32],
+    /// Whether every alpha is 255.
+    pub opaque: bool,
+}
+
+/// Draws a row of a group into `row`, which is as long and starts at column `x0` of canvas row `y`.
+pub(crate) fn draw_group_row(
+    level: Level,
+    source: GroupRow<'_>,
+    row: &mut [u32],
+    x0: i32,
+    y: i32,
+    scratch: &mut RowScratch,
+) {
+    let GroupRow {
+        group,
+        matte,
+        pixels,
+        opaque,
+    } = source;
+    let opacity = group.opacity;
+    let is_uncut = group.blend == BlendMode::Normal && group.clip.is_none();
+    match matte {
+        None if is_uncut => match (opacity, opaque) {
+            (255, true) => row.copy_from_slice(pixels),
+            (255, false) => over(level, row, pixels),
+            (_, true) => fade(level, row, pixels, opacity),
+            (_, false) => over_opacity(level, row, pixels, opacity),
+        },
+        Some(matte) if is_uncut && opacity == 255 => {
+            let coverage = &mut scratch.coverage[..row.len()];
+            matte.coverage_row(level, coverage, x0, y);
+            over_by(level, row, pixels, coverage);
+        }
+        _ => {
+            let end = x0 + row.len() as i32;
+            let (from, to) = match &group.clip {
+                Some(clip) => clip.columns(y, x0, end),
+                None => (x0, end),
+            };
+            if from >= to {
+                return;
+            }
+            let columns = (from - x0) as usize..(to - x0) as usize;
+            let cut = &mut scratch.fetched[..columns.len()];
+            cut.copy_from_slice(&pixels[columns.clone()]);
+            if let Some(clip) = &group.clip {
+                clip.apply(cut, from, y);
+            }
+            if let Some(matte) = matte {
+                let coverage = &mut scratch.coverage[..cut.len()];
+                matte.coverage_row(level, coverage, from, y);
+                scale_by(level, cut, coverage);
+            }
+            blend_row(level, &mut row[columns], cut, group.blend, opacity);
+        }
+    }
 }
 
 /// Writes the item's own pixels, uncut and at full opacity, for the columns from `x0` of row `y`.

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use components::BlendMode;
 use glam::{Affine2, Vec2};
 
-use crate::raster::Raster;
+use crate::{matte::Matte, raster::Raster};
 
 /// Where a layer's colours come from.
 #[derive(Clone, Debug)]
@@ -54,6 +54,8 @@ pub struct DrawItem {
     pub blend: BlendMode,
     /// Where on the canvas the layer may show; everywhere when absent.
     pub clip: Option<Clip>,
+    /// Where on the canvas the layer may show, with a soft edge; everywhere when absent.
+    pub matte: Option<Matte>,
 }
 
 impl DrawItem {
@@ -69,6 +71,7 @@ impl DrawItem {
             opacity: 1.0,
             blend: BlendMode::Normal,
             clip: None,
+            matte: None,
         }
     }
 
@@ -83,6 +86,7 @@ impl DrawItem {
             opacity: 1.0,
             blend: BlendMode::Normal,
             clip: None,
+            matte: None,
         }
     }
 

@@ -1,9 +1,9 @@
 //! The pixel core: composes layers into the planes an encoder reads, on the processor.
 //!
-//! A frame's way through this crate: a list of [`DrawItem`]s comes to [`Compositor::compose`]; `damage` compares it with the
-//! last one and marks tiles; `prepare` has worked out how each item is best drawn; [`Workers`] take bands of tiles, which
-//! `band` composes with the loops of [`kernels`] and converts, while hot, into the planes of an [`I420Frame`] from a
-//! [`FramePool`].
+//! A frame's way through this crate: a [`Stack`] of [`DrawItem`]s and [`Group`]s comes to [`Compositor::compose`]; `damage`
+//! compares it with the last one and marks tiles; `prepare` has worked out how each item is best drawn; [`Workers`] take bands
+//! of tiles, which `band` and `strip` compose with the loops of [`kernels`] and convert, while hot, into the planes of an
+//! [`I420Frame`] from a [`FramePool`].
 //!
 //! Pixels are premultiplied RGBA8 on sRGB values. All arithmetic is on integers, or on floats used the same way everywhere:
 //! the bytes of a frame depend on its items alone, never on threads, tiles, the instruction set, or the frames before.
@@ -16,19 +16,26 @@ mod coverage;
 mod damage;
 mod draw;
 mod frame;
+mod group;
 mod item;
 pub mod kernels;
+mod layer;
+mod matte;
 mod pool;
 mod prepare;
 mod raster;
 mod rect;
+mod strip;
 #[cfg(test)]
 mod testing;
 mod workers;
 
 pub use compositor::{ComposeError, ComposeStats, Composed, Compositor};
 pub use frame::{ALIGNMENT, I420Frame};
+pub use group::{Group, Stack};
 pub use item::{Clip, DrawItem, Paint};
+pub use layer::compose_layer;
+pub use matte::Matte;
 pub use pool::{FramePool, PoolStats};
 pub use raster::{Raster, RasterError, SIDE_MAX};
 pub use rect::IRect;

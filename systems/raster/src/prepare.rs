@@ -7,6 +7,7 @@ use crate::{
     coverage::{Coverage, outer_bounds},
     item::{Clip, DrawItem, Paint},
     kernels::scale_pixel,
+    matte::{Matte, Shown},
     raster::Raster,
     rect::IRect,
 };
@@ -42,7 +43,7 @@ pub(crate) enum Draw {
 pub(crate) struct Prepared {
     /// The canvas pixels it may touch. Empty when it cannot be seen.
     pub bounds: IRect,
-    /// Canvas pixels that it hides wholly, whatever lies below. May be empty.
+    /// Canvas pixels that it hides wholly, whatever lies below, where its matte shows it. May be empty.
     pub cover: IRect,
     pub draw: Draw,
     /// In 255ths.
@@ -52,6 +53,8 @@ pub(crate) struct Prepared {
     pub edges: Option<Coverage>,
     /// The clip, where it is not a rectangle of whole pixels (which `bounds` has taken in).
     pub clip: Option<Coverage>,
+    /// Where it shows; everywhere when absent.
+    pub matte: Option<Matte>,
 }
 
 impl Prepared {
@@ -63,9 +66,10 @@ impl Prepared {
         blend: BlendMode::Normal,
         edges: None,
         clip: None,
+        matte: None,
     };
 
-    /// Works out how to draw `item` on a canvas that spans `canvas`.
+    /// Works out how to draw `item` where nothing shows outside of `canvas`.
     pub fn new(item: &DrawItem, canvas: IRect) -> Self {
         let opacity = (item.opacity.clamp(0.0, 1.0) * 255.0 + 0.5) as u8;
         if opacity == 0 || !item.canvas_from_paint.is_finite() {
@@ -79,7 +83,13 @@ impl Prepared {
         prepared.opacity = opacity;
         prepared.blend = item.blend;
         if let Some(clip) = &item.clip {
-            prepared.apply_clip(clip);
+            let (bounds, coverage) = cut_by_clip(clip);
+            prepared.bounds = prepared.bounds.intersect(bounds);
+            prepared.clip = coverage;
+        }
+        if let Some(matte) = &item.matte {
+            prepared.bounds = prepared.bounds.intersect(matte.bounds());
+            prepared.matte = item.matte;
         }
         if prepared.bounds.is_empty() {
             return Self::UNSEEN;
@@ -93,20 +103,27 @@ impl Prepared {
         prepared
     }
 
-    fn apply_clip(&mut self, clip: &Clip) {
-        match upright_rect(clip.canvas_from_clip, clip.size) {
-            Some((min, max)) if on_grid(min) && on_grid(max) => {
-                self.bounds = self.bounds.intersect(grid_rect(min, max))
-            }
-            _ => {
-                self.clip = Coverage::new(clip.canvas_from_clip, clip.size);
-                let bounds = if self.clip.is_some() {
-                    outer_bounds(clip.canvas_from_clip, clip.size)
-                } else {
-                    IRect::EMPTY
-                };
-                self.bounds = self.bounds.intersect(bounds);
-            }
+    /// Whether it hides everything below on all of `rect`, which must not be empty.
+    pub fn covers(&self, rect: IRect) -> bool {
+        self.cover.contains(rect)
+            && self
+                .matte
+                .is_none_or(|matte| matte.shown(rect) == Shown::Wholly)
+    }
+}
+
+/// The canvas pixels that a clip lets show, and its coverage, unless it is a rectangle of whole pixels.
+pub(crate) fn cut_by_clip(clip: &Clip) -> (IRect, Option<Coverage>) {
+    match upright_rect(clip.canvas_from_clip, clip.size) {
+        Some((min, max)) if on_grid(min) && on_grid(max) => (grid_rect(min, max), None),
+        _ => {
+            let coverage = Coverage::new(clip.canvas_from_clip, clip.size);
+            let bounds = if coverage.is_some() {
+                outer_bounds(clip.canvas_from_clip, clip.size)
+            } else {
+                IRect::EMPTY
+            };
+            (bounds, coverage)
         }
     }
 }

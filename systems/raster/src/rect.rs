@@ -42,6 +42,17 @@ impl IRect {
         }
     }
 
+    /// The smallest rectangle that holds both, neither of which may be empty.
+    #[must_use]
+    pub fn union(self, other: Self) -> Self {
+        Self {
+            x0: self.x0.min(other.x0),
+            y0: self.y0.min(other.y0),
+            x1: self.x1.max(other.x1),
+            y1: self.y1.max(other.y1),
+        }
+    }
+
     /// Whether every pixel of `other` is inside. Says nothing of use about an empty `other`.
     pub const fn contains(self, other: Self) -> bool {
         self.x0 <= other.x0 && self.y0 <= other.y0 && self.x1 >= other.x1 && self.y1 >= other.y1

@@ -10,7 +10,9 @@ use std::{
 };
 
 use glam::{Affine2, Vec2};
-use stream_manager_raster::{Compositor, DrawItem, FramePool, Raster, Workers};
+use stream_manager_raster::{
+    Compositor, DrawItem, FramePool, Group, Matte, Raster, Stack, Workers,
+};
 
 struct Counting;
 
@@ -46,6 +48,7 @@ fn composing_moving_items_allocates_nothing() {
     let mut items: Vec<DrawItem> = (0..20)
         .map(|key| DrawItem::raster(key, Arc::clone(&card), Affine2::IDENTITY))
         .collect();
+    let mut groups = [2..9, 3..6, 11..40].map(|items| Group::new(items.start as u64, items));
     let mut held = std::collections::VecDeque::with_capacity(8);
     let mut before = 0;
     for time in 0..140u32 {
@@ -66,8 +69,20 @@ fn composing_moving_items_allocates_nothing() {
         // Reordering, appearing and vanishing must not allocate either.
         items.swap(time as usize % 20, time as usize * 7 % 20);
         let shown = 15 + time as usize % 6;
+        // Nor must groups that fade, are wiped, come and go, here one inside another.
+        groups[0].opacity = time as f32 / 140.0;
+        groups[1].matte = Some(Matte::clock(
+            Vec2::new(320.0, 180.0),
+            0.0,
+            time as f32 / 140.0,
+        ));
+        items[0].matte = Some(Matte::iris(Vec2::ZERO, time as f32 * 4.0).soft(20.0));
+        let stack = Stack {
+            items: &items[..shown],
+            groups: &groups[..time as usize / 5 % 4],
+        };
         let composed = compositor
-            .compose([0, 0, 0], &items[..shown], &mut pool, &workers)
+            .compose([0, 0, 0], stack, &mut pool, &workers)
             .unwrap();
         held.push_back(composed.frame);
         if held.len() > 2 {

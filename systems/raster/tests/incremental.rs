@@ -7,7 +7,8 @@ use components::BlendMode;
 use glam::{Affine2, Vec2};
 use proptest::prelude::*;
 use stream_manager_raster::{
-    Clip, ComposeError, Compositor, DrawItem, FramePool, I420Frame, Paint, Raster, Workers,
+    Clip, ComposeError, Compositor, DrawItem, FramePool, Group, I420Frame, IRect, Matte, Paint,
+    Raster, Stack, Workers, compose_layer,
 };
 
 const WIDTH: u32 = 330;
@@ -70,6 +71,37 @@ fn arb_clip() -> impl Strategy<Value = Option<Clip>> {
     ]
 }
 
+fn arb_shape() -> impl Strategy<Value = Matte> {
+    let at = || (-30.0f32..360.0, -30.0f32..230.0).prop_map(|(x, y)| Vec2::new(x, y));
+    let shape = prop_oneof![
+        (-3.2f32..3.2, -200.0f32..400.0)
+            .prop_map(|(angle, offset)| Matte::linear(Vec2::from_angle(angle), offset)),
+        (any::<bool>(), -20.0f32..340.0).prop_map(|(down, offset)| {
+            Matte::linear(if down { Vec2::Y } else { Vec2::X }, offset)
+        }),
+        (at(), -10.0f32..300.0).prop_map(|(centre, radius)| Matte::iris(centre, radius)),
+        (at(), 0.0f32..1.0, -1.1f32..1.1)
+            .prop_map(|(centre, start, sweep)| Matte::clock(centre, start, sweep)),
+    ];
+    let softness = prop_oneof![Just(0.0f32), 0.0f32..300.0];
+    (shape, softness, any::<bool>()).prop_map(|(matte, softness, inverted)| {
+        let matte = matte.soft(softness);
+        if inverted { matte.inverted() } else { matte }
+    })
+}
+
+fn arb_matte() -> impl Strategy<Value = Option<Matte>> {
+    prop_oneof![3 => Just(None), 1 => arb_shape().prop_map(Some)]
+}
+
+fn arb_opacity() -> impl Strategy<Value = f32> {
+    prop_oneof![3 => Just(1.0f32), 1 => 0.0f32..1.0]
+}
+
+fn arb_blend() -> impl Strategy<Value = BlendMode> {
+    prop_oneof![4 => Just(BlendMode::Normal), 1 => proptest::sample::select(&BlendMode::ALL[..])]
+}
+
 #[derive(Clone, Debug)]
 struct Look {
     paint: Result<usize, [u8; 4]>,
@@ -77,6 +109,37 @@ struct Look {
     opacity: f32,
     blend: BlendMode,
     clip: Option<Clip>,
+    matte: Option<Matte>,
+}
+
+/// A group of neighbours, up to the whole of a list.
+fn arb_group() -> impl Strategy<Value = Group> {
+    let items = (0usize..6, 1usize..8).prop_map(|(first, len)| first..first + len);
+    let look = (
+        arb_opacity(),
+        arb_blend(),
+        arb_clip(),
+        arb_matte(),
+        any::<bool>(),
+    );
+    (0u64..9, items, look).prop_map(
+        |(key, items, (opacity, blend, clip, matte, isolated))| Group {
+            opacity,
+            blend,
+            clip,
+            matte,
+            isolated,
+            ..Group::new(key, items)
+        },
+    )
+}
+
+/// Groups in the order in which a stack wants them, each key once. Some cross, and are passed over.
+fn in_order(mut groups: Vec<Group>) -> Vec<Group> {
+    groups.sort_by_key(|group| group.key);
+    groups.dedup_by_key(|group| group.key);
+    groups.sort_by_key(|group| (group.items.start, std::cmp::Reverse(group.items.end)));
+    groups
 }
 
 fn arb_look() -> impl Strategy<Value = Look> {
@@ -85,17 +148,17 @@ fn arb_look() -> impl Strategy<Value = Look> {
         1 => any::<[u8; 4]>().prop_map(|[r, g, b, a]| Err([r.min(a), g.min(a), b.min(a), a])),
         1 => any::<[u8; 3]>().prop_map(|[r, g, b]| Err([r, g, b, 255])),
     ];
-    let opacity = prop_oneof![3 => Just(1.0f32), 1 => 0.0f32..1.0];
-    let blend = prop_oneof![4 => Just(BlendMode::Normal), 1 => proptest::sample::select(&BlendMode::ALL[..])];
-    (paint, arb_transform(), opacity, blend, arb_clip()).prop_map(
-        |(paint, transform, opacity, blend, clip)| Look {
+    let how = (arb_opacity(), arb_blend(), arb_clip(), arb_matte());
+    (paint, arb_transform(), how).prop_map(|(paint, transform, (opacity, blend, clip, matte))| {
+        Look {
             paint,
             transform,
             opacity,
             blend,
             clip,
-        },
-    )
+            matte,
+        }
+    })
 }
 
 #[derive(Clone, Debug)]
@@ -105,6 +168,11 @@ enum Step {
     Change(usize, Look),
     Swap(usize, usize),
     Raise(usize),
+    Group(Group),
+    Ungroup(usize),
+    /// Another matte for a group, as a wipe has it from frame to frame.
+    Wipe(usize, Matte),
+    Fade(usize, f32),
     Background([u8; 3]),
     Invalidate,
     Nothing,
@@ -120,6 +188,10 @@ fn arb_step() -> impl Strategy<Value = Step> {
         4 => (index.clone(), arb_look()).prop_map(|(at, look)| Step::Change(at, look)),
         1 => (index.clone(), index.clone()).prop_map(|(a, b)| Step::Swap(a, b)),
         1 => index.clone().prop_map(Step::Raise),
+        3 => arb_group().prop_map(Step::Group),
+        1 => index.clone().prop_map(Step::Ungroup),
+        2 => (index.clone(), arb_shape()).prop_map(|(at, matte)| Step::Wipe(at, matte)),
+        2 => (index.clone(), arb_opacity()).prop_map(|(at, opacity)| Step::Fade(at, opacity)),
         1 => any::<[u8; 3]>().prop_map(Step::Background),
         1 => Just(Step::Invalidate),
         1 => Just(Step::Nothing),
@@ -140,6 +212,7 @@ fn item(rasters: &[Arc<Raster>], key: u64, look: &Look) -> DrawItem {
         opacity: look.opacity,
         blend: look.blend,
         clip: look.clip,
+        matte: look.matte,
         ..base
     }
 }
@@ -168,6 +241,7 @@ proptest! {
         let mut compositors = crews.each_ref().map(|crew| (Compositor::new(WIDTH, HEIGHT, crew.threads()), FramePool::new(4, WIDTH, HEIGHT).unwrap()));
         let mut held: Vec<Vec<Arc<I420Frame>>> = vec![Vec::new(); 3];
         let mut items: Vec<DrawItem> = Vec::new();
+        let mut groups: Vec<Group> = Vec::new();
         let mut background = [10, 20, 30];
         for (time, step) in steps.into_iter().enumerate() {
             let len = items.len().max(1);
@@ -181,16 +255,31 @@ proptest! {
                     let raised = items.remove(at % len);
                     items.push(raised);
                 }
+                Step::Group(group) => {
+                    groups.retain(|other| other.key != group.key);
+                    groups.push(group);
+                    groups = in_order(groups);
+                }
+                Step::Ungroup(at) if !groups.is_empty() => drop(groups.remove(at % groups.len())),
+                Step::Wipe(at, matte) if !groups.is_empty() => {
+                    let at = at % groups.len();
+                    groups[at].matte = Some(matte);
+                }
+                Step::Fade(at, opacity) if !groups.is_empty() => {
+                    let at = at % groups.len();
+                    groups[at].opacity = opacity;
+                }
                 Step::Background(colour) => background = colour,
                 Step::Invalidate => compositors.iter_mut().for_each(|(compositor, _)| compositor.invalidate()),
                 Step::Hold => hold = true,
                 Step::Release(at) => held.iter_mut().filter(|held| !held.is_empty()).for_each(|held| drop(held.remove(at % held.len()))),
                 _ => {}
             }
-            let fresh = Compositor::new(WIDTH, HEIGHT, 1).compose(background, &items, &mut FramePool::new(1, WIDTH, HEIGHT).unwrap(), &crews[0]).unwrap();
+            let stack = Stack { items: &items, groups: &groups };
+            let fresh = Compositor::new(WIDTH, HEIGHT, 1).compose(background, stack, &mut FramePool::new(1, WIDTH, HEIGHT).unwrap(), &crews[0]).unwrap();
             let expected = visible(&fresh.frame);
             for ((crew, (compositor, pool)), held) in crews.iter().zip(&mut compositors).zip(&mut held) {
-                match compositor.compose(background, &items, pool, crew) {
+                match compositor.compose(background, stack, pool, crew) {
                     Ok(composed) => {
                         prop_assert!(visible(&composed.frame) == expected, "step {time} with {} threads, {:?}", crew.threads(), composed.stats);
                         if hold {
@@ -203,6 +292,119 @@ proptest! {
                     }
                 }
             }
+        }
+    }
+}
+
+const CANVAS: IRect = IRect::new(0, 0, WIDTH as i32, HEIGHT as i32);
+
+/// The long way: every group, innermost first, is made one picture, which takes its place.
+fn without_groups(items: &[DrawItem], groups: &[Group]) -> Vec<DrawItem> {
+    let mut flat = Vec::new();
+    let mut at = 0;
+    let (mut next, mut rest) = (0, groups);
+    while at < items.len() {
+        let Some((group, after)) = rest
+            .split_first()
+            .filter(|(group, _)| group.items.start == at)
+        else {
+            flat.push(items[at].clone());
+            at += 1;
+            continue;
+        };
+        let end = group.items.end;
+        let inside = after
+            .iter()
+            .take_while(|inner| inner.items.start < end)
+            .count();
+        let inner: Vec<Group> = after[..inside]
+            .iter()
+            .map(|inner| Group {
+                items: inner.items.start - at..inner.items.end - at,
+                ..inner.clone()
+            })
+            .collect();
+        let children = without_groups(&items[at..end], &inner);
+        let changes_nothing = is_opaque(group)
+            && group.blend == BlendMode::Normal
+            && group.clip.is_none()
+            && group.matte.is_none()
+            && !(group.isolated
+                && items[at..end]
+                    .iter()
+                    .any(|item| item.blend != BlendMode::Normal));
+        if changes_nothing {
+            flat.extend(children);
+        } else {
+            let bytes = compose_layer(&children, CANVAS, &Workers::new(1));
+            let picture = Raster::from_rgba8_premultiplied(WIDTH, HEIGHT, bytes).unwrap();
+            next += 1;
+            flat.push(DrawItem {
+                opacity: group.opacity,
+                blend: group.blend,
+                clip: group.clip,
+                matte: group.matte,
+                ..DrawItem::raster(1_000_000 + next, Arc::new(picture), Affine2::IDENTITY)
+            });
+        }
+        (at, rest) = (end, &after[inside..]);
+    }
+    flat
+}
+
+fn is_opaque(group: &Group) -> bool {
+    (group.opacity * 255.0).round() == 255.0
+}
+
+/// Drops what a stack would pass over.
+fn nested(groups: Vec<Group>, items: usize) -> Vec<Group> {
+    let mut kept: Vec<Group> = Vec::new();
+    for mut group in in_order(groups) {
+        group.items.end = group.items.end.min(items);
+        let crosses = |other: &Group| {
+            group.items.start < other.items.end && group.items.end > other.items.end
+        };
+        if !group.items.is_empty() && !kept.iter().any(crosses) {
+            kept.push(group);
+        }
+    }
+    kept
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 60, ..ProptestConfig::default() })]
+    #[test]
+    fn a_group_is_one_picture(looks in proptest::collection::vec(arb_look(), 1..9), groups in proptest::collection::vec(arb_group(), 1..5)) {
+        let rasters = rasters();
+        let items: Vec<DrawItem> = (0..).zip(&looks).map(|(key, look)| item(&rasters, key, look)).collect();
+        // Ends that are cut to the list may change the order.
+        let mut groups = nested(nested(groups, items.len()), items.len());
+        for group in &mut groups {
+            // A group with nothing but a clip of whole pixels changes nothing where it shows, which the long way cannot say.
+            let does_more = !is_opaque(group) || group.blend != BlendMode::Normal || group.matte.is_some();
+            group.clip = group.clip.filter(|_| does_more);
+        }
+        let stack = Stack { items: &items, groups: &groups };
+        let compositor = Compositor::new(WIDTH, HEIGHT, 1);
+        let got = compositor.compose_rgba([40, 50, 60], stack, &Workers::new(2));
+        let flat = without_groups(&items, &groups);
+        let expected = compositor.compose_rgba([40, 50, 60], &flat, &Workers::new(1));
+        prop_assert!(got == expected);
+    }
+
+    #[test]
+    fn a_part_of_a_layer_is_a_part_of_its_picture(looks in proptest::collection::vec(arb_look(), 1..6), groups in proptest::collection::vec(arb_group(), 0..3), x0 in -50i32..200, y0 in -50i32..100, width in 1i32..200, height in 1i32..90) {
+        let rasters = rasters();
+        let items: Vec<DrawItem> = (0..).zip(&looks).map(|(key, look)| item(&rasters, key, look)).collect();
+        let groups = in_order(groups);
+        let stack = Stack { items: &items, groups: &groups };
+        let whole = IRect::new(-50, -50, 400, 200);
+        let part = IRect::new(x0, y0, x0 + width, y0 + height);
+        let workers = Workers::new(2);
+        let (all, got) = (compose_layer(stack, whole, &workers), compose_layer(stack, part, &workers));
+        for (y, row) in (y0..).zip(got.chunks_exact(width as usize * 4)) {
+            let start = ((y - whole.y0) * 450 + x0 - whole.x0) as usize * 4;
+            prop_assert!(row == &all[start..start + row.len()], "row {}", y);
         }
     }
 }

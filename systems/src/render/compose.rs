@@ -88,6 +88,7 @@ pub(super) fn list(
             opacity: placed.opacity,
             blend: *blend,
             clip: placed.clip,
+            matte: None,
         });
     }
     if let Some((picture, opacity)) = outgoing.visible() {

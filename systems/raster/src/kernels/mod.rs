@@ -9,6 +9,7 @@ pub mod bilinear;
 pub mod blend;
 pub mod convert;
 pub mod over;
+pub mod ramp;
 pub mod scale;
 
 pub use fearless_simd::Level;

@@ -55,7 +55,7 @@ pub fn over_solid_scalar(dst: &mut [u32], colour: u32) {
 }
 
 #[inline(always)]
-fn over_vector<S: Simd>(simd: S, below: S::u32s, src: S::u32s) -> S::u32s {
+pub(super) fn over_vector<S: Simd>(simd: S, below: S::u32s, src: S::u32s) -> S::u32s {
     let alpha = src >> 24;
     let alpha: S::u16s = (alpha | (alpha << 16)).bitcast();
     let inverse = S::u16s::splat(simd, 255) - alpha;
