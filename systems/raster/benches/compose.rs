@@ -12,20 +12,21 @@ use std::{hint::black_box, sync::Arc, time::Instant};
 
 use glam::{Affine2, Vec2};
 use stream_manager_raster::{
-    Compositor, DrawItem, FramePool, Raster, Workers,
-    kernels::{Level, bilinear, convert, over},
+    Compositor, DrawItem, FramePool, Group, Matte, Raster, Stack, Workers,
+    kernels::{Level, bilinear, convert, over, ramp},
 };
 
 const WIDTH: u32 = 1920;
 const HEIGHT: u32 = 1080;
 const FRAMES: usize = 300;
 
-/// Draws a workload's items as they are on a frame.
-type Animate = Box<dyn FnMut(usize, &mut Vec<DrawItem>)>;
+/// Sets a workload's items and groups to what they are on a frame.
+type Animate = Box<dyn FnMut(usize, &mut Vec<DrawItem>, &mut [Group])>;
 
 struct Workload {
     name: &'static str,
     items: Vec<DrawItem>,
+    groups: Vec<Group>,
     animate: Animate,
 }
 
@@ -56,6 +57,12 @@ fn main() {
         w3_fifty,
         w3_subpixel,
         turning,
+        crossfade,
+        crossfade_scenes,
+        soft_wipe,
+        softest_wipe,
+        clock_wipe,
+        iris,
     ] {
         let name = build().name;
         if !name.contains(&filter) {
@@ -104,10 +111,14 @@ fn measure(mut workload: Workload, threads: usize) -> Times {
         if frame == 20 {
             cpu_start = cpu_ms();
         }
-        (workload.animate)(frame, &mut workload.items);
+        (workload.animate)(frame, &mut workload.items, &mut workload.groups);
+        let stack = Stack {
+            items: &workload.items,
+            groups: &workload.groups,
+        };
         let start = Instant::now();
         let result = compositor
-            .compose([12, 14, 20], &workload.items, &mut pool, &workers)
+            .compose([12, 14, 20], stack, &mut pool, &workers)
             .unwrap();
         let elapsed = start.elapsed().as_secs_f64() * 1e3;
         if frame >= 20 {
@@ -161,6 +172,44 @@ fn limits() {
     });
     report("cross-fade of a full frame", &mut || {
         over::fade(level, black_box(&mut out), &below, 100)
+    });
+    let mut coverage = vec![0u32; WIDTH as usize];
+    for (name, ramp) in [
+        (
+            "linear matte of a full frame",
+            ramp::Ramp::Line {
+                step: 5e-4,
+                base: 0.0,
+            },
+        ),
+        (
+            "iris of a full frame",
+            ramp::Ramp::Circle {
+                dx: -960.0,
+                dy_squared: 1e4,
+                slope: 1e-3,
+                base: 1.0,
+            },
+        ),
+        (
+            "clock of a full frame",
+            ramp::Ramp::Wedge {
+                steps: [1e-3, -5e-4],
+                bases: [0.0, 1.0],
+                cosine: -0.5,
+            },
+        ),
+    ] {
+        report(name, &mut || {
+            for _ in 0..HEIGHT {
+                ramp::coverage_row(level, black_box(&mut coverage), 0, ramp, 0);
+            }
+        });
+    }
+    report("source-over by coverage of a full frame", &mut || {
+        for (row, source) in out.chunks_exact_mut(1920).zip(below.chunks_exact(1920)) {
+            ramp::over_by(level, black_box(row), source, &coverage);
+        }
     });
     report("half-pixel mix of a full frame", &mut || {
         bilinear::mix_rows(level, black_box(&mut out), &below, &above, 128)
@@ -345,7 +394,7 @@ fn w1(subpixel: bool, name: &'static str) -> Workload {
             20.0,
         ));
     }
-    let animate = move |frame: usize, items: &mut Vec<DrawItem>| {
+    let animate = move |frame: usize, items: &mut Vec<DrawItem>, _: &mut [Group]| {
         let time = frame as f32 / 60.0;
         place(
             &mut items[1],
@@ -363,6 +412,7 @@ fn w1(subpixel: bool, name: &'static str) -> Workload {
     Workload {
         name,
         items,
+        groups: Vec::new(),
         animate: Box::new(animate),
     }
 }
@@ -381,7 +431,7 @@ fn w2(subpixel: bool, name: &'static str) -> Workload {
         items.push(still(1 + i, &glass(600, 400, i as u32), 0.0, 0.0));
     }
     items.push(still(21, &photo(WIDTH, HEIGHT, 77), 0.0, 0.0));
-    let animate = move |frame: usize, items: &mut Vec<DrawItem>| {
+    let animate = move |frame: usize, items: &mut Vec<DrawItem>, _: &mut [Group]| {
         let time = frame as f32 / 60.0;
         place(
             &mut items[0],
@@ -402,6 +452,7 @@ fn w2(subpixel: bool, name: &'static str) -> Workload {
     Workload {
         name,
         items,
+        groups: Vec::new(),
         animate: Box::new(animate),
     }
 }
@@ -424,7 +475,7 @@ fn w3(moving: bool, subpixel: bool, name: &'static str) -> Workload {
             (i / 9) as f32 * 175.0 + 8.0,
         ));
     }
-    let animate = move |frame: usize, items: &mut Vec<DrawItem>| {
+    let animate = move |frame: usize, items: &mut Vec<DrawItem>, _: &mut [Group]| {
         let time = if moving { frame as f32 / 60.0 } else { 0.0 };
         for i in 0..5 {
             let phase = i as f32 * 1.3;
@@ -439,6 +490,7 @@ fn w3(moving: bool, subpixel: bool, name: &'static str) -> Workload {
     Workload {
         name,
         items,
+        groups: Vec::new(),
         animate: Box::new(animate),
     }
 }
@@ -455,7 +507,8 @@ fn w0_thousand() -> Workload {
     Workload {
         name: "W0 a thousand still layers",
         items,
-        animate: Box::new(|_, _| {}),
+        groups: Vec::new(),
+        animate: Box::new(|_, _, _| {}),
     }
 }
 
@@ -473,7 +526,7 @@ fn turning() -> Workload {
         still(0, &photo(WIDTH, HEIGHT, 1), 0.0, 0.0),
         still(1, &card(400, 300, 3), 0.0, 0.0),
     ];
-    let animate = |frame: usize, items: &mut Vec<DrawItem>| {
+    let animate = |frame: usize, items: &mut Vec<DrawItem>, _: &mut [Group]| {
         let time = frame as f32 / 60.0;
         let centre = Vec2::new(960.0, 540.0);
         items[0].canvas_from_paint = Affine2::from_angle_translation(0.2 * time.sin(), centre)
@@ -487,6 +540,94 @@ fn turning() -> Workload {
     Workload {
         name: "turned full frame, scaled card",
         items,
+        groups: Vec::new(),
         animate: Box::new(animate),
     }
+}
+
+/// Two panes of as many items, each hiding the canvas, the upper one a group: a transition.
+fn panes(
+    name: &'static str,
+    items: Vec<DrawItem>,
+    mut change: impl FnMut(f32, &mut Group) + 'static,
+) -> Workload {
+    let upper = items.len() / 2..items.len();
+    Workload {
+        name,
+        items,
+        groups: vec![Group::new(1, upper)],
+        animate: Box::new(move |frame, _, groups| {
+            // Never all or nothing: those cost less.
+            change(0.01 + 0.98 * (frame % 100) as f32 / 100.0, &mut groups[0]);
+        }),
+    }
+}
+
+fn stills() -> Vec<DrawItem> {
+    vec![
+        still(0, &photo(WIDTH, HEIGHT, 1), 0.0, 0.0),
+        still(1, &photo(WIDTH, HEIGHT, 2), 0.0, 0.0),
+    ]
+}
+
+/// Each pane a picture with four cards on it.
+fn scenes() -> Vec<DrawItem> {
+    let mut items = Vec::new();
+    for pane in 0..2u64 {
+        items.push(still(
+            pane * 5,
+            &photo(WIDTH, HEIGHT, pane as u32),
+            0.0,
+            0.0,
+        ));
+        for i in 0..4u64 {
+            let (x, y) = (150.0 + 400.0 * i as f32, 200.0 + 130.0 * i as f32);
+            items.push(still(pane * 5 + 1 + i, &card(400, 220, i as u32), x, y));
+        }
+    }
+    items
+}
+
+fn crossfade() -> Workload {
+    panes("G1 crossfade", stills(), |progress, group| {
+        group.opacity = progress
+    })
+}
+
+fn crossfade_scenes() -> Workload {
+    panes("G1 crossfade of scenes", scenes(), |progress, group| {
+        group.opacity = progress
+    })
+}
+
+fn wiped(progress: f32, direction: Vec2, softness: f32) -> Option<Matte> {
+    let size = Vec2::new(WIDTH as f32, HEIGHT as f32);
+    Some(Matte::wipe(Vec2::ZERO, size, direction, softness, progress))
+}
+
+fn soft_wipe() -> Workload {
+    panes("G2 wipe, 200 pixels soft", stills(), |progress, group| {
+        group.matte = wiped(progress, Vec2::X, 200.0);
+    })
+}
+
+fn softest_wipe() -> Workload {
+    panes("G2 wipe, soft all over", stills(), |progress, group| {
+        // Slanted, and wider than the canvas: every pixel is on the ramp.
+        group.matte = wiped(0.5 + progress * 0.01, Vec2::new(2.0, 1.0), 6000.0);
+    })
+}
+
+fn clock_wipe() -> Workload {
+    panes("G2 clock wipe of scenes", scenes(), |progress, group| {
+        let centre = Vec2::new(WIDTH as f32, HEIGHT as f32) * 0.5;
+        group.matte = Some(Matte::clock(centre, 0.0, progress).soft(40.0));
+    })
+}
+
+fn iris() -> Workload {
+    panes("G2 iris of scenes", scenes(), |progress, group| {
+        let size = Vec2::new(WIDTH as f32, HEIGHT as f32);
+        group.matte = Some(Matte::iris_in(Vec2::ZERO, size, size * 0.5, 40.0, progress));
+    })
 }
