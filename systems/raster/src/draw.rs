@@ -49,7 +49,7 @@ pub(crate) struct Drawable<'a> {
     pub item: &'a DrawItem,
     pub prepared: &'a Prepared,
     /// The item's matte, unless all of what is being drawn shows in it.
-    pub matte: Option<Matte>,
+    pub matte: Option<&'a Matte>,
 }
 
 impl<'a> Drawable<'a> {
@@ -190,7 +190,7 @@ fn draw_fetched(
         Draw::Solid(_) => 255,
         _ => prepared.opacity,
     };
-    if let Some(matte) = &drawable.matte {
+    if let Some(matte) = drawable.matte {
         let coverage = &mut scratch.coverage[..pixels.len()];
         matte.coverage_row(level, coverage, from, y);
         if prepared.blend == BlendMode::Normal && opacity == 255 {
@@ -223,7 +223,7 @@ fn blend_row(level: Level, row: &mut [u32], pixels: &mut [u32], mode: BlendMode,
 pub(crate) struct GroupRow<'a> {
     pub group: &'a PreparedGroup,
     /// The group's matte, unless all of what is being drawn shows in it.
-    pub matte: Option<Matte>,
+    pub matte: Option<&'a Matte>,
     pub pixels: &'a [u32],
     /// Whether every alpha is 255.
     pub opaque: bool,

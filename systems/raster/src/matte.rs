@@ -321,9 +321,13 @@ fn shown_between(depth: f64, spread: f64, half_ramp: f64) -> Shown {
     }
 }
 
-/// `f32::max` and `min` take a softness that is no number for the hardest.
+/// A softness that is no number is the hardest.
 fn ramp_width(softness: f32) -> f32 {
-    softness.max(1.0).min(1e6)
+    if softness > 1.0 {
+        softness.min(1e6)
+    } else {
+        1.0
+    }
 }
 
 fn edge(value: f32) -> i32 {

@@ -70,11 +70,19 @@ impl<'a> Picture<'a> {
         &strip.0[row][columns]
     }
 
-    fn row_of_mut<'s>(&self, strip: &'s mut Strip, part: IRect, y: i32) -> &'s mut [u32] {
-        let (row, columns) = self.place_of(part, y);
-        &mut strip.0[row][columns]
+    /// The pixels of `strip` on each row of `part`.
+    fn rows_of<'s>(
+        &self,
+        strip: &'s mut Strip,
+        part: IRect,
+    ) -> impl Iterator<Item = (i32, &'s mut [u32])> + use<'s> {
+        let (first, columns) = self.place_of(part, part.y0);
+        (part.y0..part.y1)
+            .zip(&mut strip.0[first..])
+            .map(move |(y, row)| (y, &mut row[columns.clone()]))
     }
 
+    /// The row of a strip, and its columns, that hold row `y` of `part`.
     fn place_of(&self, part: IRect, y: i32) -> (usize, std::ops::Range<usize>) {
         let columns = part.x0 - self.canvas.x0..part.x1 - self.canvas.x0;
         (
@@ -83,7 +91,7 @@ impl<'a> Picture<'a> {
         )
     }
 
-    fn drawable(&self, index: u32, matte: Option<Matte>) -> Drawable<'a> {
+    fn drawable(&self, index: u32, matte: Option<&'a Matte>) -> Drawable<'a> {
         Drawable {
             item: &self.items[index as usize],
             prepared: &self.prepared[index as usize],
@@ -118,7 +126,8 @@ impl<'a> Picture<'a> {
             Some(cover) => self.draw_part(block, cover, None, strip, scratch),
             None => {
                 let below = if base == CANVAS { self.background } else { 0 };
-                (block.y0..block.y1).for_each(|y| self.row_of_mut(strip, block, y).fill(below));
+                self.rows_of(strip, block)
+                    .for_each(|(_, row)| row.fill(below));
             }
         }
         let mut rest = list;
@@ -152,7 +161,7 @@ impl<'a> Picture<'a> {
 
     fn draw_item(&self, block: IRect, index: u32, strip: &mut Strip, scratch: &mut RowScratch) {
         let prepared = &self.prepared[index as usize];
-        let Some(matte) = prepared.matte else {
+        let Some(matte) = &prepared.matte else {
             self.draw_part(block, index, None, strip, scratch);
             return;
         };
@@ -175,13 +184,12 @@ impl<'a> Picture<'a> {
         &self,
         part: IRect,
         index: u32,
-        matte: Option<Matte>,
+        matte: Option<&'a Matte>,
         strip: &mut Strip,
         scratch: &mut RowScratch,
     ) {
         let drawable = self.drawable(index, matte);
-        for y in part.y0..part.y1 {
-            let row = self.row_of_mut(strip, part, y);
+        for (y, row) in self.rows_of(strip, part) {
             draw_row(self.level, drawable, row, part.x0, y, scratch);
         }
     }
@@ -202,7 +210,7 @@ impl<'a> Picture<'a> {
             .filter(|bounds| !bounds.is_empty())
             .reduce(IRect::union);
         let Some(reach) = reach else { return };
-        let matte = self.groups.group(group).matte;
+        let matte = self.groups.group(group).matte.as_ref();
         let state = |tile: IRect| match matte.map_or(Shown::Wholly, |matte| matte.shown(tile)) {
             Shown::Nothing => (Shown::Nothing, None),
             shown => (shown, self.cover_of(tile, group, list)),
@@ -223,7 +231,7 @@ impl<'a> Picture<'a> {
             if bare.is_none() {
                 self.draw_strip(part, group, cover, list, deeper, scratch);
             }
-            for y in part.y0..part.y1 {
+            for (y, row) in self.rows_of(strip, part) {
                 let pixels = match bare {
                     Some(cover) => self.plain_row(cover, part, y),
                     None => deeper.first().map(|strip| self.row_of(strip, part, y)),
@@ -235,7 +243,6 @@ impl<'a> Picture<'a> {
                     pixels,
                     opaque: cover.is_some(),
                 };
-                let row = self.row_of_mut(strip, part, y);
                 draw_group_row(self.level, source, row, part.x0, y, scratch);
             }
         });
