@@ -15,6 +15,7 @@ mod compositor;
 mod coverage;
 mod damage;
 mod draw;
+pub mod filter;
 mod frame;
 mod group;
 mod item;

@@ -152,6 +152,29 @@ impl Raster {
         Ok(Self::bare(width, height, Pixels::from_bytes(data)))
     }
 
+    /// Takes pixels as words whose bytes in memory are red, green, blue, alpha, premultiplied, without copying them.
+    ///
+    /// # Errors
+    /// As [`Raster::from_rgba8_premultiplied`].
+    pub fn from_words_premultiplied(
+        width: u32,
+        height: u32,
+        words: Vec<u32>,
+    ) -> Result<Self, RasterError> {
+        check_size(width, height, words.len() * 4)?;
+        let mut raster = Self::bare(width, height, Pixels::Words(words));
+        raster.read_through();
+        Ok(raster)
+    }
+
+    /// Gives the pixels back, so that their buffer can be used again. Copies them when they came as bytes.
+    pub fn into_words(self) -> Vec<u32> {
+        match self.pixels {
+            Pixels::Words(words) => words,
+            Pixels::Bytes(bytes) => bytemuck::pod_collect_to_vec(&bytes),
+        }
+    }
+
     /// Takes a tiny-skia picture, without copying it.
     pub fn from_pixmap(pixmap: tiny_skia::Pixmap) -> Self {
         let (width, height) = (pixmap.width(), pixmap.height());

@@ -1,0 +1,213 @@
+//! What filters work on: an owned picture, and an owned plane of alpha alone.
+
+use super::within;
+use crate::raster::{Raster, RasterError, SIDE_MAX};
+
+/// Empty pixels round a picture.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Margin {
+    /// Pixels to the left.
+    pub left: u32,
+    /// Pixels above.
+    pub top: u32,
+    /// Pixels to the right.
+    pub right: u32,
+    /// Pixels below.
+    pub bottom: u32,
+}
+
+impl Margin {
+    /// As much on every side.
+    pub fn all(pixels: u32) -> Self {
+        Self::new(pixels, pixels)
+    }
+
+    /// `x` pixels left and right, `y` above and below.
+    pub fn new(x: u32, y: u32) -> Self {
+        Self {
+            left: x,
+            top: y,
+            right: x,
+            bottom: y,
+        }
+    }
+
+    /// What holds a shape that grows by `x` and `y` pixels and is then moved by `offset`, beside the shape itself.
+    pub(super) fn moved(x: f32, y: f32, offset: [f32; 2]) -> Self {
+        let pixels = |value: f32| within(value.ceil(), 0.0, SIDE_MAX as f32, 0.0) as u32;
+        Self {
+            left: pixels(x - offset[0]),
+            top: pixels(y - offset[1]),
+            right: pixels(x + offset[0]),
+            bottom: pixels(y + offset[1]),
+        }
+    }
+
+    /// The larger of the two on each side: room for two filters that both start from the same picture.
+    #[must_use]
+    pub fn max(self, other: Self) -> Self {
+        Self {
+            left: self.left.max(other.left),
+            top: self.top.max(other.top),
+            right: self.right.max(other.right),
+            bottom: self.bottom.max(other.bottom),
+        }
+    }
+
+    /// The sum on each side: room for a filter and one that follows on its result.
+    #[must_use]
+    pub fn plus(self, other: Self) -> Self {
+        Self {
+            left: self.left.saturating_add(other.left),
+            top: self.top.saturating_add(other.top),
+            right: self.right.saturating_add(other.right),
+            bottom: self.bottom.saturating_add(other.bottom),
+        }
+    }
+}
+
+/// A picture that filters change: premultiplied RGBA8 on sRGB values, rows tightly packed. May have no pixels at all.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Pixels {
+    width: usize,
+    height: usize,
+    words: Vec<u32>,
+}
+
+impl Pixels {
+    /// A transparent picture. Sides above [`SIDE_MAX`] are cut to it.
+    pub fn new(width: u32, height: u32) -> Self {
+        let mut pixels = Self::default();
+        pixels.reset(width, height);
+        pixels
+    }
+
+    /// The pixels of `raster` with `margin` round them.
+    ///
+    /// # Errors
+    /// [`RasterError::Size`] when a side would be above [`SIDE_MAX`].
+    pub fn from_raster(raster: &Raster, margin: Margin) -> Result<Self, RasterError> {
+        let mut pixels = Self::default();
+        pixels.fill_from(raster, margin)?;
+        Ok(pixels)
+    }
+
+    /// The buffer of a raster that is no longer needed, to be filled again.
+    pub fn recycle(raster: Raster) -> Self {
+        let (width, height) = (raster.width() as usize, raster.height() as usize);
+        Self {
+            width,
+            height,
+            words: raster.into_words(),
+        }
+    }
+
+    /// As [`Pixels::from_raster`], in the buffer that is there.
+    ///
+    /// # Errors
+    /// As [`Pixels::from_raster`]; the pixels are then what they were.
+    pub fn fill_from(&mut self, raster: &Raster, margin: Margin) -> Result<(), RasterError> {
+        let sum = |a: u32, b: u32, c: u32| a.saturating_add(b).saturating_add(c);
+        let width = sum(raster.width(), margin.left, margin.right);
+        let height = sum(raster.height(), margin.top, margin.bottom);
+        if width > SIDE_MAX || height > SIDE_MAX {
+            return Err(RasterError::Size { width, height });
+        }
+        (self.width, self.height) = (width as usize, height as usize);
+        self.words.clear();
+        self.words.reserve_exact(self.width * self.height);
+        // Appended piece by piece, so that no pixel is written twice.
+        self.words.resize(margin.top as usize * self.width, 0);
+        for row in raster.words().chunks_exact(raster.width() as usize) {
+            self.words
+                .resize(self.words.len() + margin.left as usize, 0);
+            self.words.extend_from_slice(row);
+            self.words
+                .resize(self.words.len() + margin.right as usize, 0);
+        }
+        self.words.resize(self.width * self.height, 0);
+        Ok(())
+    }
+
+    /// Makes the picture transparent and of another size, in the buffer that is there. Sides are cut to [`SIDE_MAX`].
+    pub fn reset(&mut self, width: u32, height: u32) {
+        self.width = width.min(SIDE_MAX) as usize;
+        self.height = height.min(SIDE_MAX) as usize;
+        self.words.clear();
+        self.words.resize(self.width * self.height, 0);
+    }
+
+    /// The picture as something that can be drawn, without copying it.
+    ///
+    /// # Errors
+    /// [`RasterError::Size`] when there are no pixels.
+    pub fn into_raster(self) -> Result<Raster, RasterError> {
+        Raster::from_words_premultiplied(self.width as u32, self.height as u32, self.words)
+    }
+
+    /// Width in pixels.
+    pub fn width(&self) -> usize {
+        self.width
+    }
+
+    /// Height in pixels.
+    pub fn height(&self) -> usize {
+        self.height
+    }
+
+    /// The pixels, row by row, as words whose bytes in memory are red, green, blue, alpha.
+    pub fn words(&self) -> &[u32] {
+        &self.words
+    }
+
+    /// As [`Pixels::words`], to be written. A colour above its alpha gives wrong pixels, nothing worse.
+    pub fn words_mut(&mut self) -> &mut [u32] {
+        &mut self.words
+    }
+
+    /// The rows from the top, each with its number. None when there are no pixels.
+    pub(super) fn rows_mut(&mut self) -> impl Iterator<Item = (usize, &mut [u32])> {
+        self.words.chunks_exact_mut(self.width.max(1)).enumerate()
+    }
+}
+
+/// One channel in steps of 1/256 of a byte: 65280 is opaque. Finer than a byte, so that a glow can be strengthened.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Alpha {
+    pub(super) width: usize,
+    pub(super) height: usize,
+    pub(super) values: Vec<u16>,
+}
+
+impl Alpha {
+    /// The value of an opaque pixel.
+    pub const OPAQUE: u16 = 255 << 8;
+
+    /// Takes the alpha of `pixels`, in the buffer that is there.
+    pub fn fill_from(&mut self, pixels: &Pixels) {
+        (self.width, self.height) = (pixels.width, pixels.height);
+        self.values.clear();
+        self.values
+            .extend(pixels.words.iter().map(|pixel| (pixel >> 24 << 8) as u16));
+    }
+
+    /// Width in pixels.
+    pub fn width(&self) -> usize {
+        self.width
+    }
+
+    /// Height in pixels.
+    pub fn height(&self) -> usize {
+        self.height
+    }
+
+    /// The values, row by row.
+    pub fn values(&self) -> &[u16] {
+        &self.values
+    }
+
+    /// As [`Alpha::values`], to be written; at most [`Alpha::OPAQUE`].
+    pub fn values_mut(&mut self) -> &mut [u16] {
+        &mut self.values
+    }
+}
