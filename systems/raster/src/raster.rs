@@ -171,7 +171,7 @@ impl Raster {
     pub fn into_words(self) -> Vec<u32> {
         match self.pixels {
             Pixels::Words(words) => words,
-            Pixels::Bytes(bytes) => bytemuck::pod_collect_to_vec(&bytes),
+            Pixels::Bytes(bytes) => bytemuck::cast_slice(&bytes).to_vec(),
         }
     }
 

@@ -143,10 +143,17 @@ fn matrix(saturation: f64, hue: f64) -> Matrix {
     })
 }
 
+/// As `clamp(0.0, high)`, which checks its limits each time and so keeps loops from being vectorized.
+#[inline(always)]
+fn limit(value: f32, high: f32) -> f32 {
+    let value = if value > 0.0 { value } else { 0.0 };
+    if value < high { value } else { high }
+}
+
 #[inline(always)]
 fn mix(matrix: &Matrix, rgb: [f32; 3], high: f32) -> [f32; 3] {
     let [r, g, b] = rgb;
-    matrix.map(|[from_r, from_g, from_b]| (r * from_r + g * from_g + b * from_b).clamp(0.0, high))
+    matrix.map(|[from_r, from_g, from_b]| limit(r * from_r + g * from_g + b * from_b, high))
 }
 
 /// Without a gamma all is done on premultiplied colours: the limits become 0 and alpha.
@@ -155,7 +162,7 @@ fn linear(tone: Tone, matrix: &Matrix, pixels: &mut [u32]) {
     let lift = 0.5 - 0.5 * tone.contrast + tone.brightness;
     for pixel in pixels {
         let [r, g, b, alpha] = unpack(*pixel);
-        let toned = [r, g, b].map(|value| (value * tone.contrast + alpha * lift).clamp(0.0, alpha));
+        let toned = [r, g, b].map(|value| limit(value * tone.contrast + alpha * lift, alpha));
         let [r, g, b] = mix(matrix, toned, alpha);
         *pixel = pack(r, g, b, *pixel >> 24);
     }

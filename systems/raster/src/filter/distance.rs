@@ -196,19 +196,20 @@ impl Distance {
     fn sweep(&mut self) {
         self.nearest.clone_from(&self.own);
         let width = self.width;
-        let sites = &self.sites;
+        let (sites, limit) = (&self.sites, self.limit);
+        let gap = |site: u32, y: f32| {
+            let site = sites.get(site as usize);
+            site.map_or(f32::INFINITY, |site| (site.y - y).abs())
+        };
         let mut pull = |from: usize, to: usize, y: f32| {
             for x in 0..width {
                 let (other, own) = (self.nearest[from + x], self.nearest[to + x]);
                 if other == NONE || other == own {
                     continue;
                 }
-                let gap = |site: u32| {
-                    sites
-                        .get(site as usize)
-                        .map_or(f32::INFINITY, |site| (site.y - y).abs())
-                };
-                if gap(other) < gap(own) {
+                let other_gap = gap(other, y);
+                // What is too far away is not carried on, which leaves most of a large picture without any.
+                if other_gap <= limit && other_gap < gap(own, y) {
                     self.nearest[to + x] = other;
                 }
             }
