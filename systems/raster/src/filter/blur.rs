@@ -11,7 +11,11 @@
 
 use fearless_simd::{Level, dispatch, f32x16, prelude::*};
 
-use super::{Alpha, Margin, Pixels, ROUND, Scratch, within};
+use super::{
+    Alpha, Margin, Pixels, Scratch,
+    planes::{LANES, One, Plane, Rgba, Step, to_u16},
+    within,
+};
 
 /// The largest standard deviation in pixels; larger ones blur as this does.
 pub const SIGMA_MAX: f32 = 1000.0;
@@ -21,9 +25,6 @@ const SIGMA_MIN: f32 = 0.05;
 
 /// Passes of the box. Three is where the result stops looking like boxes.
 const PASSES: usize = 3;
-
-/// Floats that are blurred side by side.
-const LANES: usize = 32;
 
 /// How far a blur of standard deviation `sigma` reaches, in pixels: the margin it needs.
 pub fn reach(sigma: f32) -> u32 {
@@ -112,9 +113,6 @@ impl BoxKernel {
     }
 }
 
-/// One step of all lanes.
-type Step = [f32; LANES];
-
 /// Room for strips and for the picture between the two directions.
 #[derive(Debug, Default)]
 pub(super) struct BlurScratch {
@@ -122,164 +120,6 @@ pub(super) struct BlurScratch {
     spare: Vec<Step>,
     /// Blocks of as many columns as fit a step, each with its rows from the top, so that columns are read in one run.
     middle: Vec<[u16; LANES]>,
-}
-
-/// A picture of one or of four channels: how it becomes floats, and floats become it.
-pub(super) trait Plane {
-    /// Channels of a pixel.
-    const CHANNELS: usize;
-    /// 1/256ths of a byte in one unit of the floats.
-    const UNIT: f32;
-    /// One pixel as it is stored.
-    type Pixel: Copy;
-
-    fn size(&self) -> (usize, usize);
-    fn row(&self, y: usize) -> &[Self::Pixel];
-    fn is_empty(pixel: Self::Pixel) -> bool;
-    /// The pixels at `x` of several rows, one after another.
-    fn gather(rows: &[&[Self::Pixel]], x: usize) -> Step;
-    /// Writes one step to row `y` from column `x` on, as far as the row goes.
-    fn store(&mut self, x: usize, y: usize, step: &Step);
-    /// Empties the row from column `x` on for a step's pixels.
-    fn clear(&mut self, x: usize, y: usize);
-}
-
-pub(super) struct Rgba<'a>(pub &'a mut Pixels);
-
-impl Plane for Rgba<'_> {
-    const CHANNELS: usize = 4;
-    const UNIT: f32 = 256.0;
-    type Pixel = u32;
-
-    fn size(&self) -> (usize, usize) {
-        (self.0.width(), self.0.height())
-    }
-
-    #[inline(always)]
-    fn row(&self, y: usize) -> &[u32] {
-        let width = self.0.width();
-        &self.0.words()[y * width..][..width]
-    }
-
-    #[inline(always)]
-    fn is_empty(pixel: u32) -> bool {
-        pixel == 0
-    }
-
-    #[inline(always)]
-    fn gather(rows: &[&[u32]], x: usize) -> Step {
-        let mut bytes = [[0; 4]; LANES / 4];
-        for (lane, row) in bytes.iter_mut().zip(rows) {
-            *lane = row[x].to_le_bytes();
-        }
-        let bytes = bytes.as_flattened();
-        let mut step = [0.0; LANES];
-        for (value, &byte) in step.iter_mut().zip(bytes) {
-            *value = f32::from(byte);
-        }
-        step
-    }
-
-    #[inline(always)]
-    fn store(&mut self, x: usize, y: usize, step: &Step) {
-        let mut bytes = [0; LANES];
-        for (byte, value) in bytes.iter_mut().zip(step) {
-            *byte = (value * (1.0 / Self::UNIT) + ROUND).to_bits() as u8;
-        }
-        let mut words = [0; LANES / 4];
-        for (word, bytes) in words.iter_mut().zip(bytes.as_chunks::<4>().0) {
-            *word = u32::from_le_bytes(*bytes);
-        }
-        for word in &mut words {
-            // Rounding may have lifted a colour over its alpha.
-            let alpha = *word >> 24;
-            let one = |shift: u32| ((*word >> shift) & 255).min(alpha) << shift;
-            *word = one(0) | one(8) | one(16) | (alpha << 24);
-        }
-        let width = self.0.width();
-        let row = &mut self.0.words_mut()[y * width..][..width];
-        write(row, x, &words);
-    }
-
-    #[inline(always)]
-    fn clear(&mut self, x: usize, y: usize) {
-        let width = self.0.width();
-        let row = &mut self.0.words_mut()[y * width..][..width];
-        write(row, x, &[0; LANES / 4]);
-    }
-}
-
-pub(super) struct One<'a>(pub &'a mut Alpha);
-
-impl Plane for One<'_> {
-    const CHANNELS: usize = 1;
-    const UNIT: f32 = 1.0;
-    type Pixel = u16;
-
-    fn size(&self) -> (usize, usize) {
-        (self.0.width, self.0.height)
-    }
-
-    #[inline(always)]
-    fn row(&self, y: usize) -> &[u16] {
-        let width = self.0.width;
-        &self.0.values[y * width..][..width]
-    }
-
-    #[inline(always)]
-    fn is_empty(pixel: u16) -> bool {
-        pixel == 0
-    }
-
-    #[inline(always)]
-    fn gather(rows: &[&[u16]], x: usize) -> Step {
-        let mut values = [0; LANES];
-        for (lane, row) in values.iter_mut().zip(rows) {
-            *lane = row[x];
-        }
-        let mut step = [0.0; LANES];
-        for (float, &value) in step.iter_mut().zip(&values) {
-            *float = f32::from(value);
-        }
-        step
-    }
-
-    #[inline(always)]
-    fn store(&mut self, x: usize, y: usize, step: &Step) {
-        let width = self.0.width;
-        write(
-            &mut self.0.values[y * width..][..width],
-            x,
-            &to_u16(step, 1.0),
-        );
-    }
-
-    #[inline(always)]
-    fn clear(&mut self, x: usize, y: usize) {
-        let width = self.0.width;
-        write(&mut self.0.values[y * width..][..width], x, &[0; LANES]);
-    }
-}
-
-/// Writes `values` from column `x` on, as far as the row goes.
-#[inline(always)]
-fn write<T: Copy, const N: usize>(row: &mut [T], x: usize, values: &[T; N]) {
-    match row[x..].first_chunk_mut::<N>() {
-        Some(whole) => *whole = *values,
-        None => {
-            let rest = &mut row[x..];
-            rest.copy_from_slice(&values[..rest.len()]);
-        }
-    }
-}
-
-#[inline(always)]
-fn to_u16(step: &Step, factor: f32) -> [u16; LANES] {
-    let mut values = [0; LANES];
-    for (value, float) in values.iter_mut().zip(step) {
-        *value = (float * factor + ROUND).to_bits() as u16;
-    }
-    values
 }
 
 /// A run of positions along a row or a column.
@@ -400,10 +240,10 @@ fn blur_rows<S: Simd, P: Plane>(
         }
         let middle = &mut scratch.middle[block * count + top..][..lanes];
         for (lane, row) in middle.iter_mut().enumerate() {
-            for slot in 0..pixels {
+            for (slot, transposed) in whole[..pixels].iter().enumerate() {
                 let at = slot * P::CHANNELS;
                 row[at..at + P::CHANNELS]
-                    .copy_from_slice(&whole[slot][lane * P::CHANNELS..][..P::CHANNELS]);
+                    .copy_from_slice(&transposed[lane * P::CHANNELS..][..P::CHANNELS]);
             }
         }
     }
@@ -557,29 +397,29 @@ mod tests {
         thrice[cut..cut + line.len()].to_vec()
     }
 
+    fn blur_along(
+        planes: &mut [[f64; 4]],
+        channel: usize,
+        at: impl Iterator<Item = usize> + Clone,
+        sigma: f32,
+    ) {
+        let line: Vec<f64> = at.clone().map(|at| planes[at][channel]).collect();
+        for (at, value) in at.zip(blur_line(&line, f64::from(sigma))) {
+            planes[at][channel] = value;
+        }
+    }
+
     fn reference(pixels: &Pixels, blur: Blur) -> Vec<[f64; 4]> {
         let (width, height) = (pixels.width(), pixels.height());
         let mut planes: Vec<[f64; 4]> = pixels.words().iter().map(|&pixel| unit(pixel)).collect();
         for channel in 0..4 {
             for y in 0..height {
-                let row: Vec<f64> = (0..width).map(|x| planes[y * width + x][channel]).collect();
-                for (x, value) in blur_line(&row, f64::from(blur.sigma_x))
-                    .into_iter()
-                    .enumerate()
-                {
-                    planes[y * width + x][channel] = value;
-                }
+                let row = (0..width).map(|x| y * width + x);
+                blur_along(&mut planes, channel, row, blur.sigma_x);
             }
             for x in 0..width {
-                let column: Vec<f64> = (0..height)
-                    .map(|y| planes[y * width + x][channel])
-                    .collect();
-                for (y, value) in blur_line(&column, f64::from(blur.sigma_y))
-                    .into_iter()
-                    .enumerate()
-                {
-                    planes[y * width + x][channel] = value;
-                }
+                let column = (0..height).map(|y| y * width + x);
+                blur_along(&mut planes, channel, column, blur.sigma_y);
             }
         }
         planes

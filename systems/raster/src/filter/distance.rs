@@ -123,10 +123,12 @@ impl Distance {
             for (alpha, pixel) in self.row_spare[LOCAL..].iter_mut().zip(row) {
                 *alpha = (pixel >> 24) as u8;
             }
-            for (window, largest) in self.row_spare.windows(2 * LOCAL + 1).zip(wide) {
-                *largest = window
-                    .iter()
-                    .fold(0, |largest: u8, alpha| largest.max(*alpha));
+            wide.fill(0);
+            // One shift after the other: loops over whole rows are vectorized.
+            for shift in 0..=2 * LOCAL {
+                for (largest, alpha) in wide.iter_mut().zip(&self.row_spare[shift..]) {
+                    *largest = (*largest).max(*alpha);
+                }
             }
         }
         for (y, largest) in self.local.chunks_exact_mut(width).enumerate() {

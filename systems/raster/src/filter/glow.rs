@@ -36,7 +36,7 @@ impl Glow {
             ..
         } = scratch;
         plane.fill_from(pixels);
-        Blur::new(self.sigma).run(&mut super::blur::One(plane), *level, blur);
+        Blur::new(self.sigma).run(&mut super::planes::One(plane), *level, blur);
         let paint = Paint {
             colour: self.colour,
             offset: [0.0; 2],

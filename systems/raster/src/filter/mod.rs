@@ -19,6 +19,7 @@ mod glow;
 mod mask;
 mod pixelate;
 mod pixels;
+mod planes;
 mod shadow;
 #[cfg(test)]
 mod testing;

@@ -211,3 +211,50 @@ impl Alpha {
         &mut self.values
     }
 }
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+    use crate::filter::testing::draw;
+
+    #[test]
+    fn a_raster_comes_and_goes_with_its_margin() {
+        let raster = draw(3, 2, |x, y| [x as u8, y as u8, 0, 255])
+            .into_raster()
+            .unwrap();
+        let margin = Margin {
+            left: 1,
+            top: 2,
+            right: 3,
+            bottom: 4,
+        };
+        let pixels = Pixels::from_raster(&raster, margin).unwrap();
+        let expected = draw(7, 8, |x, y| {
+            if (1..4).contains(&x) && (2..4).contains(&y) {
+                [x as u8 - 1, y as u8 - 2, 0, 255]
+            } else {
+                [0; 4]
+            }
+        });
+        assert_eq!(pixels, expected);
+    }
+
+    #[test]
+    fn buffers_are_used_again() {
+        let pixels = Pixels::new(30, 20);
+        let place = pixels.words().as_ptr();
+        let mut again = Pixels::recycle(pixels.into_raster().unwrap());
+        let small = draw(3, 2, |_, _| [255; 4]).into_raster().unwrap();
+        again.fill_from(&small, Margin::all(2)).unwrap();
+        assert_eq!((again.words().as_ptr(), again.width()), (place, 7));
+    }
+
+    #[test]
+    fn no_picture_is_too_large_or_has_no_pixels() {
+        let raster = draw(3, 2, |_, _| [255; 4]).into_raster().unwrap();
+        let error = Pixels::from_raster(&raster, Margin::all(u32::MAX)).unwrap_err();
+        assert!(matches!(error, RasterError::Size { .. }));
+        assert!(Pixels::new(0, 5).into_raster().is_err());
+    }
+}

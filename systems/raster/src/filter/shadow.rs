@@ -50,7 +50,7 @@ impl DropShadow {
         if spread != 0.0 {
             grow(plane, pixels, spread, distance, *level);
         }
-        Blur::new(self.sigma).run(&mut super::blur::One(plane), *level, blur);
+        Blur::new(self.sigma).run(&mut super::planes::One(plane), *level, blur);
         let paint = Paint {
             colour: self.colour,
             offset: self.offset.map(finite_offset),
