@@ -14,6 +14,7 @@ pub mod derived;
 pub mod layer;
 pub mod scene;
 pub mod source;
+pub mod transition;
 pub mod validate;
 pub mod value;
 

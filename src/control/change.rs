@@ -4,7 +4,7 @@
 
 use components::Problem;
 use components::animation::Glide;
-use components::scene::SceneTransition;
+use components::transition::Transition;
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
@@ -261,7 +261,7 @@ pub struct ActivateScene {
     /// How it comes; the scene's own way when absent.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(schema_with = "schema::transition")]
-    pub transition: Option<SceneTransition>,
+    pub transition: Option<Transition>,
 }
 
 /// Makes a scene ready to come on air next.

@@ -189,7 +189,7 @@ impl From<CommandError> for ApiError {
         let code = match &error {
             CommandError::QueueFull | CommandError::Ended => ErrorCode::Unavailable,
             CommandError::NoTimeline(_) => ErrorCode::NotFound,
-            CommandError::Scene(_) => ErrorCode::Conflict,
+            CommandError::Scene(_) | CommandError::NoMix => ErrorCode::Conflict,
         };
         Self::new(code, error.to_string())
     }

@@ -2,7 +2,7 @@
 
 use components::animation::Glide;
 use components::layer::{LayerId, LayerSpec};
-use components::scene::SceneTransition;
+use components::transition::Transition;
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde_json::{Value, json};
 
@@ -36,7 +36,7 @@ pub fn layer(generator: &mut SchemaGenerator) -> Schema {
 
 /// How a scene comes on air.
 pub fn transition(generator: &mut SchemaGenerator) -> Schema {
-    let transition = generator.subschema_for::<SceneTransition>();
+    let transition = generator.subschema_for::<Transition>();
     json_schema!({"anyOf": [transition, {"type": "null"}]})
 }
 

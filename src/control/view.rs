@@ -7,6 +7,7 @@ use components::layer::{
 };
 use components::scene::FrameRate;
 use components::source::Source;
+use components::transition::Transition;
 use schemars::{JsonSchema, Schema, SchemaGenerator};
 use serde::Serialize;
 use serde_json::{Value, json};
@@ -46,6 +47,8 @@ pub fn layer(layer: &LayerSpec, parent: Option<&str>) -> Value {
         blend: layer.blend,
         crop: layer.crop,
         fit: layer.fit,
+        enter: layer.enter.as_ref(),
+        exit: layer.exit.as_ref(),
         parent,
         children,
     };
@@ -71,6 +74,8 @@ struct Fields<'a> {
     blend: BlendMode,
     crop: Crop,
     fit: Fit,
+    enter: Option<&'a Transition>,
+    exit: Option<&'a Transition>,
     parent: Option<&'a str>,
     children: Vec<&'a str>,
 }
@@ -103,9 +108,11 @@ impl JsonSchema for LayerView {
                     "zIndex".to_owned(),
                     json!({"type": "integer", "description": "Place among its siblings; the band of the role when none was written."}),
                 );
-                if let Some(size) = properties.get_mut("size") {
-                    let own = std::mem::take(size);
-                    *size = json!({"anyOf": [own, {"type": "null"}]});
+                for name in ["size", "enter", "exit"] {
+                    if let Some(field) = properties.get_mut(name) {
+                        let own = std::mem::take(field);
+                        *field = json!({"anyOf": [own, {"type": "null"}]});
+                    }
                 }
                 let names: Vec<Value> =
                     properties.keys().map(|name| name.as_str().into()).collect();

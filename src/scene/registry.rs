@@ -167,6 +167,8 @@ pub(super) fn layer(value: &Value, path: &str, found: &mut Vec<Problem>) -> Laye
             "blend" => slot.fill(&mut layer.blend),
             "crop" => slot.fill(&mut layer.crop),
             "fit" => slot.fill(&mut layer.fit),
+            "enter" => slot.fill(&mut layer.enter),
+            "exit" => slot.fill(&mut layer.exit),
             "children" => {
                 layer.children = list(value, path, found, |value, path, found| {
                     Arc::new(self::layer(value, path, found))

@@ -82,7 +82,7 @@ struct Save {
 struct Activate {
     /// How it comes; the scene's own way when absent.
     #[schemars(schema_with = "schema::transition")]
-    transition: Option<components::scene::SceneTransition>,
+    transition: Option<components::transition::Transition>,
 }
 
 /// The routes.
@@ -318,7 +318,7 @@ async fn take(State(api): State<Api>, Asking(terms): Asking, body: MaybeJson) ->
 async fn take_scene(
     api: &Api,
     scene: Option<String>,
-    transition: Option<components::scene::SceneTransition>,
+    transition: Option<components::transition::Transition>,
     terms: Terms,
 ) -> Answered {
     let change = Change::ActivateScene(ActivateScene { scene, transition });

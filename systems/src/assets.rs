@@ -149,12 +149,17 @@ impl Pictures {
         });
     }
 
-    /// Takes the place of all pictures.
-    pub fn replace(&mut self, pictures: impl IntoIterator<Item = (Arc<str>, PictureRaster)>) {
-        self.ready = pictures
+    /// Takes the pictures of a scene, in the place of all that no layer shows.
+    pub fn renew(&mut self, pictures: impl IntoIterator<Item = (Arc<str>, PictureRaster)>) {
+        self.ready.retain(|_, picture| {
+            picture
+                .as_ref()
+                .is_ok_and(|picture| Arc::strong_count(picture) > 1)
+        });
+        let fresh = pictures
             .into_iter()
-            .map(|(src, picture)| (src, Ok(picture)))
-            .collect();
+            .map(|(src, picture)| (src, Ok(picture)));
+        self.ready.extend(fresh);
         self.asked.clear();
         self.revision += 1;
     }

@@ -140,6 +140,11 @@ impl SceneData {
         self.program
     }
 
+    /// Makes another scope that of the scene on air, and gives the one that was.
+    pub fn swap_program(&mut self, scope: DataScope) -> DataScope {
+        std::mem::replace(&mut self.program, scope)
+    }
+
     /// Makes a scope, below another one if so wished.
     pub fn add(&mut self, values: Arc<Map<String, Value>>, above: Option<DataScope>) -> DataScope {
         let scope = Some(Scope {

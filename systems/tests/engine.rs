@@ -5,8 +5,9 @@ use std::sync::Arc;
 use std::sync::mpsc::sync_channel;
 
 use components::layer::{LayerSpec, Position, Rotation, Size};
-use components::scene::{FrameRate, SceneSpec, SceneTransitionKind};
+use components::scene::{FrameRate, SceneSpec};
 use components::source::{ColourSource, GroupSource, Source};
+use components::transition::TransitionKind;
 use components::value::{Colour, Number};
 use serde_json::{Map, Value, json};
 use stream_manager_systems::command::{Applied, Command, CommandError};
@@ -225,7 +226,7 @@ fn scenes_dissolve_into_each_other_when_the_new_one_says_so() {
         .unwrap();
     engine.tick();
     let mut next = scene(vec![colour("blue", BLUE, (0.0, 0.0), (64.0, 64.0))]);
-    next.spec.transitions.scene.kind = SceneTransitionKind::Fade;
+    next.spec.transitions.scene.kind = TransitionKind::Fade;
     next.spec.transitions.scene.duration = 1.0;
     send(&mut engine, Command::LoadScene(Box::new(next))).unwrap();
     assert_eq!(

@@ -10,15 +10,13 @@ use components::layer::{
     Anchor, Crop, Fit, LayerId, LayerName, LayerSpec, Opacity, Position, Role, Rotation, Scale,
     Size, Visible, ZIndex,
 };
-use components::scene::{
-    AssetSpec, CanvasSpec, FrameRate, SCENE_VERSION, SceneSpec, SceneTransition,
-    SceneTransitionKind, Transitions,
-};
+use components::scene::{AssetSpec, CanvasSpec, FrameRate, SCENE_VERSION, SceneSpec, Transitions};
 use components::source::{
     Align, ColourSource, CornerRadii, Counter, FitText, Font, FontStyle, GradientSource,
     GroupSource, Grouping, ImageSource, Outline, Overflow, Shadow, ShapeKind, ShapeSource, Source,
     Stroke, TextDirection, TextSource, VerticalAlign,
 };
+use components::transition::{Side, Transition, TransitionKind};
 use components::value::{Gradient, GradientKind, GradientStop, Point};
 use components::{BlendMode, Colour, Number, Paint, Template};
 use proptest::prelude::*;
@@ -43,6 +41,7 @@ boxed! {
     text: Source = whole_text();
     shape: Source = whole_shape();
     glide: Glide = whole_glide();
+    transition: Transition = whole_transition();
     layer: LayerSpec = whole_layer();
     scene: SceneSpec = whole_scene();
 }
@@ -201,6 +200,7 @@ prop_compose! {
         z_index in prop::option::of(any::<i32>()),
         blend in select(BlendMode::ALL.to_vec()),
         crop in prop::array::uniform4(between(0.0, 99.0)),
+        ways in (prop::option::of(transition()), prop::option::of(transition())),
     )(
         fit in select(vec![Fit::Contain, Fit::Cover, Fit::Fill, Fit::None]),
         layer in Just(LayerSpec {
@@ -211,7 +211,7 @@ prop_compose! {
             scale: Scale { x: scale.0, y: scale.1 },
             rotation: Rotation(rotation), opacity: Opacity(opacity), z_index: ZIndex(z_index), blend,
             crop: Crop { left: crop[0], top: crop[1], right: crop[2], bottom: crop[3] },
-            fit: Fit::default(), children: Vec::new(),
+            fit: Fit::default(), enter: ways.0, exit: ways.1, children: Vec::new(),
         }),
     ) -> LayerSpec {
         LayerSpec { fit, ..layer }
@@ -303,6 +303,45 @@ fn track(layer: String) -> impl Strategy<Value = TrackSpec> {
         )
 }
 
+fn whole_transition() -> impl Strategy<Value = Transition> {
+    use TransitionKind as K;
+    let numbers = (between(0.0, 60.0), between(0.0, 3600.0), between(0.0, 9.0));
+    let kinds = vec![
+        K::Cut,
+        K::Fade,
+        K::FadeThroughColor,
+        K::Slide,
+        K::Push,
+        K::Scale,
+        K::Wipe,
+        K::Iris,
+        K::Clock,
+        K::Stinger,
+    ];
+    let side = select(vec![Side::Left, Side::Right, Side::Top, Side::Bottom]);
+    let rest = (colour(), side, point(), any::<bool>());
+    (select(kinds), numbers, easing(), rest).prop_map(
+        |(kind, (duration, delay, any), easing, (color, side, center, fade))| {
+            let mut transition = Transition {
+                delay,
+                easing,
+                ..Transition::new(kind, duration)
+            };
+            match kind {
+                K::Cut | K::Fade => {}
+                K::FadeThroughColor => transition.color = color,
+                K::Slide => (transition.distance, transition.fade) = (Some(any), fade),
+                K::Push => transition.side = side,
+                K::Scale => (transition.scale, transition.center) = (any, center),
+                K::Wipe => (transition.angle, transition.softness) = (Some(any), any),
+                K::Iris | K::Clock => (transition.softness, transition.center) = (any, center),
+                K::Stinger => transition.src = Some("clip.webp".to_owned()),
+            }
+            transition
+        },
+    )
+}
+
 fn whole_glide() -> impl Strategy<Value = Glide> {
     (between(0.0, 600.0), easing(), between(0.0, 600.0)).prop_map(|(duration, easing, delay)| {
         Glide {
@@ -340,7 +379,7 @@ prop_compose! {
         layers in layers(),
         timelines in (timeline(0), timeline(1)),
         timeline_count in 0..3_usize,
-        transition in (any::<bool>(), between(0.0, 60.0), easing()),
+        transition in transition(),
     ) -> SceneSpec {
         let mut data: Map<String, Value> = Map::new();
         data.insert("a".to_owned(), 3.into());
@@ -357,10 +396,7 @@ prop_compose! {
             assets, data: Arc::new(data),
             layers: layers.into_iter().map(Arc::new).collect(),
             timelines: timelines.into_iter().map(Arc::new).collect(),
-            transitions: Transitions { scene: SceneTransition {
-                kind: if transition.0 { SceneTransitionKind::Fade } else { SceneTransitionKind::Cut },
-                duration: transition.1, easing: transition.2,
-            } },
+            transitions: Transitions { scene: transition },
         }
     }
 }

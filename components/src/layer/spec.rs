@@ -10,6 +10,7 @@ use super::{
     Size, Visible, ZIndex,
 };
 use crate::source::Source;
+use crate::transition::Transition;
 use crate::validate::{Problems, Validate};
 use crate::value::Number;
 
@@ -76,6 +77,12 @@ pub struct LayerSpec {
     #[serde(skip_serializing_if = "is_default")]
     #[schemars(default)]
     pub fit: Fit,
+    /// How it comes: when it is created, when it becomes visible, and with its scene. At once when left out.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub enter: Option<Transition>,
+    /// How it goes: when it becomes invisible, and when it is removed. At once when left out.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub exit: Option<Transition>,
     /// Layers in this one's space, drawn over it.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     #[schemars(default)]
@@ -90,7 +97,7 @@ impl LayerSpec {
     /// The names of a layer's fields, as files write them.
     pub const FIELDS: &[&str] = &[
         "id", "name", "type", "source", "visible", "position", "size", "anchor", "scale",
-        "rotation", "opacity", "zIndex", "blend", "crop", "fit", "children",
+        "rotation", "opacity", "zIndex", "blend", "crop", "fit", "enter", "exit", "children",
     ];
 
     /// A group of no size at the origin, to be filled in.
@@ -111,6 +118,8 @@ impl LayerSpec {
             blend: BlendMode::default(),
             crop: Crop::default(),
             fit: Fit::default(),
+            enter: None,
+            exit: None,
             children: Vec::new(),
         }
     }
@@ -133,6 +142,8 @@ impl LayerSpec {
             blend: self.blend,
             crop: self.crop,
             fit: self.fit,
+            enter: self.enter.clone(),
+            exit: self.exit.clone(),
             children: Vec::new(),
         }
     }
@@ -195,6 +206,11 @@ impl Validate for LayerSpec {
                 problems.range(side, value, 0.0..=Size::MAX);
             }
         });
+        for (name, transition) in [("enter", &self.enter), ("exit", &self.exit)] {
+            if let Some(transition) = transition {
+                problems.at(name, |problems| transition.validate(problems));
+            }
+        }
         problems.at("source", |problems| self.source.validate(problems));
         if let Source::Text(text) = &self.source
             && text.fit_to_box.is_some()

@@ -6,6 +6,4 @@ mod spec;
 
 pub use canvas::{CanvasSpec, Grid, SafeAreas};
 pub use frame_rate::FrameRate;
-pub use spec::{
-    AssetSpec, SCENE_VERSION, SceneSpec, SceneTransition, SceneTransitionKind, Transitions,
-};
+pub use spec::{AssetSpec, SCENE_VERSION, SceneSpec, Transitions};

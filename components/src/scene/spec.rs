@@ -8,8 +8,9 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
 use super::CanvasSpec;
-use crate::animation::{Easing, TimelineSpec};
+use crate::animation::TimelineSpec;
 use crate::layer::LayerSpec;
+use crate::transition::Transition;
 use crate::validate::{Problems, Validate};
 
 /// The version of the scene format that this program writes and reads.
@@ -63,46 +64,11 @@ pub struct AssetSpec {
 }
 
 /// How scenes follow each other.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, rename_all = "camelCase", deny_unknown_fields)]
 pub struct Transitions {
     /// How this scene comes on air, at a reload too.
-    pub scene: SceneTransition,
-}
-
-/// One way for a scene to come on air.
-#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
-#[serde(default, rename_all = "camelCase", deny_unknown_fields)]
-pub struct SceneTransition {
-    /// The way. Default `cut`.
-    #[serde(rename = "type")]
-    pub kind: SceneTransitionKind,
-    /// Seconds, 0 to 60. Default 0.5.
-    #[schemars(range(min = 0, max = 60))]
-    pub duration: f32,
-    /// Course of the mix. Default `easeInOutCubic`.
-    pub easing: Easing,
-}
-
-/// The kinds of scene transition.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "camelCase")]
-pub enum SceneTransitionKind {
-    /// At once.
-    #[default]
-    Cut,
-    /// The last picture of the old scene dissolves into the new one.
-    Fade,
-}
-
-impl Default for SceneTransition {
-    fn default() -> Self {
-        Self {
-            kind: SceneTransitionKind::Cut,
-            duration: 0.5,
-            easing: Easing::EaseInOutCubic,
-        }
-    }
+    pub scene: Transition,
 }
 
 impl Transitions {
@@ -155,12 +121,5 @@ fn no_data(data: &Map<String, Value>) -> bool {
 impl Validate for Transitions {
     fn validate(&self, problems: &mut Problems) {
         problems.at("scene", |problems| self.scene.validate(problems));
-    }
-}
-
-impl Validate for SceneTransition {
-    fn validate(&self, problems: &mut Problems) {
-        problems.range("duration", self.duration, 0.0..=60.0);
-        problems.at("easing", |problems| self.easing.validate(problems));
     }
 }

@@ -276,8 +276,8 @@ impl Work<'_> {
         };
         must_fit(&self.show.config, &prepared.staged.spec)?;
         let mut bundle = prepared.bundle.clone();
-        if let Some(transition) = activate.transition {
-            bundle.spec.transitions.scene = transition;
+        if let Some(transition) = &activate.transition {
+            bundle.spec.transitions.scene = transition.clone();
         }
         self.show.program = prepared.staged.clone();
         if self

@@ -95,11 +95,10 @@ impl Prepared {
             return Self::UNSEEN;
         }
         let hides = opacity == 255 && item.blend == BlendMode::Normal && prepared.clip.is_none();
-        prepared.cover = if hides {
-            prepared.cover.intersect(prepared.bounds)
-        } else {
-            IRect::EMPTY
-        };
+        // One that is empty may have its sides crossed, which nobody later looks for.
+        prepared.cover = Some(prepared.cover.intersect(prepared.bounds))
+            .filter(|cover| hides && !cover.is_empty())
+            .unwrap_or(IRect::EMPTY);
         prepared
     }
 

@@ -21,6 +21,7 @@ use components::source::{ColourSource, GradientSource, ShapeSource, TextSource};
 use crate::data::SceneData;
 use crate::profile::AddTimed;
 use crate::schedule::{Tick, TickSet};
+use crate::transition::{advance_presence, retire};
 
 pub(crate) use blend::blend_timeline;
 pub use counter::{COUNTER, Rolling};
@@ -53,6 +54,8 @@ pub fn plugin(app: &mut App) {
         app.timed(set, "animate::texts", fields::compute::<TextSource>),
         app.timed(set, "animate::counters", counter::roll),
         app.timed(set, "animate::words", words::fill),
+        app.timed(set, "animate::presence", advance_presence),
+        app.timed(set, "animate::retire", retire),
         app.timed(set, "animate::settle_data", settle),
     )
         .chain();

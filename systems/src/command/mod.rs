@@ -23,6 +23,7 @@ use crate::scene::{
     replace_scene,
 };
 use crate::schedule::{Tick, TickSet};
+use crate::transition::{self, MixAction, SceneMix};
 
 /// How many commands may wait.
 pub const QUEUE_LENGTH: usize = 1024;
@@ -44,6 +45,8 @@ pub enum Command {
         /// How what it moves goes there from what is on screen; at once when there is none.
         blend: Option<Glide>,
     },
+    /// Moves, turns round or ends the change of scenes that is in course.
+    Mix(MixAction),
     /// Shows something else in the place of the scene, which goes on behind it, or the scene again.
     Hold(Hold),
     /// Offers every frame to one more encoder.
@@ -77,6 +80,9 @@ pub enum CommandError {
     /// There is no such timeline in the scene on air.
     #[error("there is no timeline `{0}` in the scene on air")]
     NoTimeline(Arc<str>),
+    /// No scene gives way to another.
+    #[error("no change of scenes is in course")]
+    NoMix,
     /// The scene cannot be taken on air.
     #[error(transparent)]
     Scene(#[from] SceneError),
@@ -202,6 +208,9 @@ fn apply(world: &mut World, commands: Vec<Command>) -> Result<(), CommandError> 
             Command::Timeline { id, .. } if is_plain && find_timeline(world, id).is_none() => {
                 return Err(CommandError::NoTimeline(Arc::clone(id)));
             }
+            Command::Mix(_) if is_plain && !world.resource::<SceneMix>().is_active() => {
+                return Err(CommandError::NoMix);
+            }
             _ => {}
         }
     }
@@ -210,6 +219,7 @@ fn apply(world: &mut World, commands: Vec<Command>) -> Result<(), CommandError> 
             Command::LoadScene(bundle) => replace_scene(world, *bundle)?,
             Command::EditScene(edit) => edit_scene(world, *edit),
             Command::Timeline { id, action, blend } => set_timeline(world, &id, action, blend),
+            Command::Mix(action) => drop(transition::tell(world, action)),
             Command::Hold(hold) => *world.resource_mut::<Hold>() = hold,
             Command::AddPort(port) => world.resource_mut::<FramePorts>().0.push(port),
             Command::ClosePorts => world

@@ -1,6 +1,7 @@
 //! How large layers are: their sources' natural sizes, and the boxes that follow.
 
 use std::hash::{DefaultHasher, Hash, Hasher};
+use std::sync::Arc;
 
 use bevy_ecs::prelude::*;
 use components::derived::{Computed, FilledText, LayoutBox, NaturalSize};
@@ -20,20 +21,35 @@ pub struct Fonts {
     pub library: FontLibrary,
     /// A hash of the scene's font files: the same words in other fonts are another picture.
     pub set: u64,
+    current: Vec<FontFile>,
+    /// Those of the scene before, as long as it may be seen.
+    before: Vec<FontFile>,
 }
 
+type FontFile = (String, Arc<[u8]>);
+
 impl Fonts {
-    /// Takes the place of the scene's fonts; a file that cannot be used is left out, with a warning.
-    pub fn replace(&mut self, fonts: &[(String, std::sync::Arc<[u8]>)]) {
+    /// Takes the scene's fonts, in the place of those of the scene before, or beside them while that one is still seen; a file that
+    /// cannot be used is left out, with a warning.
+    pub fn renew(&mut self, fonts: &[FontFile], beside: bool) {
         let mut hasher = DefaultHasher::new();
-        self.library.unregister_all();
-        for (name, bytes) in fonts {
+        for (_, bytes) in fonts {
             bytes.hash(&mut hasher);
+        }
+        let set = hasher.finish();
+        let is_alone = self.before.is_empty();
+        let before = std::mem::replace(&mut self.current, fonts.to_vec());
+        if set == self.set && is_alone {
+            return;
+        }
+        self.set = set;
+        self.before = if beside { before } else { Vec::new() };
+        self.library.unregister_all();
+        for (name, bytes) in self.before.iter().chain(&self.current) {
             if let Err(error) = self.library.register(bytes.to_vec(), name) {
                 tracing::warn!(font = name, %error, "a font cannot be used");
             }
         }
-        self.set = hasher.finish();
     }
 }
 
@@ -42,6 +58,8 @@ impl Default for Fonts {
         Self {
             library: FontLibrary::new(true),
             set: 0,
+            current: Vec::new(),
+            before: Vec::new(),
         }
     }
 }

@@ -4,12 +4,15 @@ use bevy_ecs::prelude::*;
 use components::derived::{Computed, LayoutBox};
 use components::layer::{Anchor, Crop, Opacity, Position, Rotation, Scale, Visible};
 use components::source::GroupSource;
+use components::transition::{Enter, Exit};
 use glam::{Affine2, Vec2};
-use raster::Clip;
+use raster::{Clip, Matte};
 
+use super::CanvasSize;
 use super::measure::crop_box;
 use super::tree::LayerTree;
 use crate::animate::{CompiledTracks, Motion};
+use crate::transition::{Frame, Look, Presence, canvas_of, look};
 
 /// Where a layer stands on this tick. Written in `Layout`.
 #[derive(Component, Clone, Copy, Debug, Default, PartialEq)]
@@ -25,6 +28,10 @@ pub struct Placed {
     pub moves: bool,
     /// What the groups above leave of it.
     pub clip: Option<Clip>,
+    /// What is uncovered of it and of all below it, while it comes or goes.
+    pub matte: Option<Matte>,
+    /// A colour over its box and how much of that is seen, while it comes or goes.
+    pub veil: Option<([u8; 3], f32)>,
 }
 
 /// How many raster pixels a pixel of the layer's box is drawn with: its enlargement on the canvas, at the largest that its tracks
@@ -59,6 +66,7 @@ type PlacementRow<'a> = (
         Option<&'a Motion<Position>>,
         Option<&'a Motion<Rotation>>,
     ),
+    (Option<&'a Presence>, Option<&'a Enter>, Option<&'a Exit>),
 );
 
 #[derive(Clone, Copy)]
@@ -68,6 +76,7 @@ pub(super) struct Inherited {
 }
 
 pub(super) fn propagate(
+    size: Res<CanvasSize>,
     tree: Res<LayerTree>,
     rows: Query<PlacementRow>,
     mut outputs: Query<(&mut Placed, &mut RasterScale)>,
@@ -81,9 +90,12 @@ pub(super) fn propagate(
             visible: true,
             moves: false,
             clip: None,
+            matte: None,
+            veil: None,
         },
         scale: Vec2::ONE,
     };
+    let canvas = canvas_of(*size);
     for node in &tree.nodes {
         let parent = node
             .parent
@@ -96,7 +108,7 @@ pub(super) fn propagate(
             inherited.push(parent);
             continue;
         };
-        let own = place(&parent, row);
+        let own = place(&parent, row, canvas);
         let scale = own
             .scale
             .clamp(Vec2::splat(RASTER_SCALE.0), Vec2::splat(RASTER_SCALE.1));
@@ -118,6 +130,7 @@ struct Own {
 fn place(
     parent: &Inherited,
     row: <PlacementRow<'_> as bevy_ecs::query::QueryData>::Item<'_, '_>,
+    canvas: Vec2,
 ) -> Own {
     let (
         position,
@@ -131,6 +144,7 @@ fn place(
         is_group,
         scale_tracks,
         (position_tracked, rotation_tracked, scale_motion, position_motion, rotation_motion),
+        (presence, enter, exit),
     ) = row;
     let position_moves = position_tracked || position_motion.is_some_and(Motion::glides);
     let rotation_moves = rotation_tracked || rotation_motion.is_some_and(Motion::glides);
@@ -138,7 +152,13 @@ fn place(
     let parent_from_layer =
         Affine2::from_scale_angle_translation(scale.0, rotation.0.to_radians(), position.0)
             * Affine2::from_translation(-anchor_point);
-    let canvas_from_layer = parent.placed.canvas_from_layer * parent_from_layer;
+    let at_rest = parent.placed.canvas_from_layer * parent_from_layer;
+    let coming = presence.and_then(|presence| presence.transition(enter, exit));
+    let look = coming.map_or(Look::WHOLE, |(transition, part)| {
+        look(transition, part, &frame_of(at_rest, layout.0, canvas))
+    });
+    let canvas_from_layer = look.canvas_from_own * at_rest;
+    let is_there = presence.map_or(visible.0, Presence::is_there);
 
     // A layer whose scale is animated is drawn at the largest scale it reaches, whatever the tick: seeking gives what playing gives.
     let gliding = scale_motion.and_then(Motion::largest);
@@ -149,14 +169,24 @@ fn place(
     };
     let placed = Placed {
         canvas_from_layer,
-        opacity: parent.placed.opacity * opacity.0,
-        visible: parent.placed.visible && visible.0,
+        opacity: parent.placed.opacity * opacity.0 * look.opacity,
+        visible: parent.placed.visible && is_there,
         moves: parent.placed.moves
+            || coming.is_some()
             || scale_tracks.is_some()
             || gliding.is_some()
             || position_moves
             || rotation_moves,
         clip: parent.placed.clip,
+        matte: look.matte,
+        veil: look
+            .veil
+            .map(|(colour, part)| (colour, part * parent.placed.opacity * opacity.0)),
+    };
+    let below = Placed {
+        matte: None,
+        veil: None,
+        ..placed
     };
     let for_children = if is_group && !crop.is_none() {
         let (origin, size) = crop_box(layout.0, crop);
@@ -166,15 +196,34 @@ fn place(
         };
         Placed {
             clip: Some(meet(placed.clip, own)),
-            ..placed
+            ..below
         }
     } else {
-        placed
+        below
     };
     Own {
         for_itself: placed,
         for_children,
         scale: parent.scale * drawn_scale,
+    }
+}
+
+/// The rectangle of the canvas that a layer comes to stand in; the whole canvas for a group without a box.
+fn frame_of(canvas_from_layer: Affine2, size: Vec2, canvas: Vec2) -> Frame {
+    if size.min_element() <= 0.0 {
+        return Frame::whole(canvas);
+    }
+    let corners = [
+        Vec2::ZERO,
+        Vec2::new(size.x, 0.0),
+        Vec2::new(0.0, size.y),
+        size,
+    ]
+    .map(|corner| canvas_from_layer.transform_point2(corner));
+    Frame {
+        min: corners.into_iter().fold(Vec2::INFINITY, Vec2::min),
+        max: corners.into_iter().fold(Vec2::NEG_INFINITY, Vec2::max),
+        canvas,
     }
 }
 

@@ -4,12 +4,18 @@ use bevy_ecs::prelude::*;
 use components::derived::DrawOrder;
 use components::layer::{Role, ZIndex};
 
-/// The layers in drawing order: parents before their children, siblings by z-index and then by the order of the file. Rebuilt in
+use crate::scene::Outgoing;
+use crate::transition::SceneMix;
+
+/// The layers in drawing order: parents before their children, siblings by z-index and then by the order of the file. While one scene gives
+/// way to another, all layers of the lower one come first. Rebuilt in
 /// `Layout` only when the hierarchy or a z-index changes, so that a still scene walks a plain list.
 #[derive(Resource, Debug, Default)]
 pub struct LayerTree {
     /// The layers.
     pub nodes: Vec<Node>,
+    /// How many of them belong to the lower of two scenes, while one gives way to another.
+    pub under: usize,
     stale: bool,
 }
 
@@ -39,9 +45,11 @@ type Sorting<'a> = (
     &'a ZIndex,
     &'a FileOrder,
     Option<&'a ChildOf>,
+    Has<Outgoing>,
 );
 
 pub(super) fn order(
+    mix: Res<SceneMix>,
     mut tree: ResMut<LayerTree>,
     changed: Query<(), Or<(Changed<ZIndex>, Changed<ChildOf>)>>,
     layers: Query<Sorting>,
@@ -52,14 +60,20 @@ pub(super) fn order(
     }
     let mut sorted: Vec<_> = layers
         .iter()
-        .map(|(entity, role, z_index, place, parent)| {
+        .map(|(entity, role, z_index, place, parent, goes)| {
             let z = z_index.0.unwrap_or(role.z_band());
-            (parent.map(|parent| parent.parent()), z, *place, entity)
+            let is_over = mix.is_active() && goes == mix.outgoing_is_over();
+            let parent = parent.map(|parent| parent.parent());
+            (parent, is_over, z, *place, entity)
         })
         .collect();
-    sorted.sort_by_key(|&(parent, z, place, _)| (parent, z, place));
+    sorted.sort_by_key(|&(parent, is_over, z, place, _)| (parent, is_over, z, place));
 
-    let LayerTree { nodes, stale } = &mut *tree;
+    let LayerTree {
+        nodes,
+        under,
+        stale,
+    } = &mut *tree;
     nodes.clear();
     // A stack and not recursion: a deep hierarchy cannot exhaust the thread's stack.
     let mut stack: Vec<(Entity, Option<u32>)> = Vec::new();
@@ -71,17 +85,25 @@ pub(super) fn order(
                 sorted[first..first + siblings]
                     .iter()
                     .rev()
-                    .map(|row| (row.3, place)),
+                    .map(|row| (row.4, place)),
             );
         };
     push_children(&mut stack, None, None);
+    let over_roots = sorted.iter().filter(|row| row.0.is_none() && row.1).count();
     while let Some((entity, parent)) = stack.pop() {
         let place = nodes.len() as u32;
+        // What is left on the stack below a root are the roots after it.
+        if parent.is_none() && stack.len() + 1 == over_roots {
+            *under = nodes.len();
+        }
         nodes.push(Node { entity, parent });
         push_children(&mut stack, Some(entity), Some(place));
         if let Ok(mut draw_order) = orders.get_mut(entity) {
             draw_order.set_if_neq(DrawOrder(place));
         }
+    }
+    if over_roots == 0 {
+        *under = nodes.len();
     }
     *stale = false;
 }

@@ -3,15 +3,17 @@
 use std::sync::Arc;
 
 use bevy_ecs::prelude::*;
+use components::derived::LayoutBox;
 use components::layer::BlendMode;
-use components::scene::{SceneTransition, SceneTransitionKind};
 use glam::{Affine2, Mat2, Vec2};
-use raster::{ComposeStats, Compositor, DrawItem, FramePool, I420Frame, Paint, Raster, Workers};
+use raster::{
+    Clip, ComposeStats, Compositor, DrawItem, FramePool, Group, I420Frame, Paint, Stack, Workers,
+};
 
 use super::drawn::Drawn;
 use crate::layout::{CanvasSize, LayerTree, Placed};
 use crate::publish::Counters;
-use crate::transition::OutgoingScene;
+use crate::transition::{SceneMix, canvas_of};
 
 /// The compositor, the frames it writes into, and the threads that help it.
 #[derive(Resource)]
@@ -31,8 +33,22 @@ pub struct Background(pub [u8; 3]);
 /// What is drawn on this tick, from the back to the front.
 #[derive(Resource, Default)]
 pub struct DrawList {
+    /// The colour behind everything.
+    pub background: [u8; 3],
     /// The items.
     pub items: Vec<DrawItem>,
+    /// Those of them that are drawn as one.
+    pub groups: Vec<Group>,
+}
+
+impl DrawList {
+    /// What the compositor is given.
+    pub fn stack(&self) -> Stack<'_> {
+        Stack {
+            items: &self.items,
+            groups: &self.groups,
+        }
+    }
 }
 
 /// The frame of this tick. The last good one stays while a new one cannot be made.
@@ -56,31 +72,143 @@ pub enum Hold {
     Slate(Arc<I420Frame>),
 }
 
-/// The key of the outgoing scene's picture among the layers' keys.
-const OUTGOING_KEY: u64 = u64::MAX;
 /// How far from whole a transform may be and still be laid on whole pixels.
 const SNAP: f32 = 1e-3;
 
-type ListRow<'a> = (Entity, &'a Drawn, &'a Placed, &'a BlendMode);
+/// Keys of what belongs to no layer: entities have none of these. The backdrops of the lower and the upper scene, and the veil over both.
+const BACKDROPS: [u64; 2] = [u64::MAX, u64::MAX - 1];
+const VEIL: u64 = u64::MAX - 2;
+/// Keys of the groups of the lower and the upper scene.
+const SCENES: [u64; 2] = [u64::MAX - 3, u64::MAX - 4];
+/// What is added to a layer's key for the colour over its box.
+const VEIL_OF_LAYER: u64 = 1 << 63;
+
+type ListRow<'a> = (Entity, &'a Drawn, &'a Placed, &'a BlendMode, &'a LayoutBox);
 
 pub(super) fn list(
     tree: Res<LayerTree>,
-    outgoing: Res<OutgoingScene>,
+    mix: Res<SceneMix>,
+    size: Res<CanvasSize>,
+    background: Res<Background>,
     layers: Query<ListRow>,
     mut draw_list: ResMut<DrawList>,
+    mut open: Local<Vec<OpenGroup>>,
 ) {
-    let items = &mut draw_list.items;
-    items.clear();
-    for node in &tree.nodes {
-        let Ok((entity, drawn, placed, blend)) = layers.get(node.entity) else {
+    let list = &mut *draw_list;
+    list.items.clear();
+    list.groups.clear();
+    list.background = background.0;
+    let canvas = canvas_of(*size);
+    let Some(looks) = mix.looks(canvas, background.0) else {
+        list_layers(&tree, 0..tree.nodes.len(), &layers, list, &mut open);
+        return;
+    };
+    let split = tree.under.min(tree.nodes.len());
+    let halves = [
+        (looks.under, 0..split),
+        (looks.over, split..tree.nodes.len()),
+    ];
+    list.background = looks.backdrops[usize::from(looks.under.is_none())];
+    for (half, (look, nodes)) in halves.into_iter().enumerate() {
+        let Some(look) = look else { continue };
+        let first = list.items.len();
+        let [red, green, blue] = looks.backdrops[half];
+        let colour = [red, green, blue, 255];
+        let backdrop = DrawItem::solid(BACKDROPS[half], colour, canvas, Affine2::IDENTITY);
+        list.items.push(backdrop);
+        let group = list.groups.len();
+        list.groups.push(Group {
+            opacity: look.opacity,
+            matte: look.matte,
+            clip: (look.canvas_from_own != Affine2::IDENTITY).then_some(Clip {
+                canvas_from_clip: look.canvas_from_own,
+                size: canvas,
+            }),
+            isolated: true,
+            ..Group::new(SCENES[half], first..first)
+        });
+        list_layers(&tree, nodes, &layers, list, &mut open);
+        list.groups[group].items.end = list.items.len();
+        move_all(list, first, group, look.canvas_from_own);
+    }
+    if let Some(([red, green, blue], part)) = looks.veil {
+        let mut veil = DrawItem::solid(VEIL, [red, green, blue, 255], canvas, Affine2::IDENTITY);
+        veil.opacity = part;
+        list.items.push(veil);
+    }
+}
+
+/// Moves what was listed since `first`, and the groups since `group`, which is the scene's own.
+fn move_all(list: &mut DrawList, first: usize, group: usize, by: Affine2) {
+    if by == Affine2::IDENTITY {
+        return;
+    }
+    let moved = |clip: Clip| Clip {
+        canvas_from_clip: by * clip.canvas_from_clip,
+        ..clip
+    };
+    for item in &mut list.items[first..] {
+        item.canvas_from_paint = by * item.canvas_from_paint;
+        item.clip = item.clip.map(moved);
+    }
+    // A layer's own matte stays where it is: it comes or goes while its scene does, which nobody can tell from moving along.
+    for inner in &mut list.groups[group + 1..] {
+        inner.clip = inner.clip.map(moved);
+    }
+}
+
+/// A layer whose items, and those of all below it, are drawn as one, or that has something drawn over them.
+pub(super) struct OpenGroup {
+    /// Its place in the tree.
+    node: u32,
+    /// The place of its group.
+    group: Option<usize>,
+    /// Drawn over all of it.
+    veil: Option<DrawItem>,
+}
+
+fn list_layers(
+    tree: &LayerTree,
+    nodes: std::ops::Range<usize>,
+    layers: &Query<ListRow>,
+    list: &mut DrawList,
+    open: &mut Vec<OpenGroup>,
+) {
+    for (place, node) in (nodes.start as u32..).zip(&tree.nodes[nodes]) {
+        // In this order of walking, what is not above a layer has been walked to its end.
+        close(list, open, |inner| {
+            node.parent.is_none_or(|parent| inner > parent)
+        });
+        let Ok((entity, drawn, placed, blend, layout)) = layers.get(node.entity) else {
             continue;
         };
-        if !placed.visible || placed.opacity <= 0.0 {
+        if !placed.visible {
             continue;
         }
-        let Some(paint) = &drawn.paint else { continue };
-        items.push(DrawItem {
-            key: entity.to_bits(),
+        let key = entity.to_bits();
+        if placed.matte.is_some() || placed.veil.is_some() {
+            let first = list.items.len();
+            let group = placed.matte.map(|matte| {
+                list.groups.push(Group {
+                    matte: Some(matte),
+                    ..Group::new(key, first..first)
+                });
+                list.groups.len() - 1
+            });
+            let veil = placed
+                .veil
+                .map(|veil| veil_item(key, veil, placed, layout.0));
+            open.push(OpenGroup {
+                node: place,
+                group,
+                veil,
+            });
+        }
+        let Some(paint) = drawn.paint.as_ref().filter(|_| placed.opacity > 0.0) else {
+            continue;
+        };
+        list.items.push(DrawItem {
+            key,
             revision: drawn.revision,
             paint: paint.clone(),
             size: drawn.size,
@@ -91,11 +219,26 @@ pub(super) fn list(
             matte: None,
         });
     }
-    if let Some((picture, opacity)) = outgoing.visible() {
-        let mut item = DrawItem::raster(OUTGOING_KEY, Arc::clone(picture), Affine2::IDENTITY);
-        item.opacity = opacity;
-        items.push(item);
+    close(list, open, |_| true);
+}
+
+/// Closes the groups of layers that `is_done`, from the innermost.
+fn close(list: &mut DrawList, open: &mut Vec<OpenGroup>, is_done: impl Fn(u32) -> bool) {
+    while let Some(last) = open.pop_if(|last| is_done(last.node)) {
+        list.items.extend(last.veil);
+        if let Some(group) = last.group {
+            list.groups[group].items.end = list.items.len();
+        }
     }
+}
+
+fn veil_item(key: u64, veil: ([u8; 3], f32), placed: &Placed, size: Vec2) -> DrawItem {
+    let ([red, green, blue], part) = veil;
+    let colour = [red, green, blue, 255];
+    let mut item = DrawItem::solid(key ^ VEIL_OF_LAYER, colour, size, placed.canvas_from_layer);
+    item.opacity = part;
+    item.clip = placed.clip;
+    item
 }
 
 /// Where the paint lies on the canvas. A raster at its own size that no track moves is laid on whole pixels, so that it is as crisp
@@ -116,7 +259,6 @@ fn canvas_from_paint(placed: &Placed, drawn: &Drawn) -> Affine2 {
 }
 
 pub(super) fn compose(
-    background: Res<Background>,
     list: Res<DrawList>,
     hold: Res<Hold>,
     mut canvas: ResMut<Canvas>,
@@ -138,7 +280,7 @@ pub(super) fn compose(
         pool,
         workers,
     } = &mut *canvas;
-    match compositor.compose(background.0, &list.items, pool, workers) {
+    match compositor.compose(list.background, list.stack(), pool, workers) {
         Ok(result) => {
             composed.frame = Some(result.frame);
             composed.stats = result.stats;
@@ -157,21 +299,8 @@ pub(super) fn compose(
 /// The whole canvas as it was composed last: RGBA8, rows tightly packed, alpha 255.
 pub fn picture(world: &World) -> Vec<u8> {
     let canvas = world.resource::<Canvas>();
-    canvas.compositor.compose_rgba(
-        world.resource::<Background>().0,
-        &world.resource::<DrawList>().items,
-        &canvas.workers,
-    )
-}
-
-/// The picture that a transition dissolves, when there is one on air and the transition takes time.
-pub fn last_picture(world: &World, transition: SceneTransition) -> Option<Arc<Raster>> {
-    let on_air = world.resource::<ComposedFrame>().frame.is_some();
-    if !on_air || transition.kind == SceneTransitionKind::Cut || transition.duration <= 0.0 {
-        return None;
-    }
-    let size = *world.resource::<CanvasSize>();
-    Raster::from_rgba8_premultiplied(size.width, size.height, picture(world))
-        .ok()
-        .map(Arc::new)
+    let list = world.resource::<DrawList>();
+    canvas
+        .compositor
+        .compose_rgba(list.background, list.stack(), &canvas.workers)
 }

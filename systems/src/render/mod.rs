@@ -20,7 +20,7 @@ use crate::profile::AddTimed;
 use crate::schedule::{Tick, TickSet};
 
 pub use cache::{CachedRaster, RasterCache, RasterCosts};
-pub use compose::{Background, Canvas, ComposedFrame, DrawList, Hold, last_picture, picture};
+pub use compose::{Background, Canvas, ComposedFrame, DrawList, Hold, picture};
 pub use drawn::Drawn;
 pub use svg_path::parse_path;
 

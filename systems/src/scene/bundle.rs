@@ -18,6 +18,8 @@ pub struct SceneBundle {
     pub fonts: Vec<(String, Arc<[u8]>)>,
     /// Layers drawn ahead of time, by key; see [`Engine::take_rasters`](crate::Engine::take_rasters).
     pub rasters: Vec<(u64, CachedRaster)>,
+    /// Has the change to it stand where this part of it is there, 0 to 1, until it is moved on.
+    pub hold: Option<f32>,
 }
 
 impl SceneBundle {
@@ -28,6 +30,7 @@ impl SceneBundle {
             pictures: Vec::new(),
             fonts: Vec::new(),
             rasters: Vec::new(),
+            hold: None,
         }
     }
 }

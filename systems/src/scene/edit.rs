@@ -14,20 +14,21 @@ use components::scene::{CanvasSpec, SceneSpec};
 use components::source::{
     ColourSource, GradientSource, GroupSource, ImageSource, ShapeSource, Source, TextSource,
 };
+use components::transition::Exit;
 use serde_json::{Map, Value};
 
 use super::spawn::{
-    Place, insert_lanes, insert_size, insert_source, remove_source, show_canvas, spawn_one,
-    spawn_timeline, timeline_component,
+    Place, insert_lanes, insert_size, insert_source, put_ways, remove_source, show_canvas,
+    spawn_one, spawn_timeline, timeline_component,
 };
-use super::stage::Reachable;
+use super::stage::{Leaving, Reachable};
 use crate::animate::{
     CompiledTracks, MovingFields, MovingProperty, begin_glide, glide_to, keep_place, remove_lanes,
 };
 use crate::assets::{PictureRaster, Pictures};
 use crate::clock::FrameClock;
 use crate::data::SceneData;
-use crate::layout::{FileOrder, LayerTree};
+use crate::layout::{FileOrder, LayerTree, Placed};
 use crate::render::Drawn;
 
 /// What has to change in the scene on air. Made by [`SceneEdit::between`], which knows that it can be done.
@@ -204,9 +205,14 @@ pub(crate) fn edit_scene(world: &mut World, edit: SceneEdit) {
     for id in edit.removed {
         // A child may have gone with its parent.
         if let Some(entity) = layers.remove(&id)
-            && let Ok(entity) = world.get_entity_mut(entity)
+            && let Ok(mut entity) = world.get_entity_mut(entity)
         {
-            entity.despawn();
+            let is_seen = entity.get::<Placed>().is_some_and(|placed| placed.visible);
+            if is_seen && entity.contains::<Exit>() {
+                entity.insert(Leaving);
+            } else {
+                entity.despawn();
+            }
         }
     }
     for (place, id) in (0..).zip(edit.order.iter().flatten()) {
@@ -245,6 +251,7 @@ fn change_layer(world: &mut World, entity: Entity, spec: &LayerSpec, parent: Opt
     put(&mut entity, &spec.blend);
     put(&mut entity, &spec.crop);
     put(&mut entity, &spec.fit);
+    put_ways(&mut entity, spec);
     let old_size = entity.get::<Size>();
     let came_or_went = old_size.is_some() != spec.size.is_some();
     match &spec.size {

@@ -8,11 +8,12 @@ use components::animation::{
     Lane, PlayState, Property, Timeline, TimelineId, TimelineSpec, Tracks,
 };
 use components::derived::{Animatable, Computed, DrawOrder, FilledText, LayoutBox, NaturalSize};
-use components::layer::{LayerId, LayerSpec, Opacity, Position, Rotation, Scale, Size};
+use components::layer::{LayerId, LayerSpec, Opacity, Position, Rotation, Scale, Size, Visible};
 use components::scene::{CanvasSpec, SceneSpec};
 use components::source::{
     ColourSource, GradientSource, GroupSource, ImageSource, ShapeSource, Source, TextSource,
 };
+use components::transition::{Enter, Exit};
 use glam::Vec4;
 
 use super::SceneBundle;
@@ -25,8 +26,8 @@ use crate::assets::Pictures;
 use crate::clock::FrameClock;
 use crate::data::{DataScope, SceneData};
 use crate::layout::{CanvasSize, FileOrder, Fonts, LayerTree, Placed, RasterScale, ShownPicture};
-use crate::render::{Background, Drawn, RasterCache, last_picture};
-use crate::transition::OutgoingScene;
+use crate::render::{Background, ComposedFrame, Drawn, RasterCache};
+use crate::transition::{self, Presence};
 
 /// Why a scene cannot be taken on air.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -72,35 +73,35 @@ pub fn replace_scene(world: &mut World, bundle: SceneBundle) -> Result<(), Scene
         pictures,
         fonts,
         rasters,
+        hold,
     } = bundle;
     check_scene(world, &spec)?;
 
     let tick = world.resource::<FrameClock>().tick;
-    let transition = spec.transitions.scene;
-    if let Some(picture) = last_picture(world, transition) {
-        world
-            .resource_mut::<OutgoingScene>()
-            .begin(picture, tick, transition);
-    }
-
-    let old: Vec<Entity> = world
-        .query_filtered::<Entity, Or<(With<LayerId>, With<TimelineId>)>>()
-        .iter(world)
-        .collect();
-    for entity in old {
-        // A child may have gone with its parent.
-        if let Ok(entity) = world.get_entity_mut(entity) {
-            entity.despawn();
+    let transition = spec.transitions.scene.clone();
+    let on_air = world.resource::<ComposedFrame>().frame.is_some();
+    let before = world.resource::<SceneData>().program();
+    let mixes = on_air && (hold.is_some() || !transition.is_cut());
+    if mixes {
+        let duration = f64::from(transition.duration);
+        transition::begin(world, transition, duration, hold);
+    } else {
+        transition::end(world);
+        for entity in transition::all(world, false) {
+            // A child may have gone with its parent.
+            if let Ok(entity) = world.get_entity_mut(entity) {
+                entity.despawn();
+            }
         }
     }
-
-    world.resource_mut::<Fonts>().replace(&fonts);
-    world.resource_mut::<Pictures>().replace(pictures);
+    world.resource_mut::<Fonts>().renew(&fonts, mixes);
+    world.resource_mut::<Pictures>().renew(pictures);
     world.resource_mut::<RasterCache>().warm(rasters);
     let mut data = world.resource_mut::<SceneData>();
-    let before = data.program();
     let scope = data.begin_program(spec.data.clone());
-    data.remove(before);
+    if !mixes {
+        data.remove(before);
+    }
     show_canvas(world, spec.name.clone(), spec.canvas.clone());
     spawn_scene(world, &spec, scope, tick);
     world.resource_mut::<LayerTree>().mark_stale();
@@ -361,6 +362,7 @@ pub(super) fn spawn_one(world: &mut World, spec: &LayerSpec, place: &Place, orde
     let mut entity = world.spawn((authored, derived));
     insert_size(&mut entity, spec);
     insert_source(&mut entity, spec);
+    put_ways(&mut entity, spec);
     if let Some(parent) = place.parent {
         entity.insert(ChildOf(parent));
     }
@@ -374,6 +376,38 @@ pub(super) fn spawn_one(world: &mut World, spec: &LayerSpec, place: &Place, orde
 pub(super) fn insert_size(entity: &mut EntityWorldMut, spec: &LayerSpec) {
     if let Some(size) = &spec.size {
         entity.insert((size.clone(), unset::<Size>()));
+    }
+}
+
+/// Gives a layer its ways to come and to go.
+pub(super) fn put_ways(entity: &mut EntityWorldMut, spec: &LayerSpec) {
+    let enter = spec.enter.clone().map(Enter);
+    if entity.get::<Enter>() != enter.as_ref() {
+        match enter {
+            Some(enter) => entity.insert(enter),
+            None => entity.remove::<Enter>(),
+        };
+    }
+    let exit = spec.exit.clone().map(Exit);
+    if entity.get::<Exit>() != exit.as_ref() {
+        match exit {
+            Some(exit) => entity.insert(exit),
+            None => entity.remove::<Exit>(),
+        };
+    }
+    let has_ways = spec.enter.is_some() || spec.exit.is_some();
+    if has_ways && !entity.contains::<Presence>() {
+        let is_new = entity
+            .get::<Placed>()
+            .is_none_or(|placed| *placed == Placed::default());
+        let is_visible = entity.get::<Visible>().is_some_and(|visible| visible.0);
+        let presence = if is_new {
+            let tick = entity.world().resource::<FrameClock>().tick;
+            Presence::entering(is_visible, tick)
+        } else {
+            Presence::settled(is_visible)
+        };
+        entity.insert(presence);
     }
 }
 

@@ -1,62 +1,283 @@
-//! Set `Transition`: how the scene on air gives way to the next.
+//! Set `Transition`: how the scene on air gives way to the next, and how layers come and go.
+//!
+//! While one scene gives way to another both are in the world and both go on moving; the one that goes is marked [`Outgoing`]. One of
+//! the two lies over the other, and how it is seen follows from the part of the way that is gone. Turning round swaps the two.
 
-use std::sync::Arc;
+mod look;
+mod presence;
 
 use bevy_app::App;
 use bevy_ecs::prelude::*;
-use components::scene::{SceneTransition, SceneTransitionKind};
-use raster::Raster;
+use components::animation::TimelineId;
+use components::layer::LayerId;
+use components::transition::{Transition, TransitionKind};
+use glam::{Affine2, Vec2};
 
 use crate::animate::sample_easing;
 use crate::clock::FrameClock;
+use crate::data::{DataScope, SceneData};
+use crate::layout::{CanvasSize, LayerTree};
 use crate::profile::AddTimed;
+use crate::render::Background;
+use crate::scene::{Outgoing, SceneInfo};
 use crate::schedule::{Tick, TickSet};
 
-/// The scene that goes, as its last picture, while it dissolves into the one that comes.
-#[derive(Resource, Default)]
-pub struct OutgoingScene(Option<Outgoing>);
+pub use look::{Frame, Look, look, outwards};
+pub use presence::Presence;
+pub(crate) use presence::{advance as advance_presence, retire};
 
-struct Outgoing {
-    picture: Arc<Raster>,
+/// The change from one scene to another that is in course, if any.
+#[derive(Resource, Default)]
+pub struct SceneMix(Option<Mix>);
+
+struct Mix {
+    transition: Transition,
+    /// Seconds from start to end.
+    duration: f64,
+    course: Course,
+    /// The part of the scene that comes, 0 to 1, on `since_tick`.
+    from: f64,
     since_tick: u64,
-    transition: SceneTransition,
-    opacity: f32,
+    /// The same on this tick.
+    part: f64,
+    /// Whether the scene that comes lies over the one that goes.
+    over_comes: bool,
+    /// Whether an operator moved it, which makes its course even.
+    is_even: bool,
+    /// What belongs to the scene that goes.
+    scope: DataScope,
+    backdrop: [u8; 3],
+    info: SceneInfo,
 }
 
-impl OutgoingScene {
-    /// Starts to dissolve `picture`, when the transition is one that takes time.
-    pub fn begin(&mut self, picture: Arc<Raster>, since_tick: u64, transition: SceneTransition) {
-        self.0 = match transition.kind {
-            SceneTransitionKind::Fade if transition.duration > 0.0 => Some(Outgoing {
-                picture,
-                since_tick,
-                transition,
-                opacity: 1.0,
-            }),
-            SceneTransitionKind::Fade | SceneTransitionKind::Cut => None,
-        };
-    }
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Course {
+    Runs,
+    Held,
+}
 
-    /// The picture and how much of it is still seen.
-    pub fn visible(&self) -> Option<(&Arc<Raster>, f32)> {
-        self.0
-            .as_ref()
-            .map(|outgoing| (&outgoing.picture, outgoing.opacity))
-    }
+/// What a change of scenes is told.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum MixAction {
+    /// Stand where this part of the coming scene is there, 0 to 1: the bar of a mixer.
+    Hold(f32),
+    /// Go on to the end from there.
+    Release,
+    /// Turn round: the scene that goes comes back, from what is on screen.
+    Reverse,
+    /// The scene that goes is back at once.
+    Cancel,
+    /// The scene that comes is there at once.
+    Finish,
+}
+
+/// How both scenes are seen on this tick.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct MixLooks {
+    /// The scene below; `None` where nothing of it is seen.
+    pub under: Option<Look>,
+    /// The scene over it.
+    pub over: Option<Look>,
+    /// The colour behind the lower scene, and behind the upper one.
+    pub backdrops: [[u8; 3]; 2],
+    /// A colour over both, and how much of it is seen.
+    pub veil: Option<([u8; 3], f32)>,
 }
 
 /// Adds the set's systems.
 pub fn plugin(app: &mut App) {
-    app.init_resource::<OutgoingScene>();
-    let system = app.timed(TickSet::Transition, "transition::scene", mix_scenes);
-    app.add_systems(Tick, system);
+    app.init_resource::<SceneMix>();
+    let set = TickSet::Transition;
+    let systems = (
+        app.timed(set, "transition::scenes", advance),
+        app.timed(set, "transition::retire", retire_scene),
+    )
+        .chain();
+    app.add_systems(Tick, systems);
 }
 
-fn mix_scenes(clock: Res<FrameClock>, mut outgoing: ResMut<OutgoingScene>) {
-    let Some(scene) = &mut outgoing.0 else { return };
-    let part = clock.seconds_since(scene.since_tick) / f64::from(scene.transition.duration);
-    scene.opacity = 1.0 - sample_easing(scene.transition.easing, part).clamp(0.0, 1.0) as f32;
-    if part >= 1.0 {
-        outgoing.0 = None;
+impl SceneMix {
+    /// Whether a change is in course.
+    pub fn is_active(&self) -> bool {
+        self.0.is_some()
     }
+
+    /// The part of the coming scene that is there, 0 to 1, while a change is in course.
+    pub fn part(&self) -> Option<f64> {
+        self.0.as_ref().map(|mix| mix.part)
+    }
+
+    /// Whether the scene that goes lies over the other.
+    pub fn outgoing_is_over(&self) -> bool {
+        self.0.as_ref().is_some_and(|mix| !mix.over_comes)
+    }
+
+    /// How both scenes are seen, when a change is in course. `backdrop` is the colour behind the scene that comes.
+    pub fn looks(&self, canvas: Vec2, backdrop: [u8; 3]) -> Option<MixLooks> {
+        let mix = self.0.as_ref()?;
+        let (over_part, backdrops) = if mix.over_comes {
+            (mix.part, [mix.backdrop, backdrop])
+        } else {
+            (1.0 - mix.part, [backdrop, mix.backdrop])
+        };
+        let eased = if mix.is_even {
+            over_part
+        } else {
+            sample_easing(mix.transition.easing, over_part)
+        } as f32;
+        let frame = Frame::whole(canvas);
+        let mut over = look(&mix.transition, eased, &frame);
+        let veil = over.veil.take();
+        let mut under = Look::WHOLE;
+        if mix.transition.kind == TransitionKind::Push {
+            let way = outwards(mix.transition.side) * canvas;
+            under.canvas_from_own = Affine2::from_translation(-way * eased);
+        }
+        let replaces = mix.transition.kind == TransitionKind::FadeThroughColor;
+        let over_is_there = over.opacity > 0.0;
+        Some(MixLooks {
+            under: (!(replaces && over_is_there)).then_some(under),
+            over: over_is_there.then_some(over),
+            backdrops,
+            veil,
+        })
+    }
+}
+
+/// Has the scene on air go, through `transition`, from this tick on; the caller then spawns the one that comes. `hold` has the change
+/// stand where this part of the coming scene is there.
+pub(crate) fn begin(world: &mut World, transition: Transition, duration: f64, hold: Option<f32>) {
+    end(world);
+    let entities = all(world, false);
+    for entity in entities {
+        world.entity_mut(entity).insert(Outgoing);
+    }
+    let Some(info) = world.get_resource::<SceneInfo>().cloned() else {
+        return;
+    };
+    let mix = Mix {
+        transition,
+        duration,
+        course: hold.map_or(Course::Runs, |_| Course::Held),
+        from: hold.map_or(0.0, |part| f64::from(part.clamp(0.0, 1.0))),
+        since_tick: world.resource::<FrameClock>().tick,
+        part: 0.0,
+        over_comes: true,
+        is_even: hold.is_some(),
+        scope: world.resource::<SceneData>().program(),
+        backdrop: world.resource::<Background>().0,
+        info,
+    };
+    world.resource_mut::<SceneMix>().0 = Some(mix);
+    world.resource_mut::<LayerTree>().mark_stale();
+}
+
+/// Ends a change that is in course: the scene that comes is there.
+pub(crate) fn end(world: &mut World) {
+    let Some(mix) = world.resource_mut::<SceneMix>().0.take() else {
+        return;
+    };
+    for entity in all(world, true) {
+        // A child may have gone with its parent.
+        if let Ok(entity) = world.get_entity_mut(entity) {
+            entity.despawn();
+        }
+    }
+    world.resource_mut::<SceneData>().remove(mix.scope);
+    world.resource_mut::<LayerTree>().mark_stale();
+}
+
+/// The layers and timelines of the scene that goes, or of the one on air.
+pub(crate) fn all(world: &mut World, outgoing: bool) -> Vec<Entity> {
+    let mut rows =
+        world.query_filtered::<(Entity, Has<Outgoing>), Or<(With<LayerId>, With<TimelineId>)>>();
+    rows.iter(world)
+        .filter(|(_, goes)| *goes == outgoing)
+        .map(|(entity, _)| entity)
+        .collect()
+}
+
+/// Tells the change in course what to do; false when there is none.
+pub(crate) fn tell(world: &mut World, action: MixAction) -> bool {
+    let clock = *world.resource::<FrameClock>();
+    let mut resource = world.resource_mut::<SceneMix>();
+    let Some(mix) = &mut resource.0 else {
+        return false;
+    };
+    match action {
+        MixAction::Hold(part) => {
+            mix.course = Course::Held;
+            mix.is_even = true;
+            mix.from = f64::from(part.clamp(0.0, 1.0));
+        }
+        MixAction::Release => {
+            mix.from = mix.part;
+            mix.course = Course::Runs;
+        }
+        MixAction::Finish => {
+            end(world);
+            return true;
+        }
+        MixAction::Reverse | MixAction::Cancel => {
+            mix.from = 1.0 - mix.part;
+            mix.course = Course::Runs;
+            mix.over_comes = !mix.over_comes;
+        }
+    }
+    // It moves on at once: the part is that of the tick before.
+    mix.since_tick = clock.tick.saturating_sub(1);
+    if matches!(action, MixAction::Reverse | MixAction::Cancel) {
+        swap(world);
+    }
+    if action == MixAction::Cancel {
+        end(world);
+    }
+    true
+}
+
+/// The scene that goes is the scene on air from now on, and the other way round.
+fn swap(world: &mut World) {
+    let (comes, goes) = (all(world, true), all(world, false));
+    for entity in goes {
+        world.entity_mut(entity).insert(Outgoing);
+    }
+    for entity in comes {
+        world.entity_mut(entity).remove::<Outgoing>();
+    }
+    let Some(mut mix) = world.resource_mut::<SceneMix>().0.take() else {
+        return;
+    };
+    mix.scope = world.resource_mut::<SceneData>().swap_program(mix.scope);
+    let mut background = world.resource_mut::<Background>();
+    std::mem::swap(&mut background.0, &mut mix.backdrop);
+    if let Some(mut info) = world.get_resource_mut::<SceneInfo>() {
+        std::mem::swap(&mut *info, &mut mix.info);
+    }
+    world.resource_mut::<SceneMix>().0 = Some(mix);
+    world.resource_mut::<LayerTree>().mark_stale();
+}
+
+fn advance(clock: Res<FrameClock>, mut mix: ResMut<SceneMix>) {
+    let Some(mix) = &mut mix.0 else { return };
+    mix.part = match mix.course {
+        Course::Held => mix.from,
+        Course::Runs => {
+            let gone = clock.seconds_since(mix.since_tick) / mix.duration;
+            // A change without a length is over at once.
+            (mix.from + gone.max(0.0)).min(1.0)
+        }
+    };
+}
+
+/// Lets go of a scene that has gone.
+fn retire_scene(world: &mut World) {
+    let is_over = |mix: &Mix| mix.part >= 1.0 && mix.course == Course::Runs;
+    if world.resource::<SceneMix>().0.as_ref().is_some_and(is_over) {
+        end(world);
+    }
+}
+
+/// Where the canvas lies while scenes change, for systems of other sets.
+pub(crate) fn canvas_of(size: CanvasSize) -> Vec2 {
+    Vec2::new(size.width as f32, size.height as f32)
 }

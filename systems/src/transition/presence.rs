@@ -1,0 +1,148 @@
+//! Layers that come and go: how much of each is there on this tick.
+//!
+//! Where a layer stands follows from the tick on which it last turned round, so a change of mind goes on from what is on screen.
+
+use bevy_ecs::prelude::*;
+use components::layer::Visible;
+use components::transition::{Enter, Exit, Transition};
+
+use crate::animate::sample_easing;
+use crate::clock::FrameClock;
+use crate::layout::LayerTree;
+use crate::scene::Leaving;
+
+/// How much of a layer is there. On layers that have a way to come or to go; written in `Animate`.
+#[derive(Component, Clone, Debug, Default)]
+pub struct Presence {
+    wanted: bool,
+    way: Way,
+    /// The part that had come on `since_tick`, 0 to 1, before its easing.
+    from: f64,
+    since_tick: u64,
+    /// The part that has come on this tick.
+    part: f64,
+}
+
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+enum Way {
+    #[default]
+    Enter,
+    Exit,
+}
+
+impl Presence {
+    /// Of a layer that comes into the world on a tick.
+    pub(crate) fn entering(is_visible: bool, since_tick: u64) -> Self {
+        Self {
+            wanted: is_visible,
+            since_tick,
+            ..Self::default()
+        }
+    }
+
+    /// Of a layer that is there, or is not, for a while already.
+    pub(crate) fn settled(is_there: bool) -> Self {
+        Self {
+            wanted: is_there,
+            part: f64::from(u8::from(is_there)),
+            from: f64::from(u8::from(is_there)),
+            ..Self::default()
+        }
+    }
+
+    /// Whether anything of the layer is there.
+    pub fn is_there(&self) -> bool {
+        self.wanted || self.part > 0.0
+    }
+
+    /// The transition that it is in and the part that has come, eased; `None` where it is all there, or not at all.
+    pub fn transition<'a>(
+        &self,
+        enter: Option<&'a Enter>,
+        exit: Option<&'a Exit>,
+    ) -> Option<(&'a Transition, f32)> {
+        if self.part >= 1.0 || !self.is_there() {
+            return None;
+        }
+        let transition = self.way.of(enter, exit)?;
+        let part = match self.way {
+            Way::Enter => sample_easing(transition.easing, self.part),
+            Way::Exit => 1.0 - sample_easing(transition.easing, 1.0 - self.part),
+        };
+        Some((transition, part as f32))
+    }
+
+    /// Whether it is on its way.
+    pub fn moves(&self) -> bool {
+        self.is_there() && self.part < 1.0
+    }
+}
+
+impl Way {
+    fn of<'a>(self, enter: Option<&'a Enter>, exit: Option<&'a Exit>) -> Option<&'a Transition> {
+        match self {
+            Self::Enter => enter.map(|enter| &enter.0),
+            Self::Exit => exit.map(|exit| &exit.0),
+        }
+    }
+}
+
+type Row<'a> = (
+    &'a Visible,
+    Option<&'a Enter>,
+    Option<&'a Exit>,
+    Has<Leaving>,
+    &'a mut Presence,
+);
+
+pub(crate) fn advance(clock: Res<FrameClock>, mut layers: Query<Row>) {
+    for (visible, enter, exit, leaving, mut presence) in &mut layers {
+        let row = presence.bypass_change_detection();
+        let wanted = visible.0 && !leaving;
+        if wanted != row.wanted {
+            row.since_tick = clock.tick;
+            if row.part <= 0.0 || row.part >= 1.0 {
+                // At rest it takes the way for where it goes, and begins with nothing gone of it.
+                row.way = if wanted { Way::Enter } else { Way::Exit };
+            } else {
+                // Half way it turns round on the way that it is on, without standing still for a tick.
+                row.since_tick = clock.tick.saturating_sub(1);
+            }
+            row.wanted = wanted;
+            row.from = row.part;
+        }
+        let transition = row.way.of(enter, exit).filter(|way| !way.is_cut());
+        let part = match transition {
+            None => f64::from(u8::from(wanted)),
+            Some(transition) => {
+                let at_rest = row.from <= 0.0 || row.from >= 1.0;
+                let delay = if at_rest {
+                    f64::from(transition.delay)
+                } else {
+                    0.0
+                };
+                let seconds = (clock.seconds_since(row.since_tick) - delay).max(0.0);
+                let gone = seconds / f64::from(transition.duration);
+                let direction = if wanted { 1.0 } else { -1.0 };
+                (row.from + direction * gone).clamp(0.0, 1.0)
+            }
+        };
+        if part != row.part {
+            presence.part = part;
+        }
+    }
+}
+
+/// Takes layers away that were removed and have gone.
+pub(crate) fn retire(
+    mut commands: Commands,
+    mut tree: ResMut<LayerTree>,
+    leaving: Query<(Entity, &Presence), With<Leaving>>,
+) {
+    for (entity, presence) in &leaving {
+        if !presence.is_there() {
+            commands.entity(entity).despawn();
+            tree.mark_stale();
+        }
+    }
+}
