@@ -2,14 +2,18 @@
 //! nobody waits for.
 
 use std::collections::BTreeMap;
+use std::hash::{DefaultHasher, Hash as _, Hasher as _};
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::{Arc, LazyLock};
 use std::thread::{self, JoinHandle};
 
 use components::scene::{FrameRate, SceneSpec};
 use components::source::Source;
 use raster::I420Frame;
-use systems::assets::{Arrival, PictureDoor, PictureError, PictureRaster, decode_picture};
+use systems::assets::{
+    Arrival, FontDatabase, FontFamily, FontQuery, Picture, PictureDoor, PictureError, PictureFonts,
+    decode_picture,
+};
 use systems::data::SceneData;
 use systems::scene::SceneBundle;
 use systems::{Engine, EngineSettings};
@@ -21,6 +25,44 @@ use crate::scene::files::{asset_id, find_asset, find_inside};
 const PICTURE_FILE_MAX: u64 = 64 << 20;
 /// The largest font file, in bytes.
 const FONT_FILE_MAX: u64 = 64 << 20;
+
+/// The fonts of the system, for the text of SVGs; looked for when the first has some.
+static SYSTEM_FONTS: LazyLock<Arc<FontDatabase>> = LazyLock::new(|| {
+    let mut fonts = FontDatabase::new();
+    fonts.load_system_fonts();
+    let families: Vec<String> = ["Noto Sans", "DejaVu Sans", "Liberation Sans"]
+        .map(str::to_owned)
+        .into_iter()
+        .chain(
+            fonts
+                .faces()
+                .filter_map(|face| Some(face.families.first()?.0.clone())),
+        )
+        .collect();
+    let has = |fonts: &FontDatabase, family: FontFamily| {
+        let query = FontQuery {
+            families: &[family],
+            ..FontQuery::default()
+        };
+        fonts.query(&query).is_some()
+    };
+    let fallback = families
+        .into_iter()
+        .find(|family| has(&fonts, FontFamily::Name(family)));
+    // Names that stand for any font of a kind must stand for one that is there, or text is left out.
+    if let Some(family) = fallback {
+        if !has(&fonts, FontFamily::Serif) {
+            fonts.set_serif_family(family.clone());
+        }
+        if !has(&fonts, FontFamily::SansSerif) {
+            fonts.set_sans_serif_family(family.clone());
+        }
+        if !has(&fonts, FontFamily::Monospace) {
+            fonts.set_monospace_family(family);
+        }
+    }
+    Arc::new(fonts)
+});
 
 /// Why a scene's files cannot be used.
 #[derive(Debug, thiserror::Error)]
@@ -76,9 +118,35 @@ impl Files {
     ///
     /// # Errors
     /// Why it cannot be shown.
-    pub fn picture(&self, src: &str) -> Result<PictureRaster, PictureError> {
+    pub fn picture(&self, src: &str) -> Result<Picture, PictureError> {
         let bytes = self.read(src, PICTURE_FILE_MAX).map_err(PictureError)?;
-        decode_picture(&bytes)
+        decode_picture(&bytes, &|| self.fonts())
+    }
+
+    /// The fonts of the scene, before those of the system.
+    fn fonts(&self) -> PictureFonts {
+        let system = &*SYSTEM_FONTS;
+        let mut paths: Vec<&String> = self.names.values().filter(|path| is_font(path)).collect();
+        paths.dedup();
+        let mut database = FontDatabase::clone(system);
+        let mut hasher = DefaultHasher::new();
+        for path in &paths {
+            // A font that cannot be read is told of where the scene's fonts are.
+            if let Ok(bytes) = self.read(path, FONT_FILE_MAX) {
+                bytes.hash(&mut hasher);
+                database.load_font_data(bytes);
+            }
+        }
+        if paths.is_empty() {
+            return PictureFonts {
+                database: Arc::clone(system),
+                set: 0,
+            };
+        }
+        PictureFonts {
+            database: Arc::new(database),
+            set: hasher.finish(),
+        }
     }
 
     /// The bytes behind an asset's name, an uploaded asset, or a path inside the scene's folder.
@@ -231,7 +299,7 @@ pub fn engine_settings(
 /// # Errors
 /// When the system gives no thread.
 pub fn serve_pictures(
-    read: impl Fn(&str) -> Result<PictureRaster, PictureError> + Send + 'static,
+    read: impl Fn(&str) -> Result<Picture, PictureError> + Send + 'static,
     door: PictureDoor,
 ) -> std::io::Result<JoinHandle<()>> {
     thread::Builder::new()

@@ -8,6 +8,7 @@ use std::path::{Path, PathBuf};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
+use systems::assets::{PictureFonts, decode_picture, is_svg};
 
 use super::error::{ApiError, ErrorCode};
 use super::library::write_whole;
@@ -20,6 +21,12 @@ pub const ASSETS_MAX: usize = 10_000;
 /// The longest side of a picture, in pixels, and the most pixels of one.
 const SIDE_MAX: u32 = 16_384;
 const PIXELS_MAX: u64 = 64 << 20;
+
+/// How many bytes of a file tell what it is: an SVG may say much before it begins.
+const START: usize = 4096;
+
+/// The media type of an SVG, which a browser could take for a page.
+pub const SVG_TYPE: &str = "image/svg+xml";
 
 /// A folder of assets. Cheap to copy.
 #[derive(Clone, Debug)]
@@ -56,7 +63,7 @@ pub struct Asset {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub enum AssetKind {
-    /// PNG, JPEG, WebP or GIF.
+    /// PNG, JPEG, WebP, GIF or SVG.
     Image,
     /// TrueType or OpenType.
     Font,
@@ -90,7 +97,7 @@ impl AssetStore {
             file,
             hash: Sha256::new(),
             bytes: 0,
-            start: Vec::with_capacity(64),
+            start: Vec::new(),
         })
     }
 
@@ -205,7 +212,7 @@ impl Incoming {
             let message = format!("an asset has at most {} MiB", ASSET_MAX >> 20);
             return Err(ApiError::new(ErrorCode::TooLarge, message));
         }
-        let room = 64_usize.saturating_sub(self.start.len());
+        let room = START.saturating_sub(self.start.len());
         self.start.extend(bytes.iter().take(room));
         self.hash.update(bytes);
         self.file.write_all(bytes).map_err(|error| disk(&error))
@@ -248,6 +255,18 @@ fn look(start: &[u8], path: &Path) -> Result<Looked, ApiError> {
         }
         return Ok((AssetKind::Font, media_type, None));
     }
+    if is_svg(start) {
+        // Read without fonts: where its letters come to lie matters when it is shown.
+        let bytes = fs::read(path).map_err(|error| disk(&error))?;
+        let picture = decode_picture(&bytes, &PictureFonts::default)
+            .map_err(|error| ApiError::invalid(format!("the picture cannot be read: {error}")))?;
+        let size = picture.size().ceil();
+        return Ok((
+            AssetKind::Image,
+            SVG_TYPE,
+            Some((size.x as u32, size.y as u32)),
+        ));
+    }
     let format = image::guess_format(start).ok();
     let media_type = match format {
         Some(image::ImageFormat::Png) => "image/png",
@@ -256,7 +275,7 @@ fn look(start: &[u8], path: &Path) -> Result<Looked, ApiError> {
         Some(image::ImageFormat::Gif) => "image/gif",
         _ => {
             return Err(ApiError::invalid(
-                "PNG, JPEG, WebP, GIF, TrueType and OpenType are taken; the bytes are none of them",
+                "PNG, JPEG, WebP, GIF, SVG, TrueType and OpenType are taken; the bytes are none of them",
             ));
         }
     };
@@ -276,7 +295,7 @@ fn look(start: &[u8], path: &Path) -> Result<Looked, ApiError> {
         )));
     }
     let bytes = fs::read(path).map_err(|error| disk(&error))?;
-    systems::assets::decode_picture(&bytes).map_err(|error| unreadable(&error))?;
+    decode_picture(&bytes, &PictureFonts::default).map_err(|error| unreadable(&error))?;
     Ok((AssetKind::Image, media_type, Some((width, height))))
 }
 
@@ -349,6 +368,10 @@ mod tests {
         for (bytes, code) in [
             (&b""[..], ErrorCode::Invalid),
             (b"<svg/>", ErrorCode::Invalid),
+            (
+                b"<html><svg xmlns='http://www.w3.org/2000/svg'/></html>",
+                ErrorCode::Invalid,
+            ),
             (b"\x00\x01\x00\x00 no font", ErrorCode::Invalid),
             (&broken, ErrorCode::Invalid),
             (&bomb, ErrorCode::Invalid),

@@ -11,7 +11,7 @@ use std::time::Duration;
 use components::scene::{FrameRate, SceneSpec};
 use raster::I420Frame;
 use systems::EngineSettings;
-use systems::assets::PictureRaster;
+use systems::assets::Picture;
 use systems::command::CommandSender;
 use systems::encode::FramePort;
 use tokio::sync::{mpsc, oneshot, watch};
@@ -110,7 +110,7 @@ pub(super) struct Job {
     /// How often files were read for it.
     pub(super) attempt: u32,
     /// Pictures read for it.
-    pub(super) read: HashMap<Arc<str>, PictureRaster>,
+    pub(super) read: HashMap<Arc<str>, Picture>,
 }
 
 pub(super) enum Message {

@@ -14,7 +14,7 @@ use schemars::JsonSchema;
 use serde::Serialize;
 use sha2::{Digest as _, Sha256};
 use systems::EngineSettings;
-use systems::assets::{PictureError, PictureRaster};
+use systems::assets::{Picture, PictureError};
 
 use super::error::{ApiError, ErrorCode};
 use super::plan::Prepared;
@@ -82,7 +82,7 @@ impl Library {
     ///
     /// # Errors
     /// Why it cannot be shown.
-    pub fn picture_on_air(&self, src: &str) -> Result<PictureRaster, PictureError> {
+    pub fn picture_on_air(&self, src: &str) -> Result<Picture, PictureError> {
         let files = self
             .on_air
             .read()
@@ -99,7 +99,7 @@ impl Library {
         &self,
         scene: &Staged,
         words: &[Arc<str>],
-    ) -> Result<Vec<(Arc<str>, PictureRaster)>, ApiError> {
+    ) -> Result<Vec<(Arc<str>, Picture)>, ApiError> {
         let files = Files::of_scene(&scene.spec, scene.folder.clone(), self.assets.clone());
         words
             .iter()

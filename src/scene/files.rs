@@ -9,10 +9,13 @@ use super::words;
 /// The most names of a folder that are looked through for a near one.
 const NAMES_MAX: usize = 1000;
 
+/// How many bytes of a file are looked at: an SVG may say much before it begins.
+const SNIFFED: u64 = 4096;
+
 /// What a file holds, told by its first bytes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum FileKind {
-    /// PNG, JPEG, WebP or GIF.
+    /// PNG, JPEG, WebP, GIF or SVG.
     Picture,
     /// TrueType or OpenType, or a collection of them.
     Font,
@@ -120,8 +123,8 @@ pub fn find_asset(folder: Option<&Path>, id: &str) -> Result<PathBuf, FileError>
 /// # Errors
 /// When the system does not give them.
 pub fn sniff(path: &Path) -> io::Result<FileKind> {
-    let mut start = Vec::with_capacity(16);
-    File::open(path)?.take(16).read_to_end(&mut start)?;
+    let mut start = Vec::new();
+    File::open(path)?.take(SNIFFED).read_to_end(&mut start)?;
     Ok(kind_of(&start))
 }
 
@@ -130,7 +133,8 @@ fn kind_of(start: &[u8]) -> FileKind {
         || start.starts_with(b"\xff\xd8\xff")
         || start.starts_with(b"GIF87a")
         || start.starts_with(b"GIF89a")
-        || start.starts_with(b"RIFF") && start.get(8..12) == Some(b"WEBP");
+        || start.starts_with(b"RIFF") && start.get(8..12) == Some(b"WEBP")
+        || systems::assets::is_svg(start);
     let font = [b"\x00\x01\x00\x00", b"OTTO", b"true", b"ttcf"]
         .iter()
         .any(|magic| start.starts_with(*magic));
@@ -147,7 +151,7 @@ pub(super) fn kind_by_name(path: &str) -> FileKind {
         .extension()
         .map(|extension| extension.to_string_lossy().to_lowercase());
     match extension.as_deref() {
-        Some("png" | "jpg" | "jpeg" | "webp" | "gif") => FileKind::Picture,
+        Some("png" | "jpg" | "jpeg" | "webp" | "gif" | "apng" | "svg") => FileKind::Picture,
         Some("ttf" | "otf" | "ttc" | "otc") => FileKind::Font,
         _ => FileKind::Other,
     }
@@ -201,6 +205,8 @@ mod tests {
         assert_eq!(kind_of(b"\x89PNG\r\n\x1a\n...."), FileKind::Picture);
         assert_eq!(kind_of(b"RIFF\0\0\0\0WEBPVP8 "), FileKind::Picture);
         assert_eq!(kind_of(b"RIFF\0\0\0\0WAVEfmt "), FileKind::Other);
+        assert_eq!(kind_of(b"<?xml?>\n<svg>"), FileKind::Picture);
+        assert_eq!(kind_of(b"<html><svg>"), FileKind::Other);
         assert_eq!(kind_of(b"OTTO"), FileKind::Font);
         assert_eq!(kind_of(b""), FileKind::Other);
     }

@@ -360,7 +360,7 @@ impl<'a> Checker<'a> {
     }
 }
 
-const PICTURES: &str = "PNG, JPEG, WebP and GIF are read";
+const PICTURES: &str = "PNG, JPEG, WebP, GIF, APNG and SVG are read";
 
 /// The `src` of an image that does not depend on data.
 fn literal_src(layer: &LayerSpec) -> Option<String> {

@@ -17,7 +17,7 @@ use super::Api;
 use super::answer::{Answered, Deleted, Name, Reply, check_length};
 use super::keys::blocking;
 use super::routes::{Doc, Routes, schema_of};
-use crate::control::assets::{ASSET_MAX, Asset};
+use crate::control::assets::{ASSET_MAX, Asset, SVG_TYPE};
 use crate::control::{ApiError, ErrorCode, Event};
 
 const TAG: &str = "assets";
@@ -38,7 +38,7 @@ fn form(_: &mut SchemaGenerator) -> Schema {
         "type": "object",
         "required": ["file"],
         "additionalProperties": false,
-        "properties": {"file": {"type": "string", "contentMediaType": "application/octet-stream", "description": "PNG, JPEG, WebP, GIF, TrueType or OpenType."}},
+        "properties": {"file": {"type": "string", "contentMediaType": "application/octet-stream", "description": "PNG, JPEG, WebP, GIF, SVG, TrueType or OpenType."}},
     })
 }
 
@@ -86,6 +86,7 @@ pub fn routes() -> Routes {
                     "image/jpeg",
                     "image/webp",
                     "image/gif",
+                    SVG_TYPE,
                     "font/ttf",
                     "font/otf",
                     "font/collection",
@@ -177,10 +178,16 @@ async fn content(State(api): State<Api>, Name(id): Name) -> Result<Response, Api
         .map_err(|_| ApiError::not_found("asset", &asset.id, []))?;
     let media_type = HeaderValue::from_str(&asset.media_type)
         .unwrap_or(HeaderValue::from_static("application/octet-stream"));
+    // An SVG may hold scripts and names of other files; opened as a page of this origin it must come to nothing but its picture.
+    let policy = HeaderValue::from_static(if asset.media_type == SVG_TYPE {
+        "default-src 'none'; style-src 'unsafe-inline'; sandbox"
+    } else {
+        "sandbox"
+    });
     let headers = [
         (CONTENT_TYPE, media_type),
         (X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff")),
-        (CONTENT_SECURITY_POLICY, HeaderValue::from_static("sandbox")),
+        (CONTENT_SECURITY_POLICY, policy),
         // Its name is the hash of its bytes.
         (
             CACHE_CONTROL,

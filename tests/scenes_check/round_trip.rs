@@ -13,8 +13,8 @@ use components::layer::{
 use components::scene::{AssetSpec, CanvasSpec, FrameRate, SCENE_VERSION, SceneSpec, Transitions};
 use components::source::{
     Align, ColourSource, CornerRadii, Counter, FitText, Font, FontStyle, GradientSource,
-    GroupSource, Grouping, ImageSource, Outline, Overflow, Shadow, ShapeKind, ShapeSource, Source,
-    Stroke, TextDirection, TextSource, VerticalAlign,
+    GroupSource, Grouping, ImageSource, Outline, Overflow, Playback, PlaybackLoop, Shadow,
+    ShapeKind, ShapeSource, Source, Stroke, TextDirection, TextSource, VerticalAlign,
 };
 use components::transition::{Side, Transition, TransitionKind};
 use components::value::{Gradient, GradientKind, GradientStop, Point};
@@ -167,17 +167,26 @@ prop_compose! {
     }
 }
 
+prop_compose! {
+    fn image()(
+        src in template().prop_filter("an image has a name", |src| src
+            .to_string()
+            .chars()
+            .all(char::is_alphanumeric)
+            && !src.to_string().is_empty()),
+        speed in prop_oneof![Just(1.0), 0.0f32..=16.0],
+        loop_mode in select(vec![PlaybackLoop::File, PlaybackLoop::Once, PlaybackLoop::Forever]),
+        start in prop_oneof![Just(0.0), 0.0f32..=3600.0],
+    ) -> Source {
+        Source::Image(ImageSource { src, playback: Playback { speed, loop_mode, start } })
+    }
+}
+
 fn source() -> BoxedStrategy<Source> {
     prop_oneof![
         colour().prop_map(|color| Source::Colour(ColourSource { color })),
         gradient().prop_map(|gradient| Source::Gradient(GradientSource { gradient })),
-        template()
-            .prop_filter("an image has a name", |src| src
-                .to_string()
-                .chars()
-                .all(char::is_alphanumeric)
-                && !src.to_string().is_empty())
-            .prop_map(|src| Source::Image(ImageSource { src })),
+        image(),
         shape(),
         text(),
         Just(Source::Group(GroupSource {})),

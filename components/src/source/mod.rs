@@ -14,7 +14,7 @@ use serde::Serialize;
 
 pub use colour::ColourSource;
 pub use gradient::GradientSource;
-pub use image::ImageSource;
+pub use image::{ImageSource, Playback, PlaybackLoop};
 pub use shape::{CornerRadii, ShapeKind, ShapeSource, Stroke};
 pub use text::{
     Align, Counter, FitText, Font, FontStyle, Grouping, Outline, Overflow, Shadow, TextDirection,
@@ -35,7 +35,7 @@ pub enum Source {
     Colour(ColourSource),
     /// A run of colours.
     Gradient(GradientSource),
-    /// A still picture.
+    /// A picture, still or moving.
     Image(ImageSource),
     /// A rectangle, an ellipse or a path.
     Shape(ShapeSource),
@@ -78,7 +78,8 @@ impl Default for Source {
 impl Validate for Source {
     fn validate(&self, problems: &mut Problems) {
         match self {
-            Self::Colour(_) | Self::Group(_) | Self::Image(_) => {}
+            Self::Colour(_) | Self::Group(_) => {}
+            Self::Image(source) => source.validate(problems),
             Self::Gradient(source) => {
                 problems.at("gradient", |problems| source.gradient.validate(problems))
             }

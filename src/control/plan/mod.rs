@@ -16,7 +16,7 @@ use components::{Problem, Problems};
 use raster::I420Frame;
 use serde_json::Value;
 use systems::animate::TimelineAction;
-use systems::assets::PictureRaster;
+use systems::assets::Picture;
 use systems::command::Command;
 use systems::data::{SceneData, merge_object};
 use systems::render::Hold;
@@ -59,7 +59,7 @@ pub struct Means<'a> {
     /// Pictures that the world has already.
     pub known: &'a HashSet<Arc<str>>,
     /// Pictures that were read for this request.
-    pub read: &'a HashMap<Arc<str>, PictureRaster>,
+    pub read: &'a HashMap<Arc<str>, Picture>,
     /// What a paused stream shows.
     pub slate: &'a Arc<I420Frame>,
 }
@@ -312,7 +312,7 @@ impl Work<'_> {
         let mut missing = Vec::new();
         for words in &wanted {
             match self.means.read.get(words) {
-                Some(picture) => edit.pictures.push((Arc::clone(words), Arc::clone(picture))),
+                Some(picture) => edit.pictures.push((Arc::clone(words), picture.clone())),
                 None => missing.push(Arc::clone(words)),
             }
         }

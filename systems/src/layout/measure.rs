@@ -6,13 +6,11 @@ use std::sync::Arc;
 use bevy_ecs::prelude::*;
 use components::derived::{Computed, FilledText, LayoutBox, NaturalSize};
 use components::layer::{Crop, Fit, Size};
-use components::source::{ColourSource, GradientSource, ImageSource, TextSource};
+use components::source::{ColourSource, GradientSource, TextSource};
 use glam::Vec2;
-use raster::Raster;
 use text::FontLibrary;
 
 use super::CanvasSize;
-use crate::assets::Pictures;
 
 /// The fonts of the scene and of the system, and what shapes text with them.
 #[derive(Resource)]
@@ -82,48 +80,6 @@ pub(super) fn measure_text(mut fonts: ResMut<Fonts>, mut layers: Query<TextRow, 
         if size.is_none() {
             let measured = fonts.library.measure(source, &words.0, None, None);
             natural.set_if_neq(NaturalSize(measured));
-        }
-    }
-}
-
-type PictureRow<'a> = (
-    Ref<'a, ImageSource>,
-    Ref<'a, FilledText>,
-    Ref<'a, Crop>,
-    &'a mut ShownPicture,
-    &'a mut NaturalSize,
-);
-
-/// The picture that an image layer shows on this tick: the last one that was there, while a new one is on its way.
-#[derive(Component, Clone, Default)]
-pub struct ShownPicture(pub Option<std::sync::Arc<Raster>>);
-
-pub(super) fn measure_pictures(
-    mut pictures: ResMut<Pictures>,
-    mut seen: Local<u64>,
-    mut layers: Query<PictureRow>,
-) {
-    let arrived = *seen != pictures.revision();
-    *seen = pictures.revision();
-    for (source, words, crop, mut shown, mut natural) in &mut layers {
-        if !arrived && !source.is_changed() && !words.is_changed() && !crop.is_changed() {
-            continue;
-        }
-        let Some(picture) = pictures.get(&words.0) else {
-            continue;
-        };
-        let size = crop_box(
-            Vec2::new(picture.width() as f32, picture.height() as f32),
-            &crop,
-        )
-        .1;
-        natural.set_if_neq(NaturalSize(size));
-        if !shown
-            .0
-            .as_ref()
-            .is_some_and(|shown| std::sync::Arc::ptr_eq(shown, &picture))
-        {
-            shown.0 = Some(picture);
         }
     }
 }

@@ -1,6 +1,7 @@
 //! Set `Layout`: how large each layer is, where it stands on the canvas, and what is drawn over what.
 
 mod measure;
+mod pictures;
 mod propagate;
 mod tree;
 
@@ -10,8 +11,8 @@ use bevy_ecs::prelude::*;
 use crate::profile::AddTimed;
 use crate::schedule::{Tick, TickSet};
 
-pub use measure::ShownPicture;
 pub use measure::{Fonts, crop_box, fitted};
+pub use pictures::ShownPicture;
 pub use propagate::{Placed, RasterScale};
 pub use tree::{FileOrder, LayerTree, Node};
 
@@ -30,10 +31,11 @@ pub fn plugin(app: &mut App) {
     let set = TickSet::Layout;
     let systems = (
         app.timed(set, "layout::measure_text", measure::measure_text),
-        app.timed(set, "layout::measure_pictures", measure::measure_pictures),
+        app.timed(set, "layout::measure_pictures", pictures::measure_pictures),
         app.timed(set, "layout::boxes", measure::boxes),
         app.timed(set, "layout::drawing_order", tree::order),
         app.timed(set, "layout::placement", propagate::propagate),
+        app.timed(set, "layout::picture_frames", pictures::choose_frames),
     )
         .chain();
     app.add_systems(Tick, systems);

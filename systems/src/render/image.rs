@@ -1,9 +1,10 @@
-//! A still picture, cropped, fitted and resized once to the size at which it is shown.
+//! A picture, cropped, fitted and drawn once at the size at which it is shown: pixels are resized, an SVG is rasterised, and of a
+//! moving picture each frame is resized when its turn comes.
 
+use std::hash::{DefaultHasher, Hash as _, Hasher as _};
 use std::sync::Arc;
 
 use bevy_ecs::prelude::*;
-use components::derived::FilledText;
 use components::layer::{Crop, Fit};
 use components::source::ImageSource;
 use fast_image_resize::images::{Image, ImageRef};
@@ -11,53 +12,85 @@ use fast_image_resize::{FilterType, PixelType, ResizeAlg, ResizeOptions, Resizer
 use glam::{Affine2, Vec2};
 use raster::{Paint, Raster};
 
-use super::cache::{CachedRaster, RasterCache, RasterCosts, raster_key};
+use super::cache::{CachedRaster, RasterCache, RasterCosts};
 use super::drawn::{Stale, Target};
+use super::frames::FrameRasters;
+use crate::assets::{Animation, Picture, PictureKind, VECTOR_PIXELS_MAX};
 use crate::layout::{ShownPicture, crop_box, fitted};
 use crate::profile::Profile;
 
 pub(super) fn draw(
     profile: Res<Profile>,
     mut cache: ResMut<RasterCache>,
+    mut frames: ResMut<FrameRasters>,
     mut costs: ResMut<RasterCosts>,
-    mut layers: Query<(&ImageSource, &FilledText, &ShownPicture, Target), Stale<ImageSource>>,
+    mut layers: Query<(&mut ShownPicture, Target), Stale<ImageSource>>,
 ) {
-    for (source, words, shown, mut target) in &mut layers {
-        let Some(picture) = &shown.0 else {
+    for (mut shown, mut target) in &mut layers {
+        let Some((picture, part)) = shown.picture.clone().and_then(|picture| {
+            let (layout, scale) = (target.layout.0, target.scale.0);
+            let part = Part::new(&picture, layout, scale, target.crop, *target.fit)?;
+            Some((picture, part))
+        }) else {
             target.drawn.clear();
             continue;
         };
-        let Some(part) = Part::new(
-            picture,
-            target.layout.0,
-            target.scale.0,
-            target.crop,
-            *target.fit,
-        ) else {
-            target.drawn.clear();
-            continue;
-        };
-        let key = raster_key("image", source, &part.key(picture), &words.0);
-        let cached = costs.time(&profile, target.id.as_str(), || {
-            if part.is_whole(picture) {
-                return Some(CachedRaster {
-                    raster: Arc::clone(picture),
-                    origin: part.origin,
-                });
+        let key = part.key(&picture, shown.frame);
+        let raster = costs.time(&profile, target.id.as_str(), || match picture.kind() {
+            PictureKind::Still(raster) if part.is_whole(raster) => Some(Arc::clone(raster)),
+            PictureKind::Still(raster) => cached(&mut cache, key, || part.resize(raster)),
+            PictureKind::Vector(vector) => {
+                cached(&mut cache, key, || vector.draw(part.from, part.pixels))
             }
-            cache.get_or_draw(key, || Some((part.resize(picture)?, part.origin)))
+            PictureKind::Animated(animation) => {
+                let set = part.key(&picture, 0);
+                frame_of(animation, &part, set, &mut shown, &mut frames)
+            }
         });
-        let Some(CachedRaster { raster, origin }) = cached else {
+        let Some(raster) = raster else {
             target.drawn.clear();
             continue;
         };
         target.drawn.size = Vec2::new(raster.width() as f32, raster.height() as f32);
         target.drawn.paint = Some(Paint::Raster(raster));
         target.drawn.layer_from_paint =
-            Affine2::from_scale_angle_translation(target.scale.0.recip(), 0.0, origin);
-        // The picture behind a path can change while the path stays: two pictures never share a revision.
-        target.drawn.revision = key ^ (Arc::as_ptr(picture) as u64);
+            Affine2::from_scale_angle_translation(part.layer_from_pixels, 0.0, part.origin);
+        target.drawn.revision = key;
     }
+    frames.sweep();
+}
+
+fn cached(
+    cache: &mut RasterCache,
+    key: u64,
+    draw: impl FnOnce() -> Option<Raster>,
+) -> Option<Arc<Raster>> {
+    let found = cache.get_or_draw(key, || Some((draw()?, Vec2::ZERO)));
+    found.map(|CachedRaster { raster, .. }| raster)
+}
+
+/// The frame that is shown, and whole when it is shown at its own size. The layer then holds what it is kept by.
+fn frame_of(
+    animation: &Animation,
+    part: &Part,
+    key: u64,
+    shown: &mut Mut<ShownPicture>,
+    frames: &mut FrameRasters,
+) -> Option<Arc<Raster>> {
+    let frame = animation.frames().get(shown.frame)?;
+    // What is kept for a layer is no change of what it shows.
+    let shown = shown.bypass_change_detection();
+    let place = (shown.frame, animation.frames().len());
+    let holder = &mut shown.frames;
+    if part.is_whole(frame) {
+        *holder = None;
+        return Some(Arc::clone(frame));
+    }
+    let (width, height) = part.pixels;
+    let frame_bytes = width as usize * height as usize * 4;
+    let (raster, kept_by) = frames.get_or_draw(key, place, frame_bytes, || part.resize(frame))?;
+    *holder = Some(kept_by);
+    Some(raster)
 }
 
 /// Which part of a picture is seen, and how many raster pixels it is drawn with.
@@ -68,12 +101,13 @@ struct Part {
     pixels: (u32, u32),
     /// Where it lies in the layer's box, in layer pixels.
     origin: Vec2,
+    /// Layer pixels a raster pixel.
+    layer_from_pixels: Vec2,
 }
 
 impl Part {
-    fn new(picture: &Raster, layout: Vec2, scale: Vec2, crop: &Crop, fit: Fit) -> Option<Self> {
-        let natural = Vec2::new(picture.width() as f32, picture.height() as f32);
-        let (crop_origin, cropped) = crop_box(natural, crop);
+    fn new(picture: &Picture, layout: Vec2, scale: Vec2, crop: &Crop, fit: Fit) -> Option<Self> {
+        let (crop_origin, cropped) = crop_box(picture.size(), crop);
         let (origin, size) = fitted(cropped, layout, fit);
         if size.min_element() <= 0.0 {
             return None;
@@ -93,11 +127,26 @@ impl Part {
         let pixels = ((high - low) * scale)
             .round()
             .clamp(Vec2::ONE, Vec2::splat(raster::SIDE_MAX as f32));
-        Some(Self {
+        let mut part = Self {
             from,
             pixels: (pixels.x as u32, pixels.y as u32),
             origin: low,
-        })
+            layer_from_pixels: scale.recip(),
+        };
+        if matches!(picture.kind(), PictureKind::Vector(_)) {
+            part.limit(high - low, pixels);
+        }
+        Some(part)
+    }
+
+    /// Draws an area of `size` layer pixels that would take more than an SVG's most pixels with fewer.
+    fn limit(&mut self, size: Vec2, pixels: Vec2) {
+        let over = pixels.x * pixels.y / VECTOR_PIXELS_MAX as f32;
+        if over > 1.0 {
+            let fewer = (pixels / over.sqrt()).floor().max(Vec2::ONE);
+            self.pixels = (fewer.x as u32, fewer.y as u32);
+            self.layer_from_pixels = size / fewer;
+        }
     }
 
     fn is_whole(&self, picture: &Raster) -> bool {
@@ -109,18 +158,17 @@ impl Part {
                 < 1e-3
     }
 
-    fn key(&self, picture: &Raster) -> [f32; 8] {
+    /// A hash of all that the pixels follow from, the same in every process: a scene that was drawn ahead of time by another world
+    /// is found by it.
+    fn key(&self, picture: &Picture, frame: usize) -> u64 {
         let (from, size) = self.from;
-        [
-            from.x,
-            from.y,
-            size.x,
-            size.y,
-            self.pixels.0 as f32,
-            self.pixels.1 as f32,
-            picture.width() as f32,
-            picture.height() as f32,
-        ]
+        let mut hasher = DefaultHasher::new();
+        "image".hash(&mut hasher);
+        (picture.content(), frame, self.pixels).hash(&mut hasher);
+        for number in [from.x, from.y, size.x, size.y] {
+            number.to_bits().hash(&mut hasher);
+        }
+        hasher.finish()
     }
 
     fn resize(&self, picture: &Raster) -> Option<Raster> {

@@ -7,6 +7,7 @@ mod cache;
 mod colour;
 mod compose;
 mod drawn;
+mod frames;
 mod gradient;
 mod image;
 mod shape;
@@ -22,11 +23,13 @@ use crate::schedule::{Tick, TickSet};
 pub use cache::{CachedRaster, RasterCache, RasterCosts};
 pub use compose::{Background, Canvas, ComposedFrame, DrawList, Hold, picture};
 pub use drawn::Drawn;
+pub use frames::{FRAMES_MAX_BYTES, FrameRasters};
 pub use svg_path::parse_path;
 
 /// Adds the set's systems.
 pub fn plugin(app: &mut App) {
     app.init_resource::<RasterCache>()
+        .init_resource::<FrameRasters>()
         .init_resource::<RasterCosts>()
         .init_resource::<DrawList>();
     app.init_resource::<ComposedFrame>()

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use components::scene::SceneSpec;
 
-use crate::assets::PictureRaster;
+use crate::assets::Picture;
 use crate::render::CachedRaster;
 
 /// A scene that can be taken on air without touching a disk.
@@ -13,7 +13,7 @@ pub struct SceneBundle {
     /// What the file says, validated.
     pub spec: SceneSpec,
     /// The pictures that its layers show at first, by the words of their `src`.
-    pub pictures: Vec<(Arc<str>, PictureRaster)>,
+    pub pictures: Vec<(Arc<str>, Picture)>,
     /// Font files, by name for messages.
     pub fonts: Vec<(String, Arc<[u8]>)>,
     /// Layers drawn ahead of time, by key; see [`Engine::take_rasters`](crate::Engine::take_rasters).

@@ -25,7 +25,7 @@ use super::stage::{Leaving, Reachable};
 use crate::animate::{
     CompiledTracks, MovingFields, MovingProperty, begin_glide, glide_to, keep_place, remove_lanes,
 };
-use crate::assets::{PictureRaster, Pictures};
+use crate::assets::{Picture, Pictures};
 use crate::clock::FrameClock;
 use crate::data::SceneData;
 use crate::layout::{FileOrder, LayerTree, Placed};
@@ -47,7 +47,7 @@ pub struct SceneEdit {
     /// Title and canvas, when they differ; the size and the rate of the canvas are those on air.
     pub canvas: Option<(String, CanvasSpec)>,
     /// Pictures that the layers need, by the words of their `src`.
-    pub pictures: Vec<(Arc<str>, PictureRaster)>,
+    pub pictures: Vec<(Arc<str>, Picture)>,
 }
 
 /// One layer that differs.

@@ -1,67 +1,31 @@
 //! Decoded pictures and fonts, which others read and decode; the tick only takes what has arrived.
 
+mod animation;
+mod picture;
+mod vector;
+
 use std::collections::HashMap;
-use std::io::Cursor;
 use std::sync::Arc;
 
 use bevy_ecs::prelude::*;
 use crossbeam_channel::{Receiver, Sender, TrySendError, bounded};
-use image::{ImageReader, Limits};
-use raster::Raster;
 
-/// The longest side of a picture, in pixels.
-pub const MAX_PICTURE_SIDE: u32 = 16_384;
-/// The most bytes that decoding one picture may take.
-pub const MAX_PICTURE_BYTES: u64 = 512 << 20;
+pub use animation::{ANIMATION_MAX_BYTES, Animation};
+pub use picture::{
+    MAX_PICTURE_BYTES, MAX_PICTURE_SIDE, Picture, PictureError, PictureKind, decode_picture,
+};
+pub use resvg::usvg::fontdb::{Database as FontDatabase, Family as FontFamily, Query as FontQuery};
+pub use vector::{PictureFonts, SVG_FILE_MAX, VECTOR_PIXELS_MAX, VectorPicture, is_svg};
+
 /// Bytes that decoded pictures may take before those that no layer shows are let go.
 pub const PICTURES_MAX_BYTES: usize = 256 << 20;
 /// How many pictures may be asked for, and arrive, between two ticks.
 const QUEUE: usize = 256;
 
-/// A decoded picture: premultiplied RGBA8 at its own size.
-pub type PictureRaster = Arc<Raster>;
-
-/// Why a picture cannot be shown.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("{0}")]
-pub struct PictureError(pub String);
-
-/// Decodes a PNG, JPEG, WebP or the first picture of a GIF, told apart by content and not by name.
-///
-/// # Errors
-/// Says what is wrong with the bytes; a picture of more than [`MAX_PICTURE_SIDE`] pixels a side or [`MAX_PICTURE_BYTES`] is refused
-/// before it takes memory.
-pub fn decode_picture(bytes: &[u8]) -> Result<PictureRaster, PictureError> {
-    let say = |error: &dyn std::fmt::Display| PictureError(error.to_string());
-    let mut reader = ImageReader::new(Cursor::new(bytes))
-        .with_guessed_format()
-        .map_err(|error| say(&error))?;
-    let mut limits = Limits::default();
-    limits.max_image_width = Some(MAX_PICTURE_SIDE);
-    limits.max_image_height = Some(MAX_PICTURE_SIDE);
-    limits.max_alloc = Some(MAX_PICTURE_BYTES);
-    reader.limits(limits);
-    let picture = reader.decode().map_err(|error| say(&error))?.into_rgba8();
-    let (width, height) = picture.dimensions();
-    let mut data = picture.into_raw();
-    for pixel in data.as_chunks_mut::<4>().0 {
-        let alpha = u32::from(pixel[3]);
-        if alpha != 255 {
-            for channel in &mut pixel[..3] {
-                let product = u32::from(*channel) * alpha + 128;
-                *channel = ((product + (product >> 8)) >> 8) as u8;
-            }
-        }
-    }
-    Raster::from_rgba8_premultiplied(width, height, data)
-        .map(Arc::new)
-        .map_err(|error| say(&error))
-}
-
 /// The pictures that layers can show, by the words of their `src`.
 #[derive(Resource)]
 pub struct Pictures {
-    ready: HashMap<Arc<str>, Result<PictureRaster, PictureError>>,
+    ready: HashMap<Arc<str>, Result<Picture, PictureError>>,
     asked: HashMap<Arc<str>, ()>,
     requests: Sender<Arc<str>>,
     arrivals: Receiver<Arrival>,
@@ -74,7 +38,7 @@ pub struct Arrival {
     /// The words that asked for it.
     pub src: Arc<str>,
     /// The picture.
-    pub picture: Result<PictureRaster, PictureError>,
+    pub picture: Result<Picture, PictureError>,
 }
 
 /// The other end of [`Pictures`], for whoever reads files.
@@ -108,7 +72,7 @@ impl Pictures {
     }
 
     /// The picture, if it is there; asks for it, once, if it is not.
-    pub fn get(&mut self, src: &str) -> Option<PictureRaster> {
+    pub fn get(&mut self, src: &str) -> Option<Picture> {
         if let Some(found) = self.ready.get(src) {
             return found.clone().ok();
         }
@@ -124,7 +88,7 @@ impl Pictures {
     }
 
     /// Adds pictures to those that are there.
-    pub fn add(&mut self, pictures: impl IntoIterator<Item = (Arc<str>, PictureRaster)>) {
+    pub fn add(&mut self, pictures: impl IntoIterator<Item = (Arc<str>, Picture)>) {
         for (src, picture) in pictures {
             self.asked.remove(&src);
             self.ready.insert(src, Ok(picture));
@@ -138,24 +102,19 @@ impl Pictures {
     fn make_room(&mut self) {
         let mut bytes = self.byte_len();
         self.ready.retain(|_, picture| {
-            let unused = picture
-                .as_ref()
-                .is_ok_and(|picture| Arc::strong_count(picture) == 1);
+            let unused = picture.as_ref().is_ok_and(|picture| !picture.is_shared());
             if bytes <= PICTURES_MAX_BYTES || !unused {
                 return true;
             }
-            bytes -= picture.as_ref().map_or(0, |picture| picture.byte_len());
+            bytes -= picture.as_ref().map_or(0, Picture::byte_len);
             false
         });
     }
 
     /// Takes the pictures of a scene, in the place of all that no layer shows.
-    pub fn renew(&mut self, pictures: impl IntoIterator<Item = (Arc<str>, PictureRaster)>) {
-        self.ready.retain(|_, picture| {
-            picture
-                .as_ref()
-                .is_ok_and(|picture| Arc::strong_count(picture) > 1)
-        });
+    pub fn renew(&mut self, pictures: impl IntoIterator<Item = (Arc<str>, Picture)>) {
+        self.ready
+            .retain(|_, picture| picture.as_ref().is_ok_and(Picture::is_shared));
         let fresh = pictures
             .into_iter()
             .map(|(src, picture)| (src, Ok(picture)));
@@ -171,11 +130,7 @@ impl Pictures {
 
     /// Bytes of all pictures.
     pub fn byte_len(&self) -> usize {
-        self.ready
-            .values()
-            .flatten()
-            .map(|picture| picture.byte_len())
-            .sum()
+        self.ready.values().flatten().map(Picture::byte_len).sum()
     }
 
     fn take_arrivals(&mut self) {

@@ -1,0 +1,103 @@
+//! Which picture an image layer shows, and which frame of a moving one. Both follow from the tick, so that seeking to it gives what
+//! playing to it gives.
+
+use std::sync::Arc;
+
+use bevy_ecs::lifecycle::HookContext;
+use bevy_ecs::prelude::*;
+use bevy_ecs::world::DeferredWorld;
+use components::derived::{FilledText, NaturalSize};
+use components::layer::Crop;
+use components::source::ImageSource;
+
+use super::measure::crop_box;
+use super::propagate::Placed;
+use crate::assets::{Picture, PictureKind, Pictures};
+use crate::clock::FrameClock;
+
+/// The picture that an image layer shows on this tick: the last one that was there, while a new one is on its way. Written in `Layout`.
+#[derive(Component, Clone, Default)]
+#[component(on_add = note_tick)]
+pub struct ShownPicture {
+    /// The picture.
+    pub picture: Option<Picture>,
+    /// The tick from which a moving picture plays: the one on which its layer, or its source, came into the world; or on which other
+    /// words of its `src` brought another picture.
+    pub since_tick: u64,
+    /// The frame of a moving picture; 0 of others.
+    pub frame: usize,
+    /// Whether the layer was looked at before.
+    is_known: bool,
+    /// Keeps the resized frames that the layer shows; see [`FrameRasters`](crate::render::FrameRasters).
+    pub(crate) frames: Option<Arc<()>>,
+}
+
+fn note_tick(mut world: DeferredWorld, context: HookContext) {
+    let tick = world
+        .get_resource::<FrameClock>()
+        .map_or(0, |clock| clock.tick);
+    if let Some(mut shown) = world.get_mut::<ShownPicture>(context.entity) {
+        shown.since_tick = tick;
+    }
+}
+
+type PictureRow<'a> = (
+    Ref<'a, ImageSource>,
+    Ref<'a, FilledText>,
+    Ref<'a, Crop>,
+    &'a mut ShownPicture,
+    &'a mut NaturalSize,
+);
+
+pub(super) fn measure_pictures(
+    clock: Res<FrameClock>,
+    mut pictures: ResMut<Pictures>,
+    mut seen: Local<u64>,
+    mut layers: Query<PictureRow>,
+) {
+    let arrived = *seen != pictures.revision();
+    *seen = pictures.revision();
+    for (source, words, crop, mut shown, mut natural) in &mut layers {
+        if !arrived && !source.is_changed() && !words.is_changed() && !crop.is_changed() {
+            continue;
+        }
+        let is_new = !shown.is_known;
+        shown.bypass_change_detection().is_known = true;
+        let Some(picture) = pictures.get(&words.0) else {
+            continue;
+        };
+        natural.set_if_neq(NaturalSize(crop_box(picture.size(), &crop).1));
+        let is_same = shown
+            .picture
+            .as_ref()
+            .is_some_and(|shown| shown.is_same(&picture));
+        if !is_same {
+            shown.picture = Some(picture);
+            shown.frame = 0;
+            if !is_new {
+                shown.since_tick = clock.tick;
+            }
+        }
+    }
+}
+
+/// After it, each visible moving picture has the frame of this tick. Only another frame counts as a change.
+pub(super) fn choose_frames(
+    clock: Res<FrameClock>,
+    mut layers: Query<(&ImageSource, &Placed, &mut ShownPicture)>,
+) {
+    for (source, placed, mut shown) in &mut layers {
+        let Some(PictureKind::Animated(animation)) = shown.picture.as_ref().map(Picture::kind)
+        else {
+            continue;
+        };
+        if !placed.visible || placed.opacity <= 0.0 {
+            continue;
+        }
+        let ticks = clock.tick.saturating_sub(shown.since_tick);
+        let frame = animation.frame_at(clock.rate.nanos_at(ticks), &source.playback);
+        if shown.frame != frame {
+            shown.frame = frame;
+        }
+    }
+}
