@@ -9,7 +9,7 @@ use image::codecs::gif::GifDecoder;
 use image::codecs::png::PngDecoder;
 use image::codecs::webp::WebPDecoder;
 use image::metadata::LoopCount;
-use image::{AnimationDecoder, Delay, Frames, ImageDecoder, ImageError, ImageFormat};
+use image::{AnimationDecoder, Delay, Frames, ImageDecoder, ImageError, ImageFormat, Rgba};
 use raster::Raster;
 
 use super::picture::{PictureError, limits, premultiplied, raster_size};
@@ -120,6 +120,10 @@ pub(super) fn decode_animation(
             if width as usize * height as usize * 4 > ANIMATION_MAX_BYTES {
                 return Err(too_large());
             }
+            // As browsers do, whatever the file says; without it the decoder disposes of nothing.
+            decoder
+                .set_background_color(Rgba([0; 4]))
+                .map_err(PictureError::of)?;
             let plays = plays_of(decoder.loop_count());
             collect(decoder.into_frames(), plays)
         }

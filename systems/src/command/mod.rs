@@ -15,6 +15,7 @@ use crate::animate::{TimelineAction, after_action, blend_timeline, from_now};
 use crate::clock::FrameClock;
 use crate::data::SceneData;
 use crate::encode::{FramePort, FramePorts};
+use crate::layout::ShownPicture;
 use crate::profile::AddTimed;
 use crate::publish::Counters;
 use crate::render::Hold;
@@ -53,7 +54,7 @@ pub enum Command {
     AddPort(Box<dyn FramePort>),
     /// Lets go of all encoders, which ends them.
     ClosePorts,
-    /// Changes the rate of the ticks. Timelines go on from where they stand. Only while nothing is encoded.
+    /// Changes the rate of the ticks. Timelines and moving pictures go on from where they stand. Only while nothing is encoded.
     SetRate(FrameRate),
     /// Changes how many layers the world may hold.
     SetMaxLayers(usize),
@@ -238,6 +239,10 @@ fn set_rate(world: &mut World, rate: FrameRate) {
     let mut timelines = world.query::<&mut Timeline>();
     for mut timeline in timelines.iter_mut(world) {
         timeline.state = from_now(&timeline, &clock);
+    }
+    let mut pictures = world.query::<&mut ShownPicture>();
+    for mut picture in pictures.iter_mut(world) {
+        picture.bypass_change_detection().count_from(&clock);
     }
     world.resource_mut::<FrameClock>().rate = rate;
 }

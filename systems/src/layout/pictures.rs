@@ -24,12 +24,28 @@ pub struct ShownPicture {
     /// The tick from which a moving picture plays: the one on which its layer, or its source, came into the world; or on which other
     /// words of its `src` brought another picture.
     pub since_tick: u64,
+    /// How long it had played at that tick, in nanoseconds: more than 0 only after the rate of the ticks has changed.
+    pub from_nanos: u64,
     /// The frame of a moving picture; 0 of others.
     pub frame: usize,
     /// Whether the layer was looked at before.
     is_known: bool,
     /// Keeps the resized frames that the layer shows; see [`FrameRasters`](crate::render::FrameRasters).
     pub(crate) frames: Option<Arc<()>>,
+}
+
+impl ShownPicture {
+    /// How long a moving picture has played, in nanoseconds.
+    pub fn elapsed_nanos(&self, clock: &FrameClock) -> u64 {
+        let ticks = clock.tick.saturating_sub(self.since_tick);
+        self.from_nanos.saturating_add(clock.rate.nanos_at(ticks))
+    }
+
+    /// Counts from this tick on, at which the rate of the ticks changes.
+    pub(crate) fn count_from(&mut self, clock: &FrameClock) {
+        self.from_nanos = self.elapsed_nanos(clock);
+        self.since_tick = clock.tick;
+    }
 }
 
 fn note_tick(mut world: DeferredWorld, context: HookContext) {
@@ -75,7 +91,7 @@ pub(super) fn measure_pictures(
             shown.picture = Some(picture);
             shown.frame = 0;
             if !is_new {
-                shown.since_tick = clock.tick;
+                (shown.since_tick, shown.from_nanos) = (clock.tick, 0);
             }
         }
     }
@@ -94,8 +110,7 @@ pub(super) fn choose_frames(
         if !placed.visible || placed.opacity <= 0.0 {
             continue;
         }
-        let ticks = clock.tick.saturating_sub(shown.since_tick);
-        let frame = animation.frame_at(clock.rate.nanos_at(ticks), &source.playback);
+        let frame = animation.frame_at(shown.elapsed_nanos(&clock), &source.playback);
         if shown.frame != frame {
             shown.frame = frame;
         }
