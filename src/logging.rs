@@ -31,7 +31,8 @@ pub fn start(
     format: LogFormat,
     trace: Option<&Path>,
 ) -> anyhow::Result<LogGuard> {
-    let filter = EnvFilter::try_new(directives)?;
+    // A line for each letter without a font, in a file that anybody may have written, would bury all others.
+    let filter = EnvFilter::try_new(directives)?.add_directive("usvg=error".parse()?);
     let lines = tracing_subscriber::fmt::layer()
         .with_writer(std::io::stderr)
         .with_ansi(std::io::stderr().is_terminal());

@@ -1,4 +1,6 @@
-//! Steady state allocates nothing: moving layers, still texts, a looping timeline.
+//! Steady state allocates nothing: moving layers, still texts, a looping timeline, a moving picture.
+
+#![expect(clippy::unwrap_used, reason = "a test ends where something is wrong")]
 
 use std::alloc::{GlobalAlloc, Layout, System};
 use std::sync::Arc;
@@ -11,6 +13,9 @@ use components::layer::{LayerSpec, Size};
 use components::scene::{FrameRate, SceneSpec};
 use components::source::{ShapeKind, ShapeSource, Source, TextSource};
 use components::value::{Colour, Paint};
+use image::codecs::gif::{GifEncoder, Repeat};
+use image::{Delay, Frame, Rgba, RgbaImage};
+use stream_manager_systems::assets::{Picture, PictureFonts, decode_picture};
 use stream_manager_systems::scene::SceneBundle;
 use stream_manager_systems::{Engine, EngineSettings};
 
@@ -71,6 +76,33 @@ fn card(id: &str) -> LayerSpec {
     }
 }
 
+/// Two frames, drawn larger than they are.
+fn moving_picture() -> (LayerSpec, Picture) {
+    let mut bytes = Vec::new();
+    let mut encoder = GifEncoder::new(&mut bytes);
+    encoder.set_repeat(Repeat::Infinite).unwrap();
+    for grey in [50, 200] {
+        let picture = RgbaImage::from_pixel(16, 16, Rgba([grey, grey, grey, 255]));
+        let delay = Delay::from_numer_denom_ms(50, 1);
+        let frame = Frame::from_parts(picture, 0, 0, delay);
+        encoder.encode_frame(frame).unwrap();
+    }
+    drop(encoder);
+    let source = serde_json::from_str(r#"{"src": "moving"}"#).unwrap();
+    let layer = LayerSpec {
+        source: Source::Image(source),
+        size: Some(Size {
+            width: 80.0.into(),
+            height: 60.0.into(),
+        }),
+        ..LayerSpec::new("moving")
+    };
+    (
+        layer,
+        decode_picture(&bytes, &PictureFonts::default).unwrap(),
+    )
+}
+
 fn track(layer: &str, property: Property, to: f32) -> TrackSpec {
     let keyframe = |at, value| Keyframe {
         at,
@@ -93,6 +125,7 @@ fn a_tick_of_moving_layers_allocates_nothing() {
         }),
         Arc::new(card("child")),
     ];
+    let (moving, picture) = moving_picture();
     let mut spec = SceneSpec {
         schema: None,
         version: 1,
@@ -100,7 +133,7 @@ fn a_tick_of_moving_layers_allocates_nothing() {
         canvas: Default::default(),
         assets: Default::default(),
         data: Default::default(),
-        layers: [card("slides"), card("turns"), card("fades"), group]
+        layers: [card("slides"), card("turns"), card("fades"), group, moving]
             .map(Arc::new)
             .into(),
         timelines: Vec::new(),
@@ -128,7 +161,9 @@ fn a_tick_of_moving_layers_allocates_nothing() {
         now_nanos: no_clock,
     })
     .unwrap();
-    engine.load(SceneBundle::new(spec)).unwrap();
+    let mut bundle = SceneBundle::new(spec);
+    bundle.pictures.push(("moving".into(), picture));
+    engine.load(bundle).unwrap();
     for _ in 0..90 {
         engine.tick();
     }

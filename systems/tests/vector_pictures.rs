@@ -313,7 +313,7 @@ fn what_would_take_too_much_is_refused() {
         .map(|n| format!(".c{n}{{fill:url(#u{n})}}"))
         .collect();
     let entities = |value: &str| {
-        let uses = "&a;".repeat(100);
+        let uses = "&a;".repeat(2000);
         let body = format!("<desc>{uses}</desc>");
         let document = svg("width='9' height='9'", &body);
         format!("<!DOCTYPE svg [<!ENTITY b 'b'><!ENTITY a '{value}'>]>{document}")
@@ -345,8 +345,14 @@ fn what_would_take_too_much_is_refused() {
             ),
         ),
         ("entities in entities", entities("&b;&b;")),
-        ("long entities", entities(&"x".repeat(50_000))),
-        ("depth", svg(size, &"<g>".repeat(20_000))),
+        ("long entities", entities(&"x".repeat(3000))),
+        (
+            "depth",
+            svg(
+                size,
+                &format!("{}{}", "<g>".repeat(20_000), "</g>".repeat(20_000)),
+            ),
+        ),
         (
             "closed depth",
             svg(
@@ -398,4 +404,10 @@ fn what_would_take_too_much_is_refused() {
     );
     assert!(decode(&common).is_ok(), "{:?}", decode(&common));
     assert!(decode(&entities("plain")).is_ok());
+    let deep = format!(
+        "{}<path d='M0 0h9v9z'/>{}",
+        "<g transform='translate(0.1)'>".repeat(190),
+        "</g>".repeat(190)
+    );
+    shown(&svg(size, &deep), |_| {});
 }

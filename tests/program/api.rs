@@ -530,6 +530,31 @@ fn uploaded_pictures_are_kept_by_their_hash_and_shown() {
     let id = asset["id"].as_str().unwrap();
     let content = client.send("GET", &format!("/stream/assets/{id}/content"), "", b"");
     assert_eq!(content.body, *png.get_ref());
+    assert!(content.has("content-security-policy", "sandbox"));
+
+    // A picture that could also be a page is kept as it is, and comes to nothing as a page.
+    let svg = b"<?xml version='1.0'?><svg xmlns='http://www.w3.org/2000/svg' viewBox='0 0 30 20'><script>fetch('/stream')</script></svg>";
+    let made = upload("logo.svg", svg);
+    assert_eq!(made.status, 201, "{}", made.json());
+    let drawn = made.json()["data"].clone();
+    assert_eq!(
+        (&drawn["mediaType"], &drawn["width"], &drawn["height"]),
+        (&json!("image/svg+xml"), &json!(30), &json!(20))
+    );
+    let drawn = drawn["id"].as_str().unwrap();
+    let content = client.send("GET", &format!("/stream/assets/{drawn}/content"), "", b"");
+    assert_eq!(content.body, svg);
+    assert!(content.has("content-type", "image/svg+xml"));
+    assert!(content.has("x-content-type-options", "nosniff"));
+    assert!(content.has(
+        "content-security-policy",
+        "default-src 'none'; style-src 'unsafe-inline'; sandbox"
+    ));
+    client.ok("DELETE", &format!("/stream/assets/{drawn}"), Value::Null);
+    assert_eq!(
+        upload("bomb.svg", b"<svg xmlns='http://www.w3.org/2000/svg'>").status,
+        422
+    );
 
     let layer = json!({
         "id": "white", "position": {"x": 0, "y": 0}, "size": {"width": 320, "height": 180}, "fit": "fill",

@@ -30,6 +30,16 @@ impl Answer {
     }
 }
 
+impl Answer {
+    /// Whether the head has a field of this name in lower case and exactly this value.
+    pub fn has(&self, name: &str, value: &str) -> bool {
+        self.head.lines().any(|line| {
+            line.split_once(": ")
+                .is_some_and(|(key, given)| key.to_ascii_lowercase() == name && given == value)
+        })
+    }
+}
+
 impl Client {
     pub fn new(port: u16) -> Self {
         Self { port, token: None }
