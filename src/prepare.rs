@@ -127,6 +127,7 @@ impl Files {
     fn fonts(&self) -> PictureFonts {
         let system = &*SYSTEM_FONTS;
         let mut paths: Vec<&String> = self.names.values().filter(|path| is_font(path)).collect();
+        paths.sort_unstable();
         paths.dedup();
         let mut database = FontDatabase::clone(system);
         let mut hasher = DefaultHasher::new();

@@ -367,7 +367,7 @@ mod tests {
         bomb[16..24].copy_from_slice(&[0, 0, 0xea, 0x60, 0, 0, 0xea, 0x60]);
         for (bytes, code) in [
             (&b""[..], ErrorCode::Invalid),
-            (b"<svg/>", ErrorCode::Invalid),
+            (b"<svg>", ErrorCode::Invalid),
             (
                 b"<html><svg xmlns='http://www.w3.org/2000/svg'/></html>",
                 ErrorCode::Invalid,

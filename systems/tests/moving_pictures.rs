@@ -13,7 +13,7 @@ use components::value::Template;
 use image::codecs::gif::Repeat;
 use stream_manager_systems::assets::{Picture, PictureFonts, PictureKind, decode_picture};
 use stream_manager_systems::command::Command;
-use stream_manager_systems::render::{ComposedFrame, FrameRasters};
+use stream_manager_systems::render::{ComposedFrame, FrameRasters, RasterCache};
 use stream_manager_systems::scene::{SceneBundle, SceneEdit};
 use stream_manager_systems::{Engine, EngineSettings};
 use support::*;
@@ -375,6 +375,20 @@ fn two_layers_share_the_frames_of_one_size() {
         engine.tick();
     }
     assert_eq!(engine.world_mut().resource::<FrameRasters>().drawn(), 3);
+}
+
+#[test]
+fn the_first_frame_of_a_scene_that_was_drawn_ahead_is_not_resized_again() {
+    let mut bundle = bundle(&webp(&three(), 0), Playback::default());
+    let mut ahead = engine();
+    ahead.load(bundle.clone()).unwrap();
+    ahead.tick();
+    bundle.rasters = ahead.take_rasters();
+    let mut engine = engine();
+    engine.load(bundle).unwrap();
+    engine.tick();
+    assert_eq!(colour(&engine), RED);
+    assert_eq!(engine.world_mut().resource::<RasterCache>().uses(), (1, 0));
 }
 
 #[test]

@@ -28,16 +28,17 @@ struct FrameSet {
 }
 
 impl FrameRasters {
-    /// The frame `index` of `count`, all of `frame_bytes`, drawn by `draw` when it is not there; and what keeps it: frames that nobody
-    /// holds are gone with the next [`sweep`](Self::sweep).
+    /// The frame `index` of `count`, all of `frame_bytes`, drawn by `draw` when it is not there, which is told whether it is the first
+    /// of its size; and what keeps it: frames that nobody holds are gone with the next [`sweep`](Self::sweep).
     pub(super) fn get_or_draw(
         &mut self,
         key: u64,
         (index, count): (usize, usize),
         frame_bytes: usize,
-        draw: impl FnOnce() -> Option<Raster>,
+        draw: impl FnOnce(bool) -> Option<Arc<Raster>>,
     ) -> Option<(Arc<Raster>, Arc<()>)> {
-        if !self.sets.contains_key(&key) {
+        let is_first = !self.sets.contains_key(&key);
+        if is_first {
             let wanted = frame_bytes.saturating_mul(count);
             let fits = wanted <= FRAMES_MAX_BYTES
                 && self.reserved_bytes().saturating_add(wanted) <= ALL_FRAMES_MAX_BYTES;
@@ -53,7 +54,7 @@ impl FrameRasters {
         if let Some(frame) = set.frames.get(index)? {
             return Some((Arc::clone(frame), holder));
         }
-        let frame = Arc::new(draw()?);
+        let frame = draw(is_first)?;
         self.drawn += 1;
         if set.reserved_bytes == 0 {
             set.frames.fill(None);
@@ -88,8 +89,10 @@ impl FrameRasters {
 mod tests {
     use super::*;
 
-    fn raster() -> Option<Raster> {
-        Raster::from_rgba8_premultiplied(16, 16, vec![255; 1024]).ok()
+    fn raster(_: bool) -> Option<Arc<Raster>> {
+        Raster::from_rgba8_premultiplied(16, 16, vec![255; 1024])
+            .ok()
+            .map(Arc::new)
     }
 
     #[test]

@@ -35,6 +35,9 @@ pub(super) fn draw(
             target.drawn.clear();
             continue;
         };
+        if !matches!(picture.kind(), PictureKind::Animated(_)) {
+            shown.bypass_change_detection().frames = None;
+        }
         let key = part.key(&picture, shown.frame);
         let raster = costs.time(&profile, target.id.as_str(), || match picture.kind() {
             PictureKind::Still(raster) if part.is_whole(raster) => Some(Arc::clone(raster)),
@@ -44,7 +47,8 @@ pub(super) fn draw(
             }
             PictureKind::Animated(animation) => {
                 let set = part.key(&picture, 0);
-                frame_of(animation, &part, set, &mut shown, &mut frames)
+                let first = |draw: &dyn Fn() -> Option<Raster>| cached(&mut cache, key, draw);
+                frame_of(animation, &part, set, &mut shown, &mut frames, first)
             }
         });
         let Some(raster) = raster else {
@@ -69,13 +73,15 @@ fn cached(
     found.map(|CachedRaster { raster, .. }| raster)
 }
 
-/// The frame that is shown, and whole when it is shown at its own size. The layer then holds what it is kept by.
+/// The frame that is shown; when it is resized for that, the layer then holds what it is kept by. The first frame of a size is made
+/// by `first`, which knows those that were drawn ahead of time.
 fn frame_of(
     animation: &Animation,
     part: &Part,
     key: u64,
     shown: &mut Mut<ShownPicture>,
     frames: &mut FrameRasters,
+    first: impl FnOnce(&dyn Fn() -> Option<Raster>) -> Option<Arc<Raster>>,
 ) -> Option<Arc<Raster>> {
     let frame = animation.frames().get(shown.frame)?;
     // What is kept for a layer is no change of what it shows.
@@ -88,7 +94,14 @@ fn frame_of(
     }
     let (width, height) = part.pixels;
     let frame_bytes = width as usize * height as usize * 4;
-    let (raster, kept_by) = frames.get_or_draw(key, place, frame_bytes, || part.resize(frame))?;
+    let (raster, kept_by) = frames.get_or_draw(key, place, frame_bytes, |is_first| {
+        let draw = || part.resize(frame);
+        if is_first {
+            first(&draw)
+        } else {
+            draw().map(Arc::new)
+        }
+    })?;
     *holder = Some(kept_by);
     Some(raster)
 }
