@@ -141,6 +141,7 @@ pub fn run(scene: LoadedScene, settings: &Settings, options: LoadOptions) -> any
         revision: 0,
         program,
         preview: None,
+        changing: None,
         pause: None,
         live_since_ms: None,
         config: Config::new(settings, (canvas.width, canvas.height), rate),

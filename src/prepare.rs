@@ -8,7 +8,6 @@ use std::sync::{Arc, LazyLock};
 use std::thread::{self, JoinHandle};
 
 use components::scene::{FrameRate, SceneSpec};
-use components::source::Source;
 use raster::I420Frame;
 use systems::assets::{
     Arrival, FontDatabase, FontFamily, FontQuery, Picture, PictureDoor, PictureError, PictureFonts,
@@ -212,23 +211,21 @@ fn is_font(path: &str) -> bool {
         .any(|known| known.eq_ignore_ascii_case(extension))
 }
 
-/// The words of every image's `src`, filled from the scene's own data.
+/// The names of all pictures, filled from the scene's own data.
 fn first_pictures(spec: &SceneSpec) -> Vec<String> {
     let mut data = SceneData::default();
     data.replace(spec.data.clone());
-    let mut sources = Vec::new();
+    let mut names: Vec<String> = Vec::new();
+    names.extend(spec.transitions.scene.src.clone());
     spec.walk_layers(|layer| {
-        if let Source::Image(image) = &layer.source {
-            let mut words = String::new();
-            image
-                .src
-                .fill(|path| data.lookup(data.program(), path), &mut words);
-            if !words.is_empty() && !sources.contains(&words) {
-                sources.push(words);
+        layer.visit_pictures(&mut |_, name| {
+            let words = name.fill(|path| data.lookup(data.program(), path));
+            if !words.is_empty() && !names.contains(&words) {
+                names.push(words);
             }
-        }
+        });
     });
-    sources
+    names
 }
 
 /// Draws the layers of a bundle ahead of time, so that the tick that takes it on air need not.

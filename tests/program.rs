@@ -9,6 +9,8 @@ mod client;
 mod commands;
 #[path = "program/control.rs"]
 mod control;
+#[path = "program/motion.rs"]
+mod motion;
 #[path = "program/on_air.rs"]
 mod on_air;
 #[path = "program/saved.rs"]

@@ -84,6 +84,8 @@ changes! {
     "timeline.delete" => DeleteTimeline;
     "scene.activate" => ActivateScene;
     "scene.preview" => PreviewScene;
+    "transition.hold" => HoldTransition;
+    "transition.run" => RunTransition;
     "stream.pause" => PauseStream;
     "stream.resume" => ResumeStream;
     "config.update" => UpdateConfig, "patch";
@@ -271,6 +273,45 @@ pub struct PreviewScene {
     /// The scene's name.
     #[schemars(schema_with = "schema::name")]
     pub scene: String,
+}
+
+/// Has the change of scenes stand at a position, as the bar of a vision mixer does; starts one where none is in course.
+#[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct HoldTransition {
+    /// How much of the coming scene is there: 0 nothing, 1 all of it. At 1 the change still stands; `finish` ends it.
+    #[schemars(range(min = 0, max = 1))]
+    pub position: f32,
+    /// Where none is in course: the scene that comes; the one in preview when absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(schema_with = "schema::optional_name")]
+    pub scene: Option<String>,
+    /// Where none is in course: how it comes; the scene's own way when absent, a fade where that is a cut.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(schema_with = "schema::transition")]
+    pub transition: Option<Transition>,
+}
+
+/// Tells the change of scenes that is in course to go on, to turn round, or to end.
+#[derive(Clone, Copy, Debug, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct RunTransition {
+    /// What it does.
+    pub action: RunAction,
+}
+
+/// What a change of scenes is told.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub enum RunAction {
+    /// Goes on to the end from where it stands.
+    Continue,
+    /// Turns round: the scene that goes comes back, from what is on screen.
+    Reverse,
+    /// The scene that goes is back at once.
+    Cancel,
+    /// The scene that comes is there at once.
+    Finish,
 }
 
 /// Shows a slate or the last frame in the place of the scene, which goes on behind it. The stream stays connected.

@@ -29,6 +29,19 @@ pub fn of(before: &Snapshot, after: &Snapshot, loads_scene: bool) -> Vec<Event> 
     } else if !Arc::ptr_eq(&old.program.spec, &new.program.spec) {
         scene(&old.program.spec, &new.program.spec, &mut events);
     }
+    let course = |snapshot: &Snapshot| snapshot.mix.as_ref().map(|mix| mix.course);
+    if course(before) != course(after) && (after.mix.is_some() || before.mix.is_some()) {
+        let kind = match (&before.mix, &after.mix) {
+            (_, None) => "transition:end",
+            (Some(_), Some(_)) if old.program.id != new.program.id && loads_scene => {
+                "transition:start"
+            }
+            (None, Some(_)) => "transition:start",
+            _ => "transition:update",
+        };
+        let data = json!(view::transition(after, after.tick));
+        events.push(Event::about(kind, &new.program.id, data));
+    }
     timelines(before, after, &mut events);
     if old.program.is_edited != new.program.is_edited {
         let data = json!({"id": new.program.id, "edited": new.program.is_edited});

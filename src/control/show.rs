@@ -9,6 +9,8 @@ use std::sync::Arc;
 use components::animation::Timeline;
 use components::layer::{LayerId, LayerSpec};
 use components::scene::{FrameRate, SceneSpec};
+use components::transition::Transition;
+use systems::transition::MixCourse;
 
 use super::config::Config;
 
@@ -21,6 +23,8 @@ pub struct Show {
     pub program: Staged,
     /// The scene that is prepared to come next.
     pub preview: Option<Staged>,
+    /// The change from another scene that is in course.
+    pub changing: Option<Changing>,
     /// What is shown in the place of the scene.
     pub pause: Option<PausedAs>,
     /// When the stream went on air, in milliseconds since 1970 (UTC); `None` while it is stopped.
@@ -38,7 +42,12 @@ impl Show {
             (None, None) => true,
             _ => false,
         };
+        let goes = |show: &Self| {
+            let changing = show.changing.as_ref();
+            changing.map(|changing| Arc::as_ptr(&changing.from.spec))
+        };
         same_preview
+            && goes(self) == goes(other)
             && Arc::ptr_eq(&self.program.spec, &other.program.spec)
             && self.program.id == other.program.id
             && self.program.is_edited == other.program.is_edited
@@ -59,6 +68,15 @@ pub struct Staged {
     pub folder: PathBuf,
     /// Whether it was changed since it was read or saved.
     pub is_edited: bool,
+}
+
+/// A scene gives way to the one on air.
+#[derive(Clone, Debug)]
+pub struct Changing {
+    /// The scene that goes.
+    pub from: Staged,
+    /// The way.
+    pub transition: Transition,
 }
 
 /// What a paused stream shows.
@@ -93,6 +111,17 @@ pub struct Snapshot {
     pub timelines: Arc<BTreeMap<String, Timeline>>,
     /// The rate of the ticks.
     pub rate: FrameRate,
+    /// Where the change of scenes stands, if one is in course.
+    pub mix: Option<MixNow>,
+}
+
+/// A change of scenes in course.
+#[derive(Clone, Debug)]
+pub struct MixNow {
+    /// Where it stands.
+    pub course: MixCourse,
+    /// The timelines of the scene that goes.
+    pub timelines: Arc<BTreeMap<String, Timeline>>,
 }
 
 /// The place of a layer in a scene: the numbers of its ancestors and its own among their siblings.

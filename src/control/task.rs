@@ -13,6 +13,7 @@ use systems::clock::FrameClock;
 use systems::command::{Applied, Command, CommandError, CommandSender, QUEUE_LENGTH};
 use systems::render::Hold;
 use systems::scene::{SceneBundle, timeline_component};
+use systems::transition::{MixAction, MixCourse};
 use tokio::sync::{mpsc, watch};
 
 use super::director::{
@@ -22,8 +23,8 @@ use super::error::{ApiError, ErrorCode};
 use super::events::{Event, Events};
 use super::library::Library;
 use super::news;
-use super::plan::{Means, Need, Plan, Planned, Prepared, Told, plan, plan_reload};
-use super::show::{Show, Snapshot};
+use super::plan::{Means, Mixing, Need, Plan, Planned, Prepared, Told, plan, plan_reload};
+use super::show::{MixNow, Show, Snapshot};
 use super::ticks::Ticks;
 
 /// How many scenes are kept ready.
@@ -47,6 +48,7 @@ struct Sent {
 /// What to note when it has landed.
 struct Landing {
     actions: Vec<Told>,
+    mixes: Vec<Mixing>,
     loads_scene: bool,
     /// The rate of the ticks before it, where that changes.
     old_rate: Option<FrameRate>,
@@ -100,6 +102,7 @@ impl Task {
             tick: 0,
             timelines: Arc::new(timelines),
             rate: start.rate,
+            mix: None,
         });
         let (publish, snapshots) = watch::channel(snapshot);
         let (schedule, scheduled) = watch::channel(Arc::default());
@@ -136,7 +139,8 @@ impl Task {
         mut completions: mpsc::Receiver<Done>,
     ) {
         loop {
-            let next_due = self.waiting.keys().next().map(|(tick, _)| *tick);
+            let waiting = self.waiting.keys().next().map(|(tick, _)| *tick);
+            let next_due = [waiting, self.mix_end()].into_iter().flatten().min();
             let due = {
                 let ticks = self.ticks.clone();
                 async move {
@@ -201,7 +205,40 @@ impl Task {
         self.order.retain(|other| other != id);
     }
 
+    /// The tick before which the change of scenes in course comes to its end.
+    fn mix_end(&self) -> Option<u64> {
+        let snapshot = self.publish.borrow();
+        let course = snapshot.mix.as_ref()?.course;
+        course.end_tick(snapshot.rate).map(|tick| tick + 1)
+    }
+
+    /// Notes that the scene that comes is there alone.
+    fn end_mix(&mut self) {
+        if self.mix_end().is_none_or(|end| end > self.ticks.next()) {
+            return;
+        }
+        let before = Arc::clone(&self.publish.borrow());
+        let snapshot = Snapshot {
+            show: without_change(&before.show),
+            mix: None,
+            ..(*before).clone()
+        };
+        self.publish.send_replace(Arc::new(snapshot));
+        let program = &before.show.program;
+        let from = before.show.changing.as_ref();
+        let data = json!({"from": from.map(|changing| &changing.from.id), "to": program.id});
+        let event = Event::about("transition:end", &program.id, data);
+        let tick = self.ticks.next().saturating_sub(1);
+        self.events.tell(event, before.show.revision, tick);
+    }
+
     fn take_job(&mut self, job: Job) {
+        self.end_mix();
+        // Everything has landed, and nothing of what was planned is in course any more.
+        let is_over = self.outstanding == 0 && self.publish.borrow().mix.is_none();
+        if is_over && self.show.changing.is_some() {
+            self.show = without_change(&self.show);
+        }
         let terms = job.terms;
         if let Some(expected) = terms.if_revision
             && expected != self.show.revision
@@ -239,6 +276,7 @@ impl Task {
             actions: Vec::new(),
             loads_scene: false,
             pictures: Vec::new(),
+            mixes: Vec::new(),
         };
         let mut show = (*self.show).clone();
         Ok(Planned::Ready(Box::new(match &job.work {
@@ -314,6 +352,7 @@ impl Task {
             show: Arc::clone(&show),
             plan: Landing {
                 actions: plan.actions,
+                mixes: plan.mixes,
                 loads_scene: plan.loads_scene,
                 old_rate,
             },
@@ -358,9 +397,16 @@ impl Task {
             tick: applied.tick,
             rate: sent.show.config.fps,
         };
+        let (timelines, mix) = landed_mix(&before, &sent, &clock);
+        let show = match &mix {
+            // It came to its end before this was on air.
+            None if sent.show.changing.is_some() => without_change(&sent.show),
+            _ => Arc::clone(&sent.show),
+        };
         let snapshot = Arc::new(Snapshot {
-            timelines: Arc::new(landed_timelines(&before, &sent, &clock)),
-            show: Arc::clone(&sent.show),
+            timelines,
+            mix,
+            show,
             tick: applied.tick,
             rate: sent.show.config.fps,
         });
@@ -489,6 +535,7 @@ impl Task {
 
     /// Sends what is due on the tick that comes next.
     fn run_due(&mut self) {
+        self.end_mix();
         let next = self.ticks.next();
         while let Some(entry) = self.waiting.first_entry()
             && entry.key().0 <= next
@@ -512,9 +559,49 @@ impl Task {
     }
 }
 
-/// The timelines as the world has them after what was sent: by the same functions, on the same tick.
+fn without_change(show: &Arc<Show>) -> Arc<Show> {
+    Arc::new(Show {
+        changing: None,
+        ..(**show).clone()
+    })
+}
+
+/// The timelines and the change of scenes as the world has them after what was sent: by the same functions, on the same tick.
+fn landed_mix(
+    before: &Snapshot,
+    sent: &Sent,
+    clock: &FrameClock,
+) -> (Arc<BTreeMap<String, Timeline>>, Option<MixNow>) {
+    let mut timelines = Arc::clone(&before.timelines);
+    let mut mix = before.mix.clone();
+    for mixing in &sent.plan.mixes {
+        match *mixing {
+            Mixing::Cuts => mix = None,
+            Mixing::Begins { duration, hold } => {
+                mix = Some(MixNow {
+                    course: MixCourse::begin(duration, hold, clock),
+                    timelines: Arc::clone(&timelines),
+                });
+            }
+            Mixing::Told(action) => {
+                let Some(now) = &mut mix else { continue };
+                now.course = now.course.after(action, clock);
+                if matches!(action, MixAction::Reverse | MixAction::Cancel) {
+                    std::mem::swap(&mut timelines, &mut now.timelines);
+                }
+                if matches!(action, MixAction::Finish | MixAction::Cancel) {
+                    mix = None;
+                }
+            }
+        }
+    }
+    let timelines = landed_timelines(before, &timelines, sent, clock);
+    (Arc::new(timelines), mix)
+}
+
 fn landed_timelines(
     before: &Snapshot,
+    timelines_before: &BTreeMap<String, Timeline>,
     sent: &Sent,
     clock: &FrameClock,
 ) -> BTreeMap<String, Timeline> {
@@ -523,7 +610,7 @@ fn landed_timelines(
             tick: clock.tick,
             rate,
         };
-        let mut timelines = (*before.timelines).clone();
+        let mut timelines = timelines_before.clone();
         for timeline in timelines.values_mut() {
             timeline.state = from_now(timeline, &old);
         }
@@ -532,11 +619,11 @@ fn landed_timelines(
     let specs = &sent.show.program.spec.timelines;
     let same_scene = Arc::ptr_eq(&before.show.program.spec, &sent.show.program.spec);
     if same_scene && sent.plan.actions.is_empty() && !sent.plan.loads_scene {
-        return (*before.timelines).clone();
+        return timelines_before.clone();
     }
     let mut timelines = fresh_timelines(specs, clock);
     if !sent.plan.loads_scene {
-        let mut old = (*before.timelines).clone();
+        let mut old = timelines_before.clone();
         // Until the tick before this one, timelines started after others.
         let tick_before = FrameClock {
             tick: clock.tick.saturating_sub(1),

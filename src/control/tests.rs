@@ -84,6 +84,7 @@ impl Stage {
                     is_edited: false,
                 },
                 preview: None,
+                changing: None,
                 pause: None,
                 live_since_ms: None,
                 config: Config::new(&own, (96, 64), FrameRate::whole(30)),

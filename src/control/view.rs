@@ -123,6 +123,44 @@ impl JsonSchema for LayerView {
     }
 }
 
+/// The change from one scene to another.
+#[derive(Clone, Debug, Serialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+#[schemars(rename = "TransitionState")]
+pub struct TransitionView {
+    /// Whether one is in course; nothing else is told where none is.
+    pub active: bool,
+    /// The scene that goes.
+    pub from: Option<String>,
+    /// The scene that comes.
+    pub to: Option<String>,
+    /// How much of the coming scene is there, 0 to 1, before the easing.
+    pub position: Option<f64>,
+    /// Whether it stands until it is moved on.
+    pub held: bool,
+    /// The way.
+    pub transition: Option<Transition>,
+}
+
+/// The change of scenes as it stands on a tick.
+pub fn transition(snapshot: &Snapshot, tick: u64) -> TransitionView {
+    let clock = FrameClock {
+        tick,
+        rate: snapshot.rate,
+    };
+    let show = &snapshot.show;
+    let changing = snapshot.mix.as_ref().zip(show.changing.as_ref());
+    let changing = changing.filter(|(mix, _)| !mix.course.is_over(&clock));
+    TransitionView {
+        active: changing.is_some(),
+        from: changing.map(|(_, changing)| changing.from.id.clone()),
+        to: changing.map(|_| show.program.id.clone()),
+        position: changing.map(|(mix, _)| mix.course.part(&clock)),
+        held: changing.is_some_and(|(mix, _)| mix.course.is_held()),
+        transition: changing.map(|(_, changing)| changing.transition.clone()),
+    }
+}
+
 /// Whether a timeline moves.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]

@@ -55,12 +55,18 @@ pub fn used_files(scene: &SceneSpec, folder: &Path) -> Vec<PathBuf> {
         .values()
         .filter_map(|asset| files::join_inside(folder, &asset.path).ok())
         .collect();
-    scene.walk_layers(|layer| {
-        if let Some(src) = literal_src(layer)
-            && !scene.assets.contains_key(&src)
-        {
-            files.extend(files::join_inside(folder, &src).ok());
+    let mut add = |name: &str| {
+        if !scene.assets.contains_key(name) {
+            files.extend(files::join_inside(folder, name).ok());
         }
+    };
+    scene.transitions.scene.src.iter().for_each(|src| add(src));
+    scene.walk_layers(|layer| {
+        layer.visit_pictures(&mut |_, name| {
+            if let Some(name) = name.literal() {
+                add(&name);
+            }
+        });
     });
     files.sort();
     files.dedup();
@@ -82,6 +88,9 @@ pub(super) fn check(scene: &SceneSpec, rules: &SceneRules<'_>, found: &mut Vec<P
     checker.data();
     checker.assets();
     checker.layers(&scene.layers, "layers", 1);
+    if let Some(src) = &scene.transitions.scene.src {
+        checker.picture(src, "transitions.scene.src".to_owned());
+    }
     checker.timelines();
 }
 
@@ -184,12 +193,22 @@ impl<'a> Checker<'a> {
             let at = field(path, "source.counter.value");
             self.number(data_path, at);
         }
-        if let Some(src) = literal_src(layer) {
-            let path = field(&field(path, "source"), "src");
-            match self.scene.assets.get(&src) {
-                Some(asset) => self.picture_asset(&src, &asset.path, path),
-                None => self.file(&src, FileKind::Picture, path),
+        let mut named = Vec::new();
+        layer.visit_pictures(&mut |at, name| {
+            if let Some(name) = name.literal() {
+                named.push((field(path, at), name));
             }
+        });
+        for (at, name) in named {
+            self.picture(&name, at);
+        }
+    }
+
+    /// A picture that is named at a place.
+    fn picture(&mut self, name: &str, at: String) {
+        match self.scene.assets.get(name) {
+            Some(asset) => self.picture_asset(name, &asset.path, at),
+            None => self.file(name, FileKind::Picture, at),
         }
     }
 
@@ -361,14 +380,6 @@ impl<'a> Checker<'a> {
 }
 
 const PICTURES: &str = "PNG, JPEG, WebP, GIF, APNG and SVG are read";
-
-/// The `src` of an image that does not depend on data.
-fn literal_src(layer: &LayerSpec) -> Option<String> {
-    match &layer.source {
-        Source::Image(image) if !image.src.is_bound() => Some(image.src.to_string()),
-        _ => None,
-    }
-}
 
 /// The value at a dotted path; numbers count the elements of lists from 0.
 fn data_value<'a>(data: &'a Map<String, Value>, path: &str) -> Option<&'a Value> {

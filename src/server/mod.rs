@@ -23,6 +23,7 @@ mod routes;
 mod scenes;
 mod stream;
 mod timelines;
+mod transition;
 mod ws;
 
 use std::sync::Arc;
@@ -114,6 +115,7 @@ fn all() -> Routes {
         .merge(animations::routes())
         .merge(scenes::routes())
         .merge(timelines::routes())
+        .merge(transition::routes())
         .merge(data::routes())
         .merge(commands::routes())
         .merge(assets::routes())

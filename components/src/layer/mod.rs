@@ -8,4 +8,4 @@ mod spec;
 pub use appearance::{BlendMode, Crop, Fit, Opacity, Visible};
 pub use identity::{DEFAULT_MAX_LAYERS, LayerId, LayerName, Role, ZIndex};
 pub use placement::{Anchor, Position, Rotation, Scale, Size};
-pub use spec::LayerSpec;
+pub use spec::{LayerSpec, PictureName};

@@ -12,7 +12,7 @@ use super::{
 use crate::source::Source;
 use crate::transition::Transition;
 use crate::validate::{Problems, Validate};
-use crate::value::Number;
+use crate::value::{Number, Template};
 
 /// One layer of a scene file.
 ///
@@ -89,6 +89,36 @@ pub struct LayerSpec {
     pub children: Vec<Arc<LayerSpec>>,
 }
 
+/// The name of a picture: that of an asset, or a path.
+#[derive(Clone, Copy, Debug)]
+pub enum PictureName<'a> {
+    /// As it stands.
+    Plain(&'a str),
+    /// With holes for data, if any.
+    Template(&'a Template),
+}
+
+impl PictureName<'_> {
+    /// The name when it does not depend on data.
+    pub fn literal(&self) -> Option<String> {
+        match self {
+            Self::Plain(name) => Some((*name).to_owned()),
+            Self::Template(template) if template.is_bound() => None,
+            Self::Template(template) => Some(template.to_string()),
+        }
+    }
+
+    /// The name with its holes filled.
+    pub fn fill<'d>(&self, lookup: impl Fn(&str) -> Option<&'d serde_json::Value>) -> String {
+        let mut words = String::new();
+        match self {
+            Self::Plain(name) => words.push_str(name),
+            Self::Template(template) => template.fill(lookup, &mut words),
+        }
+        words
+    }
+}
+
 fn is_default<T: Default + PartialEq>(value: &T) -> bool {
     *value == T::default()
 }
@@ -145,6 +175,18 @@ impl LayerSpec {
             enter: self.enter.clone(),
             exit: self.exit.clone(),
             children: Vec::new(),
+        }
+    }
+
+    /// Calls `visit` with every picture that the layer itself names, and the path of the name in the layer.
+    pub fn visit_pictures(&self, visit: &mut dyn FnMut(&str, PictureName)) {
+        for (path, transition) in [("enter.src", &self.enter), ("exit.src", &self.exit)] {
+            if let Some(src) = transition.as_ref().and_then(|way| way.src.as_deref()) {
+                visit(path, PictureName::Plain(src));
+            }
+        }
+        if let Source::Image(image) = &self.source {
+            visit("source.src", PictureName::Template(&image.src));
         }
     }
 

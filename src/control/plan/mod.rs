@@ -4,6 +4,7 @@
 
 mod layers;
 mod timelines;
+mod transitions;
 
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
@@ -11,7 +12,6 @@ use std::sync::Arc;
 use components::animation::Glide;
 use components::layer::LayerSpec;
 use components::scene::SceneSpec;
-use components::source::Source;
 use components::{Problem, Problems};
 use raster::I420Frame;
 use serde_json::Value;
@@ -33,6 +33,7 @@ use crate::scene::{SceneRules, check_scene};
 
 pub use timelines::Told;
 use timelines::time_of;
+pub use transitions::Mixing;
 
 /// A scene whose files are read and whose layers are drawn.
 #[derive(Clone)]
@@ -84,6 +85,8 @@ pub struct Plan {
     pub loads_scene: bool,
     /// Pictures that the world has after it and did not have before.
     pub pictures: Vec<Arc<str>>,
+    /// What becomes of the change of scenes, in order.
+    pub mixes: Vec<Mixing>,
 }
 
 /// Plans a list of changes.
@@ -98,6 +101,8 @@ pub fn plan(show: &Show, asked: &[Asked], means: &Means<'_>) -> Result<Planned, 
         load: None,
         holds: None,
         actions: Vec::new(),
+        mixes: Vec::new(),
+        back: None,
         glides: HashMap::new(),
         touched: Vec::new(),
         means,
@@ -118,6 +123,7 @@ pub fn plan(show: &Show, asked: &[Asked], means: &Means<'_>) -> Result<Planned, 
 pub fn plan_reload(show: &Show, prepared: &Prepared) -> Result<Plan, ApiError> {
     must_fit(&show.config, &prepared.staged.spec)?;
     let mut next = show.clone();
+    let old_program = show.program.clone();
     let old = Arc::clone(&show.program.spec);
     next.program = prepared.staged.clone();
     let words = prepared.bundle.pictures.iter();
@@ -134,11 +140,20 @@ pub fn plan_reload(show: &Show, prepared: &Prepared) -> Result<Plan, ApiError> {
         }
     };
     Ok(Plan {
-        show: next,
         commands: vec![command],
         actions: Vec::new(),
+        mixes: match loads_scene {
+            true => vec![transitions::begins(
+                &mut next,
+                old_program,
+                &prepared.bundle,
+                None,
+            )],
+            false => Vec::new(),
+        },
         loads_scene,
         pictures,
+        show: next,
     })
 }
 
@@ -151,6 +166,9 @@ struct Work<'a> {
     load: Option<SceneBundle>,
     holds: Option<Hold>,
     actions: Vec<Told>,
+    mixes: Vec<Mixing>,
+    /// The scene that comes back when the change is turned round too late.
+    back: Option<SceneBundle>,
     /// How layers go to what was written, by name.
     glides: HashMap<String, Glide>,
     /// Layers that were written, and where in the request.
@@ -205,13 +223,17 @@ impl Work<'_> {
                 let timelines = &mut self.scene().timelines;
                 timelines.retain(|timeline| timeline.id != delete.id);
             }
-            Change::ActivateScene(activate) => return self.activate(activate, &asked.path),
+            Change::ActivateScene(activate) => {
+                return self.activate(activate, None, &asked.path);
+            }
             Change::PreviewScene(preview) => {
                 let Some(prepared) = self.means.prepared.get(&preview.scene) else {
                     return Ok(Some(Need::Scene(preview.scene.clone())));
                 };
                 self.show.preview = Some(prepared.staged.clone());
             }
+            Change::HoldTransition(hold) => return self.hold_transition(hold, &asked.path),
+            Change::RunTransition(run) => self.run_transition(run.action)?,
             Change::PauseStream(pause) => {
                 self.must_be_live("paused")?;
                 self.show.pause = Some(pause.show);
@@ -254,47 +276,6 @@ impl Work<'_> {
         Ok(())
     }
 
-    fn activate(
-        &mut self,
-        activate: &super::change::ActivateScene,
-        at: &str,
-    ) -> Result<Option<Need>, ApiError> {
-        if let Some(transition) = &activate.transition {
-            authored::checked(transition, field(at, "transition"))?;
-        }
-        let id = match (&activate.scene, &self.show.preview) {
-            (Some(id), _) => id.clone(),
-            (None, Some(preview)) => preview.id.clone(),
-            (None, None) => {
-                return Err(ApiError::conflict(
-                    "no scene is in preview; name the scene that is to come on air",
-                ));
-            }
-        };
-        let Some(prepared) = self.means.prepared.get(&id) else {
-            return Ok(Some(Need::Scene(id)));
-        };
-        must_fit(&self.show.config, &prepared.staged.spec)?;
-        let mut bundle = prepared.bundle.clone();
-        if let Some(transition) = &activate.transition {
-            bundle.spec.transitions.scene = transition.clone();
-        }
-        self.show.program = prepared.staged.clone();
-        if self
-            .show
-            .preview
-            .as_ref()
-            .is_some_and(|preview| preview.id == id)
-        {
-            self.show.preview = None;
-        }
-        self.base = Arc::clone(&prepared.staged.spec);
-        self.load = Some(bundle);
-        self.actions.clear();
-        self.touched.clear();
-        Ok(None)
-    }
-
     fn finish(mut self) -> Result<Planned, ApiError> {
         if self.show.config.max_layers != self.before.config.max_layers {
             must_have_room(&self.show.config, &self.show.program.spec)?;
@@ -325,14 +306,22 @@ impl Work<'_> {
         }
         let mut pictures = wanted;
         let loads_scene = self.load.is_some();
-        if edit.is_empty() && !loads_scene {
+        if edit.is_empty() && !loads_scene && self.mixes.is_empty() {
             // Written as it was.
             self.show.program = self.before.program.clone();
         }
+        let mut back = self.back.take().map(Box::new);
         if let Some(bundle) = self.load.take() {
             pictures.extend(bundle.pictures.iter().map(|(words, _)| Arc::clone(words)));
             commands.push(Command::LoadScene(Box::new(bundle)));
         }
+        commands.extend(self.mixes.iter().filter_map(|mixing| match mixing {
+            Mixing::Begins { .. } | Mixing::Cuts => None,
+            Mixing::Told(action) => Some(Command::Mix {
+                action: *action,
+                back: back.take(),
+            }),
+        }));
         if !edit.is_empty() {
             commands.push(Command::EditScene(Box::new(edit)));
         }
@@ -350,6 +339,7 @@ impl Work<'_> {
             actions: self.actions,
             loads_scene,
             pictures,
+            mixes: self.mixes,
         })))
     }
 
@@ -392,6 +382,15 @@ impl Work<'_> {
         }
     }
 
+    /// Whether the world has a picture by then, or none is meant.
+    fn has_picture(&self, name: &str) -> bool {
+        let is_there = match &self.load {
+            Some(bundle) => bundle.pictures.iter().any(|(known, _)| **known == *name),
+            None => self.means.known.contains(name),
+        };
+        is_there || name.is_empty()
+    }
+
     /// The pictures that the scene shows after the edit and that the world has not.
     fn missing_pictures(&self, edit: &SceneEdit) -> Vec<Arc<str>> {
         let spec = &self.show.program.spec;
@@ -399,22 +398,12 @@ impl Work<'_> {
         data.replace(Arc::clone(&spec.data));
         let mut missing: Vec<Arc<str>> = Vec::new();
         let mut look = |layer: &LayerSpec| {
-            let Source::Image(image) = &layer.source else {
-                return;
-            };
-            let mut words = String::new();
-            image
-                .src
-                .fill(|path| data.lookup(data.program(), path), &mut words);
-            let loaded = self.load.as_ref().is_some_and(|bundle| {
-                let mut pictures = bundle.pictures.iter();
-                pictures.any(|(known, _)| **known == *words)
+            layer.visit_pictures(&mut |_, name| {
+                let words = name.fill(|path| data.lookup(data.program(), path));
+                if !self.has_picture(&words) && !missing.iter().any(|other| **other == *words) {
+                    missing.push(words.into());
+                }
             });
-            let is_known =
-                loaded || self.load.is_none() && self.means.known.contains(words.as_str());
-            if !words.is_empty() && !is_known && !missing.iter().any(|other| **other == *words) {
-                missing.push(words.into());
-            }
         };
         if edit.data.is_some() {
             spec.walk_layers(&mut look);

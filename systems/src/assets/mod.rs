@@ -87,6 +87,11 @@ impl Pictures {
         None
     }
 
+    /// The picture, if it is there.
+    pub fn peek(&self, src: &str) -> Option<&Picture> {
+        self.ready.get(src)?.as_ref().ok()
+    }
+
     /// Adds pictures to those that are there.
     pub fn add(&mut self, pictures: impl IntoIterator<Item = (Arc<str>, Picture)>) {
         for (src, picture) in pictures {

@@ -47,7 +47,12 @@ pub enum Command {
         blend: Option<Glide>,
     },
     /// Moves, turns round or ends the change of scenes that is in course.
-    Mix(MixAction),
+    Mix {
+        /// What it is told.
+        action: MixAction,
+        /// The scene that is wanted back. It is loaded when the change has come to its end meanwhile.
+        back: Option<Box<SceneBundle>>,
+    },
     /// Shows something else in the place of the scene, which goes on behind it, or the scene again.
     Hold(Hold),
     /// Offers every frame to one more encoder.
@@ -209,9 +214,14 @@ fn apply(world: &mut World, commands: Vec<Command>) -> Result<(), CommandError> 
             Command::Timeline { id, .. } if is_plain && find_timeline(world, id).is_none() => {
                 return Err(CommandError::NoTimeline(Arc::clone(id)));
             }
-            Command::Mix(_) if is_plain && !world.resource::<SceneMix>().is_active() => {
+            Command::Mix { back: None, .. }
+                if is_plain && !world.resource::<SceneMix>().is_active() =>
+            {
                 return Err(CommandError::NoMix);
             }
+            Command::Mix {
+                back: Some(bundle), ..
+            } => check_scene(world, &bundle.spec)?,
             _ => {}
         }
     }
@@ -220,7 +230,13 @@ fn apply(world: &mut World, commands: Vec<Command>) -> Result<(), CommandError> 
             Command::LoadScene(bundle) => replace_scene(world, *bundle)?,
             Command::EditScene(edit) => edit_scene(world, *edit),
             Command::Timeline { id, action, blend } => set_timeline(world, &id, action, blend),
-            Command::Mix(action) => drop(transition::tell(world, action)),
+            Command::Mix { action, back } => {
+                if !transition::tell(world, action)
+                    && let Some(bundle) = back
+                {
+                    replace_scene(world, *bundle)?;
+                }
+            }
             Command::Hold(hold) => *world.resource_mut::<Hold>() = hold,
             Command::AddPort(port) => world.resource_mut::<FramePorts>().0.push(port),
             Command::ClosePorts => world

@@ -7,13 +7,14 @@ use components::derived::LayoutBox;
 use components::layer::BlendMode;
 use glam::{Affine2, Mat2, Vec2};
 use raster::{
-    Clip, ComposeStats, Compositor, DrawItem, FramePool, Group, I420Frame, Paint, Stack, Workers,
+    Clip, ComposeStats, Compositor, DrawItem, FramePool, Group, I420Frame, Paint, Raster, Stack,
+    Workers,
 };
 
 use super::drawn::Drawn;
 use crate::layout::{CanvasSize, LayerTree, Placed};
 use crate::publish::Counters;
-use crate::transition::{SceneMix, canvas_of};
+use crate::transition::{Presence, SceneMix, canvas_of};
 
 /// The compositor, the frames it writes into, and the threads that help it.
 #[derive(Resource)]
@@ -80,10 +81,19 @@ const BACKDROPS: [u64; 2] = [u64::MAX, u64::MAX - 1];
 const VEIL: u64 = u64::MAX - 2;
 /// Keys of the groups of the lower and the upper scene.
 const SCENES: [u64; 2] = [u64::MAX - 3, u64::MAX - 4];
-/// What is added to a layer's key for the colour over its box.
+/// Key of the clip over both scenes.
+const CLIP: u64 = u64::MAX - 5;
+/// What is added to a layer's key for the colour or the clip over its box.
 const VEIL_OF_LAYER: u64 = 1 << 63;
 
-type ListRow<'a> = (Entity, &'a Drawn, &'a Placed, &'a BlendMode, &'a LayoutBox);
+type ListRow<'a> = (
+    Entity,
+    &'a Drawn,
+    &'a Placed,
+    &'a BlendMode,
+    &'a LayoutBox,
+    Option<&'a Presence>,
+);
 
 pub(super) fn list(
     tree: Res<LayerTree>,
@@ -136,6 +146,24 @@ pub(super) fn list(
         veil.opacity = part;
         list.items.push(veil);
     }
+    if let Some(frame) = &looks.clip {
+        list.items
+            .push(clip_item(CLIP, frame, Affine2::IDENTITY, canvas));
+    }
+}
+
+/// A frame of a clip over a box of `size`.
+fn clip_item(
+    key: u64,
+    (raster, number): &(Arc<Raster>, u64),
+    canvas_from_box: Affine2,
+    size: Vec2,
+) -> DrawItem {
+    let own = Vec2::new(raster.width() as f32, raster.height() as f32);
+    let canvas_from_paint = canvas_from_box * Affine2::from_scale(size / own);
+    let mut item = DrawItem::raster(key, Arc::clone(raster), canvas_from_paint);
+    item.revision = *number;
+    item
 }
 
 /// Moves what was listed since `first`, and the groups since `group`, which is the scene's own.
@@ -179,14 +207,15 @@ fn list_layers(
         close(list, open, |inner| {
             node.parent.is_none_or(|parent| inner > parent)
         });
-        let Ok((entity, drawn, placed, blend, layout)) = layers.get(node.entity) else {
+        let Ok((entity, drawn, placed, blend, layout, presence)) = layers.get(node.entity) else {
             continue;
         };
         if !placed.visible {
             continue;
         }
         let key = entity.to_bits();
-        if placed.matte.is_some() || placed.veil.is_some() {
+        let frame = presence.and_then(Presence::frame);
+        if placed.matte.is_some() || placed.veil.is_some() || frame.is_some() {
             let first = list.items.len();
             let group = placed.matte.map(|matte| {
                 list.groups.push(Group {
@@ -197,7 +226,11 @@ fn list_layers(
             });
             let veil = placed
                 .veil
-                .map(|veil| veil_item(key, veil, placed, layout.0));
+                .map(|veil| veil_item(key, veil, placed, layout.0))
+                .or_else(|| {
+                    let key = key ^ VEIL_OF_LAYER;
+                    frame.map(|frame| clip_item(key, frame, placed.canvas_from_layer, layout.0))
+                });
             open.push(OpenGroup {
                 node: place,
                 group,

@@ -13,7 +13,7 @@ use components::scene::{CanvasSpec, SceneSpec};
 use components::source::{
     ColourSource, GradientSource, GroupSource, ImageSource, ShapeSource, Source, TextSource,
 };
-use components::transition::{Enter, Exit};
+use components::transition::{Enter, Exit, Transition, TransitionKind};
 use glam::Vec4;
 
 use super::SceneBundle;
@@ -22,12 +22,12 @@ use crate::animate::{
     CompiledTracks, FieldMotions, Motion, MovingFields, MovingProperty, Rolling, TimelineNow,
     add_lanes,
 };
-use crate::assets::Pictures;
+use crate::assets::{Picture, Pictures};
 use crate::clock::FrameClock;
 use crate::data::{DataScope, SceneData};
 use crate::layout::{CanvasSize, FileOrder, Fonts, LayerTree, Placed, RasterScale, ShownPicture};
 use crate::render::{Background, ComposedFrame, Drawn, RasterCache};
-use crate::transition::{self, Presence};
+use crate::transition::{self, Clip, Presence};
 
 /// Why a scene cannot be taken on air.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -81,10 +81,15 @@ pub fn replace_scene(world: &mut World, bundle: SceneBundle) -> Result<(), Scene
     let transition = spec.transitions.scene.clone();
     let on_air = world.resource::<ComposedFrame>().frame.is_some();
     let before = world.resource::<SceneData>().program();
-    let mixes = on_air && (hold.is_some() || !transition.is_cut());
+    let clip = bundle_clip(&transition, &pictures);
+    let is_cut = match transition.kind {
+        // A clip that cannot play is none.
+        TransitionKind::Stinger => clip.is_none(),
+        _ => transition.is_cut() && hold.is_none(),
+    };
+    let mixes = on_air && !is_cut;
     if mixes {
-        let duration = f64::from(transition.duration);
-        transition::begin(world, transition, duration, hold);
+        transition::begin(world, transition, clip, hold);
     } else {
         transition::end(world);
         for entity in transition::all(world, false) {
@@ -106,6 +111,12 @@ pub fn replace_scene(world: &mut World, bundle: SceneBundle) -> Result<(), Scene
     spawn_scene(world, &spec, scope, tick);
     world.resource_mut::<LayerTree>().mark_stale();
     Ok(())
+}
+
+fn bundle_clip(transition: &Transition, pictures: &[(Arc<str>, Picture)]) -> Option<Clip> {
+    let src = transition.src.as_deref()?;
+    let picture = pictures.iter().find(|(name, _)| &**name == src);
+    Clip::of(transition, picture.map(|(_, picture)| picture))
 }
 
 /// Whether the world can hold a scene.

@@ -3,15 +3,20 @@
 //! While one scene gives way to another both are in the world and both go on moving; the one that goes is marked [`Outgoing`]. One of
 //! the two lies over the other, and how it is seen follows from the part of the way that is gone. Turning round swaps the two.
 
+mod clip;
 mod look;
 mod presence;
+
+use std::sync::Arc;
 
 use bevy_app::App;
 use bevy_ecs::prelude::*;
 use components::animation::TimelineId;
 use components::layer::LayerId;
+use components::scene::FrameRate;
 use components::transition::{Transition, TransitionKind};
 use glam::{Affine2, Vec2};
+use raster::Raster;
 
 use crate::animate::sample_easing;
 use crate::clock::FrameClock;
@@ -22,6 +27,7 @@ use crate::render::Background;
 use crate::scene::{Outgoing, SceneInfo};
 use crate::schedule::{Tick, TickSet};
 
+pub use clip::Clip;
 pub use look::{Frame, Look, look, outwards};
 pub use presence::Presence;
 pub(crate) use presence::{advance as advance_presence, retire};
@@ -32,13 +38,9 @@ pub struct SceneMix(Option<Mix>);
 
 struct Mix {
     transition: Transition,
-    /// Seconds from start to end.
-    duration: f64,
-    course: Course,
-    /// The part of the scene that comes, 0 to 1, on `since_tick`.
-    from: f64,
-    since_tick: u64,
-    /// The same on this tick.
+    clip: Option<Clip>,
+    course: MixCourse,
+    /// The part of the scene that comes, 0 to 1, on this tick.
     part: f64,
     /// Whether the scene that comes lies over the one that goes.
     over_comes: bool,
@@ -50,10 +52,77 @@ struct Mix {
     info: SceneInfo,
 }
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Course {
-    Runs,
-    Held,
+/// Where a change of scenes stands at any time, of which the world and those outside of it come to the same.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct MixCourse {
+    /// Seconds from start to end.
+    duration: f64,
+    is_held: bool,
+    /// The part of the scene that comes, 0 to 1, on `since_tick`.
+    from: f64,
+    since_tick: u64,
+}
+
+impl MixCourse {
+    /// One that starts on the tick of `clock`, or stands where `hold` of the coming scene is there.
+    pub fn begin(duration: f64, hold: Option<f32>, clock: &FrameClock) -> Self {
+        Self {
+            duration,
+            is_held: hold.is_some(),
+            from: hold.map_or(0.0, |part| f64::from(part.clamp(0.0, 1.0))),
+            since_tick: clock.tick,
+        }
+    }
+
+    /// The part of the scene that comes, 0 to 1.
+    pub fn part(&self, clock: &FrameClock) -> f64 {
+        if self.is_held {
+            return self.from;
+        }
+        let gone = clock.seconds_since(self.since_tick) / self.duration;
+        // A change without a length is over at once.
+        (self.from + gone.max(0.0)).min(1.0)
+    }
+
+    /// The tick on which the scene that comes is there alone; none while it stands.
+    pub fn end_tick(&self, rate: FrameRate) -> Option<u64> {
+        let seconds = (1.0 - self.from).max(0.0) * self.duration;
+        (!self.is_held).then(|| self.since_tick + (seconds * rate.as_f64() - 1e-6).ceil() as u64)
+    }
+
+    /// Whether it stands until it is moved.
+    pub fn is_held(&self) -> bool {
+        self.is_held
+    }
+
+    /// Whether the scene that comes is there.
+    pub fn is_over(&self, clock: &FrameClock) -> bool {
+        !self.is_held && self.part(clock) >= 1.0
+    }
+
+    /// What `action` on the tick of `clock` makes of it.
+    pub fn after(&self, action: MixAction, clock: &FrameClock) -> Self {
+        // It moves on at once, from the part of the tick before.
+        let since_tick = clock.tick.saturating_sub(1);
+        let before = FrameClock {
+            tick: since_tick,
+            ..*clock
+        };
+        let part = self.part(&before);
+        let (is_held, from) = match action {
+            MixAction::Hold(part) => (true, f64::from(part.clamp(0.0, 1.0))),
+            MixAction::Release => (false, part),
+            MixAction::Finish => (false, 1.0),
+            MixAction::Reverse => (false, 1.0 - part),
+            MixAction::Cancel => (false, 1.0),
+        };
+        Self {
+            is_held,
+            from,
+            since_tick,
+            ..*self
+        }
+    }
 }
 
 /// What a change of scenes is told.
@@ -72,7 +141,7 @@ pub enum MixAction {
 }
 
 /// How both scenes are seen on this tick.
-#[derive(Clone, Copy, Debug, PartialEq)]
+#[derive(Clone, Debug)]
 pub struct MixLooks {
     /// The scene below; `None` where nothing of it is seen.
     pub under: Option<Look>,
@@ -82,6 +151,8 @@ pub struct MixLooks {
     pub backdrops: [[u8; 3]; 2],
     /// A colour over both, and how much of it is seen.
     pub veil: Option<([u8; 3], f32)>,
+    /// A picture over both, as large as the canvas, and its number.
+    pub clip: Option<(Arc<Raster>, u64)>,
 }
 
 /// Adds the set's systems.
@@ -120,11 +191,11 @@ impl SceneMix {
         } else {
             (1.0 - mix.part, [backdrop, mix.backdrop])
         };
-        let eased = if mix.is_even {
-            over_part
-        } else {
-            sample_easing(mix.transition.easing, over_part)
-        } as f32;
+        let eased = match &mix.clip {
+            Some(clip) => clip.eased(over_part),
+            None if mix.is_even => over_part as f32,
+            None => sample_easing(mix.transition.easing, over_part) as f32,
+        };
         let frame = Frame::whole(canvas);
         let mut over = look(&mix.transition, eased, &frame);
         let veil = over.veil.take();
@@ -140,27 +211,33 @@ impl SceneMix {
             over: over_is_there.then_some(over),
             backdrops,
             veil,
+            clip: mix.clip.as_ref().and_then(|clip| clip.frame(over_part)),
         })
     }
 }
 
 /// Has the scene on air go, through `transition`, from this tick on; the caller then spawns the one that comes. `hold` has the change
 /// stand where this part of the coming scene is there.
-pub(crate) fn begin(world: &mut World, transition: Transition, duration: f64, hold: Option<f32>) {
+pub(crate) fn begin(
+    world: &mut World,
+    transition: Transition,
+    clip: Option<Clip>,
+    hold: Option<f32>,
+) {
     end(world);
-    let entities = all(world, false);
-    for entity in entities {
-        world.entity_mut(entity).insert(Outgoing);
-    }
     let Some(info) = world.get_resource::<SceneInfo>().cloned() else {
         return;
     };
+    for entity in all(world, false) {
+        world.entity_mut(entity).insert(Outgoing);
+    }
+    let clock = *world.resource::<FrameClock>();
+    let seconds = f64::from(transition.duration);
+    let duration = clip.as_ref().map_or(seconds, Clip::duration);
     let mix = Mix {
         transition,
-        duration,
-        course: hold.map_or(Course::Runs, |_| Course::Held),
-        from: hold.map_or(0.0, |part| f64::from(part.clamp(0.0, 1.0))),
-        since_tick: world.resource::<FrameClock>().tick,
+        clip,
+        course: MixCourse::begin(duration, hold, &clock),
         part: 0.0,
         over_comes: true,
         is_even: hold.is_some(),
@@ -204,33 +281,18 @@ pub(crate) fn tell(world: &mut World, action: MixAction) -> bool {
     let Some(mix) = &mut resource.0 else {
         return false;
     };
+    mix.course = mix.course.after(action, &clock);
     match action {
-        MixAction::Hold(part) => {
-            mix.course = Course::Held;
-            mix.is_even = true;
-            mix.from = f64::from(part.clamp(0.0, 1.0));
-        }
-        MixAction::Release => {
-            mix.from = mix.part;
-            mix.course = Course::Runs;
-        }
-        MixAction::Finish => {
-            end(world);
-            return true;
-        }
+        MixAction::Hold(_) => mix.is_even = true,
+        MixAction::Release => {}
+        MixAction::Finish => end(world),
         MixAction::Reverse | MixAction::Cancel => {
-            mix.from = 1.0 - mix.part;
-            mix.course = Course::Runs;
             mix.over_comes = !mix.over_comes;
+            swap(world);
+            if action == MixAction::Cancel {
+                end(world);
+            }
         }
-    }
-    // It moves on at once: the part is that of the tick before.
-    mix.since_tick = clock.tick.saturating_sub(1);
-    if matches!(action, MixAction::Reverse | MixAction::Cancel) {
-        swap(world);
-    }
-    if action == MixAction::Cancel {
-        end(world);
     }
     true
 }
@@ -259,19 +321,12 @@ fn swap(world: &mut World) {
 
 fn advance(clock: Res<FrameClock>, mut mix: ResMut<SceneMix>) {
     let Some(mix) = &mut mix.0 else { return };
-    mix.part = match mix.course {
-        Course::Held => mix.from,
-        Course::Runs => {
-            let gone = clock.seconds_since(mix.since_tick) / mix.duration;
-            // A change without a length is over at once.
-            (mix.from + gone.max(0.0)).min(1.0)
-        }
-    };
+    mix.part = mix.course.part(&clock);
 }
 
 /// Lets go of a scene that has gone.
 fn retire_scene(world: &mut World) {
-    let is_over = |mix: &Mix| mix.part >= 1.0 && mix.course == Course::Runs;
+    let is_over = |mix: &Mix| mix.part >= 1.0 && !mix.course.is_held();
     if world.resource::<SceneMix>().0.as_ref().is_some_and(is_over) {
         end(world);
     }

@@ -2,11 +2,16 @@
 //!
 //! Where a layer stands follows from the tick on which it last turned round, so a change of mind goes on from what is on screen.
 
+use std::sync::Arc;
+
 use bevy_ecs::prelude::*;
 use components::layer::Visible;
-use components::transition::{Enter, Exit, Transition};
+use components::transition::{Enter, Exit, Transition, TransitionKind};
+use raster::Raster;
 
+use super::clip::Clip;
 use crate::animate::sample_easing;
+use crate::assets::Pictures;
 use crate::clock::FrameClock;
 use crate::layout::LayerTree;
 use crate::scene::Leaving;
@@ -21,6 +26,10 @@ pub struct Presence {
     since_tick: u64,
     /// The part that has come on this tick.
     part: f64,
+    /// The picture of a stinger over it, and its number.
+    frame: Option<(Arc<Raster>, u64)>,
+    /// The part that has come behind a stinger.
+    behind: Option<f32>,
 }
 
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -65,11 +74,19 @@ impl Presence {
             return None;
         }
         let transition = self.way.of(enter, exit)?;
+        if let Some(behind) = self.behind {
+            return Some((transition, behind));
+        }
         let part = match self.way {
             Way::Enter => sample_easing(transition.easing, self.part),
             Way::Exit => 1.0 - sample_easing(transition.easing, 1.0 - self.part),
         };
         Some((transition, part as f32))
+    }
+
+    /// The picture that plays over the layer, and its number.
+    pub fn frame(&self) -> Option<&(Arc<Raster>, u64)> {
+        self.frame.as_ref()
     }
 
     /// Whether it is on its way.
@@ -95,7 +112,7 @@ type Row<'a> = (
     &'a mut Presence,
 );
 
-pub(crate) fn advance(clock: Res<FrameClock>, mut layers: Query<Row>) {
+pub(crate) fn advance(clock: Res<FrameClock>, pictures: Res<Pictures>, mut layers: Query<Row>) {
     for (visible, enter, exit, leaving, mut presence) in &mut layers {
         let row = presence.bypass_change_detection();
         let wanted = visible.0 && !leaving;
@@ -112,6 +129,11 @@ pub(crate) fn advance(clock: Res<FrameClock>, mut layers: Query<Row>) {
             row.from = row.part;
         }
         let transition = row.way.of(enter, exit).filter(|way| !way.is_cut());
+        let clip = transition
+            .filter(|way| way.kind == TransitionKind::Stinger)
+            .map(|way| Clip::of(way, way.src.as_deref().and_then(|src| pictures.peek(src))));
+        let transition = transition.filter(|_| !matches!(clip, Some(None)));
+        let clip = clip.flatten();
         let part = match transition {
             None => f64::from(u8::from(wanted)),
             Some(transition) => {
@@ -122,13 +144,29 @@ pub(crate) fn advance(clock: Res<FrameClock>, mut layers: Query<Row>) {
                     0.0
                 };
                 let seconds = (clock.seconds_since(row.since_tick) - delay).max(0.0);
-                let gone = seconds / f64::from(transition.duration);
+                let duration = clip
+                    .as_ref()
+                    .map_or(f64::from(transition.duration), Clip::duration);
+                let gone = seconds / duration;
                 let direction = if wanted { 1.0 } else { -1.0 };
                 (row.from + direction * gone).clamp(0.0, 1.0)
             }
         };
         if part != row.part {
             presence.part = part;
+            // A clip plays forwards when the layer goes, too.
+            let played = if wanted { part } else { 1.0 - part };
+            presence.frame = clip
+                .as_ref()
+                .filter(|_| part < 1.0 && part > 0.0)
+                .and_then(|clip| clip.frame(played));
+            presence.behind = clip.map(|clip| {
+                if wanted {
+                    clip.eased(played)
+                } else {
+                    1.0 - clip.eased(played)
+                }
+            });
         }
     }
 }

@@ -3,7 +3,11 @@
 use components::animation::Property;
 use components::transition::{Side, Transition, TransitionKind as Kind};
 use components::value::Colour;
+use image::codecs::gif::GifEncoder;
+use image::{Delay, Frame, Rgba, RgbaImage};
+use stream_manager_systems::assets::{Picture, PictureFonts, decode_picture};
 use stream_manager_systems::command::{Command, CommandError};
+use stream_manager_systems::scene::SceneBundle;
 use stream_manager_systems::transition::MixAction;
 
 use super::stage::*;
@@ -20,6 +24,10 @@ fn change(transition: Transition) -> stream_manager_systems::Engine {
 
 fn is(engine: &stream_manager_systems::Engine, x: usize, y: usize, colour: Colour) -> bool {
     pixel(engine, x, y) == [colour.red, colour.green, colour.blue]
+}
+
+fn mix(action: MixAction) -> Command {
+    Command::Mix { action, back: None }
 }
 
 #[test]
@@ -132,7 +140,7 @@ fn turned_round_it_goes_back_from_what_is_on_screen() {
         (0..WIDTH).filter(|x| is(engine, *x, 32, BLUE)).count() as i64
     };
     let before = edge(&engine);
-    send(&mut engine, vec![Command::Mix(MixAction::Reverse)]).unwrap();
+    send(&mut engine, vec![mix(MixAction::Reverse)]).unwrap();
     let after = edge(&engine);
     // 128 pixels in 30 ticks are 4.3 a tick.
     assert!((4..=5).contains(&(before - after)), "{before} {after}");
@@ -156,7 +164,7 @@ fn an_operator_moves_it_by_hand() {
         (0..WIDTH).filter(|x| is(engine, *x, 32, BLUE)).count()
     };
     for (part, columns) in [(0.25, 32), (0.75, 96), (0.5, 64)] {
-        send(&mut engine, vec![Command::Mix(MixAction::Hold(part))]).unwrap();
+        send(&mut engine, vec![mix(MixAction::Hold(part))]).unwrap();
         ticks(&mut engine, 50);
         assert!(
             blue(&engine).abs_diff(columns) <= 1,
@@ -164,21 +172,21 @@ fn an_operator_moves_it_by_hand() {
             blue(&engine)
         );
     }
-    send(&mut engine, vec![Command::Mix(MixAction::Release)]).unwrap();
+    send(&mut engine, vec![mix(MixAction::Release)]).unwrap();
     ticks(&mut engine, 16);
     assert_eq!(blue(&engine), WIDTH);
-    let refused = send(&mut engine, vec![Command::Mix(MixAction::Release)]);
+    let refused = send(&mut engine, vec![mix(MixAction::Release)]);
     assert_eq!(refused, Err(CommandError::NoMix));
 }
 
 #[test]
 fn it_can_be_called_off_and_cut_short() {
     let mut engine = change(linear(Kind::Fade, 10.0));
-    send(&mut engine, vec![Command::Mix(MixAction::Cancel)]).unwrap();
+    send(&mut engine, vec![mix(MixAction::Cancel)]).unwrap();
     assert!(is(&engine, 64, 32, RED));
     assert_eq!(layer_count(&mut engine), 1);
     let mut engine = change(linear(Kind::Fade, 10.0));
-    send(&mut engine, vec![Command::Mix(MixAction::Finish)]).unwrap();
+    send(&mut engine, vec![mix(MixAction::Finish)]).unwrap();
     assert!(is(&engine, 64, 32, BLUE));
     let mut engine = change(linear(Kind::Fade, 10.0));
     let green = scene(vec![full("green", Colour::opaque(0, 255, 0))]);
@@ -214,4 +222,59 @@ fn frames_do_not_depend_on_threads() {
             "{kind:?}"
         );
     }
+}
+
+/// A clip of six frames of a tenth of a second each: green all over in the two in the middle, nothing in the others.
+fn clip() -> Picture {
+    let mut bytes = Vec::new();
+    let mut encoder = GifEncoder::new(&mut bytes);
+    for number in 0..6 {
+        let alpha = if number == 2 || number == 3 { 255 } else { 0 };
+        let frame = RgbaImage::from_pixel(16, 8, Rgba([0, 255, 0, alpha]));
+        let delay = Delay::from_numer_denom_ms(100, 1);
+        encoder
+            .encode_frame(Frame::from_parts(frame, 0, 0, delay))
+            .unwrap();
+    }
+    drop(encoder);
+    decode_picture(&bytes, &PictureFonts::default).unwrap()
+}
+
+#[test]
+fn a_stinger_plays_over_the_cut() {
+    let mut engine = engine(1);
+    send(&mut engine, vec![load(scene(vec![full("red", RED)]))]).unwrap();
+    let mut blue = scene(vec![full("blue", BLUE)]);
+    blue.transitions.scene = Transition {
+        src: Some("clip.gif".to_owned()),
+        ..Transition::new(Kind::Stinger, 0.0)
+    };
+    let mut bundle = SceneBundle::new(blue);
+    bundle.pictures = vec![("clip.gif".into(), clip())];
+    send(&mut engine, vec![Command::LoadScene(Box::new(bundle))]).unwrap();
+    let mut seen = vec![pixel(&engine, 64, 32)];
+    for _ in 0..18 {
+        engine.tick();
+        seen.push(pixel(&engine, 64, 32));
+    }
+    let green = [0, 255, 0];
+    let expected: Vec<[u8; 3]> = (0..19)
+        .map(|tick| match tick {
+            0..6 => [255, 0, 0],
+            6..12 => green,
+            _ => [0, 0, 255],
+        })
+        .collect();
+    assert_eq!(seen, expected);
+    assert_eq!(layer_count(&mut engine), 1);
+}
+
+#[test]
+fn a_stinger_without_its_clip_is_a_cut() {
+    let mut engine = change(Transition {
+        src: Some("nothing.gif".to_owned()),
+        ..Transition::new(Kind::Stinger, 1.0)
+    });
+    assert!(is(&engine, 64, 32, BLUE));
+    assert_eq!(layer_count(&mut engine), 1);
 }
