@@ -9,6 +9,7 @@ use components::animation::{Property, TimelineSpec, TrackSpec};
 use components::layer::{LayerSpec, Size};
 use components::source::{
     ColourSource, GradientSource, GroupSource, ImageSource, ShapeSource, Source, TextSource,
+    TickerSource,
 };
 use components::{Number, Problem, Problems, Validate};
 use serde::de::DeserializeOwned;
@@ -55,6 +56,11 @@ pub const SOURCE_KINDS: &[SourceKind] = &[
         name: "text",
         example: r#"{"type": "text", "text": "Current bid {{bid.amount}}", "font": {"family": "Inter", "size": 48, "weight": 700}}"#,
         read: |value, path, found| fields_of::<TextSource>(value, path, found, Source::Text),
+    },
+    SourceKind {
+        name: "ticker",
+        example: r##"{"type": "ticker", "items": ["Doors open at eight", {"text": "Sold out", "fill": "#ff5c5c"}], "speed": 120, "font": {"size": 36, "weight": 600}}"##,
+        read: |value, path, found| fields_of::<TickerSource>(value, path, found, Source::Ticker),
     },
     SourceKind {
         name: "group",

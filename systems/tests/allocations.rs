@@ -11,7 +11,7 @@ use components::animation::{
 };
 use components::layer::{LayerSpec, Size};
 use components::scene::{FrameRate, SceneSpec};
-use components::source::{ShapeKind, ShapeSource, Source, TextSource};
+use components::source::{ShapeKind, ShapeSource, Source, TextSource, TickerSource};
 use components::value::{Colour, Paint};
 use image::codecs::gif::{GifEncoder, Repeat};
 use image::{Delay, Frame, Rgba, RgbaImage};
@@ -126,6 +126,13 @@ fn a_tick_of_moving_layers_allocates_nothing() {
         Arc::new(card("child")),
     ];
     let (moving, picture) = moving_picture();
+    let ticker: TickerSource =
+        serde_json::from_str(r#"{"items": ["One", "Another"], "font": {"family": "DejaVu Sans"}}"#)
+            .unwrap();
+    let strip = LayerSpec {
+        source: Source::Ticker(ticker),
+        ..card("strip")
+    };
     let mut spec = SceneSpec {
         schema: None,
         version: 1,
@@ -133,9 +140,16 @@ fn a_tick_of_moving_layers_allocates_nothing() {
         canvas: Default::default(),
         assets: Default::default(),
         data: Default::default(),
-        layers: [card("slides"), card("turns"), card("fades"), group, moving]
-            .map(Arc::new)
-            .into(),
+        layers: [
+            card("slides"),
+            card("turns"),
+            card("fades"),
+            group,
+            moving,
+            strip,
+        ]
+        .map(Arc::new)
+        .into(),
         timelines: Vec::new(),
         transitions: Default::default(),
     };

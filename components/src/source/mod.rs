@@ -7,6 +7,7 @@ mod gradient;
 mod image;
 mod shape;
 mod text;
+mod ticker;
 
 use bevy_ecs::component::Component;
 use schemars::JsonSchema;
@@ -20,6 +21,7 @@ pub use text::{
     Align, Counter, FitText, Font, FontStyle, Grouping, Outline, Overflow, Shadow, TextDirection,
     TextSource, VerticalAlign,
 };
+pub use ticker::{TickerItem, TickerSource};
 
 use crate::animation::{FieldMut, Fields};
 use crate::validate::{Problems, Validate};
@@ -41,6 +43,8 @@ pub enum Source {
     Shape(ShapeSource),
     /// Words.
     Text(TextSource),
+    /// Words that run through the box without an end.
+    Ticker(TickerSource),
     /// Nothing of its own: it holds its children together.
     Group(GroupSource),
 }
@@ -54,7 +58,9 @@ pub struct GroupSource {}
 
 impl Source {
     /// The `type` of every kind, as files write them.
-    pub const KINDS: &[&str] = &["color", "gradient", "image", "shape", "text", "group"];
+    pub const KINDS: &[&str] = &[
+        "color", "gradient", "image", "shape", "text", "ticker", "group",
+    ];
 
     /// The `type` of this one.
     pub fn kind(&self) -> &'static str {
@@ -64,6 +70,7 @@ impl Source {
             Self::Image(_) => "image",
             Self::Shape(_) => "shape",
             Self::Text(_) => "text",
+            Self::Ticker(_) => "ticker",
             Self::Group(_) => "group",
         }
     }
@@ -85,6 +92,7 @@ impl Validate for Source {
             }
             Self::Shape(source) => source.validate(problems),
             Self::Text(source) => source.validate(problems),
+            Self::Ticker(source) => source.validate(problems),
         }
     }
 }
@@ -97,7 +105,7 @@ impl Source {
             Self::Gradient(source) => Some(source),
             Self::Shape(source) => Some(source),
             Self::Text(source) => Some(source),
-            Self::Image(_) | Self::Group(_) => None,
+            Self::Image(_) | Self::Ticker(_) | Self::Group(_) => None,
         }
     }
 }

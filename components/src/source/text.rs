@@ -268,7 +268,7 @@ pub enum TextDirection {
     Rtl,
 }
 
-fn white() -> Paint {
+pub(super) fn white() -> Paint {
     Paint::Solid(Colour::WHITE)
 }
 
@@ -286,17 +286,7 @@ fn shadow_blur() -> f32 {
 
 impl Validate for TextSource {
     fn validate(&self, problems: &mut Problems) {
-        problems.at("font", |problems| {
-            problems.range("size", self.font.size, 1.0..=2000.0);
-            problems.range("weight", self.font.weight, 1.0..=1000.0);
-            problems.range("lineHeight", self.font.line_height, 0.1..=10.0);
-            problems.range("letterSpacing", self.font.letter_spacing, -1000.0..=1000.0);
-            if self.font.family.trim().is_empty() {
-                problems.at("family", |problems| {
-                    problems.report("a font needs a family name")
-                });
-            }
-        });
+        problems.at("font", |problems| self.font.validate(problems));
         problems.at("fill", |problems| self.fill.validate(problems));
         if self.max_lines == Some(0) {
             problems.at("maxLines", |problems| {
@@ -325,15 +315,58 @@ impl Validate for TextSource {
             });
         }
         if let Some(outline) = &self.outline {
-            problems.at("outline", |problems| {
-                problems.range("width", outline.width, 0.01..=100.0)
-            });
+            problems.at("outline", |problems| outline.validate(problems));
         }
         if let Some(shadow) = &self.shadow {
-            problems.at("shadow", |problems| {
-                problems.range("blur", shadow.blur, 0.0..=100.0);
-                problems.at("offset", |problems| shadow.offset.validate(problems));
+            problems.at("shadow", |problems| shadow.validate(problems));
+        }
+    }
+}
+
+impl Validate for Font {
+    fn validate(&self, problems: &mut Problems) {
+        problems.range("size", self.size, 1.0..=2000.0);
+        problems.range("weight", self.weight, 1.0..=1000.0);
+        problems.range("lineHeight", self.line_height, 0.1..=10.0);
+        problems.range("letterSpacing", self.letter_spacing, -1000.0..=1000.0);
+        if self.family.trim().is_empty() {
+            problems.at("family", |problems| {
+                problems.report("a font needs a family name")
             });
+        }
+    }
+}
+
+impl Validate for Outline {
+    fn validate(&self, problems: &mut Problems) {
+        problems.range("width", self.width, 0.01..=100.0);
+    }
+}
+
+impl Validate for Shadow {
+    fn validate(&self, problems: &mut Problems) {
+        problems.range("blur", self.blur, 0.0..=100.0);
+        problems.at("offset", |problems| self.offset.validate(problems));
+    }
+}
+
+impl TextSource {
+    /// Words that stand as they are in the default font: white, at the start of one line.
+    pub fn plain(text: Template) -> Self {
+        Self {
+            text,
+            font: Font::default(),
+            fill: white(),
+            align: Align::Start,
+            vertical_align: VerticalAlign::Top,
+            wrap: true,
+            max_lines: None,
+            overflow: Overflow::Visible,
+            fit_to_box: None,
+            outline: None,
+            shadow: None,
+            direction: TextDirection::Auto,
+            counter: None,
         }
     }
 }

@@ -63,6 +63,13 @@ impl Template {
         Ok(Self { parts })
     }
 
+    /// A text that stands as it is, double braces too.
+    pub fn literal(text: impl Into<String>) -> Self {
+        Self {
+            parts: vec![TemplatePart::Literal(text.into())],
+        }
+    }
+
     /// The pieces in reading order.
     pub fn parts(&self) -> &[TemplatePart] {
         &self.parts

@@ -10,6 +10,7 @@ mod glide;
 mod lane;
 mod path;
 mod property;
+mod ticker;
 mod timeline;
 mod words;
 
@@ -33,6 +34,7 @@ pub use lane::CompiledLane;
 pub use path::LengthPath;
 pub(crate) use property::begin_glide;
 pub use property::{CompiledTracks, Motion, MovingProperty};
+pub(crate) use ticker::Strip;
 pub use timeline::{
     TimelineAction, TimelineNow, after_action, from_now, has_ended, keep_place, local_seconds,
     start_after, start_followers,
@@ -56,6 +58,8 @@ pub fn plugin(app: &mut App) {
         app.timed(set, "animate::words", words::fill),
         app.timed(set, "animate::presence", advance_presence),
         app.timed(set, "animate::retire", retire),
+        app.timed(set, "animate::ticker_items", ticker::follow),
+        app.timed(set, "animate::tickers", ticker::flow),
         app.timed(set, "animate::settle_data", settle),
     )
         .chain();

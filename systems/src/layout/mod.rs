@@ -13,7 +13,7 @@ use crate::schedule::{Tick, TickSet};
 
 pub use measure::{Fonts, crop_box, fitted};
 pub use pictures::ShownPicture;
-pub use propagate::{Placed, RasterScale};
+pub use propagate::{ClipsChildren, Flows, Placed, RasterScale};
 pub use tree::{FileOrder, LayerTree, Node};
 
 /// The size of the canvas in pixels. Written when a scene is taken on air.

@@ -45,6 +45,15 @@ impl Default for RasterScale {
     }
 }
 
+/// A layer that cuts all below it at its box, as a group with a crop does. Written with the sources that show rows or strips.
+#[derive(Component, Clone, Copy, Debug, Default)]
+pub struct ClipsChildren;
+
+/// A layer that a system moves, apart from tracks and glides, and whether it is on its way on this tick. What its scale comes to on a
+/// tick is passing: it is drawn at its own size.
+#[derive(Component, Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Flows(pub bool);
+
 /// The most and the fewest raster pixels a pixel of the layer's box.
 const RASTER_SCALE: (f32, f32) = (1.0 / 64.0, 8.0);
 
@@ -57,7 +66,7 @@ type PlacementRow<'a> = (
     &'a Anchor,
     &'a Visible,
     &'a Crop,
-    Has<GroupSource>,
+    (Has<GroupSource>, Has<ClipsChildren>, Option<&'a Flows>),
     Option<&'a CompiledTracks<Scale>>,
     (
         Has<CompiledTracks<Position>>,
@@ -141,7 +150,7 @@ fn place(
         anchor,
         visible,
         crop,
-        is_group,
+        (is_group, clips, flows),
         scale_tracks,
         (position_tracked, rotation_tracked, scale_motion, position_motion, rotation_motion),
         (presence, enter, exit),
@@ -165,6 +174,7 @@ fn place(
     let drawn_scale = match (scale_tracks, gliding) {
         (Some(tracks), _) => scale.0.abs().max(tracks.largest()),
         (None, Some(largest)) => largest,
+        (None, None) if flows.is_some() => Vec2::ONE,
         (None, None) => scale.0.abs(),
     };
     let placed = Placed {
@@ -173,6 +183,7 @@ fn place(
         visible: parent.placed.visible && is_there,
         moves: parent.placed.moves
             || coming.is_some()
+            || flows.is_some_and(|flows| flows.0)
             || scale_tracks.is_some()
             || gliding.is_some()
             || position_moves
@@ -188,7 +199,7 @@ fn place(
         veil: None,
         ..placed
     };
-    let for_children = if is_group && !crop.is_none() {
+    let for_children = if clips || is_group && !crop.is_none() {
         let (origin, size) = crop_box(layout.0, crop);
         let own = Clip {
             canvas_from_clip: canvas_from_layer * Affine2::from_translation(origin),

@@ -13,6 +13,7 @@ use components::layer::{LayerId, LayerSpec, Opacity, Position, Rotation, Scale, 
 use components::scene::{CanvasSpec, SceneSpec};
 use components::source::{
     ColourSource, GradientSource, GroupSource, ImageSource, ShapeSource, Source, TextSource,
+    TickerSource,
 };
 use components::transition::Exit;
 use serde_json::{Map, Value};
@@ -273,6 +274,7 @@ fn put_source(entity: &mut EntityWorldMut, spec: &LayerSpec, measure: bool) {
         Source::Shape(source) if entity.contains::<ShapeSource>() => put(entity, source),
         Source::Text(source) if entity.contains::<TextSource>() => put(entity, source),
         Source::Image(source) if entity.contains::<ImageSource>() => put(entity, source),
+        Source::Ticker(source) if entity.contains::<TickerSource>() => put(entity, source),
         Source::Group(source) if entity.contains::<GroupSource>() => put(entity, source),
         _ => {
             remove_source(entity);
@@ -311,7 +313,7 @@ fn begin_glides(world: &mut World, entity: Entity, spec: &LayerSpec, glide: &Gli
         Source::Gradient(source) => glide_to(&mut entity, source, glide, &clock),
         Source::Shape(source) => glide_to(&mut entity, source, glide, &clock),
         Source::Text(source) => glide_to(&mut entity, source, glide, &clock),
-        Source::Image(_) | Source::Group(_) => {}
+        Source::Image(_) | Source::Ticker(_) | Source::Group(_) => {}
     }
 }
 

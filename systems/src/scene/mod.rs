@@ -2,12 +2,14 @@
 
 mod bundle;
 mod edit;
+mod internal;
 mod spawn;
 mod stage;
 
 pub use bundle::SceneBundle;
 pub(crate) use edit::edit_scene;
 pub use edit::{LayerEdit, SceneEdit};
+pub(crate) use internal::{despawn_internal, spawn_internal};
 pub(crate) use spawn::{MaxLayers, check_scene};
 pub use spawn::{SceneError, SceneInfo, replace_scene, timeline_component};
 pub use stage::{Internal, Leaving, Outgoing, Reachable};

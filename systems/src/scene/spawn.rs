@@ -12,20 +12,24 @@ use components::layer::{LayerId, LayerSpec, Opacity, Position, Rotation, Scale, 
 use components::scene::{CanvasSpec, SceneSpec};
 use components::source::{
     ColourSource, GradientSource, GroupSource, ImageSource, ShapeSource, Source, TextSource,
+    TickerSource,
 };
 use components::transition::{Enter, Exit, Transition, TransitionKind};
 use glam::Vec4;
 
 use super::SceneBundle;
+use super::internal::despawn_all_internal;
 use super::stage::Internal;
 use crate::animate::{
-    CompiledTracks, FieldMotions, Motion, MovingFields, MovingProperty, Rolling, TimelineNow,
-    add_lanes,
+    CompiledTracks, FieldMotions, Motion, MovingFields, MovingProperty, Rolling, Strip,
+    TimelineNow, add_lanes,
 };
 use crate::assets::{Picture, Pictures};
 use crate::clock::FrameClock;
 use crate::data::{DataScope, SceneData};
-use crate::layout::{CanvasSize, FileOrder, Fonts, LayerTree, Placed, RasterScale, ShownPicture};
+use crate::layout::{
+    CanvasSize, ClipsChildren, FileOrder, Fonts, LayerTree, Placed, RasterScale, ShownPicture,
+};
 use crate::render::{Background, ComposedFrame, Drawn, RasterCache};
 use crate::transition::{self, Clip, Presence};
 
@@ -439,6 +443,10 @@ pub(super) fn insert_source(entity: &mut EntityWorldMut, spec: &LayerSpec) {
                 ShownPicture::default(),
             ));
         }
+        Source::Ticker(source) => {
+            let tick = entity.world().resource::<FrameClock>().tick;
+            entity.insert((source.clone(), Strip::new(tick), ClipsChildren));
+        }
         Source::Group(source) => drop(entity.insert(source.clone())),
     }
 }
@@ -453,9 +461,11 @@ pub(super) fn remove_source(entity: &mut EntityWorldMut) {
     remove_computed::<GradientSource>(entity);
     remove_computed::<ShapeSource>(entity);
     remove_computed::<TextSource>(entity);
+    despawn_all_internal(entity);
     entity
         .remove::<(ImageSource, GroupSource)>()
         .remove::<(FilledText, Rolling, ShownPicture)>()
+        .remove::<(TickerSource, Strip, ClipsChildren)>()
         .insert((NaturalSize::default(), Drawn::default()));
 }
 
