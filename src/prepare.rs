@@ -7,13 +7,16 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, LazyLock};
 use std::thread::{self, JoinHandle};
 
+use components::layer::LayerSpec;
 use components::scene::{FrameRate, SceneSpec};
+use components::source::Source;
 use raster::I420Frame;
 use systems::assets::{
     Arrival, FontDatabase, FontFamily, FontQuery, Picture, PictureDoor, PictureError, PictureFonts,
     decode_picture,
 };
-use systems::data::SceneData;
+use systems::data::{DataScope, SceneData};
+use systems::inner::inner_values;
 use systems::scene::SceneBundle;
 use systems::{Engine, EngineSettings};
 
@@ -105,11 +108,14 @@ impl Files {
 
     /// The files of a scene.
     pub fn of_scene(spec: &SceneSpec, folder: PathBuf, uploads: PathBuf) -> Self {
-        let names = spec
-            .assets
-            .iter()
-            .map(|(name, asset)| (name.clone(), asset.path.clone()))
-            .collect();
+        let mut names = BTreeMap::new();
+        // The outermost scene first: its names hide those of scenes within it.
+        each_scene(spec, &mut |spec| {
+            for (name, asset) in &spec.assets {
+                let path = || asset.path.clone();
+                names.entry(name.clone()).or_insert_with(path);
+            }
+        });
         Self::new(folder, names, uploads)
     }
 
@@ -183,22 +189,31 @@ pub fn bundle(scene: &LoadedScene, uploads: &Path) -> Result<SceneBundle, Prepar
         })?;
         bundle.pictures.push((src.as_str().into(), picture));
     }
-    for asset in scene
-        .spec
-        .assets
-        .values()
-        .filter(|asset| is_font(&asset.path))
-    {
-        let bytes =
-            files
-                .read(&asset.path, FONT_FILE_MAX)
-                .map_err(|reason| PrepareError::Font {
-                    path: asset.path.clone(),
-                    reason,
-                })?;
-        bundle.fonts.push((asset.path.clone(), bytes.into()));
-    }
+    bundle.fonts = fonts_of(&scene.spec, &files)?;
     Ok(bundle)
+}
+
+/// Reads the fonts of a scene and of those within it.
+///
+/// # Errors
+/// The first that cannot be read.
+pub fn fonts_of(spec: &SceneSpec, files: &Files) -> Result<Vec<(String, Arc<[u8]>)>, PrepareError> {
+    let mut paths: Vec<&str> = Vec::new();
+    each_scene(spec, &mut |spec| {
+        for asset in spec.assets.values().filter(|asset| is_font(&asset.path)) {
+            if !paths.contains(&asset.path.as_str()) {
+                paths.push(&asset.path);
+            }
+        }
+    });
+    let read = |path: &str| match files.read(path, FONT_FILE_MAX) {
+        Ok(bytes) => Ok((path.to_owned(), bytes.into())),
+        Err(reason) => Err(PrepareError::Font {
+            path: path.to_owned(),
+            reason,
+        }),
+    };
+    paths.into_iter().map(read).collect()
 }
 
 fn is_font(path: &str) -> bool {
@@ -211,21 +226,55 @@ fn is_font(path: &str) -> bool {
         .any(|known| known.eq_ignore_ascii_case(extension))
 }
 
+/// A scene and all scenes within it.
+fn each_scene<'a>(spec: &'a SceneSpec, visit: &mut dyn FnMut(&'a SceneSpec)) {
+    visit(spec);
+    spec.walk_layers(|layer| {
+        if let Source::Scene(source) = &layer.source
+            && let Some(inner) = &source.inner
+        {
+            each_scene(inner, visit);
+        }
+    });
+}
+
 /// The names of all pictures, filled from the scene's own data.
 fn first_pictures(spec: &SceneSpec) -> Vec<String> {
     let mut data = SceneData::default();
     data.replace(spec.data.clone());
-    let mut names: Vec<String> = Vec::new();
-    names.extend(spec.transitions.scene.src.clone());
+    let mut sources: Vec<String> = Vec::new();
+    sources.extend(spec.transitions.scene.src.clone());
+    let program = data.program();
     spec.walk_layers(|layer| {
-        layer.visit_pictures(&mut |_, name| {
-            let words = name.fill(|path| data.lookup(data.program(), path));
-            if !words.is_empty() && !names.contains(&words) {
-                names.push(words);
+        pictures_of(layer, &mut data, program, &mut |words| {
+            if !sources.iter().any(|known| known == words) {
+                sources.push(words.to_owned());
             }
         });
     });
-    names
+    sources
+}
+
+/// Calls `visit` with the words of each picture that a layer shows, its children's not, when it looks its data up in `scope`.
+pub fn pictures_of(
+    layer: &LayerSpec,
+    data: &mut SceneData,
+    scope: DataScope,
+    visit: &mut dyn FnMut(&str),
+) {
+    layer.visit_pictures(&mut |_, name| {
+        let words = name.fill(|path| data.lookup(scope, path));
+        if !words.is_empty() {
+            visit(&words);
+        }
+    });
+    if let Source::Scene(source) = &layer.source
+        && let Some(inner) = &source.inner
+    {
+        let own = data.add(inner_values(inner, source), Some(scope));
+        inner.walk_layers(|layer| pictures_of(layer, data, own, visit));
+        data.remove(own);
+    }
 }
 
 /// Draws the layers of a bundle ahead of time, so that the tick that takes it on air need not.

@@ -21,8 +21,7 @@ pub(super) fn main(matches: &ArgMatches) -> Result<(), Failure> {
     for path in &paths {
         match load_scene(path, &options) {
             Ok(scene) => {
-                let mut layers = 0;
-                scene.spec.walk_layers(|_| layers += 1);
+                let layers = scene.spec.count_layers();
                 print(&format!(
                     "{}: ok ({layers} layers, {} timelines)",
                     path.display(),

@@ -20,7 +20,7 @@ use super::change::Asked;
 use super::error::{ApiError, ErrorCode};
 use super::events::Events;
 use super::library::Library;
-use super::plan::Prepared;
+use super::plan::{Prepared, ReadScene};
 use super::show::{Show, Snapshot};
 use super::task::Task;
 use super::ticks::Ticks;
@@ -111,6 +111,8 @@ pub(super) struct Job {
     pub(super) attempt: u32,
     /// Pictures read for it.
     pub(super) read: HashMap<Arc<str>, Picture>,
+    /// Scenes read for it, to stand in the one on air.
+    pub(super) scenes: HashMap<String, ReadScene>,
 }
 
 pub(super) enum Message {
@@ -203,6 +205,7 @@ impl Director {
             answer: Answer::Caller(answer),
             attempt: 0,
             read: HashMap::new(),
+            scenes: HashMap::new(),
         };
         let message = Message::Do(job, None);
         self.messages

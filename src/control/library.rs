@@ -16,12 +16,13 @@ use sha2::{Digest as _, Sha256};
 use systems::EngineSettings;
 use systems::assets::{Picture, PictureError};
 
+use super::authored;
 use super::error::{ApiError, ErrorCode};
-use super::plan::Prepared;
+use super::plan::{Prepared, ReadScene, WantedScene};
 use super::schema;
 use super::show::Staged;
 use crate::prepare::{self, Files};
-use crate::scene::{LoadOptions, LoadedScene, load_scene, to_json};
+use crate::scene::{Around, LoadOptions, LoadedScene, load_inner, load_scene, to_json};
 
 /// The most scenes that are listed.
 const LISTED_MAX: usize = 1000;
@@ -111,6 +112,34 @@ impl Library {
                 ))),
             })
             .collect()
+    }
+
+    /// Reads scenes that are to stand in the scene on air, and their fonts.
+    ///
+    /// # Errors
+    /// The first that cannot be used.
+    pub fn inner_scenes(
+        &self,
+        scene: &Staged,
+        wanted: &[WantedScene],
+        max_layers: usize,
+    ) -> Result<Vec<(String, ReadScene)>, ApiError> {
+        let options = self.options(max_layers);
+        let read = |wanted: &WantedScene| {
+            let around = Around {
+                outer: (*scene.spec.data).clone(),
+                given: wanted.given.clone(),
+            };
+            let unusable = |message: String| authored::unusable(wanted.at.clone(), message);
+            let spec = load_inner(&wanted.id, &scene.id, &scene.folder, &around, &options)
+                .map_err(unusable)?;
+            let files = Files::of_scene(&spec, scene.folder.clone(), self.assets.clone());
+            let fonts =
+                prepare::fonts_of(&spec, &files).map_err(|error| unusable(error.to_string()))?;
+            let spec = Arc::new(spec);
+            Ok((wanted.id.clone(), ReadScene { spec, fonts }))
+        };
+        wanted.iter().map(read).collect()
     }
 
     /// Whether a name can be that of a scene.

@@ -4,7 +4,8 @@ use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::Arc;
 
 use components::animation::{Timeline, TimelineSpec};
-use components::scene::FrameRate;
+use components::scene::{FrameRate, SceneSpec};
+use components::source::Source;
 use raster::I420Frame;
 use serde_json::json;
 use systems::EngineSettings;
@@ -201,8 +202,13 @@ impl Task {
     }
 
     fn forget(&mut self, id: &str) {
-        self.prepared.remove(id);
-        self.order.retain(|other| other != id);
+        // Those that it stands in are stale as well.
+        let is_stale = |other: &str, prepared: &Prepared| {
+            other == id || holds_scene(&prepared.staged.spec, id)
+        };
+        self.prepared
+            .retain(|other, prepared| !is_stale(other, prepared));
+        self.order.retain(|other| self.prepared.contains_key(other));
     }
 
     /// The tick before which the change of scenes in course comes to its end.
@@ -285,6 +291,7 @@ impl Task {
                     prepared: &self.prepared,
                     known: &self.known,
                     read: &job.read,
+                    scenes: &job.scenes,
                     slate: &self.slate,
                 };
                 return plan(&self.show, asked, &means);
@@ -487,16 +494,24 @@ impl Task {
             let reading = tokio::task::spawn_blocking(move || match need {
                 Need::Scene(id) => {
                     let prepared = library.prepare(&id, max_layers, &engine)?;
-                    Ok((Some(Arc::new(prepared)), Vec::new()))
+                    Ok((Some(Arc::new(prepared)), Vec::new(), Vec::new()))
                 }
-                Need::Pictures(words) => Ok((None, library.pictures(&program, &words)?)),
+                Need::Inner(wanted) => {
+                    let scenes = library.inner_scenes(&program, &wanted, max_layers)?;
+                    Ok((None, Vec::new(), scenes))
+                }
+                Need::Pictures(words) => {
+                    let pictures = library.pictures(&program, &words)?;
+                    Ok((None, pictures, Vec::new()))
+                }
             });
             let read = reading
                 .await
                 .unwrap_or_else(|_| Err(ApiError::internal("reading files failed")));
             let message = match read {
-                Ok((prepared, pictures)) => {
+                Ok((prepared, pictures, scenes)) => {
                     job.read.extend(pictures);
+                    job.scenes.extend(scenes);
                     Message::Do(job, prepared)
                 }
                 Err(error) => Message::Fail(job.answer, error),
@@ -557,6 +572,18 @@ impl Task {
         });
         self.schedule.send_replace(Arc::new(list.collect()));
     }
+}
+
+/// Whether a scene stands in another, however deep.
+fn holds_scene(spec: &SceneSpec, id: &str) -> bool {
+    let mut holds = false;
+    spec.walk_layers(|layer| {
+        if let Source::Scene(source) = &layer.source {
+            let inner = source.inner.as_ref();
+            holds |= source.scene_id() == id || inner.is_some_and(|inner| holds_scene(inner, id));
+        }
+    });
+    holds
 }
 
 fn without_change(show: &Arc<Show>) -> Arc<Show> {

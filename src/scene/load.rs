@@ -3,6 +3,7 @@
 use std::fs::{self, File};
 use std::io::Read as _;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::SystemTime;
 
 use components::Problem;
@@ -12,6 +13,7 @@ use serde_json::Value;
 
 use super::error::{Found, SceneErrors};
 use super::file::read_scene;
+use super::nested::{Around, Nesting};
 use super::span::{Lines, MAX_BYTES, SpanIndex};
 use super::validate::{self, SceneRules};
 
@@ -115,7 +117,8 @@ pub(super) fn load_noting_files(
         Ok(text) => text,
         Err(errors) => return (Err(errors), stamps),
     };
-    let (spec, index, found) = examine(&text, options, Some(folder));
+    let own = path.file_stem().unwrap_or_default().to_string_lossy();
+    let (spec, index, found) = examine(&text, options, Some(folder), &own);
     if let Some(spec) = &spec {
         stamps.extend(
             validate::used_files(spec, folder)
@@ -135,7 +138,7 @@ pub(super) fn load_noting_files(
     (loaded, stamps)
 }
 
-/// Reads and checks the text of a scene. `name` stands for the file in problems; files are looked at when there is a `folder` and the
+/// Reads and checks the text of a scene. `name` stands for the file in problems, and is the scene's own among those within it; files are looked at when there is a `folder` and the
 /// options say so.
 ///
 /// # Errors
@@ -146,7 +149,8 @@ pub fn scene_from_text(
     folder: Option<&Path>,
     options: &LoadOptions,
 ) -> Result<SceneSpec, SceneErrors> {
-    match examine(text, options, folder) {
+    let own = name.strip_suffix(".json").unwrap_or(name);
+    match examine(text, options, folder, own) {
         (Some(spec), _, found) if found.is_empty() => Ok(spec),
         (_, index, found) => Err(SceneErrors::new(name, text, &index, found)),
     }
@@ -217,6 +221,37 @@ fn examine(
     text: &str,
     options: &LoadOptions,
     folder: Option<&Path>,
+    own: &str,
+) -> (Option<SceneSpec>, SpanIndex, Vec<Found>) {
+    let mut nesting = Nesting::new(options, own);
+    examine_within(text, options, folder, &mut nesting, &Around::default())
+}
+
+/// Reads and checks the file of a scene that stands in others.
+pub(super) fn read_inner(
+    path: &Path,
+    folder: &Path,
+    nesting: &mut Nesting<'_>,
+    around: &Around,
+) -> Result<SceneSpec, SceneErrors> {
+    let name = path
+        .file_name()
+        .unwrap_or(path.as_os_str())
+        .to_string_lossy();
+    let text = read_text(path, &name)?;
+    let options = nesting.options();
+    match examine_within(&text, options, Some(folder), nesting, around) {
+        (Some(spec), _, found) if found.is_empty() => Ok(spec),
+        (_, index, found) => Err(SceneErrors::new(&name, &text, &index, found)),
+    }
+}
+
+fn examine_within(
+    text: &str,
+    options: &LoadOptions,
+    folder: Option<&Path>,
+    nesting: &mut Nesting<'_>,
+    around: &Around,
 ) -> (Option<SceneSpec>, SpanIndex, Vec<Found>) {
     if text.len() > MAX_BYTES {
         let problem = Problem {
@@ -241,14 +276,20 @@ fn examine(
     };
     let index = SpanIndex::new(text);
     let mut problems = Vec::new();
-    let spec = read_scene(&value, &mut problems);
-    if let Some(spec) = &spec {
+    let mut spec = read_scene(&value, &mut problems);
+    if let Some(spec) = &mut spec {
+        let seen = around.seen_by(&spec.data);
+        if let Some(folder) = folder {
+            nesting.fill(spec, folder, &seen, &mut problems);
+        }
         let rules = SceneRules {
             max_layers: options.max_layers,
             folder: folder.filter(|_| options.check_files),
             assets: options.assets.as_deref(),
         };
+        let own = std::mem::replace(&mut spec.data, Arc::new(seen));
         validate::check(spec, &rules, &mut problems);
+        spec.data = own;
     }
     let lines = Lines::new(text);
     let duplicates = index.duplicates().iter().map(|twice| {

@@ -8,8 +8,8 @@ use std::sync::Arc;
 use components::animation::{Property, TimelineSpec, TrackSpec};
 use components::layer::{LayerSpec, Size};
 use components::source::{
-    ColourSource, GradientSource, GroupSource, ImageSource, ShapeSource, Source, TextSource,
-    TickerSource,
+    ColourSource, GradientSource, GroupSource, ImageSource, SceneSource, ShapeSource, Source,
+    TextSource, TickerSource,
 };
 use components::{Number, Problem, Problems, Validate};
 use serde::de::DeserializeOwned;
@@ -61,6 +61,11 @@ pub const SOURCE_KINDS: &[SourceKind] = &[
         name: "ticker",
         example: r##"{"type": "ticker", "items": ["Doors open at eight", {"text": "Sold out", "fill": "#ff5c5c"}], "speed": 120, "font": {"size": 36, "weight": 600}}"##,
         read: |value, path, found| fields_of::<TickerSource>(value, path, found, Source::Ticker),
+    },
+    SourceKind {
+        name: "scene",
+        example: r#"{"type": "scene", "src": "scoreboard", "background": true, "data": {"title": "Lot 12"}}"#,
+        read: |value, path, found| fields_of::<SceneSource>(value, path, found, Source::Scene),
     },
     SourceKind {
         name: "group",

@@ -55,6 +55,7 @@ pub fn used_files(scene: &SceneSpec, folder: &Path) -> Vec<PathBuf> {
         .values()
         .filter_map(|asset| files::join_inside(folder, &asset.path).ok())
         .collect();
+    let mut inner_files = Vec::new();
     let mut add = |name: &str| {
         if !scene.assets.contains_key(name) {
             files.extend(files::join_inside(folder, name).ok());
@@ -62,12 +63,18 @@ pub fn used_files(scene: &SceneSpec, folder: &Path) -> Vec<PathBuf> {
     };
     scene.transitions.scene.src.iter().for_each(|src| add(src));
     scene.walk_layers(|layer| {
+        if let Source::Scene(source) = &layer.source {
+            add(&format!("{}.json", source.scene_id()));
+            let inner = source.inner.iter();
+            inner_files.extend(inner.flat_map(|inner| used_files(inner, folder)));
+        }
         layer.visit_pictures(&mut |_, name| {
             if let Some(name) = name.literal() {
                 add(&name);
             }
         });
     });
+    files.extend(inner_files);
     files.sort();
     files.dedup();
     files
@@ -153,10 +160,10 @@ impl<'a> Checker<'a> {
                 self.report(path, message, None);
                 return;
             }
-            self.layer_count += 1;
-            if self.layer_count == self.rules.max_layers + 1 {
-                let mut count = 0;
-                self.scene.walk_layers(|_| count += 1);
+            let fitted = self.layer_count <= self.rules.max_layers;
+            self.layer_count += 1 + layer.source.count_inner();
+            if fitted && self.layer_count > self.rules.max_layers {
+                let count = self.scene.count_layers();
                 let message = format!(
                     "the scene has {count} layers; {} are allowed",
                     self.rules.max_layers
@@ -250,6 +257,10 @@ impl<'a> Checker<'a> {
 
     /// Texts of the source, whatever its kind, that have holes.
     fn texts(&mut self, source: &Source, path: &str) {
+        if let Source::Scene(_) = source {
+            // Its values are no texts, and the scene itself was looked at when it was read.
+            return;
+        }
         // As JSON, so that a new kind of source is looked at without a line here.
         if let Ok(value) = serde_json::to_value(source) {
             let has_counter = matches!(source, Source::Text(text) if text.counter.is_some());

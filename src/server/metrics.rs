@@ -231,12 +231,11 @@ impl Everything {
             "The world's revision.",
             show.revision as f64,
         )?;
-        let mut layers = 0;
-        show.program.spec.walk_layers(|_| layers += 1);
+        let layers = show.program.spec.count_layers();
         page.gauge(
             "stream_layers",
             "Layers on air, hidden ones included.",
-            f64::from(layers),
+            layers as f64,
         )?;
         page.gauge(
             "stream_viewers",

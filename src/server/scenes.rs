@@ -207,14 +207,14 @@ async fn get(State(api): State<Api>, Name(id): Name) -> Answered {
 }
 
 /// Reads a scene that came in a body.
-fn read(api: &Api, value: &Value, library: &Library) -> Result<SceneSpec, ApiError> {
+fn read(api: &Api, id: &str, value: &Value, library: &Library) -> Result<SceneSpec, ApiError> {
     let options = LoadOptions {
         max_layers: api.director().snapshot().show.config.max_layers,
         check_files: true,
         assets: Some(library.assets().to_owned()),
     };
     let text = value.to_string();
-    scene_from_text(&text, "scene", Some(library.folder()), &options).map_err(|errors| {
+    scene_from_text(&text, id, Some(library.folder()), &options).map_err(|errors| {
         let problems: Vec<components::Problem> = errors
             .problems()
             .iter()
@@ -237,7 +237,7 @@ async fn put(State(api): State<Api>, Name(id): Name, Json(value): Json) -> Answe
     let (is_new, prepared) = {
         let (api, library, id) = (api.clone(), api.library().clone(), id.clone());
         blocking(move || {
-            let spec = read(&api, &value, &library)?;
+            let spec = read(&api, &id, &value, &library)?;
             let is_new = !library.list().iter().any(|entry| entry.id == id);
             let scene = LoadedScene::new(spec, library.folder().to_owned(), PathBuf::new());
             let prepared = library.prepare_loaded(&id, &scene, &engine)?;

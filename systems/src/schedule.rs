@@ -15,6 +15,8 @@ pub enum TickSet {
     Command,
     /// After this set each input's newest frame and every asset that has arrived can be used by this tick.
     Ingest,
+    /// After this set every layer that a source makes for itself is there, such as those of a scene within a scene.
+    Populate,
     /// After this set `Computed<T>` holds every property's value on this tick; nothing later reads the authored one.
     Animate,
     /// After this set every layer knows its box, its place on the canvas, and its place in the drawing order.
@@ -43,6 +45,7 @@ pub fn plugin(app: &mut App) {
         (
             TickSet::Command,
             TickSet::Ingest,
+            TickSet::Populate,
             TickSet::Animate,
             TickSet::Layout,
             TickSet::Transition,

@@ -8,6 +8,7 @@ mod broken;
 mod folder;
 mod fuzz;
 mod hostile;
+mod nested;
 mod round_trip;
 mod shipped;
 mod watching;

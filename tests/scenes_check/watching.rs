@@ -107,3 +107,21 @@ fn nothing_is_told_after_the_watcher_is_dropped() {
     // The callback went with the thread, so the channel has ended.
     assert!(states.recv().is_err());
 }
+
+#[test]
+fn a_scene_within_the_scene_is_watched_too() {
+    let folder = Folder::new();
+    let inner = r#"{"version": 1, "name": "Inner", "layers": []}"#;
+    folder.write("inner.json", inner);
+    folder.write(
+        "scene.json",
+        r#"{"version": 1, "name": "Outer", "layers": [{"id": "in", "source": {"type": "scene", "src": "inner"}}]}"#,
+    );
+    let (_watcher, states) = watch(&folder);
+    folder.write("inner.json", inner.replace("[]", r#"[{"id": "new"}]"#));
+    until(&states, |state| {
+        state
+            .as_ref()
+            .is_ok_and(|scene| scene.spec.count_layers() == 2)
+    });
+}

@@ -106,6 +106,13 @@ impl SceneSpec {
         }
     }
 
+    /// How many layers the world holds for this scene: those of scenes within it, and what feeds show, count too.
+    pub fn count_layers(&self) -> usize {
+        let mut count = 0;
+        self.walk_layers(|layer| count += 1 + layer.source.count_inner());
+        count
+    }
+
     /// Every layer, parents before their children.
     pub fn walk_layers<'a>(&'a self, mut visit: impl FnMut(&'a LayerSpec)) {
         for layer in &self.layers {

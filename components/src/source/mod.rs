@@ -5,6 +5,7 @@
 mod colour;
 mod gradient;
 mod image;
+mod scene;
 mod shape;
 mod text;
 mod ticker;
@@ -16,6 +17,7 @@ use serde::Serialize;
 pub use colour::ColourSource;
 pub use gradient::GradientSource;
 pub use image::{ImageSource, Playback, PlaybackLoop};
+pub use scene::{SCENE_DEPTH_MAX, SceneSource};
 pub use shape::{CornerRadii, ShapeKind, ShapeSource, Stroke};
 pub use text::{
     Align, Counter, FitText, Font, FontStyle, Grouping, Outline, Overflow, Shadow, TextDirection,
@@ -45,6 +47,8 @@ pub enum Source {
     Text(TextSource),
     /// Words that run through the box without an end.
     Ticker(TickerSource),
+    /// Another scene.
+    Scene(SceneSource),
     /// Nothing of its own: it holds its children together.
     Group(GroupSource),
 }
@@ -59,7 +63,7 @@ pub struct GroupSource {}
 impl Source {
     /// The `type` of every kind, as files write them.
     pub const KINDS: &[&str] = &[
-        "color", "gradient", "image", "shape", "text", "ticker", "group",
+        "color", "gradient", "image", "shape", "text", "ticker", "scene", "group",
     ];
 
     /// The `type` of this one.
@@ -71,7 +75,21 @@ impl Source {
             Self::Shape(_) => "shape",
             Self::Text(_) => "text",
             Self::Ticker(_) => "ticker",
+            Self::Scene(_) => "scene",
             Self::Group(_) => "group",
+        }
+    }
+}
+
+impl Source {
+    /// How many layers the source makes for itself.
+    pub fn count_inner(&self) -> usize {
+        match self {
+            Self::Scene(source) => source
+                .inner
+                .as_ref()
+                .map_or(0, |inner| inner.count_layers()),
+            _ => 0,
         }
     }
 }
@@ -93,6 +111,7 @@ impl Validate for Source {
             Self::Shape(source) => source.validate(problems),
             Self::Text(source) => source.validate(problems),
             Self::Ticker(source) => source.validate(problems),
+            Self::Scene(source) => source.validate(problems),
         }
     }
 }
@@ -105,7 +124,7 @@ impl Source {
             Self::Gradient(source) => Some(source),
             Self::Shape(source) => Some(source),
             Self::Text(source) => Some(source),
-            Self::Image(_) | Self::Ticker(_) | Self::Group(_) => None,
+            Self::Image(_) | Self::Ticker(_) | Self::Scene(_) | Self::Group(_) => None,
         }
     }
 }

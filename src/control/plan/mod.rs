@@ -2,6 +2,7 @@
 //!
 //! A request is all or nothing: the first change that cannot be made is the answer, and the show that was there stays.
 
+mod inner;
 mod layers;
 mod timelines;
 mod transitions;
@@ -12,6 +13,7 @@ use std::sync::Arc;
 use components::animation::Glide;
 use components::layer::LayerSpec;
 use components::scene::SceneSpec;
+use components::source::Source;
 use components::{Problem, Problems};
 use raster::I420Frame;
 use serde_json::Value;
@@ -27,10 +29,12 @@ use crate::control::change::{Asked, Change};
 use crate::control::config::{Config, ConfigPatch};
 use crate::control::error::{ApiError, ErrorCode};
 use crate::control::show::{PausedAs, Show, Staged, find_layer, written};
+use crate::prepare::pictures_of;
 use crate::scene::registry::field;
 use crate::scene::validate;
 use crate::scene::{SceneRules, check_scene};
 
+pub use inner::{ReadScene, WantedScene};
 pub use timelines::Told;
 use timelines::time_of;
 pub use transitions::Mixing;
@@ -45,10 +49,12 @@ pub struct Prepared {
 }
 
 /// What has to be read before a request can be planned to its end.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq)]
 pub enum Need {
     /// A scene of the library.
     Scene(String),
+    /// Scenes that are to stand in the scene on air.
+    Inner(Vec<WantedScene>),
     /// Pictures of the scene on air, by the words of their `src`.
     Pictures(Vec<Arc<str>>),
 }
@@ -61,6 +67,8 @@ pub struct Means<'a> {
     pub known: &'a HashSet<Arc<str>>,
     /// Pictures that were read for this request.
     pub read: &'a HashMap<Arc<str>, Picture>,
+    /// Scenes that were read for this request, to stand in the one on air.
+    pub scenes: &'a HashMap<String, ReadScene>,
     /// What a paused stream shows.
     pub slate: &'a Arc<I420Frame>,
 }
@@ -128,7 +136,10 @@ pub fn plan_reload(show: &Show, prepared: &Prepared) -> Result<Plan, ApiError> {
     next.program = prepared.staged.clone();
     let words = prepared.bundle.pictures.iter();
     let pictures = words.map(|(src, _)| Arc::clone(src)).collect();
-    let (command, loads_scene) = match SceneEdit::between(&old, &prepared.staged.spec) {
+    let edit = SceneEdit::between(&old, &prepared.staged.spec)
+        // Fonts come with a whole scene.
+        .filter(|_| inner_assets(&old) == inner_assets(&prepared.staged.spec));
+    let (command, loads_scene) = match edit {
         Some(mut edit) => {
             // The files may have changed though their names did not.
             edit.pictures = prepared.bundle.pictures.clone();
@@ -155,6 +166,20 @@ pub fn plan_reload(show: &Show, prepared: &Prepared) -> Result<Plan, ApiError> {
         pictures,
         show: next,
     })
+}
+
+/// The files of all scenes within a scene.
+fn inner_assets(spec: &SceneSpec) -> Vec<&str> {
+    let mut paths = Vec::new();
+    spec.walk_layers(|layer| {
+        if let Source::Scene(source) = &layer.source
+            && let Some(inner) = &source.inner
+        {
+            paths.extend(inner.assets.values().map(|asset| asset.path.as_str()));
+            paths.extend(inner_assets(inner));
+        }
+    });
+    paths
 }
 
 struct Work<'a> {
@@ -280,12 +305,19 @@ impl Work<'_> {
         if self.show.config.max_layers != self.before.config.max_layers {
             must_have_room(&self.show.config, &self.show.program.spec)?;
         }
+        let mut fonts = Vec::new();
         if !Arc::ptr_eq(&self.base, &self.show.program.spec) {
+            let (wanted, read) = self.fill_scenes();
+            if !wanted.is_empty() {
+                return Ok(Planned::Needs(Need::Inner(wanted)));
+            }
+            fonts = read;
             self.check_whole()?;
         }
         let Some(mut edit) = SceneEdit::between(&self.base, &self.show.program.spec) else {
             return Err(ApiError::internal("an edit changed the canvas"));
         };
+        edit.fonts = fonts;
         for layer in &mut edit.layers {
             layer.glide = self.glides.get(layer.spec.id.as_str()).copied();
         }
@@ -396,15 +428,14 @@ impl Work<'_> {
         let spec = &self.show.program.spec;
         let mut data = SceneData::default();
         data.replace(Arc::clone(&spec.data));
+        let program = data.program();
         let mut missing: Vec<Arc<str>> = Vec::new();
-        let mut look = |layer: &LayerSpec| {
-            layer.visit_pictures(&mut |_, name| {
-                let words = name.fill(|path| data.lookup(data.program(), path));
-                if !self.has_picture(&words) && !missing.iter().any(|other| **other == *words) {
-                    missing.push(words.into());
-                }
-            });
+        let mut note = |words: &str| {
+            if !self.has_picture(words) && !missing.iter().any(|other| **other == *words) {
+                missing.push(words.into());
+            }
         };
+        let mut look = |layer: &LayerSpec| pictures_of(layer, &mut data, program, &mut note);
         if edit.data.is_some() {
             spec.walk_layers(&mut look);
         } else {
@@ -418,8 +449,7 @@ impl Work<'_> {
 
 /// `MAX_LAYERS` may have become less since a scene was read, and is not to become less than the scene on air has.
 fn must_have_room(config: &Config, spec: &SceneSpec) -> Result<(), ApiError> {
-    let mut count = 0;
-    spec.walk_layers(|_| count += 1);
+    let count = spec.count_layers();
     if count <= config.max_layers {
         return Ok(());
     }

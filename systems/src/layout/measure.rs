@@ -30,11 +30,7 @@ impl Fonts {
     /// Takes the scene's fonts, in the place of those of the scene before, or beside them while that one is still seen; a file that
     /// cannot be used is left out, with a warning.
     pub fn renew(&mut self, fonts: &[FontFile], beside: bool) {
-        let mut hasher = DefaultHasher::new();
-        for (_, bytes) in fonts {
-            bytes.hash(&mut hasher);
-        }
-        let set = hasher.finish();
+        let set = hash_of(fonts);
         let is_alone = self.before.is_empty();
         let before = std::mem::replace(&mut self.current, fonts.to_vec());
         if set == self.set && is_alone {
@@ -43,12 +39,32 @@ impl Fonts {
         self.set = set;
         self.before = if beside { before } else { Vec::new() };
         self.library.unregister_all();
-        for (name, bytes) in self.before.iter().chain(&self.current) {
+        let all = self.before.iter().chain(&self.current).cloned();
+        self.register(&all.collect::<Vec<_>>());
+    }
+
+    /// Adds fonts to those that are there.
+    pub fn add(&mut self, fonts: &[FontFile]) {
+        self.current.extend_from_slice(fonts);
+        self.set = hash_of(&self.current);
+        self.register(fonts);
+    }
+
+    fn register(&mut self, fonts: &[FontFile]) {
+        for (name, bytes) in fonts {
             if let Err(error) = self.library.register(bytes.to_vec(), name) {
                 tracing::warn!(font = name, %error, "a font cannot be used");
             }
         }
     }
+}
+
+fn hash_of(fonts: &[FontFile]) -> u64 {
+    let mut hasher = DefaultHasher::new();
+    for (_, bytes) in fonts {
+        bytes.hash(&mut hasher);
+    }
+    hasher.finish()
 }
 
 impl Default for Fonts {

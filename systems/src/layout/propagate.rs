@@ -2,16 +2,17 @@
 
 use bevy_ecs::prelude::*;
 use components::derived::{Computed, LayoutBox};
-use components::layer::{Anchor, Crop, Opacity, Position, Rotation, Scale, Visible};
+use components::layer::{Anchor, Crop, Fit, Opacity, Position, Rotation, Scale, Visible};
 use components::source::GroupSource;
 use components::transition::{Enter, Exit};
 use glam::{Affine2, Vec2};
 use raster::{Clip, Matte};
 
 use super::CanvasSize;
-use super::measure::crop_box;
+use super::measure::{crop_box, fitted};
 use super::tree::LayerTree;
 use crate::animate::{CompiledTracks, Motion};
+use crate::inner::Interior;
 use crate::transition::{Frame, Look, Presence, canvas_of, look};
 
 /// Where a layer stands on this tick. Written in `Layout`.
@@ -74,6 +75,8 @@ type PlacementRow<'a> = (
         Option<&'a Motion<Scale>>,
         Option<&'a Motion<Position>>,
         Option<&'a Motion<Rotation>>,
+        &'a Fit,
+        Option<&'a Interior>,
     ),
     (Option<&'a Presence>, Option<&'a Enter>, Option<&'a Exit>),
 );
@@ -82,6 +85,10 @@ type PlacementRow<'a> = (
 pub(super) struct Inherited {
     placed: Placed,
     scale: Vec2,
+    /// The box, and how a canvas lies in it.
+    layout: Vec2,
+    crop: Crop,
+    fit: Fit,
 }
 
 pub(super) fn propagate(
@@ -103,6 +110,9 @@ pub(super) fn propagate(
             veil: None,
         },
         scale: Vec2::ONE,
+        layout: Vec2::ZERO,
+        crop: Crop::default(),
+        fit: Fit::default(),
     };
     let canvas = canvas_of(*size);
     for node in &tree.nodes {
@@ -126,6 +136,9 @@ pub(super) fn propagate(
         inherited.push(Inherited {
             placed: own.for_children,
             scale: own.scale,
+            layout: own.layout,
+            crop: own.crop,
+            fit: own.fit,
         });
     }
 }
@@ -134,6 +147,9 @@ struct Own {
     for_itself: Placed,
     for_children: Placed,
     scale: Vec2,
+    layout: Vec2,
+    crop: Crop,
+    fit: Fit,
 }
 
 fn place(
@@ -152,9 +168,20 @@ fn place(
         crop,
         (is_group, clips, flows),
         scale_tracks,
-        (position_tracked, rotation_tracked, scale_motion, position_motion, rotation_motion),
+        (
+            position_tracked,
+            rotation_tracked,
+            scale_motion,
+            position_motion,
+            rotation_motion,
+            fit,
+            interior,
+        ),
         (presence, enter, exit),
     ) = row;
+    if let Some(interior) = interior {
+        return place_interior(parent, *interior);
+    }
     let position_moves = position_tracked || position_motion.is_some_and(Motion::glides);
     let rotation_moves = rotation_tracked || rotation_motion.is_some_and(Motion::glides);
     let anchor_point = Vec2::new(anchor.x, anchor.y) * layout.0;
@@ -216,6 +243,50 @@ fn place(
         for_itself: placed,
         for_children,
         scale: parent.scale * drawn_scale,
+        layout: layout.0,
+        crop: *crop,
+        fit: *fit,
+    }
+}
+
+/// A stage: its space within the box of the layer that it was made for, and cut there.
+fn place_interior(parent: &Inherited, interior: Interior) -> Own {
+    let box_size = parent.layout;
+    let canvas_from_layer = parent.placed.canvas_from_layer;
+    let (origin, size, layer_from_interior, scale) = match interior {
+        Interior::Box => (Vec2::ZERO, box_size, Affine2::IDENTITY, Vec2::ONE),
+        Interior::Canvas(canvas) => {
+            let (cropped_from, cropped) = crop_box(canvas, &parent.crop);
+            let (origin, size) = fitted(cropped, box_size, parent.fit);
+            // Nothing is left of it, so nothing is seen.
+            let scale = if cropped.min_element() > 0.0 {
+                size / cropped
+            } else {
+                Vec2::ONE
+            };
+            let place = Affine2::from_scale_angle_translation(scale, 0.0, origin)
+                * Affine2::from_translation(-cropped_from);
+            (origin, size, place, scale)
+        }
+    };
+    let low = origin.max(Vec2::ZERO);
+    let high = (origin + size).min(box_size).max(low);
+    let own = Clip {
+        canvas_from_clip: canvas_from_layer * Affine2::from_translation(low),
+        size: high - low,
+    };
+    let placed = Placed {
+        canvas_from_layer: canvas_from_layer * layer_from_interior,
+        clip: Some(meet(parent.placed.clip, own)),
+        ..parent.placed
+    };
+    Own {
+        for_itself: placed,
+        for_children: placed,
+        scale: parent.scale * scale,
+        layout: box_size,
+        crop: Crop::default(),
+        fit: parent.fit,
     }
 }
 

@@ -12,8 +12,8 @@ use components::derived::{Animatable, Computed, NaturalSize};
 use components::layer::{LayerId, LayerSpec, Opacity, Position, Rotation, Scale, Size};
 use components::scene::{CanvasSpec, SceneSpec};
 use components::source::{
-    ColourSource, GradientSource, GroupSource, ImageSource, ShapeSource, Source, TextSource,
-    TickerSource,
+    ColourSource, GradientSource, GroupSource, ImageSource, SceneSource, ShapeSource, Source,
+    TextSource, TickerSource,
 };
 use components::transition::Exit;
 use serde_json::{Map, Value};
@@ -29,7 +29,8 @@ use crate::animate::{
 use crate::assets::{Picture, Pictures};
 use crate::clock::FrameClock;
 use crate::data::SceneData;
-use crate::layout::{FileOrder, LayerTree, Placed};
+use crate::inner::fill_scenes;
+use crate::layout::{FileOrder, Fonts, LayerTree, Placed};
 use crate::render::Drawn;
 
 /// What has to change in the scene on air. Made by [`SceneEdit::between`], which knows that it can be done.
@@ -49,6 +50,8 @@ pub struct SceneEdit {
     pub canvas: Option<(String, CanvasSpec)>,
     /// Pictures that the layers need, by the words of their `src`.
     pub pictures: Vec<(Arc<str>, Picture)>,
+    /// Font files that come to those that are there, by name for messages.
+    pub fonts: Vec<(String, Arc<[u8]>)>,
 }
 
 /// One layer that differs.
@@ -120,6 +123,7 @@ impl SceneEdit {
             data: (!same_data).then(|| Arc::clone(&new.data)),
             canvas: (!same_head).then(|| (new.name.clone(), new.canvas.clone())),
             pictures: Vec::new(),
+            fonts: Vec::new(),
         })
     }
 
@@ -165,6 +169,9 @@ pub(crate) fn edit_scene(world: &mut World, edit: SceneEdit) {
     let tick = world.resource::<FrameClock>().tick;
     if !edit.pictures.is_empty() {
         world.resource_mut::<Pictures>().add(edit.pictures);
+    }
+    if !edit.fonts.is_empty() {
+        world.resource_mut::<Fonts>().add(&edit.fonts);
     }
     if let Some(data) = edit.data {
         world.resource_mut::<SceneData>().replace(data);
@@ -227,6 +234,7 @@ pub(crate) fn edit_scene(world: &mut World, edit: SceneEdit) {
     if let Some(specs) = edit.timelines {
         replace_timelines(world, &specs, &layers, tick);
     }
+    fill_scenes(world);
     world.resource_mut::<LayerTree>().mark_stale();
 }
 
@@ -275,6 +283,7 @@ fn put_source(entity: &mut EntityWorldMut, spec: &LayerSpec, measure: bool) {
         Source::Text(source) if entity.contains::<TextSource>() => put(entity, source),
         Source::Image(source) if entity.contains::<ImageSource>() => put(entity, source),
         Source::Ticker(source) if entity.contains::<TickerSource>() => put(entity, source),
+        Source::Scene(source) if entity.contains::<SceneSource>() => put(entity, source),
         Source::Group(source) if entity.contains::<GroupSource>() => put(entity, source),
         _ => {
             remove_source(entity);
@@ -313,7 +322,7 @@ fn begin_glides(world: &mut World, entity: Entity, spec: &LayerSpec, glide: &Gli
         Source::Gradient(source) => glide_to(&mut entity, source, glide, &clock),
         Source::Shape(source) => glide_to(&mut entity, source, glide, &clock),
         Source::Text(source) => glide_to(&mut entity, source, glide, &clock),
-        Source::Image(_) | Source::Ticker(_) | Source::Group(_) => {}
+        Source::Image(_) | Source::Ticker(_) | Source::Scene(_) | Source::Group(_) => {}
     }
 }
 

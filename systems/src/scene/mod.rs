@@ -10,6 +10,6 @@ pub use bundle::SceneBundle;
 pub(crate) use edit::edit_scene;
 pub use edit::{LayerEdit, SceneEdit};
 pub(crate) use internal::{despawn_internal, spawn_internal};
-pub(crate) use spawn::{MaxLayers, check_scene};
+pub(crate) use spawn::{MaxLayers, Place, check_scene, spawn_tree};
 pub use spawn::{SceneError, SceneInfo, replace_scene, timeline_component};
 pub use stage::{Internal, Leaving, Outgoing, Reachable};

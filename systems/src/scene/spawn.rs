@@ -11,8 +11,8 @@ use components::derived::{Animatable, Computed, DrawOrder, FilledText, LayoutBox
 use components::layer::{LayerId, LayerSpec, Opacity, Position, Rotation, Scale, Size, Visible};
 use components::scene::{CanvasSpec, SceneSpec};
 use components::source::{
-    ColourSource, GradientSource, GroupSource, ImageSource, ShapeSource, Source, TextSource,
-    TickerSource,
+    ColourSource, GradientSource, GroupSource, ImageSource, SceneSource, ShapeSource, Source,
+    TextSource, TickerSource,
 };
 use components::transition::{Enter, Exit, Transition, TransitionKind};
 use glam::Vec4;
@@ -27,6 +27,7 @@ use crate::animate::{
 use crate::assets::{Picture, Pictures};
 use crate::clock::FrameClock;
 use crate::data::{DataScope, SceneData};
+use crate::inner::{InnerScene, fill_scenes};
 use crate::layout::{
     CanvasSize, ClipsChildren, FileOrder, Fonts, LayerTree, Placed, RasterScale, ShownPicture,
 };
@@ -113,6 +114,7 @@ pub fn replace_scene(world: &mut World, bundle: SceneBundle) -> Result<(), Scene
     }
     show_canvas(world, spec.name.clone(), spec.canvas.clone());
     spawn_scene(world, &spec, scope, tick);
+    fill_scenes(world);
     world.resource_mut::<LayerTree>().mark_stale();
     Ok(())
 }
@@ -128,8 +130,7 @@ fn bundle_clip(transition: &Transition, pictures: &[(Arc<str>, Picture)]) -> Opt
 /// # Errors
 /// As [`replace_scene`].
 pub(crate) fn check_scene(world: &World, spec: &SceneSpec) -> Result<(), SceneError> {
-    let mut count = 0;
-    spec.walk_layers(|_| count += 1);
+    let count = spec.count_layers();
     let max = world.resource::<MaxLayers>().0;
     if count > max {
         return Err(SceneError::TooManyLayers { count, max });
@@ -447,6 +448,7 @@ pub(super) fn insert_source(entity: &mut EntityWorldMut, spec: &LayerSpec) {
             let tick = entity.world().resource::<FrameClock>().tick;
             entity.insert((source.clone(), Strip::new(tick), ClipsChildren));
         }
+        Source::Scene(source) => drop(entity.insert(source.clone())),
         Source::Group(source) => drop(entity.insert(source.clone())),
     }
 }
@@ -463,7 +465,7 @@ pub(super) fn remove_source(entity: &mut EntityWorldMut) {
     remove_computed::<TextSource>(entity);
     despawn_all_internal(entity);
     entity
-        .remove::<(ImageSource, GroupSource)>()
+        .remove::<(ImageSource, GroupSource, SceneSource, InnerScene)>()
         .remove::<(FilledText, Rolling, ShownPicture)>()
         .remove::<(TickerSource, Strip, ClipsChildren)>()
         .insert((NaturalSize::default(), Drawn::default()));
