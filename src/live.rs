@@ -173,6 +173,7 @@ pub fn run(scene: LoadedScene, settings: &Settings, options: LoadOptions) -> any
     let watcher = reloads.watch(&scene, options)?;
 
     let stop = Arc::new(AtomicBool::new(false));
+    engine.set_epoch(now_ms().cast_signed());
     let ticking = spawn_ticks(engine, Arc::clone(&stop), ticks)?;
     let result = runtime.block_on(async {
         tokio::spawn(station.clone().watch(director.snapshots()));

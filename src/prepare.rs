@@ -23,6 +23,11 @@ use systems::{Engine, EngineSettings};
 use crate::scene::LoadedScene;
 use crate::scene::files::{asset_id, find_asset, find_inside};
 
+/// The moment of tick 0 where nothing else is said, so that the same scene gives the same frames: 2026-01-01T00:00:00Z, in milliseconds
+/// since 1970.
+pub const DEFAULT_EPOCH_UNIX_MS: i64 = 1_767_225_600_000;
+/// How many pictures of a feed are read before it comes on air.
+const FEED_PICTURES_AT_FIRST: usize = 64;
 /// The largest picture file, in bytes.
 const PICTURE_FILE_MAX: u64 = 64 << 20;
 /// The largest font file, in bytes.
@@ -268,12 +273,30 @@ pub fn pictures_of(
             visit(&words);
         }
     });
-    if let Source::Scene(source) = &layer.source
-        && let Some(inner) = &source.inner
-    {
-        let own = data.add(inner_values(inner, source), Some(scope));
-        inner.walk_layers(|layer| pictures_of(layer, data, own, visit));
-        data.remove(own);
+    match &layer.source {
+        Source::VisualFeed(feed) => {
+            // The others are asked for one ahead.
+            let first = feed.items.iter().take(FEED_PICTURES_AT_FIRST);
+            first
+                .filter_map(|item| item.image.as_deref())
+                .for_each(&mut *visit);
+            for layer in feed.template.iter().flatten() {
+                layer.walk(&mut |layer| {
+                    layer.visit_pictures(&mut |_, name| {
+                        if let Some(name) = name.literal() {
+                            visit(&name);
+                        }
+                    });
+                });
+            }
+        }
+        Source::Scene(source) => {
+            let Some(inner) = &source.inner else { return };
+            let own = data.add(inner_values(inner, source), Some(scope));
+            inner.walk_layers(|layer| pictures_of(layer, data, own, visit));
+            data.remove(own);
+        }
+        _ => {}
     }
 }
 
@@ -318,7 +341,7 @@ pub fn first_frame(
     Ok(frame.frame)
 }
 
-/// The settings of an engine for `spec`.
+/// The settings of an engine for `spec`, whose tick 0 is at [`DEFAULT_EPOCH_UNIX_MS`].
 pub fn engine_settings(
     spec: &SceneSpec,
     rate: FrameRate,
@@ -337,6 +360,7 @@ pub fn engine_settings(
         },
         pool_frames,
         max_layers,
+        epoch_unix_ms: DEFAULT_EPOCH_UNIX_MS,
         now_nanos: crate::clock::now_nanos,
     }
 }

@@ -143,6 +143,7 @@ mod tests {
             render_threads: 1,
             pool_frames: 4,
             max_layers: 8,
+            epoch_unix_ms: 0,
             now_nanos: crate::clock::now_nanos,
         })
         .expect("a small canvas");

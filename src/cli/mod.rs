@@ -14,6 +14,7 @@ use std::process::ExitCode;
 
 use clap::{Arg, ArgAction, ArgMatches, Command, value_parser};
 use components::scene::FrameRate;
+use components::value::Moment;
 
 use crate::config::{self, LoadSources, Settings, SettingsError};
 use crate::scene::{LoadOptions, LoadedScene, SceneErrors, load_scene};
@@ -134,6 +135,13 @@ fn command() -> Command {
                         .help("Render this one frame as a PNG, counted from 0")
                         .conflicts_with_all(["duration", "trace"]),
                 )
+                .arg(
+                    Arg::new("epoch")
+                        .long("epoch")
+                        .value_name("MOMENT")
+                        .value_parser(parse_moment)
+                        .help("The moment of frame 0, for countdowns: 2026-05-01T20:00:00Z [default: 2026-01-01T00:00:00Z]"),
+                )
                 .arg(Arg::new("force").long("force").action(ArgAction::SetTrue).help("Overwrite the file if it exists"))
                 .arg(path("config", "FILE", "Settings from a TOML file"))
                 .arg(path("trace", "FILE", "Write a trace that chrome://tracing and Perfetto open"))
@@ -194,6 +202,10 @@ fn seconds(name: &'static str, help: &'static str) -> Arg {
         .value_name("SECONDS")
         .value_parser(parse_seconds)
         .help(help)
+}
+
+fn parse_moment(text: &str) -> Result<Moment, String> {
+    Moment::parse(text).ok_or_else(|| "write it as 2026-05-01T20:00:00Z".to_owned())
 }
 
 fn parse_seconds(text: &str) -> Result<f64, String> {

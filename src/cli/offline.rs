@@ -4,6 +4,7 @@ use std::path::PathBuf;
 
 use clap::ArgMatches;
 use components::scene::FrameRate;
+use components::value::Moment;
 use indicatif::{ProgressBar, ProgressStyle};
 use systems::Engine;
 
@@ -33,13 +34,16 @@ impl Offline {
         )?;
         let scene = load(matches, &settings)?;
         let rate = rate_of(&scene, &settings);
-        let engine_settings = prepare::engine_settings(
+        let mut engine_settings = prepare::engine_settings(
             &scene.spec,
             rate,
             settings.render_threads,
             settings.pool_size,
             settings.max_layers,
         );
+        if let Ok(Some(epoch)) = matches.try_get_one::<Moment>("epoch") {
+            engine_settings.epoch_unix_ms = epoch.unix_ms();
+        }
         let mut engine = Engine::new(engine_settings)?;
         engine.load(prepare::bundle(&scene, &settings.assets_dir())?)?;
         Ok(Self {

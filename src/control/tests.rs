@@ -46,6 +46,7 @@ fn settings() -> EngineSettings {
         render_threads: 1,
         pool_frames: 4,
         max_layers: 12,
+        epoch_unix_ms: 0,
         now_nanos: crate::clock::now_nanos,
     }
 }

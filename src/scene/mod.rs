@@ -6,6 +6,7 @@
 
 mod error;
 mod fault;
+mod feeds;
 mod file;
 pub mod files;
 mod load;

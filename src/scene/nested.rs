@@ -217,6 +217,18 @@ fn with_paths(mut spec: SceneSpec) -> SceneSpec {
                 Source::Image(image) if !image.src.is_bound() => names(&image.src.to_string()),
                 _ => None,
             };
+            if let Source::VisualFeed(feed) = &mut Arc::make_mut(layer).source {
+                let items = feed.items.iter_mut();
+                for item in items.filter(|item| item.image.is_some()) {
+                    let path = item.image.as_deref().and_then(names);
+                    if let Some(path) = path {
+                        Arc::make_mut(item).image = Some(path.to_string());
+                    }
+                }
+                if let Some(template) = &mut feed.template {
+                    below(template, names);
+                }
+            }
             if let (Some(path), Source::Image(image)) = (path, &mut Arc::make_mut(layer).source) {
                 image.src = path;
             }

@@ -117,11 +117,15 @@ fn join(path: &str, steps: &[Step]) -> String {
 impl Skip {
     /// Leaves out one field that others read.
     pub(super) fn field(name: &str) -> Self {
-        let mut skip = Self::default();
-        let field = skip.fields.entry(name.to_owned()).or_default();
+        Self::default().and_field(name)
+    }
+
+    /// Leaves out another field that others read.
+    pub(super) fn and_field(mut self, name: &str) -> Self {
+        let field = self.fields.entry(name.to_owned()).or_default();
         field.whole = true;
         field.read_elsewhere = true;
-        skip
+        self
     }
 
     /// Leaves out one piece; false when it, or one around it, was left out before.

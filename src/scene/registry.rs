@@ -9,7 +9,7 @@ use components::animation::{Property, TimelineSpec, TrackSpec};
 use components::layer::{LayerSpec, Size};
 use components::source::{
     ColourSource, GradientSource, GroupSource, ImageSource, SceneSource, ShapeSource, Source,
-    TextSource, TickerSource,
+    TextSource, TickerSource, VisualFeedSource,
 };
 use components::{Number, Problem, Problems, Validate};
 use serde::de::DeserializeOwned;
@@ -61,6 +61,11 @@ pub const SOURCE_KINDS: &[SourceKind] = &[
         name: "ticker",
         example: r##"{"type": "ticker", "items": ["Doors open at eight", {"text": "Sold out", "fill": "#ff5c5c"}], "speed": 120, "font": {"size": 36, "weight": 600}}"##,
         read: |value, path, found| fields_of::<TickerSource>(value, path, found, Source::Ticker),
+    },
+    SourceKind {
+        name: "visualFeed",
+        example: r#"{"type": "visualFeed", "items": [{"id": "lot-1", "title": "Molten Choir", "bid": 2.4, "endsIn": 600}], "dwell": 8}"#,
+        read: feed,
     },
     SourceKind {
         name: "scene",
@@ -234,6 +239,21 @@ fn source(value: &Value, path: &str, found: &mut Vec<Problem>) -> Read<Source> {
             });
             broken
         }
+    }
+}
+
+/// A feed with the layers of its template.
+fn feed(value: &Value, path: &str, found: &mut Vec<Problem>) -> Read<Source> {
+    let skip = Skip::field("type").and_field("template");
+    let mut read: Read<VisualFeedSource> = reader::read(value, path, skip, found);
+    let template = value.get("template").filter(|template| !template.is_null());
+    if let (Some(template), Some(feed)) = (template, &mut read.value) {
+        let layers = list(template, &field(path, "template"), found, layer);
+        feed.template = Some(layers.into_iter().map(Arc::new).collect());
+    }
+    Read {
+        value: read.value.map(Source::VisualFeed),
+        clean: read.clean,
     }
 }
 

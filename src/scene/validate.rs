@@ -14,6 +14,7 @@ use components::{Number, Problem, Problems};
 use serde_json::{Map, Value};
 use systems::animate::COUNTER;
 
+use super::feeds;
 use super::files::{self, FileError, FileKind};
 use super::reader::MAX_PROBLEMS;
 use super::registry::field;
@@ -68,6 +69,9 @@ pub fn used_files(scene: &SceneSpec, folder: &Path) -> Vec<PathBuf> {
             let inner = source.inner.iter();
             inner_files.extend(inner.flat_map(|inner| used_files(inner, folder)));
         }
+        if let Source::VisualFeed(feed) = &layer.source {
+            feeds::pictures(feed, &mut add);
+        }
         layer.visit_pictures(&mut |_, name| {
             if let Some(name) = name.literal() {
                 add(&name);
@@ -90,6 +94,7 @@ pub(super) fn check(scene: &SceneSpec, rules: &SceneRules<'_>, found: &mut Vec<P
         data_paths: None,
         ids: HashMap::new(),
         layer_count: 0,
+        in_item: false,
         found,
     };
     checker.data();
@@ -111,6 +116,8 @@ pub(super) struct Checker<'a> {
     /// Each layer, and where its id was seen first.
     pub(super) ids: HashMap<&'a str, (String, &'a LayerSpec)>,
     layer_count: usize,
+    /// Whether it is in the template of a feed.
+    pub(super) in_item: bool,
     found: &'a mut Vec<Problem>,
 }
 
@@ -192,6 +199,11 @@ impl<'a> Checker<'a> {
                 }
             }
         }
+        self.contents(layer, path);
+    }
+
+    /// What a layer says and shows, apart from its name.
+    pub(super) fn contents(&mut self, layer: &'a LayerSpec, path: &str) {
         self.numbers(layer, path);
         self.texts(&layer.source, &field(path, "source"));
         if let Source::Text(TextSource { counter, .. }) = &layer.source
@@ -212,7 +224,7 @@ impl<'a> Checker<'a> {
     }
 
     /// A picture that is named at a place.
-    fn picture(&mut self, name: &str, at: String) {
+    pub(super) fn picture(&mut self, name: &str, at: String) {
         match self.scene.assets.get(name) {
             Some(asset) => self.picture_asset(name, &asset.path, at),
             None => self.file(name, FileKind::Picture, at),
@@ -247,7 +259,7 @@ impl<'a> Checker<'a> {
             Some(Value::String(text)) => text.trim().parse::<f32>().is_ok(),
             // Null is a place that is filled later.
             Some(value) => value.is_number() || value.is_null(),
-            None => data_path != "clock.hms",
+            None => data_path != "clock.hms" && !self.is_text_of_item(data_path),
         };
         if !is_number {
             let message = format!("`{data_path}` is not a number, and one is needed here");
@@ -256,7 +268,10 @@ impl<'a> Checker<'a> {
     }
 
     /// Texts of the source, whatever its kind, that have holes.
-    fn texts(&mut self, source: &Source, path: &str) {
+    fn texts(&mut self, source: &'a Source, path: &str) {
+        if let Source::VisualFeed(feed) = source {
+            return self.feed(feed, path);
+        }
         if let Source::Scene(_) = source {
             // Its values are no texts, and the scene itself was looked at when it was read.
             return;
@@ -295,6 +310,9 @@ impl<'a> Checker<'a> {
     /// The value at a data path, which is reported at `at` when it does not exist. Built-in values exist and have none here.
     fn lookup(&mut self, data_path: &str, at: &str) -> Option<&'a Value> {
         let scene = self.scene;
+        if self.is_of_item(data_path, at) {
+            return None;
+        }
         if data_path == CLOCK || data_path.starts_with("clock.") {
             if !CLOCK_PATHS.contains(&data_path) {
                 let message = format!("there is no built-in value `{data_path}`");

@@ -12,13 +12,14 @@ use crate::clock::FrameClock;
 use crate::command::{CommandQueue, CommandSender, NextTick};
 use crate::data::SceneData;
 use crate::encode::{FrameOut, FramePort, FramePorts};
+use crate::feed::Epoch;
 use crate::layout::CanvasSize;
 use crate::profile::{AddTimed, NowNanos, Profile};
 use crate::publish::{Counters, LatestBlame, StatusBoard, blame_tick};
 use crate::render::{CachedRaster, Canvas, ComposedFrame, RasterCache, RasterCosts, picture};
 use crate::scene::{MaxLayers, SceneBundle, SceneError, replace_scene};
 use crate::schedule::{Tick, TickSet};
-use crate::{animate, command, encode, layout, publish, render, schedule, transition};
+use crate::{animate, command, encode, feed, layout, publish, render, schedule, transition};
 
 /// What an engine is made with.
 #[derive(Clone, Copy, Debug)]
@@ -35,6 +36,8 @@ pub struct EngineSettings {
     pub pool_frames: usize,
     /// The most layers, children counted.
     pub max_layers: usize,
+    /// The moment of tick 0 in milliseconds since 1970 (UTC), for what counts down to a moment.
+    pub epoch_unix_ms: i64,
     /// Nanoseconds of a clock that never goes back, for the profile alone.
     pub now_nanos: NowNanos,
 }
@@ -85,6 +88,7 @@ impl Engine {
                 height: settings.height,
             })
             .insert_resource(MaxLayers(settings.max_layers))
+            .insert_resource(Epoch(settings.epoch_unix_ms))
             .insert_resource(Canvas {
                 compositor: Compositor::new(
                     settings.width,
@@ -102,6 +106,7 @@ impl Engine {
                 schedule::plugin,
                 command::plugin,
                 ingest,
+                feed::plugin,
                 animate::plugin,
                 layout::plugin,
             ))
@@ -218,6 +223,11 @@ impl Engine {
     /// The tick that runs next.
     pub fn next_tick(&self) -> u64 {
         self.world.resource::<NextTick>().0
+    }
+
+    /// Sets the moment of tick 0, in milliseconds since 1970 (UTC); for a start that took its time.
+    pub fn set_epoch(&mut self, unix_ms: i64) {
+        feed::set_epoch(&mut self.world, unix_ms);
     }
 
     /// Makes `tick` the next one, for offline work that starts in the middle.

@@ -15,6 +15,7 @@ pub mod command;
 pub mod data;
 pub mod encode;
 mod engine;
+pub mod feed;
 pub mod inner;
 pub mod layout;
 pub mod profile;

@@ -172,6 +172,7 @@ fn a_tick_of_moving_layers_allocates_nothing() {
         render_threads: 2,
         pool_frames: 4,
         max_layers: 50,
+        epoch_unix_ms: 0,
         now_nanos: no_clock,
     })
     .unwrap();

@@ -26,6 +26,7 @@ fn engine() -> Engine {
         render_threads: 2,
         pool_frames: 4,
         max_layers: 10,
+        epoch_unix_ms: 0,
         now_nanos: no_clock,
     })
     .unwrap()

@@ -35,6 +35,7 @@ fn engine() -> Engine {
         pool_frames: 4,
         max_layers: 10,
         now_nanos: no_clock,
+        epoch_unix_ms: 0,
     })
     .unwrap()
 }

@@ -23,6 +23,7 @@ fn engine() -> Engine {
         render_threads: 1,
         pool_frames: 4,
         max_layers: 10,
+        epoch_unix_ms: 0,
         now_nanos: || 0,
     })
     .unwrap()

@@ -23,6 +23,7 @@ fn engine(threads: usize) -> Engine {
         pool_frames: 4,
         max_layers: 10,
         now_nanos: || 0,
+        epoch_unix_ms: 0,
     })
     .unwrap()
 }

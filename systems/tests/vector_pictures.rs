@@ -59,6 +59,7 @@ fn shown(svg: &str, change: impl FnOnce(&mut LayerSpec)) -> Engine {
         pool_frames: 4,
         max_layers: 10,
         now_nanos: no_clock,
+        epoch_unix_ms: 0,
     })
     .unwrap();
     engine.load(bundle).unwrap();

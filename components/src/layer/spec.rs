@@ -267,5 +267,13 @@ impl Validate for LayerSpec {
             let kind = self.source.kind();
             problems.report(format!("a {kind} needs the layer's `size`"));
         }
+        if let Source::VisualFeed(feed) = &self.source
+            && feed.template.is_some()
+            && self.size.is_none()
+        {
+            problems.at("source.template", |problems| {
+                problems.report("a `template` needs the layer's `size`")
+            });
+        }
     }
 }

@@ -3,6 +3,7 @@
 //! To add a kind: one file here, one in `systems`, one line in [`Source`].
 
 mod colour;
+mod feed;
 mod gradient;
 mod image;
 mod scene;
@@ -15,6 +16,10 @@ use schemars::JsonSchema;
 use serde::Serialize;
 
 pub use colour::ColourSource;
+pub use feed::{
+    FEED_ITEMS_MAX, FeedDirection, FeedItem, FeedOrder, FeedTransition, FeedTransitionKind,
+    VisualFeedSource,
+};
 pub use gradient::GradientSource;
 pub use image::{ImageSource, Playback, PlaybackLoop};
 pub use scene::{SCENE_DEPTH_MAX, SceneSource};
@@ -47,6 +52,8 @@ pub enum Source {
     Text(TextSource),
     /// Words that run through the box without an end.
     Ticker(TickerSource),
+    /// Items that are shown one after the other.
+    VisualFeed(VisualFeedSource),
     /// Another scene.
     Scene(SceneSource),
     /// Nothing of its own: it holds its children together.
@@ -63,7 +70,15 @@ pub struct GroupSource {}
 impl Source {
     /// The `type` of every kind, as files write them.
     pub const KINDS: &[&str] = &[
-        "color", "gradient", "image", "shape", "text", "ticker", "scene", "group",
+        "color",
+        "gradient",
+        "image",
+        "shape",
+        "text",
+        "ticker",
+        "visualFeed",
+        "scene",
+        "group",
     ];
 
     /// The `type` of this one.
@@ -75,6 +90,7 @@ impl Source {
             Self::Shape(_) => "shape",
             Self::Text(_) => "text",
             Self::Ticker(_) => "ticker",
+            Self::VisualFeed(_) => "visualFeed",
             Self::Scene(_) => "scene",
             Self::Group(_) => "group",
         }
@@ -89,6 +105,7 @@ impl Source {
                 .inner
                 .as_ref()
                 .map_or(0, |inner| inner.count_layers()),
+            Self::VisualFeed(source) => source.count_inner(),
             _ => 0,
         }
     }
@@ -111,6 +128,7 @@ impl Validate for Source {
             Self::Shape(source) => source.validate(problems),
             Self::Text(source) => source.validate(problems),
             Self::Ticker(source) => source.validate(problems),
+            Self::VisualFeed(source) => source.validate(problems),
             Self::Scene(source) => source.validate(problems),
         }
     }
@@ -124,7 +142,11 @@ impl Source {
             Self::Gradient(source) => Some(source),
             Self::Shape(source) => Some(source),
             Self::Text(source) => Some(source),
-            Self::Image(_) | Self::Ticker(_) | Self::Scene(_) | Self::Group(_) => None,
+            Self::Image(_)
+            | Self::Ticker(_)
+            | Self::VisualFeed(_)
+            | Self::Scene(_)
+            | Self::Group(_) => None,
         }
     }
 }

@@ -5,7 +5,7 @@ use std::fmt;
 use serde_json::Value;
 
 /// A text parsed once into literal parts and holes, so that filling it on a tick does not parse again.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Template {
     parts: Vec<TemplatePart>,
 }

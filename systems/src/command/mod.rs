@@ -15,6 +15,7 @@ use crate::animate::{TimelineAction, after_action, blend_timeline, from_now};
 use crate::clock::FrameClock;
 use crate::data::SceneData;
 use crate::encode::{FramePort, FramePorts};
+use crate::feed::{self, Epoch, FeedAction, FeedClock};
 use crate::layout::ShownPicture;
 use crate::profile::AddTimed;
 use crate::publish::Counters;
@@ -52,6 +53,13 @@ pub enum Command {
         action: MixAction,
         /// The scene that is wanted back. It is loaded when the change has come to its end meanwhile.
         back: Option<Box<SceneBundle>>,
+    },
+    /// Has the feed of a layer of the scene on air show another item.
+    Feed {
+        /// The layer's name.
+        layer: Arc<str>,
+        /// What it is told.
+        action: FeedAction,
     },
     /// Shows something else in the place of the scene, which goes on behind it, or the scene again.
     Hold(Hold),
@@ -237,6 +245,7 @@ fn apply(world: &mut World, commands: Vec<Command>) -> Result<(), CommandError> 
                     replace_scene(world, *bundle)?;
                 }
             }
+            Command::Feed { layer, action } => feed::act(world, &layer, &action),
             Command::Hold(hold) => *world.resource_mut::<Hold>() = hold,
             Command::AddPort(port) => world.resource_mut::<FramePorts>().0.push(port),
             Command::ClosePorts => world
@@ -260,7 +269,13 @@ fn set_rate(world: &mut World, rate: FrameRate) {
     for mut picture in pictures.iter_mut(world) {
         picture.bypass_change_detection().count_from(&clock);
     }
-    world.resource_mut::<FrameClock>().rate = rate;
+    let mut feeds = world.query::<&mut FeedClock>();
+    for mut feed in feeds.iter_mut(world) {
+        feed.0 = feed::from_now(&feed.0, &clock);
+    }
+    let new = FrameClock { rate, ..clock };
+    world.resource_mut::<Epoch>().keep(&clock, &new);
+    world.insert_resource(new);
 }
 
 fn find_timeline(world: &mut World, id: &str) -> Option<Entity> {

@@ -30,6 +30,11 @@ pub enum Interior {
     Box,
 }
 
+/// A layer that systems move on this tick: it is not laid on whole pixels, and is drawn at its own size. On layers that a source made;
+/// written in `Populate`.
+#[derive(Component, Clone, Copy, Debug)]
+pub(crate) struct InTransition;
+
 /// A scope of data that goes with the entity.
 #[derive(Component, Clone, Copy, Debug)]
 #[component(immutable, on_remove = let_scope_go)]
@@ -43,7 +48,12 @@ fn let_scope_go(mut world: DeferredWorld, context: HookContext) {
 }
 
 /// Makes a stage below a layer, behind the layer's own children.
-fn spawn_stage(world: &mut World, layer: Entity, scope: DataScope, interior: Interior) -> Entity {
+pub(crate) fn spawn_stage(
+    world: &mut World,
+    layer: Entity,
+    scope: DataScope,
+    interior: Interior,
+) -> Entity {
     let tick = world.resource::<FrameClock>().tick;
     let within = world.get::<LayerId>(layer).cloned();
     let mut spec = LayerSpec::new("stage");
@@ -61,7 +71,7 @@ fn spawn_stage(world: &mut World, layer: Entity, scope: DataScope, interior: Int
 }
 
 /// The layers with a size where they would cover the canvas, which is another one here.
-fn covering(layers: &[Arc<LayerSpec>], canvas: Vec2) -> Vec<Arc<LayerSpec>> {
+pub(crate) fn covering(layers: &[Arc<LayerSpec>], canvas: Vec2) -> Vec<Arc<LayerSpec>> {
     layers
         .iter()
         .map(|layer| {

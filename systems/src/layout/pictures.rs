@@ -79,6 +79,10 @@ pub(super) fn measure_pictures(
         }
         let is_new = !shown.is_known;
         shown.bypass_change_detection().is_known = true;
+        // No name is no picture, and a name that has none yet leaves what was there.
+        if words.0.is_empty() && shown.picture.is_some() {
+            shown.picture = None;
+        }
         let Some(picture) = pictures.get(&words.0) else {
             continue;
         };

@@ -12,7 +12,7 @@ use super::CanvasSize;
 use super::measure::{crop_box, fitted};
 use super::tree::LayerTree;
 use crate::animate::{CompiledTracks, Motion};
-use crate::inner::Interior;
+use crate::inner::{InTransition, Interior};
 use crate::transition::{Frame, Look, Presence, canvas_of, look};
 
 /// Where a layer stands on this tick. Written in `Layout`.
@@ -77,6 +77,7 @@ type PlacementRow<'a> = (
         Option<&'a Motion<Rotation>>,
         &'a Fit,
         Option<&'a Interior>,
+        Has<InTransition>,
     ),
     (Option<&'a Presence>, Option<&'a Enter>, Option<&'a Exit>),
 );
@@ -176,6 +177,7 @@ fn place(
             rotation_motion,
             fit,
             interior,
+            in_transition,
         ),
         (presence, enter, exit),
     ) = row;
@@ -202,6 +204,7 @@ fn place(
         (Some(tracks), _) => scale.0.abs().max(tracks.largest()),
         (None, Some(largest)) => largest,
         (None, None) if flows.is_some() => Vec2::ONE,
+        (None, None) if in_transition => Vec2::ONE,
         (None, None) => scale.0.abs(),
     };
     let placed = Placed {
@@ -211,6 +214,7 @@ fn place(
         moves: parent.placed.moves
             || coming.is_some()
             || flows.is_some_and(|flows| flows.0)
+            || in_transition
             || scale_tracks.is_some()
             || gliding.is_some()
             || position_moves

@@ -13,7 +13,7 @@ use components::layer::{LayerId, LayerSpec, Opacity, Position, Rotation, Scale, 
 use components::scene::{CanvasSpec, SceneSpec};
 use components::source::{
     ColourSource, GradientSource, GroupSource, ImageSource, SceneSource, ShapeSource, Source,
-    TextSource, TickerSource,
+    TextSource, TickerSource, VisualFeedSource,
 };
 use components::transition::Exit;
 use serde_json::{Map, Value};
@@ -29,6 +29,7 @@ use crate::animate::{
 use crate::assets::{Picture, Pictures};
 use crate::clock::FrameClock;
 use crate::data::SceneData;
+use crate::feed;
 use crate::inner::fill_scenes;
 use crate::layout::{FileOrder, Fonts, LayerTree, Placed};
 use crate::render::Drawn;
@@ -239,7 +240,12 @@ pub(crate) fn edit_scene(world: &mut World, edit: SceneEdit) {
 }
 
 /// Gives a layer that is there its new fields; what is the same is left alone, so that nothing is drawn anew for it.
-fn change_layer(world: &mut World, entity: Entity, spec: &LayerSpec, parent: Option<Entity>) {
+pub(crate) fn change_layer(
+    world: &mut World,
+    entity: Entity,
+    spec: &LayerSpec,
+    parent: Option<Entity>,
+) {
     let old_parent = world.get::<ChildOf>(entity).map(|parent| parent.parent());
     let mut entity = world.entity_mut(entity);
     if old_parent != parent {
@@ -283,6 +289,9 @@ fn put_source(entity: &mut EntityWorldMut, spec: &LayerSpec, measure: bool) {
         Source::Text(source) if entity.contains::<TextSource>() => put(entity, source),
         Source::Image(source) if entity.contains::<ImageSource>() => put(entity, source),
         Source::Ticker(source) if entity.contains::<TickerSource>() => put(entity, source),
+        Source::VisualFeed(source) if entity.contains::<VisualFeedSource>() => {
+            feed::put(entity, source);
+        }
         Source::Scene(source) if entity.contains::<SceneSource>() => put(entity, source),
         Source::Group(source) if entity.contains::<GroupSource>() => put(entity, source),
         _ => {
@@ -322,7 +331,11 @@ fn begin_glides(world: &mut World, entity: Entity, spec: &LayerSpec, glide: &Gli
         Source::Gradient(source) => glide_to(&mut entity, source, glide, &clock),
         Source::Shape(source) => glide_to(&mut entity, source, glide, &clock),
         Source::Text(source) => glide_to(&mut entity, source, glide, &clock),
-        Source::Image(_) | Source::Ticker(_) | Source::Scene(_) | Source::Group(_) => {}
+        Source::Image(_)
+        | Source::Ticker(_)
+        | Source::VisualFeed(_)
+        | Source::Scene(_)
+        | Source::Group(_) => {}
     }
 }
 
@@ -341,7 +354,7 @@ fn glide_property<T>(
 }
 
 /// Writes a component where it differs, so that a change is a change.
-fn put<T: Component + Clone + PartialEq>(entity: &mut EntityWorldMut, value: &T) {
+pub(crate) fn put<T: Component + Clone + PartialEq>(entity: &mut EntityWorldMut, value: &T) {
     if entity.get::<T>() != Some(value) {
         entity.insert(value.clone());
     }

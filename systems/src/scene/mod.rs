@@ -7,8 +7,8 @@ mod spawn;
 mod stage;
 
 pub use bundle::SceneBundle;
-pub(crate) use edit::edit_scene;
 pub use edit::{LayerEdit, SceneEdit};
+pub(crate) use edit::{change_layer, edit_scene, put};
 pub(crate) use internal::{despawn_internal, spawn_internal};
 pub(crate) use spawn::{MaxLayers, Place, check_scene, spawn_tree};
 pub use spawn::{SceneError, SceneInfo, replace_scene, timeline_component};

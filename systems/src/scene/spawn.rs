@@ -27,6 +27,7 @@ use crate::animate::{
 use crate::assets::{Picture, Pictures};
 use crate::clock::FrameClock;
 use crate::data::{DataScope, SceneData};
+use crate::feed;
 use crate::inner::{InnerScene, fill_scenes};
 use crate::layout::{
     CanvasSize, ClipsChildren, FileOrder, Fonts, LayerTree, Placed, RasterScale, ShownPicture,
@@ -448,6 +449,7 @@ pub(super) fn insert_source(entity: &mut EntityWorldMut, spec: &LayerSpec) {
             let tick = entity.world().resource::<FrameClock>().tick;
             entity.insert((source.clone(), Strip::new(tick), ClipsChildren));
         }
+        Source::VisualFeed(source) => feed::insert(entity, source),
         Source::Scene(source) => drop(entity.insert(source.clone())),
         Source::Group(source) => drop(entity.insert(source.clone())),
     }
@@ -459,6 +461,7 @@ fn insert_computed<S: MovingFields>(entity: &mut EntityWorldMut, source: &S) {
 
 /// Takes a layer's source away, with all that belongs to it.
 pub(super) fn remove_source(entity: &mut EntityWorldMut) {
+    feed::remove(entity);
     remove_computed::<ColourSource>(entity);
     remove_computed::<GradientSource>(entity);
     remove_computed::<ShapeSource>(entity);

@@ -32,6 +32,7 @@ pub fn engine(threads: usize) -> Engine {
         pool_frames: 4,
         max_layers: 20,
         now_nanos: no_clock,
+        epoch_unix_ms: 0,
     })
     .unwrap()
 }
