@@ -8,8 +8,8 @@ use std::sync::Arc;
 use components::animation::{Property, TimelineSpec, TrackSpec};
 use components::layer::{LayerSpec, Size};
 use components::source::{
-    ColourSource, GradientSource, GroupSource, ImageSource, SceneSource, ShapeSource, Source,
-    TextSource, TickerSource, VisualFeedSource,
+    ChatSource, ColourSource, GradientSource, GroupSource, ImageSource, SceneSource, ShapeSource,
+    Source, TextSource, TickerSource, VisualFeedSource,
 };
 use components::{Number, Problem, Problems, Validate};
 use serde::de::DeserializeOwned;
@@ -61,6 +61,11 @@ pub const SOURCE_KINDS: &[SourceKind] = &[
         name: "ticker",
         example: r##"{"type": "ticker", "items": ["Doors open at eight", {"text": "Sold out", "fill": "#ff5c5c"}], "speed": 120, "font": {"size": 36, "weight": 600}}"##,
         read: |value, path, found| fields_of::<TickerSource>(value, path, found, Source::Ticker),
+    },
+    SourceKind {
+        name: "chat",
+        example: r#"{"type": "chat", "messages": [{"author": "Mira", "text": "Good evening 👋", "badges": ["MOD"]}], "lifetime": 30, "entrance": {"type": "slide"}}"#,
+        read: |value, path, found| fields_of::<ChatSource>(value, path, found, Source::Chat),
     },
     SourceKind {
         name: "visualFeed",

@@ -262,7 +262,10 @@ impl Validate for LayerSpec {
                 problems.report("`fitToBox` needs the layer's `size`")
             });
         }
-        let fills_a_box = matches!(self.source, Source::Shape(_) | Source::Ticker(_));
+        let fills_a_box = matches!(
+            self.source,
+            Source::Shape(_) | Source::Ticker(_) | Source::Chat(_)
+        );
         if fills_a_box && self.size.is_none() {
             let kind = self.source.kind();
             problems.report(format!("a {kind} needs the layer's `size`"));

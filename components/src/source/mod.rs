@@ -2,6 +2,8 @@
 //!
 //! To add a kind: one file here, one in `systems`, one line in [`Source`].
 
+mod chat;
+mod chat_message;
 mod colour;
 mod feed;
 mod gradient;
@@ -15,6 +17,10 @@ use bevy_ecs::component::Component;
 use schemars::JsonSchema;
 use serde::Serialize;
 
+pub use chat::{
+    AvatarShape, Avatars, Bubble, ChatDirection, ChatMotion, ChatMotionKind, ChatSource,
+};
+pub use chat_message::{ChatBadge, ChatBadgeImage, ChatMessage};
 pub use colour::ColourSource;
 pub use feed::{
     FEED_ITEMS_MAX, FeedDirection, FeedItem, FeedOrder, FeedTransition, FeedTransitionKind,
@@ -56,6 +62,8 @@ pub enum Source {
     VisualFeed(VisualFeedSource),
     /// Another scene.
     Scene(SceneSource),
+    /// What viewers write.
+    Chat(ChatSource),
     /// Nothing of its own: it holds its children together.
     Group(GroupSource),
 }
@@ -76,6 +84,7 @@ impl Source {
         "shape",
         "text",
         "ticker",
+        "chat",
         "visualFeed",
         "scene",
         "group",
@@ -92,6 +101,7 @@ impl Source {
             Self::Ticker(_) => "ticker",
             Self::VisualFeed(_) => "visualFeed",
             Self::Scene(_) => "scene",
+            Self::Chat(_) => "chat",
             Self::Group(_) => "group",
         }
     }
@@ -130,6 +140,7 @@ impl Validate for Source {
             Self::Ticker(source) => source.validate(problems),
             Self::VisualFeed(source) => source.validate(problems),
             Self::Scene(source) => source.validate(problems),
+            Self::Chat(source) => source.validate(problems),
         }
     }
 }
@@ -144,6 +155,7 @@ impl Source {
             Self::Text(source) => Some(source),
             Self::Image(_)
             | Self::Ticker(_)
+            | Self::Chat(_)
             | Self::VisualFeed(_)
             | Self::Scene(_)
             | Self::Group(_) => None,

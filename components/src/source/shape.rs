@@ -147,22 +147,25 @@ impl Validate for ShapeSource {
             problems.at("fill", |problems| fill.validate(problems));
         }
         if let Some(stroke) = &self.stroke {
-            problems.at("stroke", |problems| {
-                problems.range("width", stroke.width, 0.01..=1000.0);
-                problems.at("paint", |problems| stroke.paint.validate(problems));
-                let whole = stroke.dash.iter().sum::<f32>();
-                for (index, length) in stroke.dash.iter().enumerate() {
-                    if !(0.0..=10_000.0).contains(length) || whole <= 0.0 {
-                        problems.at_index("dash", index, |problems| {
-                            problems
-                                .report("dashes and gaps must be from 0 to 10000, and not all 0")
-                        });
-                    }
-                }
-            });
+            problems.at("stroke", |problems| stroke.validate(problems));
         }
         if self.fill.is_none() && self.stroke.is_none() {
             problems.report("a shape needs a `fill` or a `stroke`, else nothing is seen");
+        }
+    }
+}
+
+impl Validate for Stroke {
+    fn validate(&self, problems: &mut Problems) {
+        problems.range("width", self.width, 0.01..=1000.0);
+        problems.at("paint", |problems| self.paint.validate(problems));
+        let whole = self.dash.iter().sum::<f32>();
+        for (index, length) in self.dash.iter().enumerate() {
+            if !(0.0..=10_000.0).contains(length) || whole <= 0.0 {
+                problems.at_index("dash", index, |problems| {
+                    problems.report("dashes and gaps must be from 0 to 10000, and not all 0")
+                });
+            }
         }
     }
 }

@@ -3,6 +3,7 @@
 //! Everything here is a function of the tick: playing to a time and seeking to it give the same values.
 
 mod blend;
+mod chat;
 mod counter;
 mod easing;
 mod fields;
@@ -25,6 +26,7 @@ use crate::schedule::{Tick, TickSet};
 use crate::transition::{advance_presence, retire};
 
 pub(crate) use blend::blend_timeline;
+pub(crate) use chat::ChatRows;
 pub use counter::{COUNTER, Rolling};
 pub use easing::{EasingCurve, sample_easing};
 pub use fields::{FieldMotions, MovingFields};
@@ -60,6 +62,8 @@ pub fn plugin(app: &mut App) {
         app.timed(set, "animate::retire", retire),
         app.timed(set, "animate::ticker_items", ticker::follow),
         app.timed(set, "animate::tickers", ticker::flow),
+        app.timed(set, "animate::chat_rows", chat::follow),
+        app.timed(set, "animate::chats", chat::flow),
         app.timed(set, "animate::settle_data", settle),
     )
         .chain();

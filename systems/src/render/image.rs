@@ -15,6 +15,7 @@ use raster::{Paint, Raster};
 use super::cache::{CachedRaster, RasterCache, RasterCosts};
 use super::drawn::{Stale, Target};
 use super::frames::FrameRasters;
+use super::round::{Rounded, rounded};
 use crate::assets::{Animation, Picture, PictureKind, VECTOR_PIXELS_MAX};
 use crate::layout::{ShownPicture, crop_box, fitted};
 use crate::profile::Profile;
@@ -24,9 +25,9 @@ pub(super) fn draw(
     mut cache: ResMut<RasterCache>,
     mut frames: ResMut<FrameRasters>,
     mut costs: ResMut<RasterCosts>,
-    mut layers: Query<(&mut ShownPicture, Target), Stale<ImageSource>>,
+    mut layers: Query<(&mut ShownPicture, Option<&Rounded>, Target), Stale<ImageSource>>,
 ) {
-    for (mut shown, mut target) in &mut layers {
+    for (mut shown, corners, mut target) in &mut layers {
         let Some((picture, part)) = shown.picture.clone().and_then(|picture| {
             let (layout, scale) = (target.layout.0, target.scale.0);
             let part = Part::new(&picture, layout, scale, target.crop, *target.fit)?;
@@ -38,13 +39,18 @@ pub(super) fn draw(
         if !matches!(picture.kind(), PictureKind::Animated(_)) {
             shown.bypass_change_detection().frames = None;
         }
-        let key = part.key(&picture, shown.frame);
+        let radius = corners.map_or(0.0, |corners| corners.0 * target.scale.0.x);
+        let key = part.key(&picture, shown.frame) ^ u64::from(radius.to_bits());
         let raster = costs.time(&profile, target.id.as_str(), || match picture.kind() {
-            PictureKind::Still(raster) if part.is_whole(raster) => Some(Arc::clone(raster)),
-            PictureKind::Still(raster) => cached(&mut cache, key, || part.resize(raster)),
-            PictureKind::Vector(vector) => {
-                cached(&mut cache, key, || vector.draw(part.from, part.pixels))
+            PictureKind::Still(raster) if radius <= 0.0 && part.is_whole(raster) => {
+                Some(Arc::clone(raster))
             }
+            PictureKind::Still(raster) => {
+                cached(&mut cache, key, || rounded(part.resize(raster)?, radius))
+            }
+            PictureKind::Vector(vector) => cached(&mut cache, key, || {
+                rounded(vector.draw(part.from, part.pixels)?, radius)
+            }),
             PictureKind::Animated(animation) => {
                 let set = part.key(&picture, 0);
                 let first = |draw: &dyn Fn() -> Option<Raster>| cached(&mut cache, key, draw);

@@ -10,6 +10,7 @@ mod drawn;
 mod frames;
 mod gradient;
 mod image;
+mod round;
 mod shape;
 mod svg_path;
 mod text;
@@ -24,6 +25,7 @@ pub use cache::{CachedRaster, RasterCache, RasterCosts};
 pub use compose::{Background, Canvas, ComposedFrame, DrawList, Hold, picture};
 pub use drawn::Drawn;
 pub use frames::{FRAMES_MAX_BYTES, FrameRasters};
+pub use round::Rounded;
 pub use svg_path::parse_path;
 
 /// Adds the set's systems.

@@ -12,8 +12,8 @@ use components::derived::{Animatable, Computed, NaturalSize};
 use components::layer::{LayerId, LayerSpec, Opacity, Position, Rotation, Scale, Size};
 use components::scene::{CanvasSpec, SceneSpec};
 use components::source::{
-    ColourSource, GradientSource, GroupSource, ImageSource, SceneSource, ShapeSource, Source,
-    TextSource, TickerSource, VisualFeedSource,
+    ChatSource, ColourSource, GradientSource, GroupSource, ImageSource, SceneSource, ShapeSource,
+    Source, TextSource, TickerSource, VisualFeedSource,
 };
 use components::transition::Exit;
 use serde_json::{Map, Value};
@@ -293,6 +293,7 @@ fn put_source(entity: &mut EntityWorldMut, spec: &LayerSpec, measure: bool) {
             feed::put(entity, source);
         }
         Source::Scene(source) if entity.contains::<SceneSource>() => put(entity, source),
+        Source::Chat(source) if entity.contains::<ChatSource>() => put(entity, source),
         Source::Group(source) if entity.contains::<GroupSource>() => put(entity, source),
         _ => {
             remove_source(entity);
@@ -333,6 +334,7 @@ fn begin_glides(world: &mut World, entity: Entity, spec: &LayerSpec, glide: &Gli
         Source::Text(source) => glide_to(&mut entity, source, glide, &clock),
         Source::Image(_)
         | Source::Ticker(_)
+        | Source::Chat(_)
         | Source::VisualFeed(_)
         | Source::Scene(_)
         | Source::Group(_) => {}

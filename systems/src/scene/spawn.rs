@@ -11,8 +11,8 @@ use components::derived::{Animatable, Computed, DrawOrder, FilledText, LayoutBox
 use components::layer::{LayerId, LayerSpec, Opacity, Position, Rotation, Scale, Size, Visible};
 use components::scene::{CanvasSpec, SceneSpec};
 use components::source::{
-    ColourSource, GradientSource, GroupSource, ImageSource, SceneSource, ShapeSource, Source,
-    TextSource, TickerSource,
+    ChatSource, ColourSource, GradientSource, GroupSource, ImageSource, SceneSource, ShapeSource,
+    Source, TextSource, TickerSource,
 };
 use components::transition::{Enter, Exit, Transition, TransitionKind};
 use glam::Vec4;
@@ -21,7 +21,7 @@ use super::SceneBundle;
 use super::internal::despawn_all_internal;
 use super::stage::Internal;
 use crate::animate::{
-    CompiledTracks, FieldMotions, Motion, MovingFields, MovingProperty, Rolling, Strip,
+    ChatRows, CompiledTracks, FieldMotions, Motion, MovingFields, MovingProperty, Rolling, Strip,
     TimelineNow, add_lanes,
 };
 use crate::assets::{Picture, Pictures};
@@ -451,6 +451,10 @@ pub(super) fn insert_source(entity: &mut EntityWorldMut, spec: &LayerSpec) {
         }
         Source::VisualFeed(source) => feed::insert(entity, source),
         Source::Scene(source) => drop(entity.insert(source.clone())),
+        Source::Chat(source) => {
+            let tick = entity.world().resource::<FrameClock>().tick;
+            entity.insert((source.clone(), ChatRows::new(tick), ClipsChildren));
+        }
         Source::Group(source) => drop(entity.insert(source.clone())),
     }
 }
@@ -470,7 +474,7 @@ pub(super) fn remove_source(entity: &mut EntityWorldMut) {
     entity
         .remove::<(ImageSource, GroupSource, SceneSource, InnerScene)>()
         .remove::<(FilledText, Rolling, ShownPicture)>()
-        .remove::<(TickerSource, Strip, ClipsChildren)>()
+        .remove::<(TickerSource, Strip, ChatSource, ChatRows, ClipsChildren)>()
         .insert((NaturalSize::default(), Drawn::default()));
 }
 
