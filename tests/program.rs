@@ -9,6 +9,8 @@ mod client;
 mod commands;
 #[path = "program/control.rs"]
 mod control;
+#[path = "program/feeds.rs"]
+mod feeds;
 #[path = "program/motion.rs"]
 mod motion;
 #[path = "program/on_air.rs"]

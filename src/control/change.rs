@@ -82,6 +82,12 @@ changes! {
     "timeline.stop" => StopTimeline;
     "timeline.put" => PutTimeline, "timeline";
     "timeline.delete" => DeleteTimeline;
+    "feed.push" => PushItems, "items";
+    "feed.update" => UpdateItem, "patch";
+    "feed.delete" => DeleteItem;
+    "feed.next" => NextItem;
+    "feed.previous" => PreviousItem;
+    "feed.show" => ShowItem;
     "scene.activate" => ActivateScene;
     "scene.preview" => PreviewScene;
     "transition.hold" => HoldTransition;
@@ -250,6 +256,82 @@ pub struct DeleteTimeline {
     /// The timeline's name.
     #[schemars(schema_with = "schema::text")]
     pub id: String,
+}
+
+/// Adds items to a feed. The one on show stays.
+#[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct PushItems {
+    /// The name of the feed's layer.
+    #[schemars(schema_with = "schema::name")]
+    pub id: String,
+    /// An item, or a list of items.
+    #[schemars(with = "schema::Items")]
+    pub items: Value,
+    /// Place of the first among the feed's items; last when absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(schema_with = "schema::index")]
+    pub position: Option<usize>,
+}
+
+/// Changes some fields of a feed's item by a JSON merge patch (RFC 7396). A new bid of the item on show rolls up.
+#[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct UpdateItem {
+    /// The name of the feed's layer.
+    #[schemars(schema_with = "schema::name")]
+    pub id: String,
+    /// The item's name.
+    #[schemars(schema_with = "schema::name")]
+    pub item: String,
+    /// The fields that change.
+    #[schemars(with = "schema::ItemPatch")]
+    pub patch: Value,
+}
+
+/// Removes an item of a feed; when it is on show, the next one takes its place.
+#[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct DeleteItem {
+    /// The name of the feed's layer.
+    #[schemars(schema_with = "schema::name")]
+    pub id: String,
+    /// The item's name.
+    #[schemars(schema_with = "schema::name")]
+    pub item: String,
+}
+
+/// Shows the next item of a feed now, also when one is pinned.
+#[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct NextItem {
+    /// The name of the feed's layer.
+    #[schemars(schema_with = "schema::name")]
+    pub id: String,
+}
+
+/// Shows the item before the one on show now, also when one is pinned.
+#[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct PreviousItem {
+    /// The name of the feed's layer.
+    #[schemars(schema_with = "schema::name")]
+    pub id: String,
+}
+
+/// Shows an item of a feed now; the feed goes on from there.
+#[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct ShowItem {
+    /// The name of the feed's layer.
+    #[schemars(schema_with = "schema::name")]
+    pub id: String,
+    /// The item's name.
+    #[schemars(schema_with = "schema::name")]
+    pub item: String,
+    /// Whether it stays until the feed is told otherwise. Default false.
+    #[serde(default)]
+    pub pin: bool,
 }
 
 /// Takes a scene on air.

@@ -11,6 +11,7 @@ pub mod config;
 mod director;
 mod error;
 pub mod events;
+mod feeds;
 pub mod keys;
 pub mod library;
 mod news;

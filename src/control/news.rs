@@ -8,6 +8,7 @@ use components::scene::SceneSpec;
 use serde_json::{Map, Value, json};
 
 use super::events::Event;
+use super::feeds;
 use super::show::{Show, Snapshot};
 use super::view;
 
@@ -43,6 +44,7 @@ pub fn of(before: &Snapshot, after: &Snapshot, loads_scene: bool) -> Vec<Event> 
         events.push(Event::about(kind, &new.program.id, data));
     }
     timelines(before, after, &mut events);
+    feeds::news(before, after, &mut events);
     if old.program.is_edited != new.program.is_edited {
         let data = json!({"id": new.program.id, "edited": new.program.is_edited});
         events.push(Event::about("scene:update", &new.program.id, data));
@@ -84,7 +86,13 @@ fn scene(old: &SceneSpec, new: &SceneSpec, events: &mut Vec<Event>) {
                 if std::ptr::eq(old, layer) && old_parent == parent {
                     return;
                 }
-                let changes = differing(&view::layer(old, old_parent), &view::layer(layer, parent));
+                let mut changes =
+                    differing(&view::layer(old, old_parent), &view::layer(layer, parent));
+                if let Some(items) = feeds::items(id, old, layer) {
+                    // Said item by item, and not by the whole list.
+                    changes.remove("source");
+                    events.extend(items);
+                }
                 if !changes.is_empty() {
                     let data = json!({"id": id, "changes": changes});
                     events.push(Event::about("layer:update", id, data));

@@ -2,6 +2,7 @@
 
 use components::animation::Glide;
 use components::layer::{LayerId, LayerSpec};
+use components::source::FeedItem;
 use components::transition::Transition;
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde_json::{Value, json};
@@ -59,6 +60,41 @@ impl JsonSchema for LayerPatch {
         let mut patch = patch_of(&schema, generator);
         patch["description"] = "Fields of a layer that change (JSON merge patch, RFC 7396): what is absent stays, null is the default. \
             `id` may be there and is the layer's own."
+            .into();
+        Schema::try_from(patch).unwrap_or_default()
+    }
+}
+
+/// An item of a feed, or a list of items.
+pub struct Items;
+
+impl JsonSchema for Items {
+    fn schema_name() -> std::borrow::Cow<'static, str> {
+        "FeedItems".into()
+    }
+
+    fn json_schema(generator: &mut SchemaGenerator) -> Schema {
+        let item = generator.subschema_for::<FeedItem>();
+        json_schema!({
+            "description": "An item of a feed, or a list of items.",
+            "anyOf": [item, {"type": "array", "items": item, "maxItems": 1000}],
+        })
+    }
+}
+
+/// The fields of a feed's item that change.
+pub struct ItemPatch;
+
+impl JsonSchema for ItemPatch {
+    fn schema_name() -> std::borrow::Cow<'static, str> {
+        "FeedItemPatch".into()
+    }
+
+    fn json_schema(generator: &mut SchemaGenerator) -> Schema {
+        let schema = <FeedItem as JsonSchema>::json_schema(generator).to_value();
+        let mut patch = patch_of(&schema, generator);
+        patch["description"] = "Fields of an item that change (JSON merge patch, RFC 7396): what is absent stays, null is the default. \
+            `id` may be there and is the item's own."
             .into();
         Schema::try_from(patch).unwrap_or_default()
     }

@@ -10,6 +10,7 @@ use components::animation::Timeline;
 use components::layer::{LayerId, LayerSpec};
 use components::scene::{FrameRate, SceneSpec};
 use components::transition::Transition;
+use systems::feed::FeedState;
 use systems::transition::MixCourse;
 
 use super::config::Config;
@@ -109,6 +110,8 @@ pub struct Snapshot {
     pub tick: u64,
     /// The timelines of the scene on air as the world has them, by name.
     pub timelines: Arc<BTreeMap<String, Timeline>>,
+    /// The feeds of the scene on air as the world has them, by the names of their layers.
+    pub feeds: Arc<BTreeMap<String, FeedState>>,
     /// The rate of the ticks.
     pub rate: FrameRate,
     /// Where the change of scenes stands, if one is in course.

@@ -12,6 +12,7 @@ use systems::EngineSettings;
 use systems::animate::{after_action, from_now, keep_place, start_followers};
 use systems::clock::FrameClock;
 use systems::command::{Applied, Command, CommandError, CommandSender, QUEUE_LENGTH};
+use systems::feed::FeedState;
 use systems::render::Hold;
 use systems::scene::{SceneBundle, timeline_component};
 use systems::transition::{MixAction, MixCourse};
@@ -22,9 +23,12 @@ use super::director::{
 };
 use super::error::{ApiError, ErrorCode};
 use super::events::{Event, Events};
+use super::feeds;
 use super::library::Library;
 use super::news;
-use super::plan::{Means, Mixing, Need, Plan, Planned, Prepared, Told, plan, plan_reload};
+use super::plan::{
+    FeedTold, Means, Mixing, Need, Plan, Planned, Prepared, Told, plan, plan_reload,
+};
 use super::show::{MixNow, Show, Snapshot};
 use super::ticks::Ticks;
 
@@ -50,6 +54,7 @@ struct Sent {
 struct Landing {
     actions: Vec<Told>,
     mixes: Vec<Mixing>,
+    feeds: Vec<FeedTold>,
     loads_scene: bool,
     /// The rate of the ticks before it, where that changes.
     old_rate: Option<FrameRate>,
@@ -102,6 +107,7 @@ impl Task {
             show: Arc::clone(&show),
             tick: 0,
             timelines: Arc::new(timelines),
+            feeds: Arc::new(feeds::fresh(&show.program.spec, 0)),
             rate: start.rate,
             mix: None,
         });
@@ -280,6 +286,7 @@ impl Task {
             show,
             commands: Vec::new(),
             actions: Vec::new(),
+            feeds: Vec::new(),
             loads_scene: false,
             pictures: Vec::new(),
             mixes: Vec::new(),
@@ -360,6 +367,7 @@ impl Task {
             plan: Landing {
                 actions: plan.actions,
                 mixes: plan.mixes,
+                feeds: plan.feeds,
                 loads_scene: plan.loads_scene,
                 old_rate,
             },
@@ -414,6 +422,7 @@ impl Task {
             timelines,
             mix,
             show,
+            feeds: Arc::new(landed_feeds(&before, &sent, &clock)),
             tick: applied.tick,
             rate: sent.show.config.fps,
         });
@@ -669,6 +678,16 @@ fn landed_timelines(
         }
     }
     timelines
+}
+
+/// The feeds as the world has them after what was sent.
+fn landed_feeds(before: &Snapshot, sent: &Sent, clock: &FrameClock) -> BTreeMap<String, FeedState> {
+    let landing = feeds::Landing {
+        told: &sent.plan.feeds,
+        loads_scene: sent.plan.loads_scene,
+        old_rate: sent.plan.old_rate,
+    };
+    feeds::landed(before, &sent.show.program.spec, &landing, clock)
 }
 
 /// Timelines as they are when their scene comes on air.

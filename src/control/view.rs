@@ -1,18 +1,21 @@
 //! What the API shows of layers, timelines and scenes: what is authored, and what follows from it.
 
+use std::sync::Arc;
+
 use components::animation::{LoopMode, PlayState, Timeline};
 use components::layer::{
     Anchor, BlendMode, Crop, Fit, LayerId, LayerName, LayerSpec, Opacity, Position, Role, Rotation,
     Scale, Size, Visible,
 };
 use components::scene::FrameRate;
-use components::source::Source;
+use components::source::{FeedItem, Source, VisualFeedSource};
 use components::transition::Transition;
 use schemars::{JsonSchema, Schema, SchemaGenerator};
 use serde::Serialize;
 use serde_json::{Value, json};
 use systems::animate::{has_ended, local_seconds, start_followers};
 use systems::clock::FrameClock;
+use systems::feed::{FeedState, show_at};
 
 use super::show::Snapshot;
 
@@ -158,6 +161,64 @@ pub fn transition(snapshot: &Snapshot, tick: u64) -> TransitionView {
         position: changing.map(|(mix, _)| mix.course.part(&clock)),
         held: changing.is_some_and(|(mix, _)| mix.course.is_held()),
         transition: changing.map(|(_, changing)| changing.transition.clone()),
+    }
+}
+
+/// A feed on air.
+#[derive(Clone, Debug, Serialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+#[schemars(rename = "Feed")]
+pub struct FeedView {
+    /// The items, in their order.
+    pub items: Vec<Arc<FeedItem>>,
+    /// How many there are.
+    pub count: usize,
+    /// How many there may be.
+    pub max_items: u32,
+    /// The item on show; null while the feed is empty.
+    pub showing: Option<ShowingView>,
+}
+
+/// The item of a feed that is on show.
+#[derive(Clone, Debug, Serialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+#[schemars(rename = "FeedShowing")]
+pub struct ShowingView {
+    /// Its id.
+    pub item: LayerId,
+    /// Its place among the items, from 0.
+    pub index: usize,
+    /// Seconds that it has been on show.
+    pub seconds: f64,
+    /// Whether it stays until the feed is told otherwise.
+    pub pinned: bool,
+    /// The id of the item that comes next; its own when none does.
+    pub next: LayerId,
+}
+
+/// A feed as it stands on a tick.
+pub fn feed(
+    source: &VisualFeedSource,
+    state: Option<&FeedState>,
+    rate: FrameRate,
+    tick: u64,
+) -> FeedView {
+    let start = FeedState::start(source, tick);
+    let showing = show_at(state.unwrap_or(&start), source, &FrameClock { tick, rate });
+    let showing = showing.and_then(|showing| {
+        Some(ShowingView {
+            item: source.items.get(showing.index)?.id.clone(),
+            index: showing.index,
+            seconds: showing.seconds,
+            pinned: showing.pinned,
+            next: source.items.get(showing.next)?.id.clone(),
+        })
+    });
+    FeedView {
+        items: source.items.clone(),
+        count: source.items.len(),
+        max_items: source.max_items,
+        showing,
     }
 }
 

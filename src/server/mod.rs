@@ -10,6 +10,7 @@ mod config;
 mod data;
 mod diagnostics;
 mod docs;
+mod feeds;
 mod guard;
 mod health;
 mod keys;
@@ -113,6 +114,7 @@ fn all() -> Routes {
         .merge(keys::routes())
         .merge(layers::routes(""))
         .merge(animations::routes())
+        .merge(feeds::routes())
         .merge(scenes::routes())
         .merge(timelines::routes())
         .merge(transition::routes())

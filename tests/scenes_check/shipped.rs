@@ -44,7 +44,7 @@ fn every_shipped_scene_loads_and_comes_back_as_it_was() {
             check_files: false,
             assets: None,
         };
-        let again = scene_from_text(&to_json(&scene), "again.json", None, &options);
+        let again = scene_from_text(&to_json(&scene), "again.json", path.parent(), &options);
         assert_eq!(again.map_err(|errors| errors.plain()), Ok(scene));
     }
 }

@@ -2,6 +2,7 @@
 //!
 //! A request is all or nothing: the first change that cannot be made is the answer, and the show that was there stays.
 
+mod feeds;
 mod inner;
 mod layers;
 mod timelines;
@@ -21,6 +22,7 @@ use systems::animate::TimelineAction;
 use systems::assets::Picture;
 use systems::command::Command;
 use systems::data::{SceneData, merge_object};
+use systems::feed::FeedAction;
 use systems::render::Hold;
 use systems::scene::{SceneBundle, SceneEdit};
 
@@ -34,6 +36,7 @@ use crate::scene::registry::field;
 use crate::scene::validate;
 use crate::scene::{SceneRules, check_scene};
 
+pub use feeds::{FeedTold, feed_of, find_item};
 pub use inner::{ReadScene, WantedScene};
 pub use timelines::Told;
 use timelines::time_of;
@@ -89,6 +92,8 @@ pub struct Plan {
     pub commands: Vec<Command>,
     /// What timelines are told, in order.
     pub actions: Vec<Told>,
+    /// What feeds are told, in order.
+    pub feeds: Vec<FeedTold>,
     /// Whether another scene comes on air.
     pub loads_scene: bool,
     /// Pictures that the world has after it and did not have before.
@@ -111,6 +116,7 @@ pub fn plan(show: &Show, asked: &[Asked], means: &Means<'_>) -> Result<Planned, 
         actions: Vec::new(),
         mixes: Vec::new(),
         back: None,
+        feeds: Vec::new(),
         glides: HashMap::new(),
         touched: Vec::new(),
         means,
@@ -162,6 +168,7 @@ pub fn plan_reload(show: &Show, prepared: &Prepared) -> Result<Plan, ApiError> {
             )],
             false => Vec::new(),
         },
+        feeds: Vec::new(),
         loads_scene,
         pictures,
         show: next,
@@ -194,6 +201,7 @@ struct Work<'a> {
     mixes: Vec<Mixing>,
     /// The scene that comes back when the change is turned round too late.
     back: Option<SceneBundle>,
+    feeds: Vec<FeedTold>,
     /// How layers go to what was written, by name.
     glides: HashMap<String, Glide>,
     /// Layers that were written, and where in the request.
@@ -250,6 +258,17 @@ impl Work<'_> {
             }
             Change::ActivateScene(activate) => {
                 return self.activate(activate, None, &asked.path);
+            }
+            Change::PushItems(push) => self.push_items(push, at)?,
+            Change::UpdateItem(update) => self.update_item(update, at)?,
+            Change::DeleteItem(delete) => self.delete_item(&delete.id, &delete.item)?,
+            Change::NextItem(next) => self.tell_feed(&next.id, FeedAction::Next)?,
+            Change::PreviousItem(previous) => {
+                self.tell_feed(&previous.id, FeedAction::Previous)?;
+            }
+            Change::ShowItem(show) => {
+                let (item, pinned) = (show.item.as_str().into(), show.pin);
+                self.tell_feed(&show.id, FeedAction::Show { item, pinned })?;
             }
             Change::PreviewScene(preview) => {
                 let Some(prepared) = self.means.prepared.get(&preview.scene) else {
@@ -362,6 +381,10 @@ impl Work<'_> {
             action: told.action,
             blend: told.blend,
         }));
+        commands.extend(self.feeds.iter().map(|told| Command::Feed {
+            layer: told.layer.as_str().into(),
+            action: told.action.clone(),
+        }));
         if self.show.pause != self.before.pause {
             commands.extend(self.holds.take().map(Command::Hold));
         }
@@ -369,6 +392,7 @@ impl Work<'_> {
             show: self.show,
             commands,
             actions: self.actions,
+            feeds: self.feeds,
             loads_scene,
             pictures,
             mixes: self.mixes,

@@ -73,6 +73,7 @@ impl Work<'_> {
         self.base = Arc::clone(&prepared.staged.spec);
         self.load = Some(bundle);
         self.actions.clear();
+        self.feeds.clear();
         self.touched.clear();
         Ok(None)
     }
@@ -135,6 +136,7 @@ impl Work<'_> {
             self.base = Arc::clone(&self.show.program.spec);
             self.back = Some(self.bundle_of(&self.show.program));
             self.actions.clear();
+            self.feeds.clear();
             self.touched.clear();
         }
         if matches!(action, MixAction::Finish | MixAction::Cancel) {

@@ -428,8 +428,8 @@ fn empty_fill() -> Paint {
         center: Point::default(),
         radius: 0.5,
         stops: vec![
-            stop(0.0, Colour::opaque(0x26, 0x2d, 0x3d)),
-            stop(1.0, Colour::opaque(0x15, 0x19, 0x23)),
+            stop(0.0, Colour::opaque(0x1d, 0x23, 0x30)),
+            stop(1.0, Colour::opaque(0x12, 0x16, 0x1f)),
         ],
     })
 }
