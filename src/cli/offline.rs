@@ -7,11 +7,12 @@ use components::scene::FrameRate;
 use components::value::Moment;
 use indicatif::{ProgressBar, ProgressStyle};
 use systems::Engine;
+use systems::assets::Arrival;
 
 use super::{Failure, load, rate_of, settings};
 use crate::config::Settings;
 use crate::logging::{self, LogGuard};
-use crate::prepare;
+use crate::prepare::{self, Files};
 use crate::scene::LoadedScene;
 
 /// A scene in an engine that nobody waits for.
@@ -20,6 +21,7 @@ pub(super) struct Offline {
     pub scene: LoadedScene,
     pub engine: Engine,
     pub rate: FrameRate,
+    files: Files,
     _log: LogGuard,
 }
 
@@ -46,13 +48,30 @@ impl Offline {
         }
         let mut engine = Engine::new(engine_settings)?;
         engine.load(prepare::bundle(&scene, &settings.assets_dir())?)?;
+        let files = Files::of_scene(&scene.spec, scene.folder.clone(), settings.assets_dir());
         Ok(Self {
             settings,
             scene,
             engine,
             rate,
+            files,
             _log: log,
         })
+    }
+}
+
+impl Offline {
+    /// Runs a tick, and reads the pictures that it asks for, so that the next tick has them on every run.
+    pub fn tick(&mut self) -> bool {
+        self.engine.tick();
+        let door = self.engine.picture_door();
+        let mut has_read = false;
+        for src in door.requests.try_iter() {
+            let picture = self.files.picture(&src);
+            // As many fit as can be asked for.
+            has_read |= door.arrivals.try_send(Arrival { src, picture }).is_ok();
+        }
+        has_read
     }
 }
 

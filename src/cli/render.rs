@@ -40,7 +40,11 @@ pub(super) fn main(matches: &ArgMatches) -> Result<(), Failure> {
 
 fn one_frame(mut offline: Offline, frame: u64, output: &Path) -> Result<(), Failure> {
     offline.engine.seek(frame);
-    offline.engine.tick();
+    if offline.tick() {
+        // Once more, with the pictures that it asked for.
+        offline.engine.seek(frame);
+        offline.tick();
+    }
     let picture = offline.engine.picture();
     let image = RgbaImage::from_raw(picture.width, picture.height, picture.rgba)
         .ok_or_else(|| anyhow::anyhow!("the picture has the wrong size"))?;
@@ -78,7 +82,7 @@ fn film(matches: &ArgMatches, output: &Path) -> Result<(), Failure> {
     let bar = progress(count, "rendering");
     let start = Instant::now();
     for _ in 0..count {
-        offline.engine.tick();
+        offline.tick();
         let Some(out) = offline.engine.frame() else {
             continue;
         };

@@ -336,3 +336,49 @@ proptest! {
         })?;
     }
 }
+
+/// A change of the feed `lots`, by numbers.
+fn feed_change(kind: u8, name: usize, place: usize) -> Value {
+    let item = format!("i{name}");
+    match kind {
+        0 => json!({"type": "feed.next", "id": "lots"}),
+        1 => json!({"type": "feed.previous", "id": "lots"}),
+        2 => json!({"type": "feed.show", "id": "lots", "item": item, "pin": place == 0}),
+        3 => json!({"type": "feed.delete", "id": "lots", "item": item}),
+        4 => json!({"type": "feed.update", "id": "lots", "item": item, "patch": {"bid": place}}),
+        5 => {
+            json!({"type": "layer.update", "id": "lots", "patch": {"source": {"dwell": 1 + place}}})
+        }
+        _ => {
+            json!({"type": "feed.push", "id": "lots", "items": {"id": item, "title": "T"}, "position": place})
+        }
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(24))]
+    #[test]
+    fn the_world_shows_the_item_that_the_director_tells_of(
+        changes in prop::collection::vec((0..9_u8, 0..6_usize, 0..4_usize, 0..70_u32), 1..20),
+    ) {
+        let runtime = tokio::runtime::Builder::new_current_thread().build().expect("a runtime");
+        runtime.block_on(async {
+            let mut stage = Stage::new();
+            let layer = json!({"type": "layer.create", "layer": {"id": "lots", "source": {
+                "type": "visualFeed", "dwell": 1, "transition": {"duration": 0.2},
+                "items": [{"id": "i0", "title": "T"}, {"id": "i1", "title": "T"}],
+            }}});
+            stage.change(&[layer], Terms::default()).await.expect("a feed");
+            for (kind, name, place, ticks) in changes {
+                for _ in 0..ticks {
+                    stage.tick();
+                }
+                // What cannot be done changes nothing.
+                let _made = stage.change(&[feed_change(kind, name, place)], Terms::default()).await;
+                let told = stage.director.snapshot().feeds.get("lots").cloned();
+                let shown = systems::feed::state_of(stage.engine.world_mut(), "lots");
+                assert_eq!(told, shown);
+            }
+        });
+    }
+}

@@ -2,7 +2,7 @@
 
 use super::api::start;
 use super::client::Client;
-use super::support::{SMALL_SCENE, TempFolder};
+use super::support::{FREE_PORTS, OnAir, SMALL_SCENE, TempFolder, program, run, text, until};
 use serde_json::{Value, json};
 
 fn item(id: &str) -> Value {
@@ -267,4 +267,80 @@ fn a_scene_is_put_into_another_over_the_api_and_saved_by_its_name() {
     assert_eq!(moved["data"]["source"]["background"], true);
     let saved = client.get("/stream/scenes/scene");
     assert_eq!(saved["layers"][1]["source"]["src"], "inner");
+}
+
+#[test]
+fn a_change_of_an_inner_scene_comes_on_air_by_itself() {
+    let folder = TempFolder::new();
+    let inner = r##"{"version": 1, "name": "Inner", "layers": [{"id": "l", "source": {"type": "color", "color": "#f00"}}]}"##;
+    folder.write("inner.json", inner);
+    let outer = SMALL_SCENE.replace(
+        r#""layers": ["#,
+        r#""layers": [{"id": "nested", "source": {"type": "scene", "src": "inner"}}, "#,
+    );
+    folder.write("outer.json", &outer);
+    let on_air = OnAir::start(
+        program(&folder.0)
+            .args([
+                "run",
+                "outer.json",
+                "--hls",
+                "false",
+                "--recording",
+                "false",
+            ])
+            .args(FREE_PORTS),
+    );
+    let client = Client::new(on_air.port("api"));
+    let at = |client: &Client| {
+        let answer = client.raw(
+            b"GET /stream/snapshot.png HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n",
+        );
+        let picture = image::load_from_memory(&answer.body).unwrap().into_rgb8();
+        picture.get_pixel(300, 10).0
+    };
+    let close = |a: [u8; 3], b: [u8; 3]| a.iter().zip(b).all(|(a, b)| a.abs_diff(b) < 12);
+    until("the inner scene", || {
+        close(at(&client), [255, 0, 0]).then_some(())
+    });
+    folder.write("inner.json", &inner.replace("#f00", "#00f"));
+    until("its change", || {
+        close(at(&client), [0, 0, 255]).then_some(())
+    });
+    // A broken one changes nothing.
+    folder.write("inner.json", "{");
+    on_air.line("the scene was not reloaded");
+    assert!(close(at(&client), [0, 0, 255]));
+}
+
+#[test]
+fn a_render_counts_down_from_its_epoch() {
+    let folder = TempFolder::new();
+    let scene = r#"{"version": 1, "name": "Left", "canvas": {"width": 320, "height": 180}, "layers": [
+      {"id": "lots", "size": {"width": 320, "height": 180}, "source": {"type": "visualFeed", "items": [
+        {"id": "a", "title": "A", "endsAt": "2026-01-01T00:01:00Z"}
+      ]}}
+    ]}"#;
+    folder.write("scene.json", scene);
+    let render = |name: &str, more: &[&str]| {
+        let output = run(program(&folder.0)
+            .args(["render", "scene.json", "--frame", "0", "-o", name])
+            .args(more));
+        assert!(output.status.success(), "{}", text(&output.stderr));
+        std::fs::read(folder.file(name)).unwrap()
+    };
+    let plain = render("plain.png", &[]);
+    assert!(plain == render("same.png", &["--epoch", "2026-01-01T00:00:00Z"]));
+    assert!(plain != render("later.png", &["--epoch", "2026-01-01T00:00:30Z"]));
+    let wrong = run(program(&folder.0).args([
+        "render",
+        "scene.json",
+        "--frame",
+        "0",
+        "-o",
+        "x.png",
+        "--epoch",
+        "noon",
+    ]));
+    assert!(text(&wrong.stderr).contains("2026-05-01T20:00:00Z"));
 }

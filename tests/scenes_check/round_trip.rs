@@ -12,12 +12,13 @@ use components::layer::{
 };
 use components::scene::{AssetSpec, CanvasSpec, FrameRate, SCENE_VERSION, SceneSpec, Transitions};
 use components::source::{
-    Align, ColourSource, CornerRadii, Counter, FitText, Font, FontStyle, GradientSource,
-    GroupSource, Grouping, ImageSource, Outline, Overflow, Playback, PlaybackLoop, Shadow,
-    ShapeKind, ShapeSource, Source, Stroke, TextDirection, TextSource, VerticalAlign,
+    Align, ColourSource, CornerRadii, Counter, FeedDirection, FeedItem, FeedOrder, FeedTransition,
+    FeedTransitionKind, FitText, Font, FontStyle, GradientSource, GroupSource, Grouping,
+    ImageSource, Outline, Overflow, Playback, PlaybackLoop, SceneSource, Shadow, ShapeKind,
+    ShapeSource, Source, Stroke, TextDirection, TextSource, VerticalAlign, VisualFeedSource,
 };
 use components::transition::{Side, Transition, TransitionKind};
-use components::value::{Gradient, GradientKind, GradientStop, Point};
+use components::value::{Gradient, GradientKind, GradientStop, Moment, Point};
 use components::{BlendMode, Colour, Number, Paint, Template};
 use proptest::prelude::*;
 use proptest::sample::select;
@@ -182,6 +183,55 @@ prop_compose! {
     }
 }
 
+prop_compose! {
+    fn item()(
+        id in "[a-z]{1,9}", title in any::<String>(), artist in prop::option::of("[ -z]{0,20}"),
+        bid in prop::option::of(0.0..1e15_f64), currency in select(vec!["ETH", "USDC", ""]),
+        ends in 0..3_u8, more in any::<bool>(),
+    ) -> Arc<FeedItem> {
+        Arc::new(FeedItem {
+            id: LayerId::from(&*id), title, artist, image: None, bid, currency: currency.to_owned(),
+            bidder: more.then(|| "somebody".to_owned()),
+            ends_at: (ends == 1).then(|| Moment::parse("2026-05-01T20:00:00.5Z").unwrap()),
+            ends_in: (ends == 2).then_some(12.5),
+            data: if more { json!({"a": [1, {"b": "{{c}}"}]}).as_object().unwrap().clone() } else { Map::new() },
+        })
+    }
+}
+
+prop_compose! {
+    fn whole_feed()(
+        mut items in prop::collection::vec(item(), 0..4), dwell in between(1.0, 99.0), seed in 0..9_u32,
+        kind in select(vec![FeedTransitionKind::Fade, FeedTransitionKind::Push, FeedTransitionKind::Cut]),
+        direction in select(vec![FeedDirection::Left, FeedDirection::Up]),
+        order in select(vec![FeedOrder::Loop, FeedOrder::Once, FeedOrder::Shuffle]),
+        has_template in any::<bool>(), opacity in 0.0..1.0_f32,
+    ) -> Source {
+        items.sort_by_key(|item| item.id.as_str().to_owned());
+        items.dedup_by_key(|item| item.id.as_str().to_owned());
+        let mut layer = LayerSpec::new("words");
+        layer.opacity = Opacity(opacity.into());
+        layer.rotation = Rotation(Number::Bound("item.bid".into()));
+        Source::VisualFeed(VisualFeedSource {
+            items, dwell, seed, order,
+            transition: FeedTransition { kind, direction, duration: 0.5, ..FeedTransition::default() },
+            ended: "Sold".to_owned(), max_items: 4,
+            template: has_template.then(|| vec![Arc::new(layer)]),
+        })
+    }
+}
+
+fn words_of_scene() -> impl Strategy<Value = Source> {
+    ("[a-z]{1,9}(\\.json)?", any::<bool>()).prop_map(|(src, background)| {
+        Source::Scene(SceneSource {
+            src,
+            background,
+            data: Map::new(),
+            inner: None,
+        })
+    })
+}
+
 fn source() -> BoxedStrategy<Source> {
     prop_oneof![
         colour().prop_map(|color| Source::Colour(ColourSource { color })),
@@ -189,6 +239,8 @@ fn source() -> BoxedStrategy<Source> {
         image(),
         shape(),
         text(),
+        whole_feed(),
+        words_of_scene(),
         Just(Source::Group(GroupSource {})),
     ]
     .boxed()

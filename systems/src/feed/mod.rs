@@ -79,6 +79,13 @@ pub(crate) fn set_epoch(world: &mut World, unix_ms: i64) {
     }
 }
 
+/// Where the feed of a layer of the scene on air stands.
+pub fn state_of(world: &mut World, layer: &str) -> Option<FeedState> {
+    let mut rows = world.query_filtered::<(&LayerId, &FeedClock), Reachable>();
+    let mut rows = rows.iter(world);
+    rows.find_map(|(id, state)| (id.as_str() == layer).then(|| state.0.clone()))
+}
+
 /// Tells the feed of a layer what to do.
 pub(crate) fn act(world: &mut World, layer: &Arc<str>, action: &FeedAction) {
     let clock = *world.resource::<FrameClock>();

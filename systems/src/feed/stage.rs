@@ -210,7 +210,7 @@ fn follow_source(world: &mut World, layer: Entity, stage: &mut FeedStage) -> Vec
         None => nominal(own),
     };
     if let Some(base) = &mut stage.base {
-        let same_template = base.template.as_ref() == template;
+        let same_template = is_same(base.template.as_deref(), template.map(Vec::as_slice));
         if same_template && (base.size == size || template.is_some()) {
             base.size = size;
             return size;
@@ -234,6 +234,17 @@ fn follow_source(world: &mut World, layer: Entity, stage: &mut FeedStage) -> Vec
     }
     world.entity_mut(layer).insert(NaturalSize(size));
     size
+}
+
+/// Whether two templates are the same; on most ticks they are the very same.
+fn is_same(a: Option<&[Arc<LayerSpec>]>, b: Option<&[Arc<LayerSpec>]>) -> bool {
+    match (a, b) {
+        (Some(a), Some(b)) => {
+            let mut pairs = a.iter().zip(b);
+            a.len() == b.len() && pairs.all(|(a, b)| Arc::ptr_eq(a, b) || a == b)
+        }
+        (a, b) => a.is_none() && b.is_none(),
+    }
 }
 
 /// The item on show, the one that gives way to it, and the one that comes next.
