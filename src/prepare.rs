@@ -1,7 +1,7 @@
 //! Makes a loaded scene ready for the air: reads and decodes its pictures and fonts, and draws its layers once, on a thread that
 //! nobody waits for.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::hash::{DefaultHasher, Hash as _, Hasher as _};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, LazyLock};
@@ -195,6 +195,12 @@ pub fn bundle(scene: &LoadedScene, uploads: &Path) -> Result<SceneBundle, Prepar
         bundle.pictures.push((src.as_str().into(), picture));
     }
     bundle.fonts = fonts_of(&scene.spec, &files)?;
+    for src in chat_pictures(&scene.spec) {
+        // What viewers sent does not keep a scene off the air.
+        if let Ok(picture) = files.picture(&src) {
+            bundle.pictures.push((src.as_str().into(), picture));
+        }
+    }
     Ok(bundle)
 }
 
@@ -298,6 +304,17 @@ pub fn pictures_of(
         }
         _ => {}
     }
+}
+
+/// The pictures of the authors and badges of every chat.
+fn chat_pictures(spec: &SceneSpec) -> BTreeSet<String> {
+    let mut sources = BTreeSet::new();
+    spec.walk_layers(|layer| {
+        if let Source::Chat(chat) = &layer.source {
+            sources.extend(chat.pictures().map(str::to_owned));
+        }
+    });
+    sources
 }
 
 /// Draws the layers of a bundle ahead of time, so that the tick that takes it on air need not.

@@ -3,6 +3,8 @@
 
 #[path = "program/api.rs"]
 mod api;
+#[path = "program/chat.rs"]
+mod chat;
 #[path = "program/client.rs"]
 mod client;
 #[path = "program/commands.rs"]

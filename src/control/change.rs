@@ -75,6 +75,9 @@ changes! {
     "layer.replace" => ReplaceLayer, "layer";
     "layer.delete" => DeleteLayer;
     "layer.move" => MoveLayer;
+    "chat.push" => PushChat, "messages";
+    "chat.delete" => DeleteChat;
+    "chat.clear" => ClearChat;
     "data.update" => UpdateData, "patch";
     "timeline.play" => PlayTimeline;
     "timeline.pause" => PauseTimeline;
@@ -166,6 +169,48 @@ pub struct MoveLayer {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(schema_with = "schema::index")]
     pub index: Option<usize>,
+}
+
+/// The most messages that one command adds to a chat.
+pub const PUSH_MAX: usize = 100;
+
+/// Adds messages to a chat. When it has more than its `maxMessages`, the oldest go. A message whose id is there takes the place of the
+/// other.
+#[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct PushChat {
+    /// The name of the chat's layer.
+    #[schemars(schema_with = "schema::name")]
+    pub id: String,
+    /// A message, or a list of 1 to 100, the oldest first.
+    #[schemars(schema_with = "schema::messages")]
+    pub messages: Value,
+}
+
+/// Takes messages away from a chat, at once and without a trace: one by its id, or all of an author.
+#[derive(Clone, Debug, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct DeleteChat {
+    /// The name of the chat's layer.
+    #[schemars(schema_with = "schema::name")]
+    pub id: String,
+    /// The message's id.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 128))]
+    pub message: Option<String>,
+    /// The author, exactly as in the messages. In the place of `message`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 64))]
+    pub author: Option<String>,
+}
+
+/// Takes all messages away from a chat, at once.
+#[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct ClearChat {
+    /// The name of the chat's layer.
+    #[schemars(schema_with = "schema::name")]
+    pub id: String,
 }
 
 /// Changes the scene's variables by a JSON merge patch (RFC 7396); everything bound to them changes on one frame.

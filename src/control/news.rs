@@ -3,8 +3,9 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use components::layer::LayerSpec;
+use components::layer::{LayerId, LayerSpec};
 use components::scene::SceneSpec;
+use components::source::{ChatMessage, ChatSource, Source};
 use serde_json::{Map, Value, json};
 
 use super::events::Event;
@@ -86,6 +87,13 @@ fn scene(old: &SceneSpec, new: &SceneSpec, events: &mut Vec<Event>) {
                 if std::ptr::eq(old, layer) && old_parent == parent {
                     return;
                 }
+                if let (Source::Chat(was), Source::Chat(is)) = (&old.source, &layer.source) {
+                    messages(id, was, is, events);
+                    // Messages alone are told one by one, and not with all that were there before.
+                    if old_parent == parent && differs_in_messages(old, layer) {
+                        return;
+                    }
+                }
                 let mut changes =
                     differing(&view::layer(old, old_parent), &view::layer(layer, parent));
                 if let Some(items) = feeds::items(id, old, layer) {
@@ -111,6 +119,59 @@ fn scene(old: &SceneSpec, new: &SceneSpec, events: &mut Vec<Event>) {
             events.push(Event::new("data:update", json!({"changes": changes})));
         }
     }
+}
+
+/// What came to a chat and what was taken away from it. The oldest go without a word when there are more than `maxMessages`.
+fn messages(id: &str, old: &ChatSource, new: &ChatSource, events: &mut Vec<Event>) {
+    let is_in = |message: &ChatMessage, list: &[Arc<ChatMessage>]| {
+        list.iter().any(|other| other.id == message.id)
+    };
+    let was = |message: &Arc<ChatMessage>| old.messages.contains(message);
+    let first_kept = old
+        .messages
+        .iter()
+        .position(|message| is_in(message, &new.messages))
+        .unwrap_or(old.messages.len());
+    let is_full = new.messages.len() >= new.max_messages as usize;
+    let gone: Vec<&str> = old
+        .messages
+        .iter()
+        .enumerate()
+        .filter(|(index, message)| {
+            let made_room = is_full && *index < first_kept;
+            !made_room && !is_in(message, &new.messages)
+        })
+        .map(|(_, message)| message.id.as_str())
+        .collect();
+    if !gone.is_empty() {
+        let data = json!({"id": id, "messages": gone});
+        events.push(Event::about("chat:delete", id, data));
+    }
+    let came: Vec<_> = new
+        .messages
+        .iter()
+        .filter(|message| !was(message))
+        .collect();
+    if !came.is_empty() {
+        let data = json!({"id": id, "messages": view::json_of(&came)});
+        events.push(Event::about("chat:message", id, data));
+    }
+}
+
+/// Whether two layers of a chat differ in nothing but their messages.
+fn differs_in_messages(old: &LayerSpec, new: &LayerSpec) -> bool {
+    let silent = |layer: &LayerSpec| {
+        let mut layer = layer.without_children();
+        if let Source::Chat(chat) = &mut layer.source {
+            chat.messages.clear();
+        }
+        layer
+    };
+    let ids = |layer: &LayerSpec| -> Vec<LayerId> {
+        let children = layer.children.iter();
+        children.map(|child| child.id.clone()).collect()
+    };
+    silent(old) == silent(new) && ids(old) == ids(new)
 }
 
 fn timelines(before: &Snapshot, after: &Snapshot, events: &mut Vec<Event>) {

@@ -2,10 +2,12 @@
 
 use components::animation::Glide;
 use components::layer::{LayerId, LayerSpec};
-use components::source::FeedItem;
+use components::source::{ChatMessage, FeedItem};
 use components::transition::Transition;
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde_json::{Value, json};
+
+use super::change::PUSH_MAX;
 
 /// What the names of layers and of scene files look like.
 pub const NAME_PATTERN: &str = LayerId::PATTERN;
@@ -33,6 +35,12 @@ pub fn index(_: &mut SchemaGenerator) -> Schema {
 /// A layer.
 pub fn layer(generator: &mut SchemaGenerator) -> Schema {
     generator.subschema_for::<LayerSpec>()
+}
+
+/// One message of a chat, or a list of them.
+pub fn messages(generator: &mut SchemaGenerator) -> Schema {
+    let message = generator.subschema_for::<ChatMessage>();
+    json_schema!({"anyOf": [message, {"type": "array", "items": message, "minItems": 1, "maxItems": PUSH_MAX}]})
 }
 
 /// How a scene comes on air.

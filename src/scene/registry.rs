@@ -65,7 +65,9 @@ pub const SOURCE_KINDS: &[SourceKind] = &[
     SourceKind {
         name: "chat",
         example: r#"{"type": "chat", "messages": [{"author": "Mira", "text": "Good evening 👋", "badges": ["MOD"]}], "lifetime": 30, "entrance": {"type": "slide"}}"#,
-        read: |value, path, found| fields_of::<ChatSource>(value, path, found, Source::Chat),
+        read: |value, path, found| {
+            fields_of::<ChatSource>(value, path, found, |chat| Source::Chat(Box::new(chat)))
+        },
     },
     SourceKind {
         name: "visualFeed",

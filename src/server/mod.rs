@@ -5,6 +5,7 @@
 mod animations;
 mod answer;
 mod assets;
+mod chat;
 mod commands;
 mod config;
 mod data;
@@ -115,6 +116,7 @@ fn all() -> Routes {
         .merge(layers::routes(""))
         .merge(animations::routes())
         .merge(feeds::routes())
+        .merge(chat::routes())
         .merge(scenes::routes())
         .merge(timelines::routes())
         .merge(transition::routes())

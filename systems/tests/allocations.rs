@@ -1,4 +1,4 @@
-//! Steady state allocates nothing: moving layers, still texts, a looping timeline, a moving picture.
+//! Steady state allocates nothing: moving layers, still texts, a looping timeline, a moving picture, a ticker, a chat.
 
 #![expect(clippy::unwrap_used, reason = "a test ends where something is wrong")]
 
@@ -11,7 +11,7 @@ use components::animation::{
 };
 use components::layer::{LayerSpec, Size};
 use components::scene::{FrameRate, SceneSpec};
-use components::source::{ShapeKind, ShapeSource, Source, TextSource, TickerSource};
+use components::source::{ChatSource, ShapeKind, ShapeSource, Source, TextSource, TickerSource};
 use components::value::{Colour, Paint};
 use image::codecs::gif::{GifEncoder, Repeat};
 use image::{Delay, Frame, Rgba, RgbaImage};
@@ -133,6 +133,14 @@ fn a_tick_of_moving_layers_allocates_nothing() {
         source: Source::Ticker(ticker),
         ..card("strip")
     };
+    let chat: ChatSource = serde_json::from_str(
+        r#"{"messages": [{"text": "One"}, {"text": "Another"}, {"text": "A third"}], "font": {"family": "DejaVu Sans"}}"#,
+    )
+    .unwrap();
+    let rows = LayerSpec {
+        source: Source::Chat(Box::new(chat)),
+        ..card("rows")
+    };
     let mut spec = SceneSpec {
         schema: None,
         version: 1,
@@ -147,6 +155,7 @@ fn a_tick_of_moving_layers_allocates_nothing() {
             group,
             moving,
             strip,
+            rows,
         ]
         .map(Arc::new)
         .into(),

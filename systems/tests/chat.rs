@@ -32,7 +32,8 @@ fn scene(chat: &Value) -> SceneSpec {
     let mut spec = SceneSpec::new("chat");
     (spec.canvas.width, spec.canvas.height) = (320, 240);
     let mut layer = LayerSpec::new("chat");
-    layer.source = Source::Chat(serde_json::from_value::<ChatSource>(chat.clone()).unwrap());
+    let source: ChatSource = serde_json::from_value(chat.clone()).unwrap();
+    layer.source = Source::Chat(Box::new(source));
     layer.position = Position {
         x: 10.0.into(),
         y: 20.0.into(),
@@ -343,4 +344,26 @@ fn old_messages_are_not_drawn_again_for_new_ones_nor_for_a_change_of_another_fie
     stage.edit(|chat| chat["fill"] = json!("#ff0000"));
     assert_ne!(row(&mut stage), before, "another look is another row");
     assert_eq!(stage.words(), ["one", "two"]);
+}
+
+#[test]
+fn a_chat_that_becomes_something_else_or_goes_leaves_nothing_behind() {
+    let mut stage = Stage::new(chat(), 1);
+    stage.push("1", "one");
+    let old = scene(&stage.chat);
+    let mut new = old.clone();
+    let text = serde_json::from_value(json!({"text": "words"})).unwrap();
+    Arc::make_mut(&mut new.layers[0]).source = Source::Text(text);
+    let mut none = new.clone();
+    none.layers.clear();
+    for (old, new, layers) in [(&old, &new, 1), (&new, &old, 5), (&old, &none, 0)] {
+        let edit = SceneEdit::between(old, new).unwrap();
+        let commands = stage.engine.commands();
+        let sent = commands.send(Command::EditScene(Box::new(edit)), |result| {
+            result.unwrap();
+        });
+        sent.unwrap();
+        stage.ticks(2);
+        assert_eq!(stage.layers(), layers);
+    }
 }

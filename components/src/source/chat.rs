@@ -7,7 +7,7 @@ use bevy_ecs::component::Component;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::chat_message::{ChatMessage, read_messages};
+use super::chat_message::{ChatBadge, ChatMessage, read_messages};
 use super::shape::Stroke;
 use super::text::{Font, Shadow, white};
 use crate::animation::{Easing, Glide, Spring};
@@ -256,6 +256,18 @@ fn name_colors() -> Vec<Colour> {
 impl ChatSource {
     /// The most messages that a chat keeps.
     pub const MESSAGES_MAX: usize = 200;
+
+    /// The pictures of the messages that are shown, as they are named.
+    pub fn pictures(&self) -> impl Iterator<Item = &str> {
+        let shown = self.messages.iter().rev().take(self.max_messages as usize);
+        shown.flat_map(|message| {
+            let badges = message.badges.iter().filter_map(|badge| match badge {
+                ChatBadge::Image(badge) => Some(badge.image.as_str()),
+                ChatBadge::Text(_) => None,
+            });
+            message.avatar.as_deref().into_iter().chain(badges)
+        })
+    }
 
     /// The chat without its messages: how it looks.
     pub fn style(&self) -> Self {

@@ -63,7 +63,7 @@ pub enum Source {
     /// Another scene.
     Scene(SceneSource),
     /// What viewers write.
-    Chat(ChatSource),
+    Chat(Box<ChatSource>),
     /// Nothing of its own: it holds its children together.
     Group(GroupSource),
 }

@@ -2,6 +2,7 @@
 //!
 //! A request is all or nothing: the first change that cannot be made is the answer, and the show that was there stays.
 
+mod chat;
 mod feeds;
 mod inner;
 mod layers;
@@ -36,6 +37,7 @@ use crate::scene::registry::field;
 use crate::scene::validate;
 use crate::scene::{SceneRules, check_scene};
 
+pub use chat::{made_prefix, no_chat};
 pub use feeds::{FeedTold, feed_of, find_item};
 pub use inner::{ReadScene, WantedScene};
 pub use timelines::Told;
@@ -119,6 +121,7 @@ pub fn plan(show: &Show, asked: &[Asked], means: &Means<'_>) -> Result<Planned, 
         feeds: Vec::new(),
         glides: HashMap::new(),
         touched: Vec::new(),
+        messages_made: 0,
         means,
     };
     for asked in asked {
@@ -206,6 +209,8 @@ struct Work<'a> {
     glides: HashMap<String, Glide>,
     /// Layers that were written, and where in the request.
     touched: Vec<(String, String)>,
+    /// How many messages of chats were given an id.
+    messages_made: u32,
     means: &'a Means<'a>,
 }
 
@@ -231,6 +236,9 @@ impl Work<'_> {
             }
             Change::DeleteLayer(delete) => self.delete_layer(&delete.id)?,
             Change::MoveLayer(to) => self.move_layer(to)?,
+            Change::PushChat(push) => self.push_chat(&push.id, &push.messages, at)?,
+            Change::DeleteChat(delete) => self.delete_chat(delete, &asked.path)?,
+            Change::ClearChat(clear) => self.clear_chat(&clear.id)?,
             Change::UpdateData(update) => self.update_data(&update.patch, at)?,
             Change::PlayTimeline(play) => {
                 self.tell(&play.id, play.blend.as_ref(), asked, |_| {

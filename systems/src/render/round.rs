@@ -52,7 +52,8 @@ mod tests {
         let mut data = vec![255; 40 * 40 * 4];
         round_corners(&mut data, 40, 40, 20.0);
         let alpha = |x: usize, y: usize| data[(y * 40 + x) * 4 + 3];
-        assert_eq!((alpha(0, 0), alpha(20, 0), alpha(20, 20)), (0, 255, 255));
+        assert_eq!((alpha(0, 0), alpha(20, 20)), (0, 255));
+        assert!(alpha(20, 0) > 250, "{}", alpha(20, 0));
         let sum: u32 = data.iter().step_by(4).map(|value| u32::from(*value)).sum();
         let area = sum as f32 / 255.0;
         assert!(

@@ -293,7 +293,7 @@ fn put_source(entity: &mut EntityWorldMut, spec: &LayerSpec, measure: bool) {
             feed::put(entity, source);
         }
         Source::Scene(source) if entity.contains::<SceneSource>() => put(entity, source),
-        Source::Chat(source) if entity.contains::<ChatSource>() => put(entity, source),
+        Source::Chat(source) if entity.contains::<ChatSource>() => put(entity, &**source),
         Source::Group(source) if entity.contains::<GroupSource>() => put(entity, source),
         _ => {
             remove_source(entity);

@@ -453,7 +453,11 @@ pub(super) fn insert_source(entity: &mut EntityWorldMut, spec: &LayerSpec) {
         Source::Scene(source) => drop(entity.insert(source.clone())),
         Source::Chat(source) => {
             let tick = entity.world().resource::<FrameClock>().tick;
-            entity.insert((source.clone(), ChatRows::new(tick), ClipsChildren));
+            entity.insert((
+                ChatSource::clone(source),
+                ChatRows::new(tick),
+                ClipsChildren,
+            ));
         }
         Source::Group(source) => drop(entity.insert(source.clone())),
     }

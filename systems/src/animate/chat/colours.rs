@@ -3,8 +3,8 @@
 use components::source::{ChatMessage, ChatSource};
 use components::value::{Colour, Paint};
 
-/// The least contrast of a name, as WCAG 2 counts it for large letters.
-const CONTRAST: f32 = 4.0;
+/// The least contrast of a name, as WCAG 2 counts it: a little more than it asks for, since the picture shines through.
+const CONTRAST: f32 = 5.5;
 /// How many steps lead from a colour to white or black.
 const STEPS: u8 = 10;
 

@@ -119,7 +119,8 @@ fn stack(
         if row.is_gone {
             continue;
         }
-        let has_no_room = before >= extent;
+        // With less than a pixel there is nothing to see.
+        let has_no_room = before + 1.0 > extent;
         if has_no_room && rows.is_out(chat, row) {
             row.is_placed = false;
             if let Some(layer) = row.layer.take() {
