@@ -219,10 +219,6 @@ fn slate(library: &Library, engine: &EngineSettings) -> anyhow::Result<Arc<I420F
     let own = library
         .load("slate", engine.max_layers)
         .ok()
-        .filter(|scene| {
-            let canvas = &scene.spec.canvas;
-            (canvas.width, canvas.height) == (engine.width, engine.height)
-        })
         .and_then(|scene| prepare::bundle(&scene, library.assets()).ok());
     let bundle = match own {
         Some(bundle) => bundle,

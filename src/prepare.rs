@@ -335,17 +335,15 @@ pub fn draw_ahead(bundle: &mut SceneBundle, settings: &EngineSettings) {
     }
 }
 
-/// A scene's first frame, as an encoder would get it.
+/// A scene's first frame, as an encoder would get it, at the size of the settings.
 ///
 /// # Errors
-/// The scene cannot be on a canvas of these settings.
+/// The frame's size does not serve, or the scene has too many layers.
 pub fn first_frame(
     bundle: SceneBundle,
     settings: &EngineSettings,
 ) -> Result<Arc<I420Frame>, Box<dyn std::error::Error + Send + Sync>> {
     let scratch = EngineSettings {
-        width: bundle.spec.canvas.width,
-        height: bundle.spec.canvas.height,
         rate: bundle.spec.canvas.fps.unwrap_or(settings.rate),
         render_threads: 1,
         pool_frames: 2,

@@ -17,7 +17,9 @@ pub mod source;
 pub mod transition;
 pub mod validate;
 pub mod value;
+pub mod viewport;
 
 pub use layer::BlendMode;
 pub use validate::{Problem, Problems, Validate};
 pub use value::{Colour, Number, Paint, Template};
+pub use viewport::{CanvasFit, Viewport};

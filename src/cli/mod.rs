@@ -15,6 +15,7 @@ use std::process::ExitCode;
 use clap::{Arg, ArgAction, ArgMatches, Command, value_parser};
 use components::scene::FrameRate;
 use components::value::Moment;
+use components::viewport::{self, CanvasFit};
 
 use crate::config::{self, LoadSources, Settings, SettingsError};
 use crate::scene::{LoadOptions, LoadedScene, SceneErrors, load_scene};
@@ -142,6 +143,21 @@ fn command() -> Command {
                         .value_parser(parse_moment)
                         .help("The moment of frame 0, for countdowns: 2026-05-01T20:00:00Z [default: 2026-01-01T00:00:00Z]"),
                 )
+                .arg(
+                    Arg::new("size")
+                        .long("size")
+                        .value_name("WIDTHxHEIGHT")
+                        .value_parser(parse_size)
+                        .help("Size of the picture, such as 1280x720 or 3840x2160; text and shapes are drawn for it [default: the canvas]"),
+                )
+                .arg(
+                    Arg::new("fit")
+                        .long("fit")
+                        .value_name("FIT")
+                        .value_parser(parse_fit)
+                        .requires("size")
+                        .help("A canvas of other proportions: contain leaves black bars, cover fills [default: contain]"),
+                )
                 .arg(Arg::new("force").long("force").action(ArgAction::SetTrue).help("Overwrite the file if it exists"))
                 .arg(path("config", "FILE", "Settings from a TOML file"))
                 .arg(path("trace", "FILE", "Write a trace that chrome://tracing and Perfetto open"))
@@ -212,6 +228,18 @@ fn parse_seconds(text: &str) -> Result<f64, String> {
     match text.parse::<f64>() {
         Ok(value) if (0.0..=604_800.0).contains(&value) => Ok(value),
         _ => Err("it must be a number of seconds from 0 to 604800".to_owned()),
+    }
+}
+
+fn parse_size(text: &str) -> Result<(u32, u32), String> {
+    viewport::parse_size(text).ok_or_else(|| format!("it must be {}", viewport::SIZE_EXPECTED))
+}
+
+fn parse_fit(text: &str) -> Result<CanvasFit, String> {
+    match text {
+        "contain" => Ok(CanvasFit::Contain),
+        "cover" => Ok(CanvasFit::Cover),
+        _ => Err("it must be contain or cover".to_owned()),
     }
 }
 

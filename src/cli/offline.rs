@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use clap::ArgMatches;
 use components::scene::FrameRate;
 use components::value::Moment;
+use components::viewport::CanvasFit;
 use indicatif::{ProgressBar, ProgressStyle};
 use systems::Engine;
 use systems::assets::Arrival;
@@ -20,6 +21,8 @@ pub(super) struct Offline {
     pub settings: Settings,
     pub scene: LoadedScene,
     pub engine: Engine,
+    /// Width and height of the frames in pixels.
+    pub size: (u32, u32),
     pub rate: FrameRate,
     files: Files,
     _log: LogGuard,
@@ -46,13 +49,22 @@ impl Offline {
         if let Ok(Some(epoch)) = matches.try_get_one::<Moment>("epoch") {
             engine_settings.epoch_unix_ms = epoch.unix_ms();
         }
+        // Not every command knows these.
+        let size = matches.try_get_one::<(u32, u32)>("size").ok().flatten();
+        if let Some((width, height)) = size {
+            (engine_settings.width, engine_settings.height) = (*width, *height);
+        }
         let mut engine = Engine::new(engine_settings)?;
+        if let Ok(Some(fit)) = matches.try_get_one::<CanvasFit>("fit") {
+            engine.set_fit(*fit);
+        }
         engine.load(prepare::bundle(&scene, &settings.assets_dir())?)?;
         let files = Files::of_scene(&scene.spec, scene.folder.clone(), settings.assets_dir());
         Ok(Self {
             settings,
             scene,
             engine,
+            size: (engine_settings.width, engine_settings.height),
             rate,
             files,
             _log: log,

@@ -73,10 +73,10 @@ fn film(matches: &ArgMatches, output: &Path) -> Result<(), Failure> {
         return Err(Failure::Usage("that duration holds no frame".to_owned()));
     }
 
-    let canvas = &offline.scene.spec.canvas;
+    let (width, height) = offline.size;
     let mut encoder = OfflineEncoder::create(
         output,
-        &offline_settings(&offline.settings, canvas.width, canvas.height, rate),
+        &offline_settings(&offline.settings, width, height, rate),
     )?;
     offline.engine.seek(first);
     let bar = progress(count, "rendering");

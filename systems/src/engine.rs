@@ -4,6 +4,7 @@ use bevy_app::App;
 use bevy_ecs::prelude::*;
 use bevy_ecs::schedule::Schedules;
 use components::scene::FrameRate;
+use components::viewport::CanvasFit;
 use raster::{Compositor, FramePool, RasterError, Workers};
 
 use crate::assets::{PictureDoor, Pictures, take_pictures};
@@ -13,7 +14,7 @@ use crate::command::{CommandQueue, CommandSender, NextTick};
 use crate::data::SceneData;
 use crate::encode::{FrameOut, FramePort, FramePorts};
 use crate::feed::Epoch;
-use crate::layout::CanvasSize;
+use crate::layout::{CanvasSize, OutputSize};
 use crate::profile::{AddTimed, NowNanos, Profile};
 use crate::publish::{Counters, LatestBlame, StatusBoard, blame_tick};
 use crate::render::{CachedRaster, Canvas, ComposedFrame, RasterCache, RasterCosts, picture};
@@ -24,9 +25,9 @@ use crate::{animate, command, encode, feed, layout, publish, render, schedule, t
 /// What an engine is made with.
 #[derive(Clone, Copy, Debug)]
 pub struct EngineSettings {
-    /// Width of the canvas in pixels, even.
+    /// Width of the frames in pixels, even. A scene's canvas of another size is scaled to them, and drawn with their pixels.
     pub width: u32,
-    /// Height of the canvas in pixels, even.
+    /// Height of the frames in pixels, even.
     pub height: u32,
     /// Ticks a second.
     pub rate: FrameRate,
@@ -59,7 +60,7 @@ pub struct TickReport {
     pub has_frame: bool,
 }
 
-/// A picture of the whole canvas.
+/// A picture of the whole frame.
 pub struct Picture {
     /// Pixels.
     pub width: u32,
@@ -73,7 +74,7 @@ impl Engine {
     /// An engine with an empty, black scene.
     ///
     /// # Errors
-    /// The canvas's size is odd, nought or too large.
+    /// The frame's size is odd, nought or too large.
     pub fn new(settings: EngineSettings) -> Result<Self, RasterError> {
         let (commands, queue) = CommandQueue::new();
         let (pictures, door) = Pictures::new();
@@ -86,6 +87,11 @@ impl Engine {
             .insert_resource(CanvasSize {
                 width: settings.width,
                 height: settings.height,
+            })
+            .insert_resource(OutputSize {
+                width: settings.width,
+                height: settings.height,
+                fit: CanvasFit::default(),
             })
             .insert_resource(MaxLayers(settings.max_layers))
             .insert_resource(Epoch(settings.epoch_unix_ms))
@@ -128,6 +134,11 @@ impl Engine {
             commands,
             pictures: door,
         })
+    }
+
+    /// Chooses how canvases of other proportions fill the frames; [`CanvasFit::Contain`] when nothing is chosen.
+    pub fn set_fit(&mut self, fit: CanvasFit) {
+        self.world.resource_mut::<OutputSize>().fit = fit;
     }
 
     /// Where changes are sent.
@@ -235,9 +246,9 @@ impl Engine {
         self.world.resource_mut::<NextTick>().0 = tick;
     }
 
-    /// The canvas exactly as the last tick composed it.
+    /// The frame exactly as the last tick composed it.
     pub fn picture(&self) -> Picture {
-        let size = *self.world.resource::<CanvasSize>();
+        let size = *self.world.resource::<OutputSize>();
         Picture {
             width: size.width,
             height: size.height,

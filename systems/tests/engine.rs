@@ -195,13 +195,13 @@ fn a_scene_that_cannot_come_on_air_changes_nothing() {
         .load(scene(vec![colour("red", RED, (0.0, 0.0), (64.0, 64.0))]))
         .unwrap();
     engine.tick();
-    let mut other_canvas = scene(Vec::new());
-    other_canvas.spec.canvas.width = 128;
-    let refused = send(&mut engine, Command::LoadScene(Box::new(other_canvas)));
+    let mut other_rate = scene(Vec::new());
+    other_rate.spec.canvas.fps = Some(FrameRate::whole(50));
+    let refused = send(&mut engine, Command::LoadScene(Box::new(other_rate)));
     assert!(
         matches!(
             refused,
-            Err(CommandError::Scene(SceneError::OtherCanvas { .. }))
+            Err(CommandError::Scene(SceneError::OtherRate { .. }))
         ),
         "{refused:?}"
     );

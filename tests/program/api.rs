@@ -482,16 +482,22 @@ fn scenes_are_written_prepared_taken_on_air_saved_and_deleted() {
     client.ok("DELETE", "/stream/scenes/second", Value::Null);
     assert!(!folder.file("second.json").exists());
 
-    // What is written to the scene on air comes on air, and a canvas that does not fit is not even written.
+    // What is written to the scene on air comes on air, a canvas of another size is scaled, and another rate is not even written.
     let mut third = scene.clone();
     third["layers"][0]["opacity"] = json!(0.75);
     client.ok("PUT", "/stream/scenes/scene", third);
     assert_eq!(client.get("/stream/layers/box")["opacity"], 0.75);
     let mut wide = scene;
     wide["canvas"]["width"] = json!(640);
+    client.ok("PUT", "/stream/scenes/scene", wide.clone());
+    assert_eq!(client.get("/stream/config")["STREAM_RESOLUTION"], "320x180");
+    wide["canvas"]["fps"] = json!(25);
     assert_eq!(client.ask("PUT", "/stream/scenes/scene", wide).0, 409);
     let file = std::fs::read_to_string(folder.file("scene.json")).unwrap();
-    assert!(file.contains("\"width\": 320"), "{file}");
+    assert!(
+        file.contains("\"width\": 640") && file.contains("\"fps\": 30"),
+        "{file}"
+    );
     drop(on_air);
 }
 

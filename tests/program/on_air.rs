@@ -136,9 +136,9 @@ fn a_changed_scene_comes_on_air_and_a_broken_one_changes_nothing() {
     assert!(said.contains("`layers`"), "{said}");
     folder.write(
         "scene.json",
-        &SMALL_SCENE.replace("\"width\": 320", "\"width\": 640"),
+        &SMALL_SCENE.replace("\"fps\": 30", "\"fps\": 60"),
     );
-    on_air.line("the scene's canvas is 640x180 at 30 fps");
+    on_air.line("the scene asks for 60 fps (canvas.fps), and 30 fps are on air");
     on_air.signal("-TERM");
     assert_eq!(on_air.end().0.code(), Some(0));
 }

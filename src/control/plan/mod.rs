@@ -32,6 +32,7 @@ use crate::control::change::{Asked, Change};
 use crate::control::config::{Config, ConfigPatch};
 use crate::control::error::{ApiError, ErrorCode};
 use crate::control::show::{PausedAs, Show, Staged, find_layer, written};
+use crate::control::view::json_of;
 use crate::prepare::pictures_of;
 use crate::scene::registry::field;
 use crate::scene::validate;
@@ -491,21 +492,15 @@ fn must_have_room(config: &Config, spec: &SceneSpec) -> Result<(), ApiError> {
     )))
 }
 
-/// The canvas cannot change while frames are made for it.
+/// A canvas of any size is scaled to the frames. Their rate cannot change while they are encoded.
 fn must_fit(config: &Config, spec: &SceneSpec) -> Result<(), ApiError> {
     must_have_room(config, spec)?;
-    let size = (spec.canvas.width, spec.canvas.height);
-    let fps = spec.canvas.fps.unwrap_or(config.fps);
-    if size == config.resolution && fps == config.fps {
-        return Ok(());
+    match spec.canvas.fps {
+        Some(fps) if fps != config.fps => Err(ApiError::conflict(format!(
+            "the scene asks for {} fps (canvas.fps), and {} fps are on air; leave canvas.fps out to have it follow",
+            json_of(&fps),
+            json_of(&config.fps)
+        ))),
+        _ => Ok(()),
     }
-    Err(ApiError::conflict(format!(
-        "the scene's canvas is {}x{} at {} fps, and {}x{} at {} fps is on air",
-        size.0,
-        size.1,
-        fps.as_f64(),
-        config.resolution.0,
-        config.resolution.1,
-        config.fps.as_f64()
-    )))
 }

@@ -160,6 +160,39 @@ impl Matte {
         }
     }
 
+    /// The same on a canvas that is drawn `scale` times as large, above 0, its origin at `offset`.
+    #[must_use]
+    pub fn magnified(self, scale: f32, offset: Vec2) -> Self {
+        let shape = match self.shape {
+            Shape::Empty => Shape::Empty,
+            Shape::Linear {
+                normal,
+                offset: reach,
+            } => Shape::Linear {
+                normal,
+                offset: reach * scale + offset.dot(normal),
+            },
+            Shape::Iris { centre, radius } => Shape::Iris {
+                centre: centre * scale + offset,
+                radius: radius * scale,
+            },
+            Shape::Wedge {
+                centre,
+                normals,
+                cosine,
+            } => Shape::Wedge {
+                centre: centre * scale + offset,
+                normals,
+                cosine,
+            },
+        };
+        Self {
+            shape,
+            softness: ramp_width(self.softness * scale),
+            ..self
+        }
+    }
+
     /// The same with inside and outside exchanged.
     #[must_use]
     pub fn inverted(self) -> Self {

@@ -11,6 +11,8 @@ use glam::Vec2;
 use text::FontLibrary;
 
 use super::CanvasSize;
+use crate::scene::Outgoing;
+use crate::transition::SceneMix;
 
 /// The fonts of the scene and of the system, and what shapes text with them.
 #[derive(Resource)]
@@ -105,16 +107,17 @@ type BoxRow<'a> = (
     &'a NaturalSize,
     Has<ColourSource>,
     Has<GradientSource>,
+    Has<Outgoing>,
     &'a mut LayoutBox,
 );
 
 /// A layer's box: its own size, or its source's; a colour or a gradient without a size covers the canvas.
-pub(super) fn boxes(canvas: Res<CanvasSize>, mut layers: Query<BoxRow>) {
-    let whole = Vec2::new(canvas.width as f32, canvas.height as f32);
-    for (size, natural, colour, gradient, mut layout) in &mut layers {
+pub(super) fn boxes(canvas: Res<CanvasSize>, mix: Res<SceneMix>, mut layers: Query<BoxRow>) {
+    let outgoing = mix.outgoing_canvas().unwrap_or(*canvas);
+    for (size, natural, colour, gradient, goes, mut layout) in &mut layers {
         let value = match size {
             Some(Computed(size)) => *size,
-            None if colour || gradient => whole,
+            None if colour || gradient => if goes { outgoing } else { *canvas }.size(),
             None => natural.0,
         };
         layout.set_if_neq(LayoutBox(value));

@@ -4,9 +4,12 @@ mod measure;
 mod pictures;
 mod propagate;
 mod tree;
+mod view;
 
 use bevy_app::App;
 use bevy_ecs::prelude::*;
+use components::scene::CanvasSpec;
+use glam::Vec2;
 
 use crate::profile::AddTimed;
 use crate::schedule::{Tick, TickSet};
@@ -15,14 +18,31 @@ pub use measure::{Fonts, crop_box, fitted};
 pub use pictures::ShownPicture;
 pub use propagate::{ClipsChildren, Flows, Placed, RasterScale};
 pub use tree::{FileOrder, LayerTree, Node};
+pub use view::{OutputSize, Views, on_frame};
 
-/// The size of the canvas in pixels. Written when a scene is taken on air.
+/// The size of the canvas of the scene on air in pixels: what it is laid out in, whatever the size of the frames. Written when a scene
+/// is taken on air.
 #[derive(Resource, Clone, Copy, Debug, PartialEq)]
 pub struct CanvasSize {
     /// Pixels, even.
     pub width: u32,
     /// Pixels, even.
     pub height: u32,
+}
+
+impl CanvasSize {
+    /// That of a scene.
+    pub fn of(canvas: &CanvasSpec) -> Self {
+        Self {
+            width: canvas.width,
+            height: canvas.height,
+        }
+    }
+
+    /// As a vector.
+    pub fn size(self) -> Vec2 {
+        Vec2::new(self.width as f32, self.height as f32)
+    }
 }
 
 /// Adds the set's systems.

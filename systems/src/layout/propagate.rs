@@ -5,15 +5,18 @@ use components::derived::{Computed, LayoutBox};
 use components::layer::{Anchor, Crop, Fit, Opacity, Position, Rotation, Scale, Visible};
 use components::source::GroupSource;
 use components::transition::{Enter, Exit};
+use components::viewport::Viewport;
 use glam::{Affine2, Vec2};
 use raster::{Clip, Matte};
 
 use super::CanvasSize;
 use super::measure::{crop_box, fitted};
 use super::tree::LayerTree;
+use super::view::{OutputSize, Views};
 use crate::animate::{CompiledTracks, Motion};
 use crate::inner::{InTransition, Interior};
-use crate::transition::{Frame, Look, Presence, canvas_of, look};
+use crate::scene::Outgoing;
+use crate::transition::{Frame, Look, Presence, SceneMix, look};
 
 /// Where a layer stands on this tick. Written in `Layout`.
 #[derive(Component, Clone, Copy, Debug, Default, PartialEq)]
@@ -35,7 +38,7 @@ pub struct Placed {
     pub veil: Option<([u8; 3], f32)>,
 }
 
-/// How many raster pixels a pixel of the layer's box is drawn with: its enlargement on the canvas, at the largest that its tracks
+/// How many raster pixels a pixel of the layer's box is drawn with: its enlargement on the frame, at the largest that its tracks
 /// reach. Apart from [`Placed`], so that moving a layer does not have it drawn anew.
 #[derive(Component, Clone, Copy, Debug, PartialEq)]
 pub struct RasterScale(pub Vec2);
@@ -93,14 +96,16 @@ pub(super) struct Inherited {
 }
 
 pub(super) fn propagate(
-    size: Res<CanvasSize>,
+    (size, output, mix): (Res<CanvasSize>, Res<OutputSize>, Res<SceneMix>),
     tree: Res<LayerTree>,
     rows: Query<PlacementRow>,
+    outgoing: Query<(), With<Outgoing>>,
     mut outputs: Query<(&mut Placed, &mut RasterScale)>,
     mut inherited: Local<Vec<Inherited>>,
 ) {
     inherited.clear();
-    let root = Inherited {
+    let views = Views::new(&output, &size, &mix);
+    let root_of = |view: &Viewport| Inherited {
         placed: Placed {
             canvas_from_layer: Affine2::IDENTITY,
             opacity: 1.0,
@@ -110,25 +115,26 @@ pub(super) fn propagate(
             matte: None,
             veil: None,
         },
-        scale: Vec2::ONE,
         layout: Vec2::ZERO,
         crop: Crop::default(),
         fit: Fit::default(),
+        // Drawn with as many pixels as the frame shows of it.
+        scale: Vec2::splat(view.scale),
     };
-    let canvas = canvas_of(*size);
     for node in &tree.nodes {
+        let view = views.of(mix.is_active() && outgoing.contains(node.entity));
         let parent = node
             .parent
             .and_then(|place| inherited.get(place as usize))
             .copied()
-            .unwrap_or(root);
+            .unwrap_or_else(|| root_of(view));
         let (Ok(row), Ok((mut placed, mut raster_scale))) =
             (rows.get(node.entity), outputs.get_mut(node.entity))
         else {
             inherited.push(parent);
             continue;
         };
-        let own = place(&parent, row, canvas);
+        let own = place(&parent, row, view);
         let scale = own
             .scale
             .clamp(Vec2::splat(RASTER_SCALE.0), Vec2::splat(RASTER_SCALE.1));
@@ -156,7 +162,7 @@ struct Own {
 fn place(
     parent: &Inherited,
     row: <PlacementRow<'_> as bevy_ecs::query::QueryData>::Item<'_, '_>,
-    canvas: Vec2,
+    view: &Viewport,
 ) -> Own {
     let (
         position,
@@ -193,7 +199,7 @@ fn place(
     let at_rest = parent.placed.canvas_from_layer * parent_from_layer;
     let coming = presence.and_then(|presence| presence.transition(enter, exit));
     let look = coming.map_or(Look::WHOLE, |(transition, part)| {
-        look(transition, part, &frame_of(at_rest, layout.0, canvas))
+        look(transition, part, &frame_of(at_rest, layout.0, view))
     });
     let canvas_from_layer = look.canvas_from_own * at_rest;
     let is_there = presence.map_or(visible.0, Presence::is_there);
@@ -295,9 +301,13 @@ fn place_interior(parent: &Inherited, interior: Interior) -> Own {
 }
 
 /// The rectangle of the canvas that a layer comes to stand in; the whole canvas for a group without a box.
-fn frame_of(canvas_from_layer: Affine2, size: Vec2, canvas: Vec2) -> Frame {
+fn frame_of(canvas_from_layer: Affine2, size: Vec2, view: &Viewport) -> Frame {
+    let whole = Frame {
+        pixel: view.scale.recip(),
+        ..Frame::whole(view.canvas)
+    };
     if size.min_element() <= 0.0 {
-        return Frame::whole(canvas);
+        return whole;
     }
     let corners = [
         Vec2::ZERO,
@@ -309,7 +319,7 @@ fn frame_of(canvas_from_layer: Affine2, size: Vec2, canvas: Vec2) -> Frame {
     Frame {
         min: corners.into_iter().fold(Vec2::INFINITY, Vec2::min),
         max: corners.into_iter().fold(Vec2::NEG_INFINITY, Vec2::max),
-        canvas,
+        ..whole
     }
 }
 

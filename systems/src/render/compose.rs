@@ -5,6 +5,7 @@ use std::sync::Arc;
 use bevy_ecs::prelude::*;
 use components::derived::LayoutBox;
 use components::layer::BlendMode;
+use components::viewport::Viewport;
 use glam::{Affine2, Mat2, Vec2};
 use raster::{
     Clip, ComposeStats, Compositor, DrawItem, FramePool, Group, I420Frame, Paint, Raster, Stack,
@@ -12,9 +13,9 @@ use raster::{
 };
 
 use super::drawn::Drawn;
-use crate::layout::{CanvasSize, LayerTree, Placed};
+use crate::layout::{CanvasSize, LayerTree, OutputSize, Placed, Views, on_frame};
 use crate::publish::Counters;
-use crate::transition::{Presence, SceneMix, canvas_of};
+use crate::transition::{Presence, SceneMix};
 
 /// The compositor, the frames it writes into, and the threads that help it.
 #[derive(Resource)]
@@ -69,7 +70,7 @@ pub enum Hold {
     Scene,
     /// The last frame that was composed.
     LastFrame,
-    /// This frame, as large as the canvas.
+    /// This frame, as large as the others.
     Slate(Arc<I420Frame>),
 }
 
@@ -83,6 +84,8 @@ const VEIL: u64 = u64::MAX - 2;
 const SCENES: [u64; 2] = [u64::MAX - 3, u64::MAX - 4];
 /// Key of the clip over both scenes.
 const CLIP: u64 = u64::MAX - 5;
+/// Keys of the bars beside the canvases of the lower and the upper scene; each has this one and the one before it.
+const BARS: [u64; 2] = [u64::MAX - 0x100, u64::MAX - 0x102];
 /// What is added to a layer's key for the colour or the clip over its box.
 const VEIL_OF_LAYER: u64 = 1 << 63;
 
@@ -98,7 +101,7 @@ type ListRow<'a> = (
 pub(super) fn list(
     tree: Res<LayerTree>,
     mix: Res<SceneMix>,
-    size: Res<CanvasSize>,
+    (size, output): (Res<CanvasSize>, Res<OutputSize>),
     background: Res<Background>,
     layers: Query<ListRow>,
     mut draw_list: ResMut<DrawList>,
@@ -108,9 +111,11 @@ pub(super) fn list(
     list.items.clear();
     list.groups.clear();
     list.background = background.0;
-    let canvas = canvas_of(*size);
-    let Some(looks) = mix.looks(canvas, background.0) else {
-        list_layers(&tree, 0..tree.nodes.len(), &layers, list, &mut open);
+    let (views, frame) = (Views::new(&output, &size, &mix), output.size());
+    let Some(looks) = mix.looks(frame, background.0) else {
+        let all = 0..tree.nodes.len();
+        list_layers(&tree, all, &views.program, &layers, list, &mut open);
+        list_bars(list, &views.program, 1);
         return;
     };
     let split = tree.under.min(tree.nodes.len());
@@ -124,7 +129,7 @@ pub(super) fn list(
         let first = list.items.len();
         let [red, green, blue] = looks.backdrops[half];
         let colour = [red, green, blue, 255];
-        let backdrop = DrawItem::solid(BACKDROPS[half], colour, canvas, Affine2::IDENTITY);
+        let backdrop = DrawItem::solid(BACKDROPS[half], colour, frame, Affine2::IDENTITY);
         list.items.push(backdrop);
         let group = list.groups.len();
         list.groups.push(Group {
@@ -132,23 +137,25 @@ pub(super) fn list(
             matte: look.matte,
             clip: (look.canvas_from_own != Affine2::IDENTITY).then_some(Clip {
                 canvas_from_clip: look.canvas_from_own,
-                size: canvas,
+                size: frame,
             }),
             isolated: true,
             ..Group::new(SCENES[half], first..first)
         });
-        list_layers(&tree, nodes, &layers, list, &mut open);
+        let view = views.of(mix.outgoing_is_over() == (half == 1));
+        list_layers(&tree, nodes, view, &layers, list, &mut open);
+        list_bars(list, view, half);
         list.groups[group].items.end = list.items.len();
         move_all(list, first, group, look.canvas_from_own);
     }
     if let Some(([red, green, blue], part)) = looks.veil {
-        let mut veil = DrawItem::solid(VEIL, [red, green, blue, 255], canvas, Affine2::IDENTITY);
+        let mut veil = DrawItem::solid(VEIL, [red, green, blue, 255], frame, Affine2::IDENTITY);
         veil.opacity = part;
         list.items.push(veil);
     }
-    if let Some(frame) = &looks.clip {
-        list.items
-            .push(clip_item(CLIP, frame, Affine2::IDENTITY, canvas));
+    if let Some(picture) = &looks.clip {
+        let item = clip_item(CLIP, picture, Affine2::IDENTITY, frame);
+        list.items.push(item);
     }
 }
 
@@ -185,6 +192,17 @@ fn move_all(list: &mut DrawList, first: usize, group: usize, by: Affine2) {
     }
 }
 
+/// Blackens what a scene's canvas leaves of the frame, over all of its layers: none of them shows outside of its canvas.
+fn list_bars(list: &mut DrawList, view: &Viewport, half: usize) {
+    for (low, high) in view.bars() {
+        let is_first = low == Vec2::ZERO;
+        let key = BARS[half] - u64::from(is_first);
+        let place = Affine2::from_translation(low);
+        list.items
+            .push(DrawItem::solid(key, [0, 0, 0, 255], high - low, place));
+    }
+}
+
 /// A layer whose items, and those of all below it, are drawn as one, or that has something drawn over them.
 pub(super) struct OpenGroup {
     /// Its place in the tree.
@@ -198,6 +216,7 @@ pub(super) struct OpenGroup {
 fn list_layers(
     tree: &LayerTree,
     nodes: std::ops::Range<usize>,
+    view: &Viewport,
     layers: &Query<ListRow>,
     list: &mut DrawList,
     open: &mut Vec<OpenGroup>,
@@ -213,6 +232,7 @@ fn list_layers(
         if !placed.visible {
             continue;
         }
+        let placed = &on_frame(placed, view);
         let key = entity.to_bits();
         let frame = presence.and_then(Presence::frame);
         if placed.matte.is_some() || placed.veil.is_some() || frame.is_some() {

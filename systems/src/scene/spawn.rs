@@ -9,7 +9,7 @@ use components::animation::{
 };
 use components::derived::{Animatable, Computed, DrawOrder, FilledText, LayoutBox, NaturalSize};
 use components::layer::{LayerId, LayerSpec, Opacity, Position, Rotation, Scale, Size, Visible};
-use components::scene::{CanvasSpec, SceneSpec};
+use components::scene::{CanvasSpec, FrameRate, SceneSpec};
 use components::source::{
     ChatSource, ColourSource, GradientSource, GroupSource, ImageSource, SceneSource, ShapeSource,
     Source, TextSource, TickerSource,
@@ -38,9 +38,11 @@ use crate::transition::{self, Clip, Presence};
 /// Why a scene cannot be taken on air.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum SceneError {
-    /// The canvas cannot change while frames are made for it.
-    #[error("the canvas is {on_air} while on air; a canvas of {wanted} needs a new start")]
-    OtherCanvas {
+    /// The rate of the ticks cannot change while frames are encoded.
+    #[error(
+        "{on_air} frames a second are made, and the scene asks for {wanted} (canvas.fps); that needs a new start"
+    )]
+    OtherRate {
         /// What is on air.
         on_air: String,
         /// What the scene asks for.
@@ -72,7 +74,7 @@ pub(crate) struct MaxLayers(pub usize);
 /// Takes a scene on air from this tick on. Nothing changes when it cannot be.
 ///
 /// # Errors
-/// The scene has another canvas than the one on air, or too many layers.
+/// The scene asks for another frame rate than the one on air, or has too many layers.
 pub fn replace_scene(world: &mut World, bundle: SceneBundle) -> Result<(), SceneError> {
     let SceneBundle {
         spec,
@@ -95,7 +97,7 @@ pub fn replace_scene(world: &mut World, bundle: SceneBundle) -> Result<(), Scene
     };
     let mixes = on_air && !is_cut;
     if mixes {
-        transition::begin(world, transition, clip, hold);
+        transition::begin(world, transition, clip, CanvasSize::of(&spec.canvas), hold);
     } else {
         transition::end(world);
         for entity in transition::all(world, false) {
@@ -136,25 +138,24 @@ pub(crate) fn check_scene(world: &World, spec: &SceneSpec) -> Result<(), SceneEr
     if count > max {
         return Err(SceneError::TooManyLayers { count, max });
     }
-    let size = *world.resource::<CanvasSize>();
     let rate = world.resource::<FrameClock>().rate;
-    let wanted_rate = spec.canvas.fps.unwrap_or(rate);
-    if (spec.canvas.width, spec.canvas.height) != (size.width, size.height) || wanted_rate != rate {
-        let describe = |width, height, fps: f64| {
-            format!("{width}x{height} at {} fps", (fps * 100.0).round() / 100.0)
-        };
-        return Err(SceneError::OtherCanvas {
-            on_air: describe(size.width, size.height, rate.as_f64()),
-            wanted: describe(spec.canvas.width, spec.canvas.height, wanted_rate.as_f64()),
-        });
+    match spec.canvas.fps {
+        Some(wanted) if wanted != rate => {
+            let describe = |rate: FrameRate| ((rate.as_f64() * 100.0).round() / 100.0).to_string();
+            Err(SceneError::OtherRate {
+                on_air: describe(rate),
+                wanted: describe(wanted),
+            })
+        }
+        _ => Ok(()),
     }
-    Ok(())
 }
 
-/// Takes over the title and the canvas's own colour.
+/// Takes over the title, the canvas's size and its own colour.
 pub(super) fn show_canvas(world: &mut World, name: String, canvas: CanvasSpec) {
     let colour = canvas.background;
     world.insert_resource(Background([colour.red, colour.green, colour.blue]));
+    world.insert_resource(CanvasSize::of(&canvas));
     world.insert_resource(SceneInfo { name, canvas });
 }
 

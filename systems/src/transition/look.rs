@@ -37,6 +37,8 @@ pub struct Frame {
     pub max: Vec2,
     /// Width and height of the canvas.
     pub canvas: Vec2,
+    /// How many canvas pixels a pixel of the frame is: no edge is harder than that.
+    pub pixel: f32,
 }
 
 impl Frame {
@@ -46,6 +48,7 @@ impl Frame {
             min: Vec2::ZERO,
             max: canvas,
             canvas,
+            pixel: 1.0,
         }
     }
 
@@ -129,17 +132,16 @@ pub fn look(transition: &Transition, part: f32, frame: &Frame) -> Look {
 
 fn matte(transition: &Transition, part: f32, frame: &Frame) -> Matte {
     let centre = frame.at(transition.center);
+    let softness = transition.softness.max(frame.pixel);
     match transition.kind {
-        TransitionKind::Iris => {
-            Matte::iris_in(frame.min, frame.max, centre, transition.softness, part)
-        }
-        TransitionKind::Clock => Matte::clock(centre, 0.0, part).soft(transition.softness),
+        TransitionKind::Iris => Matte::iris_in(frame.min, frame.max, centre, softness, part),
+        TransitionKind::Clock => Matte::clock(centre, 0.0, part).soft(softness),
         _ => {
             let direction = match transition.angle {
                 Some(degrees) => Vec2::from_angle(degrees.to_radians()),
                 None => -outwards(transition.side),
             };
-            Matte::wipe(frame.min, frame.max, direction, transition.softness, part)
+            Matte::wipe(frame.min, frame.max, direction, softness, part)
         }
     }
 }
@@ -152,6 +154,7 @@ mod tests {
         min: Vec2::new(100.0, 50.0),
         max: Vec2::new(300.0, 150.0),
         canvas: Vec2::new(640.0, 360.0),
+        pixel: 1.0,
     };
 
     #[test]

@@ -21,7 +21,7 @@ use raster::Raster;
 use crate::animate::sample_easing;
 use crate::clock::FrameClock;
 use crate::data::{DataScope, SceneData};
-use crate::layout::{CanvasSize, LayerTree};
+use crate::layout::{CanvasSize, LayerTree, OutputSize};
 use crate::profile::AddTimed;
 use crate::render::Background;
 use crate::scene::{Outgoing, SceneInfo};
@@ -183,8 +183,14 @@ impl SceneMix {
         self.0.as_ref().is_some_and(|mix| !mix.over_comes)
     }
 
-    /// How both scenes are seen, when a change is in course. `backdrop` is the colour behind the scene that comes.
-    pub fn looks(&self, canvas: Vec2, backdrop: [u8; 3]) -> Option<MixLooks> {
+    /// The canvas of the scene that goes, while a change is in course.
+    pub fn outgoing_canvas(&self) -> Option<CanvasSize> {
+        self.0.as_ref().map(|mix| CanvasSize::of(&mix.info.canvas))
+    }
+
+    /// How both scenes are seen on a frame of `output` pixels, when a change is in course. `backdrop` is the colour behind the scene
+    /// that comes.
+    pub fn looks(&self, output: Vec2, backdrop: [u8; 3]) -> Option<MixLooks> {
         let mix = self.0.as_ref()?;
         let (over_part, backdrops) = if mix.over_comes {
             (mix.part, [mix.backdrop, backdrop])
@@ -196,12 +202,12 @@ impl SceneMix {
             None if mix.is_even => over_part as f32,
             None => sample_easing(mix.transition.easing, over_part) as f32,
         };
-        let frame = Frame::whole(canvas);
+        let frame = Frame::whole(output);
         let mut over = look(&mix.transition, eased, &frame);
         let veil = over.veil.take();
         let mut under = Look::WHOLE;
         if mix.transition.kind == TransitionKind::Push {
-            let way = outwards(mix.transition.side) * canvas;
+            let way = outwards(mix.transition.side) * output;
             under.canvas_from_own = Affine2::from_translation(-way * eased);
         }
         let replaces = mix.transition.kind == TransitionKind::FadeThroughColor;
@@ -216,15 +222,20 @@ impl SceneMix {
     }
 }
 
-/// Has the scene on air go, through `transition`, from this tick on; the caller then spawns the one that comes. `hold` has the change
-/// stand where this part of the coming scene is there.
+/// Has the scene on air go, through `transition`, from this tick on; the caller then spawns the one that comes, which is laid out on
+/// `canvas`. `hold` has the change stand where this part of the coming scene is there.
 pub(crate) fn begin(
     world: &mut World,
-    transition: Transition,
+    mut transition: Transition,
     clip: Option<Clip>,
+    canvas: CanvasSize,
     hold: Option<f32>,
 ) {
     end(world);
+    // Its lengths are pixels of the canvas of the scene that says them; both scenes are seen through it on the frame.
+    let scale = world.resource::<OutputSize>().view(canvas).scale;
+    transition.softness *= scale;
+    transition.distance = transition.distance.map(|distance| distance * scale);
     let Some(info) = world.get_resource::<SceneInfo>().cloned() else {
         return;
     };
@@ -314,6 +325,8 @@ fn swap(world: &mut World) {
     std::mem::swap(&mut background.0, &mut mix.backdrop);
     if let Some(mut info) = world.get_resource_mut::<SceneInfo>() {
         std::mem::swap(&mut *info, &mut mix.info);
+        let canvas = CanvasSize::of(&info.canvas);
+        world.insert_resource(canvas);
     }
     world.resource_mut::<SceneMix>().0 = Some(mix);
     world.resource_mut::<LayerTree>().mark_stale();
@@ -330,9 +343,4 @@ fn retire_scene(world: &mut World) {
     if world.resource::<SceneMix>().0.as_ref().is_some_and(is_over) {
         end(world);
     }
-}
-
-/// Where the canvas lies while scenes change, for systems of other sets.
-pub(crate) fn canvas_of(size: CanvasSize) -> Vec2 {
-    Vec2::new(size.width as f32, size.height as f32)
 }
