@@ -29,7 +29,7 @@ use crate::control::{
     Director, Events, Library, Parts, Reloads, Show, Staged, Start, Station, Ticks, now_ms,
     scene_id,
 };
-use crate::ports::FrameRequests;
+use crate::ports::{FrameRequests, PlacedRequests};
 use crate::scene::{LoadOptions, LoadedScene, scene_from_text};
 use crate::server::{self, Api, Guard, Limits};
 use crate::streaming::{
@@ -136,6 +136,7 @@ pub fn run(scene: LoadedScene, settings: &Settings, options: LoadOptions) -> any
             engine.picture_door(),
         )?
     };
+    let placed = engine.placed_door();
     let (ticks, events) = (Ticks::default(), Events::after(now_ms()));
     let show = Show {
         revision: 0,
@@ -168,6 +169,7 @@ pub fn run(scene: LoadedScene, settings: &Settings, options: LoadOptions) -> any
         ticks: ticks.clone(),
         events,
         frames,
+        placed: PlacedRequests(placed),
     });
     let reloads = Reloads::new(director.clone(), library.clone(), runtime.handle().clone());
     let watcher = reloads.watch(&scene, options)?;

@@ -2,6 +2,7 @@
 
 use crossbeam_channel::{Receiver, Sender, bounded};
 use systems::encode::{FrameOut, FramePort, Offer};
+use systems::publish::{PlacedDoor, PlacedLayers};
 use tokio::sync::oneshot;
 
 use crate::streaming::{AudioChunk, MediaSender, Refused, TickMedia};
@@ -26,6 +27,20 @@ impl FramePort for LivePort {
             Ok(()) => Offer::Taken,
             Err(Refused::Frame | Refused::FrameAndSound | Refused::Ended) => Offer::Full,
         }
+    }
+}
+
+/// Where it is asked how the layers stand: answered from the next tick. Cheap to copy.
+#[derive(Clone)]
+pub struct PlacedRequests(pub PlacedDoor);
+
+impl PlacedRequests {
+    /// The next tick's table; `None` when too many ask, or the engine has ended.
+    pub async fn next(&self) -> Option<PlacedLayers> {
+        let (sender, table) = oneshot::channel();
+        // Who asked may be gone.
+        let is_asked = self.0.ask(move |placed| drop(sender.send(placed)));
+        if is_asked { table.await.ok() } else { None }
     }
 }
 

@@ -10,6 +10,7 @@ use std::thread::{self, JoinHandle};
 use components::layer::LayerSpec;
 use components::scene::{FrameRate, SceneSpec};
 use components::source::Source;
+use components::viewport::CanvasFit;
 use raster::I420Frame;
 use systems::assets::{
     Arrival, FontDatabase, FontFamily, FontQuery, Picture, PictureDoor, PictureError, PictureFonts,
@@ -354,6 +355,31 @@ pub fn first_frame(
     engine.tick();
     let frame = engine.frame().ok_or("no frame was made")?;
     Ok(frame.frame)
+}
+
+/// A scene as it looks `seconds` after it came on air, at the size of the settings, with every colour as it is drawn.
+///
+/// # Errors
+/// The frame's size does not serve, or the scene has too many layers.
+pub fn still(
+    bundle: SceneBundle,
+    settings: &EngineSettings,
+    fit: CanvasFit,
+    seconds: f64,
+) -> Result<systems::Picture, Box<dyn std::error::Error + Send + Sync>> {
+    let rate = bundle.spec.canvas.fps.unwrap_or(settings.rate);
+    let scratch = EngineSettings {
+        rate,
+        render_threads: 1,
+        pool_frames: 2,
+        ..*settings
+    };
+    let mut engine = Engine::new(scratch)?;
+    engine.set_fit(fit);
+    engine.load(bundle)?;
+    engine.seek((seconds * rate.as_f64()).round() as u64);
+    engine.tick();
+    Ok(engine.picture())
 }
 
 /// The settings of an engine for `spec`, whose tick 0 is at [`DEFAULT_EPOCH_UNIX_MS`].

@@ -21,5 +21,7 @@ mod on_air;
 mod saved;
 #[path = "program/support.rs"]
 mod support;
+#[path = "program/viewport.rs"]
+mod viewport;
 #[path = "program/websocket.rs"]
 mod websocket;

@@ -131,6 +131,14 @@ pub struct UpdateLayer {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(schema_with = "schema::glide")]
     pub animate: Option<Glide>,
+    /// Whether the coordinates that the patch writes snap, where the scene's `canvas.grid.snap` is true: on the canvas to the nearest of
+    /// the grid's lines, the edges of the safe areas and the canvas's middle; in a group to a grid of the same size.
+    #[serde(default, skip_serializing_if = "is_false")]
+    pub snap: bool,
+}
+
+fn is_false(value: &bool) -> bool {
+    !*value
 }
 
 /// Puts a whole layer in the place of another; its name may not change.

@@ -16,7 +16,7 @@ use super::show::Show;
 use super::ticks::Ticks;
 use crate::config::Settings;
 use crate::live;
-use crate::ports::{FrameRequests, LivePort};
+use crate::ports::{FrameRequests, LivePort, PlacedRequests};
 use crate::streaming::{Streaming, StreamingStats, ThreadEnd};
 
 /// Files and sessions must have ended by then when the stream is stopped.
@@ -37,6 +37,7 @@ struct Inner {
     ticks: Ticks,
     events: Events,
     frames: FrameRequests,
+    placed: PlacedRequests,
     figures: watch::Sender<Figures>,
     /// Of outputs that were stopped with the stream, for counters that never go back.
     past: Mutex<Past>,
@@ -90,6 +91,8 @@ pub struct Parts {
     pub events: Events,
     /// Where single frames are asked for.
     pub frames: FrameRequests,
+    /// Where it is asked how the layers stand.
+    pub placed: PlacedRequests,
 }
 
 impl Station {
@@ -105,6 +108,7 @@ impl Station {
             ticks: parts.ticks,
             events: parts.events,
             frames: parts.frames,
+            placed: parts.placed,
             figures: watch::Sender::new(Figures::default()),
             past: Mutex::default(),
         }))
@@ -143,6 +147,11 @@ impl Station {
     /// Where single frames are asked for.
     pub fn frames(&self) -> &FrameRequests {
         &self.0.frames
+    }
+
+    /// Where it is asked how the layers stand.
+    pub fn placed(&self) -> &PlacedRequests {
+        &self.0.placed
     }
 
     /// What was measured last.

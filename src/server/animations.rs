@@ -152,6 +152,7 @@ async fn animate(
             easing,
             delay,
         }),
+        snap: false,
     });
     let asked = Asked {
         change,

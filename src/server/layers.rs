@@ -121,6 +121,11 @@ pub fn routes(alias: &'static str) -> Routes {
                 .body::<LayerPatch>()
                 .example(json!({"visible": true, "opacity": 0.8, "position": {"x": 300}}))
                 .glide(ANIMATE)
+                .query(
+                    "snap",
+                    json!({"type": "boolean"}),
+                    "Whether the position snaps to the grid and the guides, where the scene's `canvas.grid.snap` is true.",
+                )
                 .terms()
                 .changes::<LayerView>("The layer after it."),
             update,
@@ -233,6 +238,7 @@ async fn update(
         id: id.clone(),
         patch,
         animate,
+        snap: query.flag("snap")?.unwrap_or(false),
     });
     make(&api, &id, change, terms).await
 }

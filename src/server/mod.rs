@@ -13,6 +13,7 @@ mod diagnostics;
 mod docs;
 mod feeds;
 mod guard;
+mod guides;
 mod health;
 mod keys;
 mod layers;
@@ -26,6 +27,7 @@ mod scenes;
 mod stream;
 mod timelines;
 mod transition;
+mod viewport;
 mod ws;
 
 use std::sync::Arc;
@@ -124,6 +126,7 @@ fn all() -> Routes {
         .merge(commands::routes())
         .merge(assets::routes())
         .merge(picture::routes())
+        .merge(viewport::routes())
         .merge(diagnostics::routes())
         .below("/stream");
     // The paths that earlier clients know.

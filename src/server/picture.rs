@@ -7,15 +7,18 @@ use axum::extract::State;
 use axum::http::HeaderValue;
 use axum::http::header::{CACHE_CONTROL, CONTENT_TYPE};
 use axum::response::{IntoResponse, Response};
+use components::viewport::{self, CanvasFit, Viewport};
+use glam::Vec2;
 use image::codecs::jpeg::JpegEncoder;
 use image::codecs::png::{CompressionType, FilterType, PngEncoder};
-use image::{ExtendedColorType, ImageEncoder as _, RgbImage, imageops};
+use image::{DynamicImage, ExtendedColorType, ImageEncoder as _, RgbImage, RgbaImage, imageops};
 use raster::I420Frame;
 use serde_json::json;
 use tokio::sync::Semaphore;
 
 use super::Api;
 use super::answer::Params;
+use super::guides::{self, Guides};
 use super::keys::blocking;
 use super::routes::{Doc, Routes};
 use crate::control::{ApiError, ErrorCode};
@@ -24,6 +27,9 @@ use crate::prepare;
 const TAG: &str = "pictures";
 /// How many pictures are made at a time; more wait.
 static AT_A_TIME: Semaphore = Semaphore::const_new(1);
+
+/// The latest look at a preview, in seconds.
+const SECONDS_MAX: f64 = 86_400.0;
 
 /// What kind of file is asked for.
 #[derive(Clone, Copy)]
@@ -64,19 +70,110 @@ pub fn routes() -> Routes {
                 "Gives the program's next frame as it is encoded",
                 &["image/jpeg"],
             )
-            .query("quality", quality, "1 to 100; 85 when absent."),
+            .query("quality", quality.clone(), "1 to 100; 85 when absent."),
             async |State(api): State<Api>, query: Params| program(&api, &query, Format::Jpeg).await,
         )
         .get(
             "/preview.png",
-            doc(
+            preview_doc(
                 "getPreviewPng",
-                "Gives the scene in preview as it would begin",
+                "Gives the scene in preview as it would look on air",
                 &["image/png"],
-            )
-            .error(ErrorCode::Conflict),
-            preview,
+            ),
+            async |State(api): State<Api>, query: Params| preview(&api, &query, Format::Png).await,
         )
+        .get(
+            "/preview.jpg",
+            preview_doc(
+                "getPreviewJpeg",
+                "Gives the scene in preview as it would look on air",
+                &["image/jpeg"],
+            )
+            .query("quality", quality, "1 to 100; 85 when absent."),
+            async |State(api): State<Api>, query: Params| preview(&api, &query, Format::Jpeg).await,
+        )
+}
+
+fn preview_doc(
+    id: &'static str,
+    summary: &'static str,
+    media_types: &'static [&'static str],
+) -> Doc {
+    doc(id, summary, media_types)
+        .more("It is drawn aside; nothing of it, and no guide, comes on air.")
+        .query(
+            "size",
+            json!({"type": "string", "pattern": "^[0-9]{2,4}x[0-9]{2,4}$"}),
+            "Draws it for a frame of this size, such as 3840x2160, and not for its canvas. Both sides even. Not with `width`.",
+        )
+        .query(
+            "fit",
+            json!({"enum": ["contain", "cover"]}),
+            "What becomes of a canvas of other proportions than `size`; `contain` when absent.",
+        )
+        .query(
+            "at",
+            json!({"type": "number", "minimum": 0, "maximum": SECONDS_MAX}),
+            "Seconds since it came on air; its first frame when absent.",
+        )
+        .query(
+            "guides",
+            json!({"type": "string", "pattern": guides::PATTERN}),
+            "Draws guides over it: `true` for all, or some of `safeAreas`, `grid` and `center` with commas in between.",
+        )
+        .error(ErrorCode::Conflict)
+}
+
+/// How a picture of the preview is asked for.
+struct Look {
+    size: Option<(u32, u32)>,
+    fit: CanvasFit,
+    seconds: f64,
+    guides: Guides,
+}
+
+impl Look {
+    fn of(query: &Params) -> Result<Self, ApiError> {
+        let bad = |message: String| ApiError::new(ErrorCode::BadRequest, message);
+        let size = match query.get("size").map(viewport::parse_size) {
+            Some(None) => {
+                let expected = viewport::SIZE_EXPECTED;
+                return Err(bad(format!(
+                    "the query parameter `size` must be {expected}"
+                )));
+            }
+            size => size.flatten(),
+        };
+        if size.is_some() && query.get("width").is_some() {
+            return Err(bad("`size` and `width` exclude each other".to_owned()));
+        }
+        let fit = match query.get("fit") {
+            None | Some("contain") => CanvasFit::Contain,
+            Some("cover") => CanvasFit::Cover,
+            Some(_) => {
+                let message = "the query parameter `fit` must be `contain` or `cover`";
+                return Err(bad(message.to_owned()));
+            }
+        };
+        let seconds = match query.get("at").map(str::parse::<f64>) {
+            None => 0.0,
+            Some(Ok(seconds)) if (0.0..=SECONDS_MAX).contains(&seconds) => seconds,
+            Some(_) => {
+                return Err(bad(format!(
+                    "the query parameter `at` must be a number of seconds from 0 to {SECONDS_MAX}"
+                )));
+            }
+        };
+        let guides = query
+            .get("guides")
+            .map_or(Ok(Guides::default()), Guides::parse)?;
+        Ok(Self {
+            size,
+            fit,
+            seconds,
+            guides,
+        })
+    }
 }
 
 async fn program(api: &Api, query: &Params, format: Format) -> Result<Response, ApiError> {
@@ -93,25 +190,37 @@ async fn program(api: &Api, query: &Params, format: Format) -> Result<Response, 
     answer(picture, width, format, quality).await
 }
 
-async fn preview(State(api): State<Api>, query: Params) -> Result<Response, ApiError> {
-    let width = width(&query)?;
+async fn preview(api: &Api, query: &Params, format: Format) -> Result<Response, ApiError> {
+    let (width, quality, look) = (width(query)?, quality(query)?, Look::of(query)?);
     let show = api.director().snapshot().show.clone();
     let Some(staged) = &show.preview else {
         return Err(ApiError::conflict("no scene is in preview"));
     };
     let _turn = AT_A_TIME.acquire().await;
     let (library, id) = (api.library().clone(), staged.id.clone());
-    let (max_layers, engine) = (show.config.max_layers, api.director().engine_settings());
+    let (max_layers, mut engine) = (show.config.max_layers, api.director().engine_settings());
     let picture = blocking(move || {
         let scene = library.load(&id, max_layers)?;
-        let bundle = prepare::bundle(&scene, library.assets())
+        let mut bundle = prepare::bundle(&scene, library.assets())
             .map_err(|error| ApiError::invalid(error.to_string()))?;
-        let frame = prepare::first_frame(bundle, &engine)
+        let canvas = bundle.spec.canvas.clone();
+        (engine.width, engine.height) = look.size.unwrap_or((canvas.width, canvas.height));
+        let size = |width: u32, height: u32| Vec2::new(width as f32, height as f32);
+        let (own, frame) = (
+            size(canvas.width, canvas.height),
+            size(engine.width, engine.height),
+        );
+        let guides = look
+            .guides
+            .layers(&canvas, &Viewport::new(own, frame, look.fit));
+        engine.max_layers += guides.len();
+        bundle.spec.layers.extend(guides);
+        let picture = prepare::still(bundle, &engine, look.fit, look.seconds)
             .map_err(|error| ApiError::conflict(error.to_string()))?;
-        rgb(&frame)
+        without_alpha(picture)
     })
     .await?;
-    answer(picture, width, Format::Png, 85).await
+    answer(picture, width, format, quality).await
 }
 
 fn width(query: &Params) -> Result<Option<u32>, ApiError> {
@@ -152,6 +261,12 @@ async fn answer(
         (CACHE_CONTROL, HeaderValue::from_static("no-store")),
     ];
     Ok((headers, bytes).into_response())
+}
+
+fn without_alpha(picture: systems::Picture) -> Result<RgbImage, ApiError> {
+    RgbaImage::from_raw(picture.width, picture.height, picture.rgba)
+        .map(|picture| DynamicImage::from(picture).into_rgb8())
+        .ok_or_else(|| ApiError::internal("the picture has the wrong size"))
 }
 
 /// The picture in a frame: BT.709, limited range (ITU-R BT.709-6).

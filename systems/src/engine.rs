@@ -16,7 +16,7 @@ use crate::encode::{FrameOut, FramePort, FramePorts};
 use crate::feed::Epoch;
 use crate::layout::{CanvasSize, OutputSize};
 use crate::profile::{AddTimed, NowNanos, Profile};
-use crate::publish::{Counters, LatestBlame, StatusBoard, blame_tick};
+use crate::publish::{Counters, LatestBlame, PlacedDoor, StatusBoard, blame_tick};
 use crate::render::{CachedRaster, Canvas, ComposedFrame, RasterCache, RasterCosts, picture};
 use crate::scene::{MaxLayers, SceneBundle, SceneError, replace_scene};
 use crate::schedule::{Tick, TickSet};
@@ -49,6 +49,7 @@ pub struct Engine {
     schedule: Schedule,
     commands: CommandSender,
     pictures: PictureDoor,
+    placed: PlacedDoor,
 }
 
 /// What one tick came to.
@@ -78,6 +79,7 @@ impl Engine {
     pub fn new(settings: EngineSettings) -> Result<Self, RasterError> {
         let (commands, queue) = CommandQueue::new();
         let (pictures, door) = Pictures::new();
+        let (placed, placed_requests) = PlacedDoor::new();
         let mut app = App::empty();
         app.insert_resource(Profile::new(settings.now_nanos))
             .insert_resource(FrameClock {
@@ -106,6 +108,7 @@ impl Engine {
             })
             .insert_resource(queue)
             .insert_resource(pictures)
+            .insert_resource(placed_requests)
             .init_resource::<SceneData>()
             .init_resource::<NextTick>()
             .add_plugins((
@@ -133,6 +136,7 @@ impl Engine {
             schedule,
             commands,
             pictures: door,
+            placed,
         })
     }
 
@@ -149,6 +153,11 @@ impl Engine {
     /// Where pictures that are asked for later are read from and put.
     pub fn picture_door(&self) -> PictureDoor {
         self.pictures.clone()
+    }
+
+    /// Where it is asked how a tick placed the layers.
+    pub fn placed_door(&self) -> PlacedDoor {
+        self.placed.clone()
     }
 
     /// Where others see what the ticks come to.

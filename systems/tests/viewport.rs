@@ -32,6 +32,7 @@ fn engine(width: u32, height: u32) -> Engine {
         pool_frames: 4,
         max_layers: 10,
         now_nanos: no_clock,
+        epoch_unix_ms: 0,
     })
     .unwrap()
 }
@@ -220,7 +221,13 @@ fn a_change_that_turns_round_gives_each_scene_its_own_canvas_back() {
     let tall = scene((64, 128), BLUE, vec![whole("b", BLUE)]);
     load(&mut engine, with(tall, TransitionKind::Fade));
     play(&mut engine, 10);
-    send(&mut engine, Command::Mix(MixAction::Reverse));
+    send(
+        &mut engine,
+        Command::Mix {
+            action: MixAction::Reverse,
+            back: None,
+        },
+    );
     play(&mut engine, 40);
     assert_eq!(pixel(&engine, 1, 32), [255, 0, 0]);
     assert_eq!(pixel(&engine, 32, 1), [0, 0, 0]);

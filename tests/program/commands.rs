@@ -129,6 +129,48 @@ fn a_part_of_a_scene_is_rendered_from_where_it_was_asked() {
 }
 
 #[test]
+fn a_scene_is_rendered_at_the_size_that_is_asked_for() {
+    let folder = TempFolder::new();
+    folder.write("scene.json", SMALL_SCENE);
+    let render = |arguments: &[&str]| {
+        run(program(&folder.0)
+            .args(["render", "scene.json", "-o"])
+            .args(arguments))
+    };
+    for (name, arguments) in [
+        ("large.png", &["--frame", "0", "--size", "1280x720"][..]),
+        ("tall.png", &["--frame", "0", "--size", "320x320"]),
+        (
+            "cover.png",
+            &["--frame", "0", "--size", "320x320", "--fit", "cover"],
+        ),
+        ("film.mp4", &["--duration", "0.2", "--size", "640x360"]),
+    ] {
+        let output = render(&[&[name], arguments].concat());
+        assert!(output.status.success(), "{name}: {}", text(&output.stderr));
+    }
+    let pixel = |name: &str, x, y| {
+        let picture = image::open(folder.file(name)).unwrap().into_rgb8();
+        (picture.dimensions(), picture.get_pixel(x, y).0)
+    };
+    // The box reaches from 0 by 60 to 80 by 120, four times as large.
+    assert_eq!(pixel("large.png", 319, 240), ((1280, 720), [255, 128, 0]));
+    assert_eq!(pixel("large.png", 320, 240).1, [16, 32, 48]);
+    assert_eq!(pixel("tall.png", 5, 69), ((320, 320), [0; 3]));
+    assert_eq!(pixel("tall.png", 5, 71).1, [16, 32, 48]);
+    assert_eq!(pixel("cover.png", 5, 5).1, [16, 32, 48]);
+    let stream = &probe(&folder.file("film.mp4").to_string_lossy())["streams"][0];
+    assert_eq!(
+        (&stream["width"], &stream["height"]),
+        (&640.into(), &360.into())
+    );
+    for bad in ["1281x720", "720", "1280X720", "0x0", "16000x900"] {
+        let output = render(&["bad.png", "--frame", "0", "--size", bad]);
+        assert_eq!(output.status.code(), Some(2), "{bad}");
+    }
+}
+
+#[test]
 fn render_does_not_overwrite_unless_it_is_told_to() {
     let folder = TempFolder::new();
     folder.write("scene.json", SMALL_SCENE);

@@ -3,13 +3,16 @@
 use std::collections::HashSet;
 use std::sync::Arc;
 
-use components::layer::LayerSpec;
+use components::layer::{LayerSpec, Position};
+use components::scene::CanvasSpec;
+use components::viewport::{snapped, snapped_to_grid};
+use glam::Vec2;
 use serde_json::Value;
 use systems::data::merge_object;
 
 use super::Work;
 use crate::control::authored::{self, depth_of, ids_of, replace_kinds, spread_pairs};
-use crate::control::change::{CreateLayer, MoveLayer};
+use crate::control::change::{CreateLayer, MoveLayer, UpdateLayer};
 use crate::control::error::ApiError;
 use crate::control::show::{find_layer, layer_at, layer_ids, siblings_mut};
 use crate::control::view::json_of;
@@ -63,14 +66,10 @@ impl Work<'_> {
         Ok(())
     }
 
-    pub(super) fn update_layer(
-        &mut self,
-        id: &str,
-        patch: &Value,
-        at: &str,
-    ) -> Result<(), ApiError> {
+    pub(super) fn update_layer(&mut self, update: &UpdateLayer, at: &str) -> Result<(), ApiError> {
+        let id = update.id.as_str();
         let place = self.find(id)?;
-        let patch = authored::object(patch, at, "an object of a layer's fields")?;
+        let patch = authored::object(&update.patch, at, "an object of a layer's fields")?;
         let old = layer_at(&self.show.program.spec.layers, &place)
             .cloned()
             .ok_or_else(|| ApiError::internal("a layer was lost"))?;
@@ -94,6 +93,15 @@ impl Work<'_> {
         let mut layer = authored::patched_layer(&Value::Object(merged), at)?;
         if keeps_children {
             layer.children.clone_from(&old.children);
+        }
+        let canvas = &self.show.program.spec.canvas;
+        if update.snap && canvas.grid.snap {
+            snap_position(
+                &mut layer.position,
+                patch.get("position").unwrap_or(&Value::Null),
+                canvas,
+                place.len() == 1,
+            );
         }
         self.put_layer(&place, layer, at)
     }
@@ -179,5 +187,22 @@ impl Work<'_> {
         }
         let layer = self.take(&place)?;
         self.insert(layer, to.parent.as_deref(), to.index)
+    }
+}
+
+/// Snaps the coordinates that a patch writes. One that is bound to data stays as it is, and so does one that the patch leaves out.
+fn snap_position(position: &mut Position, patch: &Value, canvas: &CanvasSpec, on_canvas: bool) {
+    let (x, y) = (position.x.literal(), position.y.literal());
+    let point = Vec2::new(x.unwrap_or_default(), y.unwrap_or_default());
+    let point = if on_canvas {
+        snapped(point, canvas)
+    } else {
+        snapped_to_grid(point, canvas.grid.size)
+    };
+    if x.is_some() && patch.get("x").is_some() {
+        position.x = point.x.into();
+    }
+    if y.is_some() && patch.get("y").is_some() {
+        position.y = point.y.into();
     }
 }

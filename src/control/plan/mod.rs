@@ -230,7 +230,7 @@ impl Work<'_> {
                     authored::checked(glide, field(&asked.path, "animate"))?;
                     self.glides.insert(update.id.clone(), *glide);
                 }
-                self.update_layer(&update.id, &update.patch, at)?;
+                self.update_layer(update, at)?;
             }
             Change::ReplaceLayer(replace) => {
                 self.replace_layer(&replace.id, &replace.layer, at)?;

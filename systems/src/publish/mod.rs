@@ -1,5 +1,7 @@
 //! Set `Publish`: lets everybody outside the world see what the tick came to, without anybody waiting.
 
+mod placed;
+
 use std::sync::{Arc, Mutex, PoisonError, TryLockError};
 
 use bevy_app::App;
@@ -10,6 +12,8 @@ use crate::clock::FrameClock;
 use crate::profile::{AddTimed, Profile};
 use crate::render::{ComposedFrame, RasterCosts};
 use crate::schedule::{Tick, TickSet};
+
+pub use placed::{LAYERS_MAX, PlacedDoor, PlacedLayer, PlacedLayers, PlacedReply};
 
 /// Counts since the start.
 #[derive(Resource, Clone, Copy, Debug, Default, PartialEq, Eq, serde::Serialize)]
@@ -97,7 +101,8 @@ pub fn plugin(app: &mut App) {
         .init_resource::<StatusBoard>()
         .init_resource::<LatestBlame>();
     let system = app.timed(TickSet::Publish, "publish::write_status", write_status);
-    app.add_systems(Tick, system);
+    let answer = app.timed(TickSet::Publish, "publish::placed_layers", placed::answer);
+    app.add_systems(Tick, (system, answer).chain());
 }
 
 fn write_status(

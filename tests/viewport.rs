@@ -1,0 +1,86 @@
+//! One layout at every size of frame: what is seen is the same, and what is drawn is drawn with the pixels that are there.
+#![expect(clippy::unwrap_used, reason = "a test ends where something is wrong")]
+
+use std::path::Path;
+
+use components::scene::FrameRate;
+use components::viewport::CanvasFit;
+use image::imageops::{FilterType, resize};
+use image::{RgbImage, RgbaImage};
+use stream_manager::prepare;
+use stream_manager::scene::{LoadOptions, load_scene};
+use systems::EngineSettings;
+
+/// The first seconds of a shipped scene on a frame.
+fn still(scene: &str, width: u32, height: u32) -> RgbaImage {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR"))
+        .join("scenes")
+        .join(scene);
+    let loaded = load_scene(&path, &LoadOptions::default()).unwrap();
+    let settings = prepare::engine_settings(&loaded.spec, FrameRate::whole(30), 1, 2, 50);
+    let settings = EngineSettings {
+        width,
+        height,
+        ..settings
+    };
+    let bundle = prepare::bundle(&loaded, Path::new("")).unwrap();
+    let picture = prepare::still(bundle, &settings, CanvasFit::Contain, 4.5).unwrap();
+    RgbaImage::from_raw(picture.width, picture.height, picture.rgba).unwrap()
+}
+
+fn small(picture: &RgbaImage) -> RgbImage {
+    let small = resize(picture, 320, 180, FilterType::Triangle);
+    image::DynamicImage::from(small).into_rgb8()
+}
+
+/// Mean difference of channels, and the part of pixels that differ by more than 24 of 255.
+fn differences(a: &RgbImage, b: &RgbImage) -> (f64, f64) {
+    let (mut sum, mut far) = (0_u64, 0_u64);
+    for (a, b) in a.pixels().zip(b.pixels()) {
+        let channels = a.0.iter().zip(b.0).map(|(a, b)| a.abs_diff(b));
+        sum += channels.clone().map(u64::from).sum::<u64>();
+        far += u64::from(channels.max() > Some(24));
+    }
+    let count = f64::from(a.width() * a.height());
+    (sum as f64 / count / 3.0, far as f64 / count)
+}
+
+#[test]
+fn a_layout_is_the_same_at_every_size() {
+    for scene in ["demo.json", "auction.json"] {
+        let own = small(&still(scene, 1920, 1080));
+        for (width, height) in [(640, 360), (854, 480), (1280, 720), (3840, 2160)] {
+            let other = small(&still(scene, width, height));
+            let (mean, far) = differences(&own, &other);
+            assert!(
+                mean < 1.5 && far < 0.01,
+                "{scene} at {width}x{height}: {mean:.2} on the mean, {:.2} % of pixels far off",
+                far * 100.0
+            );
+        }
+    }
+}
+
+/// How steep edges are: the mean of the squared differences of neighbours.
+fn steepness(picture: &RgbaImage) -> f64 {
+    let rows = picture.rows().map(|row| {
+        let row: Vec<f64> = row.map(|pixel| f64::from(pixel.0[1])).collect();
+        row.windows(2)
+            .map(|pair| (pair[1] - pair[0]).powi(2))
+            .sum::<f64>()
+    });
+    rows.sum::<f64>() / f64::from(picture.width() * picture.height())
+}
+
+#[test]
+fn words_and_shapes_are_not_enlarged_but_drawn_large() {
+    let large = still("demo.json", 3840, 2160);
+    let enlarged = resize(
+        &still("demo.json", 1920, 1080),
+        3840,
+        2160,
+        FilterType::CatmullRom,
+    );
+    let (drawn, enlarged) = (steepness(&large), steepness(&enlarged));
+    assert!(drawn > enlarged * 1.4, "{drawn} {enlarged}");
+}
