@@ -49,11 +49,17 @@ fn differences(a: &RgbImage, b: &RgbImage) -> (f64, f64) {
 fn a_layout_is_the_same_at_every_size() {
     for scene in ["demo.json", "auction.json"] {
         let own = small(&still(scene, 1920, 1080));
-        for (width, height) in [(640, 360), (854, 480), (1280, 720), (3840, 2160)] {
+        // What stands still is laid on whole pixels, so on small frames edges differ by up to half of a pixel.
+        for (width, height, mean_max, far_max) in [
+            (640, 360, 2.5, 0.04),
+            (854, 480, 2.5, 0.04),
+            (1280, 720, 1.5, 0.015),
+            (3840, 2160, 1.0, 0.01),
+        ] {
             let other = small(&still(scene, width, height));
             let (mean, far) = differences(&own, &other);
             assert!(
-                mean < 1.5 && far < 0.01,
+                mean < mean_max && far < far_max,
                 "{scene} at {width}x{height}: {mean:.2} on the mean, {:.2} % of pixels far off",
                 far * 100.0
             );

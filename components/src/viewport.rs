@@ -121,7 +121,8 @@ pub fn parse_size(text: &str) -> Option<(u32, u32)> {
 
 /// A rectangle in the middle of the canvas that is `part` of each side, 0 to 1: its top left and its bottom right, in canvas pixels.
 pub fn safe_area(canvas: Vec2, part: f32) -> (Vec2, Vec2) {
-    let margin = canvas * ((1.0 - part) / 2.0);
+    // To the thousandth: 67.2 and not 67.200005.
+    let margin = (canvas * ((1.0 - part) / 2.0) * 1e3).round() / 1e3;
     (margin, canvas - margin)
 }
 

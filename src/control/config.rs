@@ -20,7 +20,7 @@ const LAYERS: std::ops::RangeInclusive<usize> = 1..=1000;
 /// The current values.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Config {
-    /// Pixels of the canvas.
+    /// Pixels of the frames.
     pub resolution: (u32, u32),
     /// Ticks a second now.
     pub fps: FrameRate,
@@ -49,7 +49,7 @@ pub struct Config {
 #[serde(rename_all = "SCREAMING_SNAKE_CASE")]
 #[schemars(rename = "Config")]
 pub struct ConfigView {
-    /// Width x height of the canvas in pixels; the scene's canvas decides.
+    /// Width x height of the frames in pixels: the canvas of the scene that the program started with. Other canvases are scaled to it.
     #[schemars(regex(pattern = "^[0-9]+x[0-9]+$"))]
     pub stream_resolution: String,
     /// Frames a second now.
@@ -170,7 +170,7 @@ impl Config {
         let mut config = self.clone();
         if patch.resolution.is_some_and(|size| size != self.resolution) {
             return Err(ApiError::conflict(format!(
-                "STREAM_RESOLUTION is {}, the scene's canvas; start the program with a scene of another canvas",
+                "STREAM_RESOLUTION is {}, the canvas of the first scene; start the program with a scene of another canvas",
                 self.view().stream_resolution
             )));
         }

@@ -5,7 +5,7 @@
 
 use std::sync::Arc;
 
-use components::layer::{LayerSpec, Opacity, Position, Size, ZIndex};
+use components::layer::{Anchor, LayerSpec, Opacity, Position, Size, ZIndex};
 use components::scene::CanvasSpec;
 use components::source::{ColourSource, ShapeKind, ShapeSource, Source, Stroke};
 use components::value::{Colour, Paint};
@@ -31,7 +31,7 @@ pub const PATTERN: &str = "^(true|false|(safeAreas|grid|center)(,(safeAreas|grid
 
 /// The nearest that dots of the grid stand to each other, in pixels of the picture; a finer grid shows every second of its dots, or
 /// fewer.
-const DOTS_APART_MIN: f32 = 8.0;
+const DOTS_APART_MIN: f32 = 16.0;
 /// The most dots of a grid.
 const DOTS_MAX: f32 = 12_000.0;
 
@@ -78,9 +78,11 @@ impl Guides {
 
     /// The layers that show them over a scene on a frame, from the back to the front.
     pub fn layers(&self, canvas: &CanvasSpec, view: &Viewport) -> Vec<Arc<LayerSpec>> {
+        let shown = (view.canvas * view.scale).min(view.output).min_element();
         let mut sheet = Sheet {
             view: *view,
-            unit: (view.output.y / 1080.0).round().max(1.0),
+            shown,
+            unit: (shown / 1080.0).round().max(1.0),
             layers: Vec::new(),
         };
         if self.grid {
@@ -107,6 +109,8 @@ fn mistaken() -> ApiError {
 /// Draws in pixels of the picture.
 struct Sheet {
     view: Viewport,
+    /// The shorter side of the canvas as it is seen.
+    shown: f32,
     /// The width of a line.
     unit: f32,
     layers: Vec<LayerSpec>,
@@ -149,7 +153,7 @@ impl Sheet {
 
     fn cross(&mut self) {
         let middle = self.at(self.view.canvas / 2.0);
-        let (unit, arm) = (self.unit, (self.view.output.y / 24.0).round().max(8.0));
+        let (unit, arm) = (self.unit, (self.shown / 24.0).round().max(8.0));
         let bar = |along: Vec2, thick: f32| {
             let half = along * arm + (Vec2::ONE - along) * thick;
             // As wide on both sides of the middle: it lies between two pixels.
@@ -174,7 +178,7 @@ impl Sheet {
             step *= 2.0;
         }
         let unit = self.unit;
-        for (over, colour, part) in [(unit, SHADE, 0.6), (0.0, Colour::WHITE, 0.75)] {
+        for (over, colour, part) in [(unit, SHADE, 0.4), (0.0, Colour::WHITE, 0.6)] {
             let source = self.dots(step, over, colour);
             // From the frame's corner on, so that the dots are at whole pixels.
             let whole = (Vec2::ZERO, self.view.output);
@@ -211,30 +215,28 @@ impl Sheet {
         })
     }
 
-    /// What the two areas are: the outer one outside of its line where there is room, the inner one inside.
+    /// What the two areas are, in the middle of their upper edges, where programmes seldom have anything: the outer one outside of its
+    /// line where there is room, the inner one inside.
     fn labels(&mut self, action: f32, title: f32) {
-        let size = (self.view.output.y * 0.017).round().max(10.0);
-        let (outer, inner) = (
-            safe_area(self.view.canvas, action).0,
-            safe_area(self.view.canvas, title).0,
-        );
-        let (outer, inner) = (self.at(outer), self.at(inner));
-        let line = (size * 1.2).ceil();
-        let has_room = outer.y - self.at(Vec2::ZERO).y >= line;
-        let above = if has_room { -line } else { 2.0 * self.unit };
-        let gap = 4.0 * self.unit;
-        let action_at = outer + Vec2::new(if has_room { 0.0 } else { gap }, above);
-        let below = if has_room { 0.0 } else { line };
-        let title_at = inner + Vec2::new(gap, below + 2.0 * self.unit);
-        for (name, part, at, colour) in [
-            ("Action safe", action, action_at, ACTION),
-            ("Title safe", title, title_at, TITLE),
+        let size = (self.shown * 0.017).round().max(10.0);
+        let canvas = self.view.canvas;
+        let (outer, inner) = (safe_area(canvas, action).0, safe_area(canvas, title).0);
+        let (outer, inner) = (self.at(outer).y, self.at(inner).y);
+        let (line, gap) = ((size * 1.2).ceil(), 2.0 * self.unit);
+        let has_room = outer - self.at(Vec2::ZERO).y >= line;
+        let above = if has_room { outer - line } else { outer + gap };
+        let below = inner + gap + if has_room { 0.0 } else { line };
+        for (name, part, top, colour) in [
+            ("Action safe", action, above, ACTION),
+            ("Title safe", title, below, TITLE),
         ] {
             let percent = (part * 1000.0).round() / 10.0;
+            let at = Vec2::new(self.at(canvas / 2.0).x, top);
             self.label(&format!("{name} {percent} %"), at, size, colour);
         }
     }
 
+    /// Words whose upper middle is at a point.
     fn label(&mut self, words: &str, at: Vec2, size: f32, colour: Colour) {
         let scale = self.view.scale;
         let source = json!({
@@ -249,6 +251,7 @@ impl Sheet {
             self.put(words, (at, at + Vec2::splat(size)), Source::Text(text));
             if let Some(layer) = self.layers.last_mut() {
                 layer.size = None;
+                layer.anchor = Anchor { x: 0.5, y: 0.0 };
             }
         }
     }

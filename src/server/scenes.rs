@@ -252,7 +252,7 @@ async fn put(State(api): State<Api>, Name(id): Name, Json(value): Json) -> Answe
     );
     let work = if on_air {
         let prepared = Arc::new(prepared);
-        // Tried first: a canvas that does not fit the air is not written.
+        // Tried first: a scene that cannot be on air is not written.
         let terms = Terms {
             dry_run: true,
             ..Terms::default()

@@ -287,11 +287,14 @@ fn written<S: Serializer>(number: &f32, serializer: S) -> Result<S::Ok, S::Error
 }
 
 fn area((low, high): (Vec2, Vec2)) -> Area {
+    // To the thousandth of a pixel, which is finer than anything is drawn.
+    let [low, high] = [low, high].map(|corner| (corner * 1e3).round() / 1e3);
+    let size = ((high - low) * 1e3).round() / 1e3;
     Area {
         x: low.x,
         y: low.y,
-        width: high.x - low.x,
-        height: high.y - low.y,
+        width: size.x,
+        height: size.y,
     }
 }
 

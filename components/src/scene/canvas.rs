@@ -7,7 +7,7 @@ use super::FrameRate;
 use crate::validate::{Problems, Validate};
 use crate::value::Colour;
 
-/// The canvas. Origin top left, y down, pixels.
+/// The canvas: what the scene is laid out in. Origin top left, y down, pixels. Frames of another size show it scaled.
 ///
 /// `{"width": 1920, "height": 1080, "fps": 30, "background": "#0b0d17"}`
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -71,7 +71,7 @@ pub struct Grid {
     /// Pixels between lines, 1 to 1000. Default 20.
     #[schemars(range(min = 1, max = 1000))]
     pub size: u32,
-    /// Whether editors snap. Default false.
+    /// Whether editors snap, and changes of a position that ask for it with `snap`. Default false.
     pub snap: bool,
 }
 
