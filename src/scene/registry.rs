@@ -8,8 +8,8 @@ use std::sync::Arc;
 use components::animation::{Property, TimelineSpec, TrackSpec};
 use components::layer::{LayerSpec, Size};
 use components::source::{
-    ChatSource, ColourSource, GradientSource, GroupSource, ImageSource, SceneSource, ShapeSource,
-    Source, TextSource, TickerSource, VisualFeedSource,
+    AvatarSource, ChatSource, ColourSource, GradientSource, GroupSource, ImageSource, SceneSource,
+    ShapeSource, Source, TextSource, TickerSource, VisualFeedSource,
 };
 use components::{Number, Problem, Problems, Validate};
 use serde::de::DeserializeOwned;
@@ -56,6 +56,11 @@ pub const SOURCE_KINDS: &[SourceKind] = &[
         name: "text",
         example: r#"{"type": "text", "text": "Current bid {{bid.amount}}", "font": {"family": "Inter", "size": 48, "weight": 700}}"#,
         read: |value, path, found| fields_of::<TextSource>(value, path, found, Source::Text),
+    },
+    SourceKind {
+        name: "avatar",
+        example: r#"{"type": "avatar", "states": {"idle": {"src": "host/body.svg"}}, "eyes": "host/eyes.svg", "blink": {"src": "host/blink.svg"}}"#,
+        read: |value, path, found| fields_of::<AvatarSource>(value, path, found, Source::Avatar),
     },
     SourceKind {
         name: "ticker",

@@ -212,6 +212,11 @@ impl<'a> Checker<'a> {
             let at = field(path, "source.counter.value");
             self.number(data_path, at);
         }
+        if let Source::Avatar(avatar) = &layer.source
+            && let Some(level) = avatar.mouth.as_ref().and_then(|mouth| mouth.level.path())
+        {
+            self.number(level, field(path, "source.mouth.level"));
+        }
         let mut named = Vec::new();
         layer.visit_pictures(&mut |at, name| {
             if let Some(name) = name.literal() {

@@ -10,6 +10,7 @@
 pub mod animate;
 pub mod assets;
 pub mod audio;
+pub mod avatar;
 pub mod clock;
 pub mod command;
 pub mod data;

@@ -46,7 +46,13 @@ macro_rules! sources {
     };
 }
 
-sources!(ColourSource, GradientSource, ShapeSource, TextSource);
+sources!(
+    ColourSource,
+    GradientSource,
+    ShapeSource,
+    TextSource,
+    AvatarSource
+);
 
 /// The words of a text, or the path of an image, with its holes filled. Written in `Animate` when the data or the source changes.
 #[derive(Component, Clone, Debug, Default, PartialEq, Eq)]

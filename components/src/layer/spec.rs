@@ -185,8 +185,14 @@ impl LayerSpec {
                 visit(path, PictureName::Plain(src));
             }
         }
-        if let Source::Image(image) = &self.source {
-            visit("source.src", PictureName::Template(&image.src));
+        match &self.source {
+            Source::Image(image) => visit("source.src", PictureName::Template(&image.src)),
+            Source::Avatar(avatar) => {
+                for (path, src) in avatar.pictures() {
+                    visit(&format!("source.{path}"), PictureName::Plain(src));
+                }
+            }
+            _ => {}
         }
     }
 

@@ -99,14 +99,14 @@ impl Validate for ImageSource {
     }
 }
 
-pub(super) fn write_template<S: Serializer>(
+pub(in crate::source) fn write_template<S: Serializer>(
     template: &Template,
     serializer: S,
 ) -> Result<S::Ok, S::Error> {
     serializer.collect_str(template)
 }
 
-pub(super) fn read_template<'de, D: Deserializer<'de>>(
+pub(in crate::source) fn read_template<'de, D: Deserializer<'de>>(
     deserializer: D,
 ) -> Result<Template, D::Error> {
     let text = Cow::<str>::deserialize(deserializer)?;

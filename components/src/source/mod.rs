@@ -2,6 +2,7 @@
 //!
 //! To add a kind: one file here, one in `systems`, one line in [`Source`].
 
+mod avatar;
 mod chat;
 mod chat_message;
 mod colour;
@@ -17,6 +18,10 @@ use bevy_ecs::component::Component;
 use schemars::JsonSchema;
 use serde::Serialize;
 
+pub use avatar::{
+    AvatarBlink, AvatarBreath, AvatarEmotion, AvatarFade, AvatarMouth, AvatarOverride,
+    AvatarPicture, AvatarShapes, AvatarSlots, AvatarSource, AvatarState, MouthShape, Offset,
+};
 pub use chat::{
     AvatarShape, Avatars, Bubble, ChatDirection, ChatMotion, ChatMotionKind, ChatSource,
 };
@@ -56,6 +61,8 @@ pub enum Source {
     Shape(ShapeSource),
     /// Words.
     Text(TextSource),
+    /// A character of pictures, with a mouth that follows a level.
+    Avatar(AvatarSource),
     /// Words that run through the box without an end.
     Ticker(TickerSource),
     /// Items that are shown one after the other.
@@ -83,6 +90,7 @@ impl Source {
         "image",
         "shape",
         "text",
+        "avatar",
         "ticker",
         "chat",
         "visualFeed",
@@ -98,6 +106,7 @@ impl Source {
             Self::Image(_) => "image",
             Self::Shape(_) => "shape",
             Self::Text(_) => "text",
+            Self::Avatar(_) => "avatar",
             Self::Ticker(_) => "ticker",
             Self::VisualFeed(_) => "visualFeed",
             Self::Scene(_) => "scene",
@@ -137,6 +146,7 @@ impl Validate for Source {
             }
             Self::Shape(source) => source.validate(problems),
             Self::Text(source) => source.validate(problems),
+            Self::Avatar(source) => source.validate(problems),
             Self::Ticker(source) => source.validate(problems),
             Self::VisualFeed(source) => source.validate(problems),
             Self::Scene(source) => source.validate(problems),
@@ -153,6 +163,7 @@ impl Source {
             Self::Gradient(source) => Some(source),
             Self::Shape(source) => Some(source),
             Self::Text(source) => Some(source),
+            Self::Avatar(source) => Some(source),
             Self::Image(_)
             | Self::Ticker(_)
             | Self::Chat(_)

@@ -4,7 +4,7 @@ use bevy_ecs::component::Mutable;
 use bevy_ecs::prelude::*;
 use components::animation::Glide;
 use components::layer::{LayerId, Opacity, Position, Rotation, Scale, Size};
-use components::source::{ColourSource, GradientSource, ShapeSource, TextSource};
+use components::source::{AvatarSource, ColourSource, GradientSource, ShapeSource, TextSource};
 
 use super::fields::glide_with;
 use super::property::{CompiledTracks, MovingProperty, begin_glide};
@@ -30,6 +30,7 @@ pub(crate) fn blend_timeline(
         glide_with::<GradientSource>(&mut layer, timeline, glide, clock);
         glide_with::<ShapeSource>(&mut layer, timeline, glide, clock);
         glide_with::<TextSource>(&mut layer, timeline, glide, clock);
+        glide_with::<AvatarSource>(&mut layer, timeline, glide, clock);
     }
 }
 

@@ -162,7 +162,7 @@ type Row<'a, S> = (
 );
 
 /// Writes `Computed<S>` where the authored value, its tracks or a glide may have changed it.
-pub(super) fn compute<S: MovingFields>(
+pub(crate) fn compute<S: MovingFields>(
     clock: Res<FrameClock>,
     timelines: Query<&TimelineNow>,
     mut layers: Query<Row<S>>,

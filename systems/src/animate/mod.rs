@@ -29,6 +29,7 @@ pub(crate) use blend::blend_timeline;
 pub(crate) use chat::ChatRows;
 pub use counter::{COUNTER, Rolling};
 pub use easing::{EasingCurve, sample_easing};
+pub(crate) use fields::compute as compute_fields;
 pub use fields::{FieldMotions, MovingFields};
 pub(crate) use fields::{add_lanes, glide_to, remove_lanes};
 pub use glide::GlideState;
@@ -47,6 +48,7 @@ pub fn plugin(app: &mut App) {
     let set = TickSet::Animate;
     let systems = (
         app.timed(set, "animate::timelines", timeline::advance),
+        crate::avatar::animate(app),
         app.timed(set, "animate::position", property::compute::<Position>),
         app.timed(set, "animate::size", property::compute::<Size>),
         app.timed(set, "animate::scale", property::compute::<Scale>),

@@ -12,6 +12,7 @@ use components::scene::FrameRate;
 use crossbeam_channel::{Receiver, Sender, TrySendError, bounded};
 
 use crate::animate::{TimelineAction, after_action, blend_timeline, from_now};
+use crate::avatar::set_avatar_rate;
 use crate::clock::FrameClock;
 use crate::data::SceneData;
 use crate::encode::{FramePort, FramePorts};
@@ -265,6 +266,7 @@ fn set_rate(world: &mut World, rate: FrameRate) {
     for mut timeline in timelines.iter_mut(world) {
         timeline.state = from_now(&timeline, &clock);
     }
+    set_avatar_rate(world, rate);
     let mut pictures = world.query::<&mut ShownPicture>();
     for mut picture in pictures.iter_mut(world) {
         picture.bypass_change_detection().count_from(&clock);

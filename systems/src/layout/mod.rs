@@ -16,7 +16,7 @@ use crate::schedule::{Tick, TickSet};
 
 pub use measure::{Fonts, crop_box, fitted};
 pub use pictures::ShownPicture;
-pub use propagate::{ClipsChildren, Flows, Placed, RasterScale};
+pub use propagate::{ChildSpace, ClipsChildren, Flows, Placed, RasterScale};
 pub use tree::{FileOrder, LayerTree, Node};
 pub use view::{OutputSize, Views, on_frame};
 
@@ -52,7 +52,9 @@ pub fn plugin(app: &mut App) {
     let systems = (
         app.timed(set, "layout::measure_text", measure::measure_text),
         app.timed(set, "layout::measure_pictures", pictures::measure_pictures),
+        app.timed(set, "layout::measure_avatars", crate::avatar::measure),
         app.timed(set, "layout::boxes", measure::boxes),
+        app.timed(set, "layout::fit_avatars", crate::avatar::fit),
         app.timed(set, "layout::drawing_order", tree::order),
         app.timed(set, "layout::placement", propagate::propagate),
         app.timed(set, "layout::picture_frames", pictures::choose_frames),

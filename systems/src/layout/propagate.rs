@@ -23,7 +23,7 @@ use crate::transition::{Frame, Look, Presence, SceneMix, look};
 pub struct Placed {
     /// From the layer's box (pixels, origin at its top left) to the canvas.
     pub canvas_from_layer: Affine2,
-    /// The product of the opacities from the root down, 0 to 1.
+    /// Its own opacity, 0 to 1; a layer and all that stands in it fade as one.
     pub opacity: f32,
     /// Whether the layer and all above it are visible.
     pub visible: bool,
@@ -57,6 +57,19 @@ pub struct ClipsChildren;
 /// tick is passing: it is drawn at its own size.
 #[derive(Component, Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Flows(pub bool);
+/// The space in which a layer's children stand, where that is not the layer's own box; they are drawn as one. On groups that systems
+/// made; written in `Layout`.
+#[derive(Component, Clone, Copy, Debug, Default, PartialEq)]
+pub struct ChildSpace {
+    /// From that space to the layer's box.
+    pub layer_from_children: Affine2,
+    /// Its enlargement for rasters, which stays the same while the space sways.
+    pub scale: Vec2,
+    /// The part of the layer's box in which the children are seen: top left and size; everywhere when absent.
+    pub clip: Option<(Vec2, Vec2)>,
+    /// Whether the space sways.
+    pub moves: bool,
+}
 
 /// The most and the fewest raster pixels a pixel of the layer's box.
 const RASTER_SCALE: (f32, f32) = (1.0 / 64.0, 8.0);
@@ -70,7 +83,12 @@ type PlacementRow<'a> = (
     &'a Anchor,
     &'a Visible,
     &'a Crop,
-    (Has<GroupSource>, Has<ClipsChildren>, Option<&'a Flows>),
+    (
+        Has<GroupSource>,
+        Has<ClipsChildren>,
+        Option<&'a Flows>,
+        Option<&'a ChildSpace>,
+    ),
     Option<&'a CompiledTracks<Scale>>,
     (
         Has<CompiledTracks<Position>>,
@@ -142,7 +160,7 @@ pub(super) fn propagate(
         placed.set_if_neq(own.for_itself);
         inherited.push(Inherited {
             placed: own.for_children,
-            scale: own.scale,
+            scale: own.scale_of_children,
             layout: own.layout,
             crop: own.crop,
             fit: own.fit,
@@ -157,6 +175,7 @@ struct Own {
     layout: Vec2,
     crop: Crop,
     fit: Fit,
+    scale_of_children: Vec2,
 }
 
 fn place(
@@ -173,7 +192,7 @@ fn place(
         anchor,
         visible,
         crop,
-        (is_group, clips, flows),
+        (is_group, clips, flows, space),
         scale_tracks,
         (
             position_tracked,
@@ -232,6 +251,8 @@ fn place(
             .map(|(colour, part)| (colour, part * parent.placed.opacity * opacity.0)),
     };
     let below = Placed {
+        // They have it as one.
+        opacity: 1.0,
         matte: None,
         veil: None,
         ..placed
@@ -249,13 +270,30 @@ fn place(
     } else {
         below
     };
-    Own {
+    let scale = parent.scale * drawn_scale;
+    let own = Own {
         for_itself: placed,
         for_children,
-        scale: parent.scale * drawn_scale,
+        scale,
+        scale_of_children: scale,
         layout: layout.0,
         crop: *crop,
         fit: *fit,
+    };
+    let Some(space) = space else { return own };
+    let clip = space.clip.map(|(origin, size)| Clip {
+        canvas_from_clip: canvas_from_layer * Affine2::from_translation(origin),
+        size,
+    });
+    Own {
+        for_children: Placed {
+            canvas_from_layer: canvas_from_layer * space.layer_from_children,
+            moves: placed.moves || space.moves,
+            clip: clip.map_or(placed.clip, |clip| Some(meet(placed.clip, clip))),
+            ..below
+        },
+        scale_of_children: scale * space.scale,
+        ..own
     }
 }
 
@@ -294,6 +332,7 @@ fn place_interior(parent: &Inherited, interior: Interior) -> Own {
         for_itself: placed,
         for_children: placed,
         scale: parent.scale * scale,
+        scale_of_children: parent.scale * scale,
         layout: box_size,
         crop: Crop::default(),
         fit: parent.fit,

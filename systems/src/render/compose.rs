@@ -96,6 +96,7 @@ type ListRow<'a> = (
     &'a BlendMode,
     &'a LayoutBox,
     Option<&'a Presence>,
+    Has<Children>,
 );
 
 pub(super) fn list(
@@ -226,22 +227,28 @@ fn list_layers(
         close(list, open, |inner| {
             node.parent.is_none_or(|parent| inner > parent)
         });
-        let Ok((entity, drawn, placed, blend, layout, presence)) = layers.get(node.entity) else {
+        let Ok(row) = layers.get(node.entity) else {
             continue;
         };
+        let (entity, drawn, placed, blend, layout, presence, has_children) = row;
         if !placed.visible {
             continue;
         }
         let placed = &on_frame(placed, view);
         let key = entity.to_bits();
         let frame = presence.and_then(Presence::frame);
-        if placed.matte.is_some() || placed.veil.is_some() || frame.is_some() {
+        // A layer and what stands in it fade and blend as one.
+        let joins = has_children && (placed.opacity < 1.0 || *blend != BlendMode::Normal);
+        if placed.matte.is_some() || placed.veil.is_some() || frame.is_some() || joins {
             let first = list.items.len();
-            let group = placed.matte.map(|matte| {
-                list.groups.push(Group {
-                    matte: Some(matte),
-                    ..Group::new(key, first..first)
-                });
+            let group = (placed.matte.is_some() || joins).then(|| {
+                let mut group = Group::new(key, first..first);
+                group.matte = placed.matte;
+                if joins {
+                    (group.opacity, group.blend) = (placed.opacity, *blend);
+                    group.isolated = true;
+                }
+                list.groups.push(group);
                 list.groups.len() - 1
             });
             let veil = placed
@@ -266,8 +273,8 @@ fn list_layers(
             paint: paint.clone(),
             size: drawn.size,
             canvas_from_paint: canvas_from_paint(placed, drawn),
-            opacity: placed.opacity,
-            blend: *blend,
+            opacity: if joins { 1.0 } else { placed.opacity },
+            blend: if joins { BlendMode::Normal } else { *blend },
             clip: placed.clip,
             matte: None,
         });

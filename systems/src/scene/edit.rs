@@ -12,8 +12,8 @@ use components::derived::{Animatable, Computed, NaturalSize};
 use components::layer::{LayerId, LayerSpec, Opacity, Position, Rotation, Scale, Size};
 use components::scene::{CanvasSpec, SceneSpec};
 use components::source::{
-    ChatSource, ColourSource, GradientSource, GroupSource, ImageSource, SceneSource, ShapeSource,
-    Source, TextSource, TickerSource, VisualFeedSource,
+    AvatarSource, ChatSource, ColourSource, GradientSource, GroupSource, ImageSource, SceneSource,
+    ShapeSource, Source, TextSource, TickerSource, VisualFeedSource,
 };
 use components::transition::Exit;
 use serde_json::{Map, Value};
@@ -287,6 +287,7 @@ fn put_source(entity: &mut EntityWorldMut, spec: &LayerSpec, measure: bool) {
         Source::Gradient(source) if entity.contains::<GradientSource>() => put(entity, source),
         Source::Shape(source) if entity.contains::<ShapeSource>() => put(entity, source),
         Source::Text(source) if entity.contains::<TextSource>() => put(entity, source),
+        Source::Avatar(source) if entity.contains::<AvatarSource>() => put(entity, source),
         Source::Image(source) if entity.contains::<ImageSource>() => put(entity, source),
         Source::Ticker(source) if entity.contains::<TickerSource>() => put(entity, source),
         Source::VisualFeed(source) if entity.contains::<VisualFeedSource>() => {
@@ -332,6 +333,7 @@ fn begin_glides(world: &mut World, entity: Entity, spec: &LayerSpec, glide: &Gli
         Source::Gradient(source) => glide_to(&mut entity, source, glide, &clock),
         Source::Shape(source) => glide_to(&mut entity, source, glide, &clock),
         Source::Text(source) => glide_to(&mut entity, source, glide, &clock),
+        Source::Avatar(source) => glide_to(&mut entity, source, glide, &clock),
         Source::Image(_)
         | Source::Ticker(_)
         | Source::Chat(_)
@@ -405,6 +407,7 @@ fn replace_timelines(
         remove_lanes::<GradientSource>(&mut entity);
         remove_lanes::<ShapeSource>(&mut entity);
         remove_lanes::<TextSource>(&mut entity);
+        remove_lanes::<AvatarSource>(&mut entity);
     }
     insert_lanes(world, specs, layers, &timelines);
 }

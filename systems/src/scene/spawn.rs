@@ -11,8 +11,8 @@ use components::derived::{Animatable, Computed, DrawOrder, FilledText, LayoutBox
 use components::layer::{LayerId, LayerSpec, Opacity, Position, Rotation, Scale, Size, Visible};
 use components::scene::{CanvasSpec, FrameRate, SceneSpec};
 use components::source::{
-    ChatSource, ColourSource, GradientSource, GroupSource, ImageSource, SceneSource, ShapeSource,
-    Source, TextSource, TickerSource,
+    AvatarSource, ChatSource, ColourSource, GradientSource, GroupSource, ImageSource, SceneSource,
+    ShapeSource, Source, TextSource, TickerSource,
 };
 use components::transition::{Enter, Exit, Transition, TransitionKind};
 use glam::Vec4;
@@ -25,6 +25,7 @@ use crate::animate::{
     TimelineNow, add_lanes,
 };
 use crate::assets::{Picture, Pictures};
+use crate::avatar::Avatar;
 use crate::clock::FrameClock;
 use crate::data::{DataScope, SceneData};
 use crate::feed;
@@ -306,6 +307,7 @@ fn add_source_lanes(entity: &mut EntityWorldMut, path: &str, lanes: &[Lane]) {
     add_lanes::<GradientSource>(entity, path, lanes);
     add_lanes::<ShapeSource>(entity, path, lanes);
     add_lanes::<TextSource>(entity, path, lanes);
+    add_lanes::<AvatarSource>(entity, path, lanes);
 }
 
 fn insert_tracks<T: Animatable>(entity: &mut EntityWorldMut, lanes: Vec<Lane>) {
@@ -460,6 +462,10 @@ pub(super) fn insert_source(entity: &mut EntityWorldMut, spec: &LayerSpec) {
                 ClipsChildren,
             ));
         }
+        Source::Avatar(source) => {
+            insert_computed(entity, source);
+            entity.insert(Avatar::default());
+        }
         Source::Group(source) => drop(entity.insert(source.clone())),
     }
 }
@@ -475,10 +481,11 @@ pub(super) fn remove_source(entity: &mut EntityWorldMut) {
     remove_computed::<GradientSource>(entity);
     remove_computed::<ShapeSource>(entity);
     remove_computed::<TextSource>(entity);
+    remove_computed::<AvatarSource>(entity);
     despawn_all_internal(entity);
     entity
         .remove::<(ImageSource, GroupSource, SceneSource, InnerScene)>()
-        .remove::<(FilledText, Rolling, ShownPicture)>()
+        .remove::<(FilledText, Rolling, ShownPicture, Avatar)>()
         .remove::<(TickerSource, Strip, ChatSource, ChatRows, ClipsChildren)>()
         .insert((NaturalSize::default(), Drawn::default()));
 }
