@@ -78,6 +78,7 @@ changes! {
     "chat.push" => PushChat, "messages";
     "chat.delete" => DeleteChat;
     "chat.clear" => ClearChat;
+    "avatar.set" => SetAvatar;
     "data.update" => UpdateData, "patch";
     "timeline.play" => PlayTimeline;
     "timeline.pause" => PauseTimeline;
@@ -219,6 +220,28 @@ pub struct ClearChat {
     /// The name of the chat's layer.
     #[schemars(schema_with = "schema::name")]
     pub id: String,
+}
+
+/// Tells an avatar what it does, what it feels, and how loud it speaks; what is absent stays. A field that is bound to data stays bound,
+/// and the data is written. A state that ends by itself begins anew when it is told again.
+#[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct SetAvatar {
+    /// The layer's name.
+    #[schemars(schema_with = "schema::name")]
+    pub id: String,
+    /// One of its states.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(min = 1, max = 128))]
+    pub state: Option<String>,
+    /// One of its emotions, or `neutral`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(min = 1, max = 128))]
+    pub emotion: Option<String>,
+    /// The level of its mouth, 0 to 1.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 0, max = 1))]
+    pub level: Option<f32>,
 }
 
 /// Changes the scene's variables by a JSON merge patch (RFC 7396); everything bound to them changes on one frame.

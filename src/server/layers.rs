@@ -8,7 +8,9 @@ use serde_json::{Value, json};
 use super::Api;
 use super::answer::{Answered, Asking, Deleted, Json, Name, Params, Reply, asked};
 use super::routes::{Doc, Routes};
-use crate::control::change::{CreateLayer, DeleteLayer, MoveLayer, ReplaceLayer, UpdateLayer};
+use crate::control::change::{
+    CreateLayer, DeleteLayer, MoveLayer, ReplaceLayer, SetAvatar, UpdateLayer,
+};
 use crate::control::schema::{LayerPatch, NAME_PATTERN};
 use crate::control::show::layer_with_parent;
 use crate::control::view::{self, LayerView};
@@ -44,6 +46,24 @@ struct Place {
     index: Option<usize>,
 }
 
+/// What an avatar is told; what is absent stays.
+#[derive(Debug, serde::Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+struct ToldAvatar {
+    /// One of its states.
+    #[serde(default)]
+    #[schemars(length(min = 1, max = 128))]
+    state: Option<String>,
+    /// One of its emotions, or `neutral`.
+    #[serde(default)]
+    #[schemars(length(min = 1, max = 128))]
+    emotion: Option<String>,
+    /// The level of its mouth, 0 to 1.
+    #[serde(default)]
+    #[schemars(range(min = 0, max = 1))]
+    level: Option<f32>,
+}
+
 /// The routes. `alias` is put behind their names, where they are known by a second path.
 pub fn routes(alias: &'static str) -> Routes {
     let name = |id: &'static str| -> &'static str {
@@ -57,6 +77,7 @@ pub fn routes(alias: &'static str) -> Routes {
             "updateLayer" => "updateLayerAlias",
             "replaceLayer" => "replaceLayerAlias",
             "deleteLayer" => "deleteLayerAlias",
+            "setAvatar" => "setAvatarAlias",
             _ => "moveLayerAlias",
         }
     };
@@ -152,6 +173,16 @@ pub fn routes(alias: &'static str) -> Routes {
                 .terms()
                 .changes::<LayerView>("The layer after it."),
             move_to,
+        )
+        .post(
+            "/layers/{id}/avatar",
+            doc("setAvatar", "Tells an avatar what it does, what it feels, and how loud it speaks")
+                .more("A field that is bound to data stays bound, and the data is written.")
+                .body::<ToldAvatar>()
+                .example(json!({"state": "wave", "emotion": "happy"}))
+                .terms()
+                .changes::<LayerView>("The layer after it."),
+            set_avatar,
         )
 }
 
@@ -267,6 +298,22 @@ async fn move_to(
         id: id.clone(),
         parent: place.parent,
         index: place.index,
+    });
+    make(&api, &id, change, terms).await
+}
+
+async fn set_avatar(
+    State(api): State<Api>,
+    Name(id): Name,
+    Asking(terms): Asking,
+    body: Json,
+) -> Answered {
+    let told: ToldAvatar = body.read()?;
+    let change = Change::SetAvatar(SetAvatar {
+        id: id.clone(),
+        state: told.state,
+        emotion: told.emotion,
+        level: told.level,
     });
     make(&api, &id, change, terms).await
 }

@@ -12,10 +12,12 @@ use components::layer::{
 };
 use components::scene::{AssetSpec, CanvasSpec, FrameRate, SCENE_VERSION, SceneSpec, Transitions};
 use components::source::{
-    Align, ColourSource, CornerRadii, Counter, FeedDirection, FeedItem, FeedOrder, FeedTransition,
-    FeedTransitionKind, FitText, Font, FontStyle, GradientSource, GroupSource, Grouping,
-    ImageSource, Outline, Overflow, Playback, PlaybackLoop, SceneSource, Shadow, ShapeKind,
-    ShapeSource, Source, Stroke, TextDirection, TextSource, VerticalAlign, VisualFeedSource,
+    Align, AvatarBlink, AvatarBreath, AvatarEmotion, AvatarFade, AvatarMouth, AvatarOverride,
+    AvatarPicture, AvatarShapes, AvatarSource, AvatarState, ColourSource, CornerRadii, Counter,
+    FeedDirection, FeedItem, FeedOrder, FeedTransition, FeedTransitionKind, FitText, Font,
+    FontStyle, GradientSource, GroupSource, Grouping, ImageSource, MouthShape, Offset, Outline,
+    Overflow, Playback, PlaybackLoop, SceneSource, Shadow, ShapeKind, ShapeSource, Source, Stroke,
+    TextDirection, TextSource, VerticalAlign, VisualFeedSource,
 };
 use components::transition::{Side, Transition, TransitionKind};
 use components::value::{Gradient, GradientKind, GradientStop, Moment, Point};
@@ -40,6 +42,7 @@ boxed! {
     gradient: Gradient = whole_gradient();
     font: Font = whole_font();
     text: Source = whole_text();
+    avatar: Source = whole_avatar();
     shape: Source = whole_shape();
     glide: Glide = whole_glide();
     transition: Transition = whole_transition();
@@ -232,6 +235,78 @@ fn words_of_scene() -> impl Strategy<Value = Source> {
     })
 }
 
+fn offset() -> impl Strategy<Value = Offset> {
+    prop_oneof![
+        Just(Offset::default()),
+        (between(-99.0, 99.0), between(-99.0, 99.0)).prop_map(|(x, y)| Offset { x, y }),
+    ]
+}
+
+fn avatar_picture() -> BoxedStrategy<Option<AvatarPicture>> {
+    let picture = ("[a-z]{1,4}", offset()).prop_map(|(src, offset)| AvatarPicture { src, offset });
+    prop::option::of(picture).boxed()
+}
+
+fn shapes() -> BoxedStrategy<Vec<MouthShape>> {
+    prop::collection::vec(("[a-z]{1,4}", offset()), 0..4)
+        .prop_map(|shapes| {
+            let shapes = shapes.into_iter().enumerate();
+            let shape = |(index, (src, offset))| MouthShape {
+                src,
+                offset,
+                from: index as f32 / 8.0,
+            };
+            shapes.map(shape).collect()
+        })
+        .boxed()
+}
+
+prop_compose! {
+    fn avatar_override()(
+        src in prop::option::of("[a-z]{1,4}"), offset in offset(), eyes in avatar_picture(), blink in avatar_picture(),
+        mouth in prop::option::of(shapes()),
+    ) -> AvatarOverride {
+        AvatarOverride { src, offset, eyes, blink, mouth: mouth.map(|shapes| AvatarShapes { shapes }) }
+    }
+}
+
+prop_compose! {
+    fn whole_avatar()(
+        idle in avatar_override(),
+        wave in (avatar_override(), between(0.5, 9.0), select(vec![None, Some("idle".to_owned())])),
+        happy in prop::option::of((avatar_override(), prop::option::of(avatar_override()))),
+        words in (select(vec!["idle", "wave", "{{a}}"]), select(vec!["neutral", "{{deep.er}}"])),
+        eyes in avatar_picture(),
+        mouth in prop::option::of((number(0.0, 1.0), shapes(), between(0.0, 9.0), prop_oneof![Just(0.12), 0.0f32..=9.0], 0.0f32..=1.0)),
+        blink in (prop::option::of("[a-z]{1,4}"), offset(), between(0.2, 3.0), between(3.0, 9.0), 0.02f32..=2.0, 0.0f32..=1.0),
+        fade in (0.0f32..=9.0, easing()),
+        breathe in prop::option::of((between(0.0, 99.0), between(1.0, 9.0))),
+        talk in (prop::option::of(0.01f32..=1.0), prop_oneof![Just(0.4), 0.0f32..=9.0], 0..3_u32),
+    ) -> Source {
+        let state = |own: AvatarOverride, duration, then| AvatarState {
+            src: own.src.unwrap_or_else(|| "body".to_owned()),
+            offset: own.offset, eyes: own.eyes, blink: own.blink, mouth: own.mouth, duration, then,
+        };
+        let emotion = happy.map(|(own, idle)| AvatarEmotion {
+            src: own.src, offset: own.offset, eyes: own.eyes, blink: own.blink, mouth: own.mouth,
+            states: idle.into_iter().map(|own| ("idle".to_owned(), own)).collect(),
+        });
+        let (own, duration, then) = wave;
+        Source::Avatar(AvatarSource {
+            states: [("idle".to_owned(), state(idle, None, None)), ("wave".to_owned(), state(own, Some(duration), then))].into(),
+            emotions: emotion.into_iter().map(|emotion| ("happy".to_owned(), emotion)).collect(),
+            state: Template::parse(words.0).unwrap(),
+            emotion: Template::parse(words.1).unwrap(),
+            eyes,
+            mouth: mouth.map(|(level, shapes, attack, release, hysteresis)| AvatarMouth { level, shapes, attack, release, hysteresis }),
+            blink: AvatarBlink { src: blink.0, offset: blink.1, every: [blink.2, blink.3], duration: blink.4, double: blink.5 },
+            transition: AvatarFade { duration: fade.0, easing: fade.1 },
+            breathe: breathe.map(|(amount, period)| AvatarBreath { amount, period }),
+            talk_when: talk.0, talk_hold: talk.1, again: talk.2,
+        })
+    }
+}
+
 fn source() -> BoxedStrategy<Source> {
     prop_oneof![
         colour().prop_map(|color| Source::Colour(ColourSource { color })),
@@ -241,6 +316,7 @@ fn source() -> BoxedStrategy<Source> {
         text(),
         whole_feed(),
         words_of_scene(),
+        avatar(),
         Just(Source::Group(GroupSource {})),
     ]
     .boxed()

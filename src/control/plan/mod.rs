@@ -2,6 +2,7 @@
 //!
 //! A request is all or nothing: the first change that cannot be made is the answer, and the show that was there stays.
 
+mod avatar;
 mod chat;
 mod feeds;
 mod inner;
@@ -237,6 +238,7 @@ impl Work<'_> {
             }
             Change::DeleteLayer(delete) => self.delete_layer(&delete.id)?,
             Change::MoveLayer(to) => self.move_layer(to)?,
+            Change::SetAvatar(told) => self.set_avatar(told, &asked.path)?,
             Change::PushChat(push) => self.push_chat(&push.id, &push.messages, at)?,
             Change::DeleteChat(delete) => self.delete_chat(delete, &asked.path)?,
             Change::ClearChat(clear) => self.clear_chat(&clear.id)?,
