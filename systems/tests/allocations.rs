@@ -1,4 +1,4 @@
-//! Steady state allocates nothing: moving layers, still texts, a looping timeline, a moving picture, a ticker, a chat.
+//! Steady state allocates nothing: moving layers, still texts, a looping timeline, a moving picture, a ticker, a chat, an avatar that speaks.
 
 #![expect(clippy::unwrap_used, reason = "a test ends where something is wrong")]
 
@@ -103,6 +103,20 @@ fn moving_picture() -> (LayerSpec, Picture) {
     )
 }
 
+/// Breathes, blinks, and speaks as a track says.
+fn avatar() -> LayerSpec {
+    let source = serde_json::from_str(
+        r#"{
+            "states": {"idle": {"src": "moving"}}, "eyes": "moving", "blink": {"src": "moving", "every": [0.2, 0.3]}, "breathe": {},
+            "mouth": {"shapes": [{"src": "moving", "from": 0}, {"src": "moving", "offset": {"x": 8}, "from": 0.5}]}
+        }"#,
+    );
+    LayerSpec {
+        source: Source::Avatar(source.unwrap()),
+        ..LayerSpec::new("avatar")
+    }
+}
+
 fn track(layer: &str, property: Property, to: f32) -> TrackSpec {
     let keyframe = |at, value| Keyframe {
         at,
@@ -156,6 +170,7 @@ fn a_tick_of_moving_layers_allocates_nothing() {
             moving,
             strip,
             rows,
+            avatar(),
         ]
         .map(Arc::new)
         .into(),
@@ -171,6 +186,7 @@ fn a_tick_of_moving_layers_allocates_nothing() {
             track("turns", Property::Rotation, 90.0),
             track("fades", Property::Opacity, 1.0),
             track("group", Property::PositionY, 200.0),
+            track("avatar", Property::Source("mouth.level".into()), 1.0),
         ],
         ..TimelineSpec::new("motion")
     }));

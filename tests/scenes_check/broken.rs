@@ -103,6 +103,9 @@ const BROKEN: &[Broken] = &[
     broken("\"src\": \"assets/photo.jpg\"", "\"src\": ▶\"assets\"", "layers[1].children[3].source.src", &["\"assets\" is not a file"]),
     broken("\"assets/logo.png\"", "▶\"assets/Logo.png\"", "assets.logo.path", &["the file \"assets/Logo.png\" does not exist", "did you mean \"assets/logo.png\"?"]),
     broken("\"assets/logo.png\"", "▶\"\"", "assets.logo.path", &["the path is empty"]),
+    broken("{\"type\": \"image\", \"src\": \"assets/photo.jpg\"}", "{\"type\": \"avatar\", \"states\": {\"idle\": {\"src\": \"logo\", \"eyes\": ▶\"assets/phot.jpg\"}}}", "layers[1].children[3].source.states.idle.eyes", &["the file \"assets/phot.jpg\" does not exist", "did you mean \"assets/photo.jpg\"?"]),
+    broken("{\"type\": \"image\", \"src\": \"assets/photo.jpg\"}", "{\"type\": \"avatar\", \"states\": {\"idle\": {\"src\": \"logo\"}}, \"mouth\": {\"shapes\": [{\"src\": ▶\"assets/notes.txt\", \"from\": 0}]}}", "layers[1].children[3].source.mouth.shapes[0].src", &["the file \"assets/notes.txt\" is not a picture"]),
+    broken("{\"type\": \"image\", \"src\": \"assets/photo.jpg\"}", "{\"type\": \"avatar\", \"states\": {\"idle\": {\"src\": \"logo\"}}, \"state\": ▶\"idel\"}", "layers[1].children[3].source.state", &["the avatar has no state of this name", "there are `idle`"]),
     // Not JSON at all.
     broken("\"version\": 1,", "\"version\": 1,, ", "", &["this is not JSON: key must be a string"]),
     broken("\"name\": \"Good\",", "\"name\": ▶'Good',", "", &["this is not JSON: expected value", "double quotes only"]),

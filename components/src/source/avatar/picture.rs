@@ -75,7 +75,11 @@ impl JsonSchema for AvatarPicture {
     }
 
     fn json_schema(generator: &mut SchemaGenerator) -> Schema {
-        let offset = generator.subschema_for::<Offset>();
+        let mut offset = generator.subschema_for::<Offset>();
+        offset.insert(
+            "description".to_owned(),
+            "Where its top left lies in the frame. Default 0, 0.".into(),
+        );
         json_schema!({
             "description": "A picture over the body: its file, or the file and where it lies in the frame.",
             "anyOf": [
