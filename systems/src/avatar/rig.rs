@@ -208,7 +208,10 @@ pub(super) fn act(
             source,
             state,
             emotion,
-            level: level.map_or(0.0, |level| level.max(0.0).min(1.0)),
+            // Data may say "nan".
+            level: level
+                .filter(|level| !level.is_nan())
+                .map_or(0.0, |level| level.clamp(0.0, 1.0)),
             exact: motions.is_some_and(|motions| motions.has_track(LEVEL)),
             seed: *seed,
         };
