@@ -13,6 +13,9 @@ use crate::assets::Picture;
 use crate::clock::FrameClock;
 use crate::layout::{ChildSpace, ShownPicture, crop_box, fitted};
 
+/// How many steps a pixel of breath has: too small to be seen, and few enough that most ticks compose nothing.
+const BREATH_STEPS: f32 = 4.0;
+
 /// An avatar without a size is as large as its pictures.
 pub(crate) fn measure(
     mut avatars: Query<(&Avatar, &Crop, &mut NaturalSize)>,
@@ -63,7 +66,8 @@ pub(crate) fn fit(
             let turn = (clock.seconds() / period).fract();
             let in_and_out = 1.0 - (2.0 * turn - 1.0).abs();
             let breath = sample_easing(Easing::EaseInOutSine, in_and_out) as f32;
-            let stretch = 1.0 + breathe.amount * breath / frame.y.max(1.0);
+            let rise = (breathe.amount * breath * BREATH_STEPS).round() / BREATH_STEPS;
+            let stretch = 1.0 + rise / frame.y.max(1.0);
             let foot = Affine2::from_translation(Vec2::new(0.0, frame.y));
             layer_from_frame = layer_from_frame
                 * foot

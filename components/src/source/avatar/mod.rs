@@ -257,7 +257,7 @@ pub struct AvatarFade {
     pub easing: Easing,
 }
 
-/// Breathing: the top of the frame rises and sinks, its bottom stays.
+/// Breathing: the top of the frame rises and sinks, its bottom stays. Each quarter of a pixel has the whole avatar composed anew.
 ///
 /// `{"amount": 5, "period": 4}`
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
