@@ -41,6 +41,11 @@ impl ShownPicture {
         self.from_nanos.saturating_add(clock.rate.nanos_at(ticks))
     }
 
+    /// Plays from its start: its source is another one from this tick on.
+    pub(crate) fn begin_anew(&mut self, clock: &FrameClock) {
+        (self.since_tick, self.from_nanos) = (clock.tick, 0);
+    }
+
     /// Counts from this tick on, at which the rate of the ticks changes.
     pub(crate) fn count_from(&mut self, clock: &FrameClock) {
         self.from_nanos = self.elapsed_nanos(clock);

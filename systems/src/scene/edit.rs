@@ -31,7 +31,7 @@ use crate::clock::FrameClock;
 use crate::data::SceneData;
 use crate::feed;
 use crate::inner::fill_scenes;
-use crate::layout::{FileOrder, Fonts, LayerTree, Placed};
+use crate::layout::{FileOrder, Fonts, LayerTree, Placed, ShownPicture};
 use crate::render::Drawn;
 
 /// What has to change in the scene on air. Made by [`SceneEdit::between`], which knows that it can be done.
@@ -288,7 +288,15 @@ fn put_source(entity: &mut EntityWorldMut, spec: &LayerSpec, measure: bool) {
         Source::Shape(source) if entity.contains::<ShapeSource>() => put(entity, source),
         Source::Text(source) if entity.contains::<TextSource>() => put(entity, source),
         Source::Avatar(source) if entity.contains::<AvatarSource>() => put(entity, source),
-        Source::Image(source) if entity.contains::<ImageSource>() => put(entity, source),
+        Source::Image(source) if entity.contains::<ImageSource>() => {
+            if entity.get::<ImageSource>() != Some(source) {
+                let clock = *entity.world().resource::<FrameClock>();
+                if let Some(mut shown) = entity.get_mut::<ShownPicture>() {
+                    shown.begin_anew(&clock);
+                }
+                entity.insert(source.clone());
+            }
+        }
         Source::Ticker(source) if entity.contains::<TickerSource>() => put(entity, source),
         Source::VisualFeed(source) if entity.contains::<VisualFeedSource>() => {
             feed::put(entity, source);
