@@ -7,7 +7,8 @@ use std::sync::Arc;
 use components::layer::LayerSpec;
 use components::scene::{FrameRate, SceneSpec};
 use components::source::{AvatarSource, Source};
-use image::{ImageFormat, Rgba, RgbaImage};
+use image::codecs::gif::GifEncoder;
+use image::{Delay, Frame, ImageFormat, Rgba, RgbaImage};
 use serde_json::{Map, Value, json};
 use stream_manager_systems::assets::{Arrival, Picture, PictureFonts, decode_picture};
 use stream_manager_systems::command::Command;
@@ -361,6 +362,44 @@ fn a_state_ends_on_its_tick_by_play_and_by_seek() {
     stage.tell(json!({"state": "talk"}));
     stage.tick();
     assert_eq!(stage.at(BODY), RED);
+}
+
+/// Red for two ticks, then blue.
+fn moving() -> Picture {
+    let mut bytes = Vec::new();
+    let mut encoder = GifEncoder::new(&mut bytes);
+    for colour in [RED, BLUE] {
+        let picture = RgbaImage::from_pixel(SIDE, SIDE, Rgba(colour));
+        let delay = Delay::from_numer_denom_ms(40, 1);
+        let frame = Frame::from_parts(picture, 0, 0, delay);
+        encoder.encode_frame(frame).unwrap();
+    }
+    drop(encoder);
+    decode_picture(&bytes, &PictureFonts::default).unwrap()
+}
+
+#[test]
+fn a_moving_picture_plays_from_its_start_each_time_its_state_comes() {
+    let states = json!({"idle": {"src": "grey"}, "dance": {"src": "moving", "duration": 0.2}});
+    let spec = spec(vec![avatar("host", json!({"states": states}))], at_rest());
+    let mut engine = engine(1);
+    let mut bundle = bundle(&spec);
+    bundle.pictures.push(("moving".into(), moving()));
+    engine.load(bundle).unwrap();
+    let mut stage = Stage { engine, spec };
+    for wait in [5, 8] {
+        stage.tell(json!({"state": "idle"}));
+        for _ in 0..wait {
+            stage.tick();
+            assert_eq!(stage.at(BODY), GREY);
+        }
+        stage.tell(json!({"state": "dance"}));
+        for tick in 0..10 {
+            stage.tick();
+            let expected = if tick < 2 { RED } else { BLUE };
+            assert!(is_near(stage.at(BODY), expected), "tick {tick}");
+        }
+    }
 }
 
 #[test]
