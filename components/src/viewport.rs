@@ -113,7 +113,7 @@ pub fn parse_size(text: &str) -> Option<(u32, u32)> {
     let side = |text: &str, max| {
         let side: u32 = text.parse().ok()?;
         // Written in one way only: no sign, no leading nought.
-        let fits = (16..=max).contains(&side) && side % 2 == 0 && side.to_string() == text;
+        let fits = (16..=max).contains(&side) && side.is_multiple_of(2) && side.to_string() == text;
         fits.then_some(side)
     };
     Some((side(width, 7680)?, side(height, 4320)?))

@@ -315,7 +315,7 @@ fn a_batch_with_a_bad_command_changes_nothing() {
     engine.load(SceneBundle::new(spec.clone())).unwrap();
     engine.tick();
     let mut other = scene();
-    other.canvas.width = 640;
+    other.canvas.fps = Some(FrameRate::whole(50));
     let edit = SceneEdit::between(&spec, &scene()).unwrap();
     let commands = vec![
         Command::EditScene(Box::new(edit)),

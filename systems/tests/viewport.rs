@@ -257,3 +257,27 @@ fn a_layer_comes_with_its_edge_on_the_frame() {
         assert!(reds.abs_diff(side / 4) <= 1, "{reds} of {side}");
     }
 }
+
+#[test]
+fn round_edges_of_coming_layers_are_as_large_as_the_frame() {
+    for kind in [TransitionKind::Iris, TransitionKind::Clock] {
+        let lit = [64, 256].map(|side: u32| {
+            let mut layer = colour("uncovered", RED, (16.0, 16.0), (32.0, 32.0));
+            layer.enter = Some(Transition::new(kind, 1.0));
+            let mut engine = engine(side, side);
+            engine
+                .load(scene((64, 64), Colour::BLACK, vec![layer]))
+                .unwrap();
+            play(&mut engine, 12);
+            let picture = engine.picture();
+            let red: u64 = picture
+                .rgba
+                .chunks(4)
+                .map(|pixel| u64::from(pixel[0]))
+                .sum();
+            red as f64 / 255.0 / f64::from(side * side)
+        });
+        assert!(lit[0] > 0.01, "{kind:?}: {lit:?}");
+        assert!((lit[0] / lit[1] - 1.0).abs() < 0.03, "{kind:?}: {lit:?}");
+    }
+}
