@@ -11,6 +11,7 @@
 
 pub mod animation;
 pub mod derived;
+pub mod effect;
 pub mod layer;
 pub mod scene;
 pub mod source;

@@ -206,6 +206,11 @@ pub trait Fields {
 
     /// The paths of all fields that this value has.
     fn field_paths(&self) -> Vec<String>;
+
+    /// The path that [`field_paths`](Self::field_paths) has for the field at `path`, where a field can be named in several ways.
+    fn own_path<'p>(&self, path: &'p str) -> Cow<'p, str> {
+        Cow::Borrowed(path)
+    }
 }
 
 impl FieldMut<'_> {

@@ -54,6 +54,10 @@ sources!(
     AvatarSource
 );
 
+impl Animatable for crate::effect::Effects {
+    type Value = Self;
+}
+
 /// The words of a text, or the path of an image, with its holes filled. Written in `Animate` when the data or the source changes.
 #[derive(Component, Clone, Debug, Default, PartialEq, Eq)]
 pub struct FilledText(pub String);

@@ -9,6 +9,7 @@ use super::{
     Anchor, BlendMode, Crop, Fit, LayerId, LayerName, Opacity, Position, Role, Rotation, Scale,
     Size, Visible, ZIndex,
 };
+use crate::effect::Effects;
 use crate::source::Source;
 use crate::transition::Transition;
 use crate::validate::{Problems, Validate};
@@ -77,6 +78,10 @@ pub struct LayerSpec {
     #[serde(skip_serializing_if = "is_default")]
     #[schemars(default)]
     pub fit: Fit,
+    /// What is done to its picture before it is composed, in order. Default nothing.
+    #[serde(skip_serializing_if = "Effects::is_empty")]
+    #[schemars(default)]
+    pub effects: Effects,
     /// How it comes: when it is created, when it becomes visible, and with its scene. At once when left out.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub enter: Option<Transition>,
@@ -127,7 +132,8 @@ impl LayerSpec {
     /// The names of a layer's fields, as files write them.
     pub const FIELDS: &[&str] = &[
         "id", "name", "type", "source", "visible", "position", "size", "anchor", "scale",
-        "rotation", "opacity", "zIndex", "blend", "crop", "fit", "enter", "exit", "children",
+        "rotation", "opacity", "zIndex", "blend", "crop", "fit", "effects", "enter", "exit",
+        "children",
     ];
 
     /// A group of no size at the origin, to be filled in.
@@ -148,6 +154,7 @@ impl LayerSpec {
             blend: BlendMode::default(),
             crop: Crop::default(),
             fit: Fit::default(),
+            effects: Effects::default(),
             enter: None,
             exit: None,
             children: Vec::new(),
@@ -172,6 +179,7 @@ impl LayerSpec {
             blend: self.blend,
             crop: self.crop,
             fit: self.fit,
+            effects: self.effects.clone(),
             enter: self.enter.clone(),
             exit: self.exit.clone(),
             children: Vec::new(),
@@ -254,6 +262,7 @@ impl Validate for LayerSpec {
                 problems.range(side, value, 0.0..=Size::MAX);
             }
         });
+        self.effects.validate(problems);
         for (name, transition) in [("enter", &self.enter), ("exit", &self.exit)] {
             if let Some(transition) = transition {
                 problems.at(name, |problems| transition.validate(problems));

@@ -10,8 +10,8 @@ use crate::{
 
 /// All that an item's pixels on the canvas depend on, as plain bits.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub(crate) struct ItemKey {
-    pub key: u64,
+pub struct ItemKey {
+    pub(crate) key: u64,
     revision: u64,
     /// The colour, or the address of the raster: a caller that forgets a new revision still gets its new picture.
     paint: (bool, u64),
@@ -26,7 +26,12 @@ pub(crate) struct ItemKey {
 }
 
 impl ItemKey {
-    pub fn new(item: &DrawItem, look: Look) -> Self {
+    /// Of an item by itself, whatever groups it stands in.
+    pub fn of(item: &DrawItem) -> Self {
+        Self::new(item, Look::default())
+    }
+
+    pub(crate) fn new(item: &DrawItem, look: Look) -> Self {
         let paint = match &item.paint {
             Paint::Solid(colour) => (false, u64::from(u32::from_le_bytes(*colour))),
             Paint::Raster(raster) => (true, std::sync::Arc::as_ptr(raster).addr() as u64),
@@ -46,7 +51,7 @@ impl ItemKey {
     }
 
     /// Whether nothing but mattes, its own or those of its groups, tells the two apart.
-    pub fn equals_but_for_mattes(&self, other: &Self) -> bool {
+    pub(crate) fn equals_but_for_mattes(&self, other: &Self) -> bool {
         let look = Look {
             mattes: other.look.mattes,
             ..self.look

@@ -20,7 +20,7 @@ use crate::{
 ///
 /// A group that changes nothing (opaque, normal, without a matte, its clip at most a rectangle of whole pixels) is drawn as
 /// though its items stood in the list without it.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct Group {
     /// The group's identity from frame to frame; unique among the groups of a stack.
     pub key: u64,

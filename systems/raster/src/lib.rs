@@ -32,6 +32,7 @@ mod testing;
 mod workers;
 
 pub use compositor::{ComposeError, ComposeStats, Composed, Compositor};
+pub use damage::ItemKey;
 pub use frame::{ALIGNMENT, I420Frame};
 pub use group::{Group, Stack};
 pub use item::{Clip, DrawItem, Paint};

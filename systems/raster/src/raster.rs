@@ -138,6 +138,7 @@ impl Raster {
         check_size(width, height, data.len())?;
         let mut raster = Self::bare(width, height, Pixels::from_bytes(data));
         raster.read_through();
+        raster.spans.shrink_to_fit();
         Ok(raster)
     }
 
@@ -164,6 +165,7 @@ impl Raster {
         check_size(width, height, words.len() * 4)?;
         let mut raster = Self::bare(width, height, Pixels::Words(words));
         raster.read_through();
+        raster.spans.shrink_to_fit();
         Ok(raster)
     }
 
@@ -175,11 +177,38 @@ impl Raster {
         }
     }
 
+    /// Shows other pixels from now on, and gives its own buffer in exchange: for a picture that changes on every frame.
+    ///
+    /// # Errors
+    /// As [`Raster::from_words_premultiplied`]; nothing is exchanged then.
+    pub(crate) fn exchange_words(
+        &mut self,
+        width: u32,
+        height: u32,
+        words: &mut Vec<u32>,
+    ) -> Result<(), RasterError> {
+        check_size(width, height, words.len() * 4)?;
+        let taken = Pixels::Words(std::mem::take(words));
+        *words = match std::mem::replace(&mut self.pixels, taken) {
+            Pixels::Words(words) => words,
+            Pixels::Bytes(_) => Vec::new(),
+        };
+        let whole = IRect::new(0, 0, width as i32, height as i32);
+        (self.width, self.height) = (width, height);
+        (self.opaque, self.content, self.opaque_rect) = (true, whole, whole);
+        self.spans.clear();
+        self.row_starts.clear();
+        self.levels.clear();
+        self.read_through();
+        Ok(())
+    }
+
     /// Takes a tiny-skia picture, without copying it.
     pub fn from_pixmap(pixmap: tiny_skia::Pixmap) -> Self {
         let (width, height) = (pixmap.width(), pixmap.height());
         let mut raster = Self::bare(width, height, Pixels::from_bytes(pixmap.take()));
         raster.read_through();
+        raster.spans.shrink_to_fit();
         raster
     }
 
@@ -296,7 +325,7 @@ impl Raster {
             return;
         }
         self.opaque = false;
-        self.row_starts.reserve_exact(self.height as usize + 1);
+        self.row_starts.reserve(self.height as usize + 1);
         for row in words.chunks_exact_mut(width) {
             self.row_starts.push(self.spans.len() as u32);
             for pixel in row.iter_mut() {
@@ -305,7 +334,6 @@ impl Raster {
             push_spans(row, &mut self.spans);
         }
         self.row_starts.push(self.spans.len() as u32);
-        self.spans.shrink_to_fit();
         self.content = self.find_content();
         self.opaque_rect = self.find_opaque_rect();
     }

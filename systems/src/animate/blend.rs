@@ -3,6 +3,7 @@
 use bevy_ecs::component::Mutable;
 use bevy_ecs::prelude::*;
 use components::animation::Glide;
+use components::effect::Effects;
 use components::layer::{LayerId, Opacity, Position, Rotation, Scale, Size};
 use components::source::{AvatarSource, ColourSource, GradientSource, ShapeSource, TextSource};
 
@@ -31,6 +32,7 @@ pub(crate) fn blend_timeline(
         glide_with::<ShapeSource>(&mut layer, timeline, glide, clock);
         glide_with::<TextSource>(&mut layer, timeline, glide, clock);
         glide_with::<AvatarSource>(&mut layer, timeline, glide, clock);
+        glide_with::<Effects>(&mut layer, timeline, glide, clock);
     }
 }
 

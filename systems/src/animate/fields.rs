@@ -68,14 +68,14 @@ impl<S: MovingFields> FieldMotions<S> {
 
 /// Gives a layer tracks of the field at `path`.
 pub(crate) fn add_lanes<S: MovingFields>(entity: &mut EntityWorldMut, path: &str, lanes: &[Lane]) {
-    if !entity.contains::<S>() {
+    let Some(path) = entity.get::<S>().map(|authored| authored.own_path(path)) else {
         return;
-    }
+    };
     if !entity.contains::<FieldMotions<S>>() {
         entity.insert(FieldMotions::<S>::default());
     }
     if let Some(mut motions) = entity.get_mut::<FieldMotions<S>>() {
-        let field = motions.field(path);
+        let field = motions.field(&path);
         field.lanes.extend(lanes.iter().map(CompiledLane::new));
     }
 }

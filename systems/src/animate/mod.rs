@@ -17,6 +17,7 @@ mod words;
 
 use bevy_app::App;
 use bevy_ecs::prelude::*;
+use components::effect::Effects;
 use components::layer::{Opacity, Position, Rotation, Scale, Size};
 use components::source::{ColourSource, GradientSource, ShapeSource, TextSource};
 
@@ -46,7 +47,7 @@ pub use timeline::{
 /// Adds the set's systems.
 pub fn plugin(app: &mut App) {
     let set = TickSet::Animate;
-    let systems = (
+    let properties = (
         app.timed(set, "animate::timelines", timeline::advance),
         crate::avatar::animate(app),
         app.timed(set, "animate::position", property::compute::<Position>),
@@ -54,12 +55,19 @@ pub fn plugin(app: &mut App) {
         app.timed(set, "animate::scale", property::compute::<Scale>),
         app.timed(set, "animate::rotation", property::compute::<Rotation>),
         app.timed(set, "animate::opacity", property::compute::<Opacity>),
+    )
+        .chain();
+    let sources = (
         app.timed(set, "animate::colours", fields::compute::<ColourSource>),
         app.timed(set, "animate::gradients", fields::compute::<GradientSource>),
         app.timed(set, "animate::shapes", fields::compute::<ShapeSource>),
         app.timed(set, "animate::texts", fields::compute::<TextSource>),
+        app.timed(set, "animate::effects", fields::compute::<Effects>),
         app.timed(set, "animate::counters", counter::roll),
         app.timed(set, "animate::words", words::fill),
+    )
+        .chain();
+    let layers = (
         app.timed(set, "animate::presence", advance_presence),
         app.timed(set, "animate::retire", retire),
         app.timed(set, "animate::ticker_items", ticker::follow),
@@ -69,7 +77,7 @@ pub fn plugin(app: &mut App) {
         app.timed(set, "animate::settle_data", settle),
     )
         .chain();
-    app.add_systems(Tick, systems);
+    app.add_systems(Tick, (properties, sources, layers).chain());
 }
 
 fn settle(mut data: ResMut<SceneData>) {

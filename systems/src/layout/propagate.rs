@@ -2,9 +2,10 @@
 
 use bevy_ecs::prelude::*;
 use components::derived::{Computed, LayoutBox};
+use components::effect::Effects;
 use components::layer::{Anchor, Crop, Fit, Opacity, Position, Rotation, Scale, Visible};
 use components::source::GroupSource;
-use components::transition::{Enter, Exit};
+use components::transition::{Enter, Exit, TransitionKind};
 use components::viewport::Viewport;
 use glam::{Affine2, Vec2};
 use raster::{Clip, Matte};
@@ -15,6 +16,7 @@ use super::tree::LayerTree;
 use super::view::{OutputSize, Views};
 use crate::animate::{CompiledTracks, Motion};
 use crate::inner::{InTransition, Interior};
+use crate::render::Flattened;
 use crate::scene::Outgoing;
 use crate::transition::{Frame, Look, Presence, SceneMix, look};
 
@@ -36,6 +38,22 @@ pub struct Placed {
     pub matte: Option<Matte>,
     /// A colour over its box and how much of that is seen, while it comes or goes.
     pub veil: Option<([u8; 3], f32)>,
+    /// Of a layer whose effects are applied to all below it as one picture: the pixels of that picture a pixel of the layer's box. Those
+    /// layers stand in a space of their own, in which the box has its top left at 0, 0, and not on the canvas; so this one can move, turn
+    /// and fade without them.
+    pub own_space: Option<Vec2>,
+}
+
+impl Placed {
+    /// Where a box stands in its own space, drawn with `scale` pixels a pixel.
+    pub(crate) fn in_own_space(scale: Vec2) -> Self {
+        Self {
+            canvas_from_layer: Affine2::from_scale(scale),
+            opacity: 1.0,
+            visible: true,
+            ..Self::default()
+        }
+    }
 }
 
 /// How many raster pixels a pixel of the layer's box is drawn with: its enlargement on the frame, at the largest that its tracks
@@ -101,6 +119,7 @@ type PlacementRow<'a> = (
         Has<InTransition>,
     ),
     (Option<&'a Presence>, Option<&'a Enter>, Option<&'a Exit>),
+    Option<(&'a Computed<Effects>, &'a Flattened)>,
 );
 
 #[derive(Clone, Copy)]
@@ -111,6 +130,8 @@ pub(super) struct Inherited {
     layout: Vec2,
     crop: Crop,
     fit: Fit,
+    /// From the space that the layers are placed in to the canvas.
+    canvas_from_space: Affine2,
 }
 
 pub(super) fn propagate(
@@ -132,12 +153,14 @@ pub(super) fn propagate(
             clip: None,
             matte: None,
             veil: None,
+            own_space: None,
         },
         layout: Vec2::ZERO,
         crop: Crop::default(),
         fit: Fit::default(),
         // Drawn with as many pixels as the frame shows of it.
         scale: Vec2::splat(view.scale),
+        canvas_from_space: Affine2::IDENTITY,
     };
     for node in &tree.nodes {
         let view = views.of(mix.is_active() && outgoing.contains(node.entity));
@@ -153,10 +176,7 @@ pub(super) fn propagate(
             continue;
         };
         let own = place(&parent, row, view);
-        let scale = own
-            .scale
-            .clamp(Vec2::splat(RASTER_SCALE.0), Vec2::splat(RASTER_SCALE.1));
-        raster_scale.set_if_neq(RasterScale(scale));
+        raster_scale.set_if_neq(RasterScale(drawn_scale(own.scale)));
         placed.set_if_neq(own.for_itself);
         inherited.push(Inherited {
             placed: own.for_children,
@@ -164,8 +184,21 @@ pub(super) fn propagate(
             layout: own.layout,
             crop: own.crop,
             fit: own.fit,
+            canvas_from_space: match own.for_itself.own_space {
+                Some(scale) => {
+                    parent.canvas_from_space
+                        * own.for_itself.canvas_from_layer
+                        * Affine2::from_scale(scale.recip())
+                }
+                None => parent.canvas_from_space,
+            },
         });
     }
+}
+
+/// A layer's enlargement as one that it can be drawn with.
+fn drawn_scale(scale: Vec2) -> Vec2 {
+    scale.clamp(Vec2::splat(RASTER_SCALE.0), Vec2::splat(RASTER_SCALE.1))
 }
 
 struct Own {
@@ -205,6 +238,7 @@ fn place(
             in_transition,
         ),
         (presence, enter, exit),
+        effects,
     ) = row;
     if let Some(interior) = interior {
         return place_interior(parent, *interior);
@@ -218,7 +252,15 @@ fn place(
     let at_rest = parent.placed.canvas_from_layer * parent_from_layer;
     let coming = presence.and_then(|presence| presence.transition(enter, exit));
     let look = coming.map_or(Look::WHOLE, |(transition, part)| {
-        look(transition, part, &frame_of(at_rest, layout.0, view))
+        let own_way_out = matches!(
+            transition.kind,
+            TransitionKind::Slide | TransitionKind::Push
+        );
+        let frame = match own_way_out {
+            true => frame_in_space(parent.canvas_from_space, at_rest, layout.0, view),
+            false => frame_of(at_rest, layout.0, view),
+        };
+        look(transition, part, &frame)
     });
     let canvas_from_layer = look.canvas_from_own * at_rest;
     let is_there = presence.map_or(visible.0, Presence::is_there);
@@ -249,22 +291,31 @@ fn place(
         veil: look
             .veil
             .map(|(colour, part)| (colour, part * parent.placed.opacity * opacity.0)),
+        own_space: effects
+            .filter(|(effects, _)| effects.0.has_enabled())
+            .map(|_| self::drawn_scale(parent.scale * drawn_scale)),
     };
-    let below = Placed {
-        // They have it as one.
-        opacity: 1.0,
-        matte: None,
-        veil: None,
-        ..placed
+    let below = match placed.own_space {
+        Some(scale) => Placed {
+            visible: placed.visible,
+            ..Placed::in_own_space(scale)
+        },
+        None => Placed {
+            // They have it as one.
+            opacity: 1.0,
+            matte: None,
+            veil: None,
+            ..placed
+        },
     };
     let for_children = if clips || is_group && !crop.is_none() {
         let (origin, size) = crop_box(layout.0, crop);
         let own = Clip {
-            canvas_from_clip: canvas_from_layer * Affine2::from_translation(origin),
+            canvas_from_clip: below.canvas_from_layer * Affine2::from_translation(origin),
             size,
         };
         Placed {
-            clip: Some(meet(placed.clip, own)),
+            clip: Some(meet(below.clip, own)),
             ..below
         }
     } else {
@@ -282,14 +333,14 @@ fn place(
     };
     let Some(space) = space else { return own };
     let clip = space.clip.map(|(origin, size)| Clip {
-        canvas_from_clip: canvas_from_layer * Affine2::from_translation(origin),
+        canvas_from_clip: below.canvas_from_layer * Affine2::from_translation(origin),
         size,
     });
     Own {
         for_children: Placed {
-            canvas_from_layer: canvas_from_layer * space.layer_from_children,
-            moves: placed.moves || space.moves,
-            clip: clip.map_or(placed.clip, |clip| Some(meet(placed.clip, clip))),
+            canvas_from_layer: below.canvas_from_layer * space.layer_from_children,
+            moves: below.moves || space.moves,
+            clip: clip.map_or(below.clip, |clip| Some(meet(below.clip, clip))),
             ..below
         },
         scale_of_children: scale * space.scale,
@@ -359,6 +410,27 @@ fn frame_of(canvas_from_layer: Affine2, size: Vec2, view: &Viewport) -> Frame {
         min: corners.into_iter().fold(Vec2::INFINITY, Vec2::min),
         max: corners.into_iter().fold(Vec2::NEG_INFINITY, Vec2::max),
         ..whole
+    }
+}
+
+/// As [`frame_of`], for the way out of the canvas of a layer in a space of its own, in pixels of that space.
+fn frame_in_space(
+    canvas_from_space: Affine2,
+    space_from_layer: Affine2,
+    size: Vec2,
+    view: &Viewport,
+) -> Frame {
+    if canvas_from_space == Affine2::IDENTITY {
+        return frame_of(space_from_layer, size, view);
+    }
+    let frame = frame_of(canvas_from_space * space_from_layer, size, view);
+    let enlargement = canvas_from_space.matrix2.determinant().abs().sqrt();
+    let space_from_canvas = enlargement.max(1e-6).recip();
+    Frame {
+        min: frame.min * space_from_canvas,
+        max: frame.max * space_from_canvas,
+        canvas: frame.canvas * space_from_canvas,
+        pixel: frame.pixel * space_from_canvas,
     }
 }
 

@@ -13,6 +13,7 @@ use raster::{
 };
 
 use super::drawn::Drawn;
+use super::effect::{Effected, Folding, OpenFold};
 use crate::layout::{CanvasSize, LayerTree, OutputSize, Placed, Views, on_frame};
 use crate::publish::Counters;
 use crate::transition::{Presence, SceneMix};
@@ -92,6 +93,7 @@ const VEIL_OF_LAYER: u64 = 1 << 63;
 type ListRow<'a> = (
     Entity,
     &'a Drawn,
+    Option<&'a Effected>,
     &'a Placed,
     &'a BlendMode,
     &'a LayoutBox,
@@ -99,12 +101,21 @@ type ListRow<'a> = (
     Has<Children>,
 );
 
+/// Where layers are seen: the frame and how the canvas lies on it.
+#[derive(Clone, Copy)]
+struct Sight<'a> {
+    view: &'a Viewport,
+    /// Pixels.
+    frame: Vec2,
+}
+
 pub(super) fn list(
     tree: Res<LayerTree>,
     mix: Res<SceneMix>,
     (size, output): (Res<CanvasSize>, Res<OutputSize>),
     background: Res<Background>,
     layers: Query<ListRow>,
+    mut folding: Folding,
     mut draw_list: ResMut<DrawList>,
     mut open: Local<Vec<OpenGroup>>,
 ) {
@@ -115,7 +126,11 @@ pub(super) fn list(
     let (views, frame) = (Views::new(&output, &size, &mix), output.size());
     let Some(looks) = mix.looks(frame, background.0) else {
         let all = 0..tree.nodes.len();
-        list_layers(&tree, all, &views.program, &layers, list, &mut open);
+        let sight = Sight {
+            view: &views.program,
+            frame,
+        };
+        list_layers(&tree, all, sight, &layers, list, &mut open, &mut folding);
         list_bars(list, &views.program, 1);
         return;
     };
@@ -144,7 +159,8 @@ pub(super) fn list(
             ..Group::new(SCENES[half], first..first)
         });
         let view = views.of(mix.outgoing_is_over() == (half == 1));
-        list_layers(&tree, nodes, view, &layers, list, &mut open);
+        let sight = Sight { view, frame };
+        list_layers(&tree, nodes, sight, &layers, list, &mut open, &mut folding);
         list_bars(list, view, half);
         list.groups[group].items.end = list.items.len();
         move_all(list, first, group, look.canvas_from_own);
@@ -212,34 +228,44 @@ pub(super) struct OpenGroup {
     group: Option<usize>,
     /// Drawn over all of it.
     veil: Option<DrawItem>,
+    /// For the effects that all of it is filtered by.
+    fold: Option<OpenFold>,
 }
 
 fn list_layers(
     tree: &LayerTree,
     nodes: std::ops::Range<usize>,
-    view: &Viewport,
+    sight: Sight,
     layers: &Query<ListRow>,
     list: &mut DrawList,
     open: &mut Vec<OpenGroup>,
+    folding: &mut Folding,
 ) {
     for (place, node) in (nodes.start as u32..).zip(&tree.nodes[nodes]) {
         // In this order of walking, what is not above a layer has been walked to its end.
-        close(list, open, |inner| {
+        close(list, open, folding, sight.frame, |inner| {
             node.parent.is_none_or(|parent| inner > parent)
         });
         let Ok(row) = layers.get(node.entity) else {
             continue;
         };
-        let (entity, drawn, placed, blend, layout, presence, has_children) = row;
+        let (entity, drawn, effected, placed, blend, layout, presence, has_children) = row;
         if !placed.visible {
             continue;
         }
-        let placed = &on_frame(placed, view);
+        // What is folded into one picture stands in the space of that picture, and not on the frame.
+        let is_folded = open.iter().any(|above| above.fold.is_some());
+        let placed = &match is_folded {
+            true => *placed,
+            false => on_frame(placed, sight.view),
+        };
         let key = entity.to_bits();
         let frame = presence.and_then(Presence::frame);
+        let folds = placed.own_space.is_some();
         // A layer and what stands in it fade and blend as one.
-        let joins = has_children && (placed.opacity < 1.0 || *blend != BlendMode::Normal);
-        if placed.matte.is_some() || placed.veil.is_some() || frame.is_some() || joins {
+        let is_plain = placed.opacity >= 1.0 && *blend == BlendMode::Normal;
+        let joins = has_children && !is_plain && !folds;
+        if placed.matte.is_some() || placed.veil.is_some() || frame.is_some() || joins || folds {
             let first = list.items.len();
             let group = (placed.matte.is_some() || joins).then(|| {
                 let mut group = Group::new(key, first..first);
@@ -262,8 +288,26 @@ fn list_layers(
                 node: place,
                 group,
                 veil,
+                fold: placed.own_space.map(|_| OpenFold {
+                    entity,
+                    first_item: first,
+                    first_group: list.groups.len(),
+                    placed: *placed,
+                    blend: *blend,
+                    layout: layout.0,
+                }),
             });
         }
+        // What has effects as a whole stands in its own space, as all below it does.
+        let in_own_space = placed.own_space.map(Placed::in_own_space);
+        let (placed, blend) = match &in_own_space {
+            Some(own) => (own, BlendMode::Normal),
+            None if joins => (placed, BlendMode::Normal),
+            None => (placed, *blend),
+        };
+        let Some(drawn) = effected.map_or(Some(drawn), |effected| effected.shown(drawn)) else {
+            continue;
+        };
         let Some(paint) = drawn.paint.as_ref().filter(|_| placed.opacity > 0.0) else {
             continue;
         };
@@ -274,17 +318,26 @@ fn list_layers(
             size: drawn.size,
             canvas_from_paint: canvas_from_paint(placed, drawn),
             opacity: if joins { 1.0 } else { placed.opacity },
-            blend: if joins { BlendMode::Normal } else { *blend },
+            blend,
             clip: placed.clip,
             matte: None,
         });
     }
-    close(list, open, |_| true);
+    close(list, open, folding, sight.frame, |_| true);
 }
 
 /// Closes the groups of layers that `is_done`, from the innermost.
-fn close(list: &mut DrawList, open: &mut Vec<OpenGroup>, is_done: impl Fn(u32) -> bool) {
+fn close(
+    list: &mut DrawList,
+    open: &mut Vec<OpenGroup>,
+    folding: &mut Folding,
+    frame: Vec2,
+    is_done: impl Fn(u32) -> bool,
+) {
     while let Some(last) = open.pop_if(|last| is_done(last.node)) {
+        if let Some(fold) = &last.fold {
+            folding.fold(list, fold, frame);
+        }
         list.items.extend(last.veil);
         if let Some(group) = last.group {
             list.groups[group].items.end = list.items.len();
@@ -303,7 +356,7 @@ fn veil_item(key: u64, veil: ([u8; 3], f32), placed: &Placed, size: Vec2) -> Dra
 
 /// Where the paint lies on the canvas. A raster at its own size that no track moves is laid on whole pixels, so that it is as crisp
 /// as it was drawn.
-fn canvas_from_paint(placed: &Placed, drawn: &Drawn) -> Affine2 {
+pub(super) fn canvas_from_paint(placed: &Placed, drawn: &Drawn) -> Affine2 {
     let mut transform = placed.canvas_from_layer * drawn.layer_from_paint;
     let matrix = transform.matrix2;
     let is_unscaled = [matrix.x_axis - Vec2::X, matrix.y_axis - Vec2::Y]

@@ -70,7 +70,7 @@ pub(super) fn draw(
     frames.sweep();
 }
 
-fn cached(
+pub(super) fn cached(
     cache: &mut RasterCache,
     key: u64,
     draw: impl FnOnce() -> Option<Raster>,
@@ -113,19 +113,25 @@ fn frame_of(
 }
 
 /// Which part of a picture is seen, and how many raster pixels it is drawn with.
-struct Part {
+pub(super) struct Part {
     /// Top left and size of the part, in picture pixels.
-    from: (Vec2, Vec2),
+    pub from: (Vec2, Vec2),
     /// Raster pixels.
-    pixels: (u32, u32),
+    pub pixels: (u32, u32),
     /// Where it lies in the layer's box, in layer pixels.
-    origin: Vec2,
+    pub origin: Vec2,
     /// Layer pixels a raster pixel.
     layer_from_pixels: Vec2,
 }
 
 impl Part {
-    fn new(picture: &Picture, layout: Vec2, scale: Vec2, crop: &Crop, fit: Fit) -> Option<Self> {
+    pub fn new(
+        picture: &Picture,
+        layout: Vec2,
+        scale: Vec2,
+        crop: &Crop,
+        fit: Fit,
+    ) -> Option<Self> {
         let (crop_origin, cropped) = crop_box(picture.size(), crop);
         let (origin, size) = fitted(cropped, layout, fit);
         if size.min_element() <= 0.0 {
@@ -168,7 +174,7 @@ impl Part {
         }
     }
 
-    fn is_whole(&self, picture: &Raster) -> bool {
+    pub fn is_whole(&self, picture: &Raster) -> bool {
         self.from.0 == Vec2::ZERO
             && self.pixels == (picture.width(), picture.height())
             && (self.from.1 - Vec2::new(picture.width() as f32, picture.height() as f32))
@@ -179,7 +185,7 @@ impl Part {
 
     /// A hash of all that the pixels follow from, the same in every process: a scene that was drawn ahead of time by another world
     /// is found by it.
-    fn key(&self, picture: &Picture, frame: usize) -> u64 {
+    pub fn key(&self, picture: &Picture, frame: usize) -> u64 {
         let (from, size) = self.from;
         let mut hasher = DefaultHasher::new();
         "image".hash(&mut hasher);
@@ -190,7 +196,7 @@ impl Part {
         hasher.finish()
     }
 
-    fn resize(&self, picture: &Raster) -> Option<Raster> {
+    pub fn resize(&self, picture: &Raster) -> Option<Raster> {
         let (width, height) = self.pixels;
         let source = ImageRef::new(
             picture.width(),

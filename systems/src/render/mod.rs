@@ -7,6 +7,7 @@ mod cache;
 mod colour;
 mod compose;
 mod drawn;
+mod effect;
 mod frames;
 mod gradient;
 mod image;
@@ -24,6 +25,7 @@ use crate::schedule::{Tick, TickSet};
 pub use cache::{CachedRaster, RasterCache, RasterCosts};
 pub use compose::{Background, Canvas, ComposedFrame, DrawList, Hold, picture};
 pub use drawn::Drawn;
+pub use effect::{EffectRoom, Effected, Flattened};
 pub use frames::{FRAMES_MAX_BYTES, FrameRasters};
 pub use round::Rounded;
 pub use svg_path::parse_path;
@@ -33,6 +35,7 @@ pub fn plugin(app: &mut App) {
     app.init_resource::<RasterCache>()
         .init_resource::<FrameRasters>()
         .init_resource::<RasterCosts>()
+        .init_resource::<EffectRoom>()
         .init_resource::<DrawList>();
     app.init_resource::<ComposedFrame>()
         .init_resource::<Background>()
@@ -44,6 +47,7 @@ pub fn plugin(app: &mut App) {
         app.timed(set, "render::images", image::draw),
         app.timed(set, "render::shapes", shape::draw),
         app.timed(set, "render::texts", text::draw),
+        app.timed(set, "render::effects", effect::apply),
         app.timed(set, "render::draw_list", compose::list),
         app.timed(set, "render::compose", compose::compose),
     )

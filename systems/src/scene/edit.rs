@@ -9,6 +9,7 @@ use bevy_ecs::component::Mutable;
 use bevy_ecs::prelude::*;
 use components::animation::{Glide, Timeline, TimelineId, TimelineSpec, Tracks};
 use components::derived::{Animatable, Computed, NaturalSize};
+use components::effect::Effects;
 use components::layer::{LayerId, LayerSpec, Opacity, Position, Rotation, Scale, Size};
 use components::scene::{CanvasSpec, SceneSpec};
 use components::source::{
@@ -19,8 +20,8 @@ use components::transition::Exit;
 use serde_json::{Map, Value};
 
 use super::spawn::{
-    Place, insert_lanes, insert_size, insert_source, put_ways, remove_source, show_canvas,
-    spawn_one, spawn_timeline, timeline_component,
+    Place, insert_lanes, insert_size, insert_source, put_effects, put_ways, remove_source,
+    show_canvas, spawn_one, spawn_timeline, timeline_component,
 };
 use super::stage::{Leaving, Reachable};
 use crate::animate::{
@@ -102,10 +103,12 @@ impl SceneEdit {
             .filter(|layer| !stays.contains(&layer.spec.id))
             .map(|layer| layer.spec.id.clone())
             .collect();
-        // Tracks of a source's fields go with a source of another kind.
+        // Tracks of a source's fields go with a source of another kind, and those of effects with another list.
         let is_new = |layer: &LayerEdit| {
-            was.get(&layer.spec.id)
-                .is_none_or(|was| was.spec.source.kind() != layer.spec.source.kind())
+            was.get(&layer.spec.id).is_none_or(|was| {
+                was.spec.source.kind() != layer.spec.source.kind()
+                    || !was.spec.effects.has_same_names(&layer.spec.effects)
+            })
         };
         let came_or_went = !removed.is_empty() || layers.iter().any(is_new);
         let same_order = before.len() == after.len()
@@ -278,6 +281,7 @@ pub(crate) fn change_layer(
     }
     // A source is measured by itself or not at all, as there is a size or not.
     put_source(&mut entity, spec, came_or_went);
+    put_effects(&mut entity, spec);
 }
 
 /// Gives a layer its source; one of the same kind keeps what moves its fields.
@@ -336,6 +340,7 @@ fn begin_glides(world: &mut World, entity: Entity, spec: &LayerSpec, glide: &Gli
     glide_property(&mut entity, Some(&spec.scale), glide, &clock);
     glide_property(&mut entity, Some(&spec.rotation), glide, &clock);
     glide_property(&mut entity, Some(&spec.opacity), glide, &clock);
+    glide_to(&mut entity, &spec.effects, glide, &clock);
     match &spec.source {
         Source::Colour(source) => glide_to(&mut entity, source, glide, &clock),
         Source::Gradient(source) => glide_to(&mut entity, source, glide, &clock),
@@ -416,6 +421,7 @@ fn replace_timelines(
         remove_lanes::<ShapeSource>(&mut entity);
         remove_lanes::<TextSource>(&mut entity);
         remove_lanes::<AvatarSource>(&mut entity);
+        remove_lanes::<Effects>(&mut entity);
     }
     insert_lanes(world, specs, layers, &timelines);
 }

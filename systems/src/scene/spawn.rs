@@ -8,6 +8,7 @@ use components::animation::{
     Lane, PlayState, Property, Timeline, TimelineId, TimelineSpec, Tracks,
 };
 use components::derived::{Animatable, Computed, DrawOrder, FilledText, LayoutBox, NaturalSize};
+use components::effect::Effects;
 use components::layer::{LayerId, LayerSpec, Opacity, Position, Rotation, Scale, Size, Visible};
 use components::scene::{CanvasSpec, FrameRate, SceneSpec};
 use components::source::{
@@ -33,7 +34,7 @@ use crate::inner::{InnerScene, fill_scenes};
 use crate::layout::{
     CanvasSize, ClipsChildren, FileOrder, Fonts, LayerTree, Placed, RasterScale, ShownPicture,
 };
-use crate::render::{Background, ComposedFrame, Drawn, RasterCache};
+use crate::render::{Background, ComposedFrame, Drawn, Effected, Flattened, RasterCache};
 use crate::transition::{self, Clip, Presence};
 
 /// Why a scene cannot be taken on air.
@@ -286,6 +287,7 @@ pub(super) fn insert_lanes(
             Property::Rotation => insert_tracks::<Rotation>(&mut entity, lanes),
             Property::Opacity => insert_tracks::<Opacity>(&mut entity, lanes),
             Property::Source(path) => add_source_lanes(&mut entity, &path, &lanes),
+            Property::Effect(path) => add_lanes::<Effects>(&mut entity, &path, &lanes),
             _ => {}
         }
     }
@@ -382,6 +384,7 @@ pub(super) fn spawn_one(world: &mut World, spec: &LayerSpec, place: &Place, orde
     let mut entity = world.spawn((authored, derived));
     insert_size(&mut entity, spec);
     insert_source(&mut entity, spec);
+    put_effects(&mut entity, spec);
     put_ways(&mut entity, spec);
     if let Some(parent) = place.parent {
         entity.insert(ChildOf(parent));
@@ -396,6 +399,42 @@ pub(super) fn spawn_one(world: &mut World, spec: &LayerSpec, place: &Place, orde
 pub(super) fn insert_size(entity: &mut EntityWorldMut, spec: &LayerSpec) {
     if let Some(size) = &spec.size {
         entity.insert((size.clone(), unset::<Size>()));
+    }
+}
+
+/// Gives a layer its effects, after its source; a list that stays a list keeps what moves its fields.
+pub(super) fn put_effects(entity: &mut EntityWorldMut, spec: &LayerSpec) {
+    let is_there = entity.contains::<Effects>();
+    if spec.effects.is_empty() {
+        if is_there {
+            remove_computed::<Effects>(entity);
+            entity.remove::<(Effected, Flattened)>();
+        }
+        return;
+    }
+    if !is_there {
+        insert_computed(entity, &spec.effects);
+    } else if entity.get::<Effects>() != Some(&spec.effects) {
+        entity.insert(spec.effects.clone());
+    }
+    // Of a source that has pixels of its own those are changed; of any other what its layers come to.
+    match &spec.source {
+        Source::Colour(_)
+        | Source::Gradient(_)
+        | Source::Image(_)
+        | Source::Shape(_)
+        | Source::Text(_) => {
+            entity.remove::<Flattened>();
+            if !entity.contains::<Effected>() {
+                entity.insert(Effected::default());
+            }
+        }
+        _ => {
+            entity.remove::<Effected>();
+            if !entity.contains::<Flattened>() {
+                entity.insert(Flattened::default());
+            }
+        }
     }
 }
 

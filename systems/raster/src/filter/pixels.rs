@@ -145,6 +145,33 @@ impl Pixels {
         Raster::from_words_premultiplied(self.width as u32, self.height as u32, self.words)
     }
 
+    /// Puts the picture into a raster that nobody draws any more, and takes that one's buffer, whose pixels mean nothing.
+    ///
+    /// # Errors
+    /// As [`Pixels::into_raster`]; nothing is exchanged then.
+    pub fn exchange(&mut self, raster: &mut Raster) -> Result<(), RasterError> {
+        raster.exchange_words(self.width as u32, self.height as u32, &mut self.words)?;
+        (self.width, self.height) = (0, 0);
+        self.words.clear();
+        Ok(())
+    }
+
+    /// Copies a raster over what is there, its top left at `x` and `y`; what reaches over the picture is left out.
+    pub fn place(&mut self, raster: &Raster, x: i32, y: i32) {
+        let (x, y) = (i64::from(x), i64::from(y));
+        let start = (-x).clamp(0, i64::from(raster.width())) as usize;
+        let end = (self.width as i64 - x).clamp(0, i64::from(raster.width())) as usize;
+        let rows = raster.words().chunks_exact(raster.width() as usize);
+        for (source_y, source) in (0_i64..).zip(rows) {
+            let target = usize::try_from(source_y + y).ok();
+            let Some(target) = target.filter(|target| *target < self.height && start < end) else {
+                continue;
+            };
+            let from = target * self.width + (x + start as i64) as usize;
+            self.words[from..from + end - start].copy_from_slice(&source[start..end]);
+        }
+    }
+
     /// Width in pixels.
     pub fn width(&self) -> usize {
         self.width
@@ -248,6 +275,48 @@ mod tests {
         let small = draw(3, 2, |_, _| [255; 4]).into_raster().unwrap();
         again.fill_from(&small, Margin::all(2)).unwrap();
         assert_eq!((again.words().as_ptr(), again.width()), (place, 7));
+    }
+
+    #[test]
+    fn a_raster_gives_its_buffer_for_another_picture() {
+        let mut raster = draw(9, 7, |_, _| [255; 4]).into_raster().unwrap();
+        let picture = draw(3, 2, |x, _| [0, 0, 0, 40 * x as u8]);
+        let mut pixels = picture.clone();
+        pixels.exchange(&mut raster).unwrap();
+        assert_eq!((pixels.width(), pixels.words().len()), (0, 0));
+        let fresh = picture.clone().into_raster().unwrap();
+        assert_eq!(raster.data(), fresh.data());
+        assert_eq!(raster.content(), fresh.content());
+        assert_eq!((raster.width(), raster.is_opaque()), (3, false));
+        assert!(Pixels::default().exchange(&mut raster).is_err());
+        assert_eq!(raster.data(), fresh.data());
+    }
+
+    #[test]
+    fn what_reaches_over_the_picture_is_left_out() {
+        let raster = draw(3, 2, |x, y| [x as u8, y as u8, 9, 255])
+            .into_raster()
+            .unwrap();
+        for (x, y) in [
+            (1, 1),
+            (-2, -1),
+            (3, 0),
+            (0, 3),
+            (-3, 0),
+            (i32::MIN, i32::MAX),
+        ] {
+            let mut pixels = Pixels::new(4, 4);
+            pixels.place(&raster, x, y);
+            let expected = draw(4, 4, |column, row| {
+                let (column, row) = (column as i64 - i64::from(x), row as i64 - i64::from(y));
+                if (0..3).contains(&column) && (0..2).contains(&row) {
+                    [column as u8, row as u8, 9, 255]
+                } else {
+                    [0; 4]
+                }
+            });
+            assert_eq!(pixels, expected, "{x} {y}");
+        }
     }
 
     #[test]
