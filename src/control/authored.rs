@@ -4,11 +4,13 @@
 //! [`ErrorCode::Invalid`].
 
 use components::animation::TimelineSpec;
+use components::effect::{Effect, Effects};
 use components::layer::LayerSpec;
 use components::{Problem, Problems, Validate};
 use serde_json::{Map, Value, json};
 
 use super::error::{ApiError, ErrorCode};
+use crate::scene::effects::{parse_effect, parse_effects};
 use crate::scene::registry::{self, field};
 
 /// A layer with its children.
@@ -34,6 +36,43 @@ pub fn patched_layer(value: &Value, at: &str) -> Result<LayerSpec, ApiError> {
             is_missing(problem) || problem.on_key && problem.path.starts_with(&source)
         };
         let mut own = problems.iter().filter(|problem| !of_the_layer(problem));
+        let code = if own.any(is_malformed) {
+            ErrorCode::BadRequest
+        } else {
+            ErrorCode::Invalid
+        };
+        ApiError::problems(code, &problems)
+    })
+}
+
+/// A list of effects.
+///
+/// # Errors
+/// Every problem of it.
+pub fn effects(value: &Value, at: &str) -> Result<Effects, ApiError> {
+    let mut problems = Problems::new();
+    parse_effects(value, at, &mut problems).ok_or_else(|| refused(&problems.into_vec()))
+}
+
+/// An effect.
+///
+/// # Errors
+/// Every problem of it.
+pub fn effect(value: &Value, at: &str) -> Result<Effect, ApiError> {
+    let mut problems = Problems::new();
+    parse_effect(value, at, &mut problems).ok_or_else(|| refused(&problems.into_vec()))
+}
+
+/// An effect that a patch was merged into. Which fields it has depends on its kind, and is not of the patch's shape.
+///
+/// # Errors
+/// Every problem of it.
+pub fn patched_effect(value: &Value, at: &str) -> Result<Effect, ApiError> {
+    let mut problems = Problems::new();
+    parse_effect(value, at, &mut problems).ok_or_else(|| {
+        let problems = problems.into_vec();
+        let of_its_kind = |problem: &Problem| is_missing(problem) || problem.on_key;
+        let mut own = problems.iter().filter(|problem| !of_its_kind(problem));
         let code = if own.any(is_malformed) {
             ErrorCode::BadRequest
         } else {

@@ -4,6 +4,7 @@
 
 use components::Problem;
 use components::animation::Glide;
+use components::effect::{Effect, Effects};
 use components::transition::Transition;
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Deserialize, Serialize};
@@ -79,6 +80,10 @@ changes! {
     "chat.delete" => DeleteChat;
     "chat.clear" => ClearChat;
     "avatar.set" => SetAvatar;
+    "effects.put" => PutEffects, "effects";
+    "effects.add" => AddEffect, "effect";
+    "effects.update" => UpdateEffect, "patch";
+    "effects.delete" => DeleteEffect;
     "data.update" => UpdateData, "patch";
     "timeline.play" => PlayTimeline;
     "timeline.pause" => PauseTimeline;
@@ -242,6 +247,66 @@ pub struct SetAvatar {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(range(min = 0, max = 1))]
     pub level: Option<f32>,
+}
+
+/// Puts a list of effects in the place of all that a layer has.
+#[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct PutEffects {
+    /// The layer's name.
+    #[schemars(schema_with = "schema::name")]
+    pub layer: String,
+    /// The effects, in the order in which they are applied.
+    #[schemars(with = "Effects")]
+    pub effects: Value,
+}
+
+/// Adds an effect to a layer.
+#[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct AddEffect {
+    /// The layer's name.
+    #[schemars(schema_with = "schema::name")]
+    pub layer: String,
+    /// The effect.
+    #[schemars(with = "Effect")]
+    pub effect: Value,
+    /// Its place among the layer's effects; last when absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(schema_with = "schema::index")]
+    pub index: Option<usize>,
+}
+
+/// Changes some fields of an effect by a JSON merge patch (RFC 7396): what is absent stays, `null` is the default. Another `type` takes
+/// the place of all but `id` and `enabled`.
+#[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct UpdateEffect {
+    /// The layer's name.
+    #[schemars(schema_with = "schema::name")]
+    pub layer: String,
+    /// The effect's `id`, its `type`, or its place from 0.
+    #[schemars(schema_with = "schema::effect_name")]
+    pub effect: String,
+    /// The fields that change.
+    #[schemars(with = "schema::EffectPatch")]
+    pub patch: Value,
+    /// How numbers and colours go there from what is on screen; at once when absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(schema_with = "schema::glide")]
+    pub animate: Option<Glide>,
+}
+
+/// Removes an effect, with the tracks that move it.
+#[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct DeleteEffect {
+    /// The layer's name.
+    #[schemars(schema_with = "schema::name")]
+    pub layer: String,
+    /// The effect's `id`, its `type`, or its place from 0.
+    #[schemars(schema_with = "schema::effect_name")]
+    pub effect: String,
 }
 
 /// Changes the scene's variables by a JSON merge patch (RFC 7396); everything bound to them changes on one frame.

@@ -1,6 +1,7 @@
 //! Pieces of schemas that several requests share.
 
 use components::animation::Glide;
+use components::effect::Effect;
 use components::layer::{LayerId, LayerSpec};
 use components::source::{ChatMessage, FeedItem};
 use components::transition::Transition;
@@ -20,6 +21,14 @@ pub fn name(_: &mut SchemaGenerator) -> Schema {
 /// A name that may be left out.
 pub fn optional_name(_: &mut SchemaGenerator) -> Schema {
     json_schema!({"type": ["string", "null"], "pattern": NAME_PATTERN})
+}
+
+/// What names an effect of a layer.
+pub const EFFECT_PATTERN: &str = "^[A-Za-z0-9_-]{1,64}$";
+
+/// An effect's `id`, its `type`, or its place.
+pub fn effect_name(_: &mut SchemaGenerator) -> Schema {
+    json_schema!({"type": "string", "pattern": EFFECT_PATTERN})
 }
 
 /// The name of a timeline.
@@ -103,6 +112,24 @@ impl JsonSchema for ItemPatch {
         let mut patch = patch_of(&schema, generator);
         patch["description"] = "Fields of an item that change (JSON merge patch, RFC 7396): what is absent stays, null is the default. \
             `id` may be there and is the item's own."
+            .into();
+        Schema::try_from(patch).unwrap_or_default()
+    }
+}
+
+/// The fields of an effect that change.
+pub struct EffectPatch;
+
+impl JsonSchema for EffectPatch {
+    fn schema_name() -> std::borrow::Cow<'static, str> {
+        "EffectPatch".into()
+    }
+
+    fn json_schema(generator: &mut SchemaGenerator) -> Schema {
+        let schema = <Effect as JsonSchema>::json_schema(generator).to_value();
+        let mut patch = patch_of(&schema, generator);
+        patch["description"] = "Fields of an effect that change (JSON merge patch, RFC 7396): what is absent stays, null is the \
+            default. Another `type` takes the place of all but `id` and `enabled`."
             .into();
         Schema::try_from(patch).unwrap_or_default()
     }

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use components::animation::{LoopMode, PlayState, Timeline};
+use components::effect::Effects;
 use components::layer::{
     Anchor, BlendMode, Crop, Fit, LayerId, LayerName, LayerSpec, Opacity, Position, Role, Rotation,
     Scale, Size, Visible,
@@ -50,6 +51,7 @@ pub fn layer(layer: &LayerSpec, parent: Option<&str>) -> Value {
         blend: layer.blend,
         crop: layer.crop,
         fit: layer.fit,
+        effects: &layer.effects,
         enter: layer.enter.as_ref(),
         exit: layer.exit.as_ref(),
         parent,
@@ -77,6 +79,7 @@ struct Fields<'a> {
     blend: BlendMode,
     crop: Crop,
     fit: Fit,
+    effects: &'a Effects,
     enter: Option<&'a Transition>,
     exit: Option<&'a Transition>,
     parent: Option<&'a str>,

@@ -4,6 +4,7 @@
 //! ([`validate`]) -> a [`LoadedScene`], or all of its problems at their lines and columns ([`SceneErrors`]). Nothing here touches the
 //! world; a scene that does not load changes nothing on air.
 
+pub mod effects;
 mod error;
 mod fault;
 mod feeds;

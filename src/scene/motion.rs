@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 
-use components::animation::{FieldMut, Fields as _, KeyframeValue, LoopMode, Property, TrackSpec};
+use components::animation::{FieldMut, Fields, KeyframeValue, LoopMode, Property, TrackSpec};
 use components::layer::LayerSpec;
 use systems::animate::LengthPath;
 
@@ -109,7 +109,8 @@ impl<'a> Checker<'a> {
     /// Whether the layer has the property, and the property takes the values.
     fn property(&mut self, track: &TrackSpec, layer: &LayerSpec, path: &str) {
         let at = field(path, "property");
-        let (mut source, inner) = match &track.property {
+        let (mut source, mut effects);
+        let (fields, prefix, inner): (&mut dyn Fields, _, _) = match &track.property {
             Property::Size | Property::SizeWidth | Property::SizeHeight => {
                 if layer.size.is_none() && !self.broken {
                     let message =
@@ -118,12 +119,22 @@ impl<'a> Checker<'a> {
                 }
                 return;
             }
-            Property::Source(inner) => (layer.source.clone(), inner),
+            Property::Source(inner) => {
+                source = layer.source.clone();
+                (&mut source, "source", inner)
+            }
+            Property::Effect(inner) => {
+                effects = layer.effects.clone();
+                (&mut effects, "effects", inner)
+            }
             _ => return,
         };
-        let Some(slot) = source.field_mut(inner) else {
-            let paths = layer.source.field_paths();
-            let names: Vec<String> = paths.iter().map(|path| format!("source.{path}")).collect();
+        let paths = fields.field_paths();
+        let Some(slot) = fields.field_mut(inner) else {
+            let names: Vec<String> = paths
+                .iter()
+                .map(|path| format!("{prefix}.{path}"))
+                .collect();
             let names: Vec<&str> = names.iter().map(String::as_str).collect();
             let name = track.property.name();
             let message = format!(

@@ -117,7 +117,7 @@ fn join(path: &str, steps: &[Step]) -> String {
 impl Skip {
     /// Leaves out one field that others read.
     pub(super) fn field(name: &str) -> Self {
-        Self::default().and_field(name)
+        Self::fields(&[name])
     }
 
     /// Leaves out another field that others read.
@@ -126,6 +126,17 @@ impl Skip {
         field.whole = true;
         field.read_elsewhere = true;
         self
+    }
+
+    /// Leaves out fields that others read.
+    pub(super) fn fields(names: &[&str]) -> Self {
+        let mut skip = Self::default();
+        for name in names {
+            let field = skip.fields.entry((*name).to_owned()).or_default();
+            field.whole = true;
+            field.read_elsewhere = true;
+        }
+        skip
     }
 
     /// Leaves out one piece; false when it, or one around it, was left out before.

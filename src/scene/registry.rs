@@ -15,6 +15,7 @@ use components::{Number, Problem, Problems, Validate};
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 
+use super::effects::effects;
 use super::reader::{self, MAX_PROBLEMS, Read, Skip};
 use super::span::push_name;
 use super::{fault, words};
@@ -137,7 +138,7 @@ pub(crate) fn read_body<T: DeserializeOwned>(
     reader::read(value, path, skip, found).value
 }
 
-fn collect<T>(
+pub(super) fn collect<T>(
     problems: &mut Problems,
     read: impl FnOnce(&mut Vec<Problem>) -> Option<T>,
 ) -> Option<T> {
@@ -195,6 +196,7 @@ pub(super) fn layer(value: &Value, path: &str, found: &mut Vec<Problem>) -> Laye
             "blend" => slot.fill(&mut layer.blend),
             "crop" => slot.fill(&mut layer.crop),
             "fit" => slot.fill(&mut layer.fit),
+            "effects" => layer.effects = effects(value, path, slot.found),
             "enter" => slot.fill(&mut layer.enter),
             "exit" => slot.fill(&mut layer.exit),
             "children" => {
@@ -390,7 +392,7 @@ impl Slot<'_> {
 }
 
 /// Adds what a value says of itself, without what only follows from fields that could not be read.
-fn check(value: &dyn Validate, path: &str, failed: &[String], found: &mut Vec<Problem>) {
+pub(super) fn check(value: &dyn Validate, path: &str, failed: &[String], found: &mut Vec<Problem>) {
     let mut problems = Problems::below(path);
     value.validate(&mut problems);
     found.extend(problems.into_vec().into_iter().filter(|problem| {

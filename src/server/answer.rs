@@ -270,6 +270,21 @@ impl<S: Send + Sync> FromRequestParts<S> for Name {
     }
 }
 
+/// The two names in a route's path, the outer one first.
+#[derive(Debug)]
+pub struct Names(pub String, pub String);
+
+impl<S: Send + Sync> FromRequestParts<S> for Names {
+    type Rejection = ApiError;
+
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, ApiError> {
+        Path::<(String, String)>::from_request_parts(parts, state)
+            .await
+            .map(|Path((outer, inner))| Self(outer, inner))
+            .map_err(|_| ApiError::new(ErrorCode::BadRequest, "the path is not UTF-8"))
+    }
+}
+
 /// The terms of a change: `?ifRevision=12&dryRun=true`.
 #[derive(Debug)]
 pub struct Asking(pub Terms);

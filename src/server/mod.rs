@@ -11,6 +11,7 @@ mod config;
 mod data;
 mod diagnostics;
 mod docs;
+mod effects;
 mod feeds;
 mod guard;
 mod guides;
@@ -119,6 +120,7 @@ fn all() -> Routes {
         .merge(animations::routes())
         .merge(feeds::routes())
         .merge(chat::routes())
+        .merge(effects::routes())
         .merge(scenes::routes())
         .merge(timelines::routes())
         .merge(transition::routes())

@@ -1,4 +1,5 @@
-//! Steady state allocates nothing: moving layers, still texts, a looping timeline, a moving picture, a ticker, a chat, an avatar that speaks.
+//! Steady state allocates nothing: moving layers, still texts, a looping timeline, a moving picture, a ticker, a chat,
+//! an avatar that speaks, effects that change.
 
 #![expect(clippy::unwrap_used, reason = "a test ends where something is wrong")]
 
@@ -73,6 +74,15 @@ fn card(id: &str) -> LayerSpec {
             height: 100.0.into(),
         }),
         ..LayerSpec::new(id)
+    }
+}
+
+/// With a blur and a shadow that a track changes.
+fn filtered() -> LayerSpec {
+    let effects = r#"[{"type": "blur"}, {"type": "dropShadow", "blur": 20}, {"type": "pixelate"}, {"type": "color", "gamma": 2}]"#;
+    LayerSpec {
+        effects: serde_json::from_str(effects).unwrap(),
+        ..card("filtered")
     }
 }
 
@@ -171,6 +181,7 @@ fn a_tick_of_moving_layers_allocates_nothing() {
             strip,
             rows,
             avatar(),
+            filtered(),
         ]
         .map(Arc::new)
         .into(),
@@ -187,6 +198,8 @@ fn a_tick_of_moving_layers_allocates_nothing() {
             track("fades", Property::Opacity, 1.0),
             track("group", Property::PositionY, 200.0),
             track("avatar", Property::Source("mouth.level".into()), 1.0),
+            track("filtered", Property::Effect("blur.radius".into()), 12.0),
+            track("filtered", Property::Effect("dropShadow.y".into()), 30.0),
         ],
         ..TimelineSpec::new("motion")
     }));

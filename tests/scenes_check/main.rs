@@ -4,6 +4,7 @@
     reason = "a test that cannot set itself up must stop"
 )]
 
+mod any_effects;
 mod broken;
 mod folder;
 mod fuzz;

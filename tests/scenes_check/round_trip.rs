@@ -6,6 +6,7 @@ use components::animation::{
     Easing, Glide, Keyframe, KeyframeValue, LoopMode, MotionPath, Property, Spring, TimelineSpec,
     TrackLayers, TrackSpec,
 };
+use components::effect::Effects;
 use components::layer::{
     Anchor, Crop, Fit, LayerId, LayerName, LayerSpec, Opacity, Position, Role, Rotation, Scale,
     Size, Visible, ZIndex,
@@ -28,6 +29,7 @@ use serde_json::{Map, Value, json};
 use stream_manager::scene::{LoadOptions, scene_from_text, to_json};
 
 use super::GOOD;
+use super::any_effects::effects;
 
 /// On the heap: put together, the strategies are too large for a test's stack.
 macro_rules! boxed {
@@ -340,6 +342,7 @@ prop_compose! {
         ways in (prop::option::of(transition()), prop::option::of(transition())),
     )(
         fit in select(vec![Fit::Contain, Fit::Cover, Fit::Fill, Fit::None]),
+        effects in effects(gradient()),
         layer in Just(LayerSpec {
             id: LayerId::new(""), name: LayerName(name), role, source, visible: Visible(visible),
             position: Position { x: position.0, y: position.1 },
@@ -348,10 +351,10 @@ prop_compose! {
             scale: Scale { x: scale.0, y: scale.1 },
             rotation: Rotation(rotation), opacity: Opacity(opacity), z_index: ZIndex(z_index), blend,
             crop: Crop { left: crop[0], top: crop[1], right: crop[2], bottom: crop[3] },
-            fit: Fit::default(), enter: ways.0, exit: ways.1, children: Vec::new(),
+            fit: Fit::default(), effects: Effects::default(), enter: ways.0, exit: ways.1, children: Vec::new(),
         }),
     ) -> LayerSpec {
-        LayerSpec { fit, ..layer }
+        LayerSpec { fit, effects, ..layer }
     }
 }
 

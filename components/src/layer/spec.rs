@@ -193,6 +193,9 @@ impl LayerSpec {
                 visit(path, PictureName::Plain(src));
             }
         }
+        for (index, src) in self.effects.pictures() {
+            visit(&format!("effects[{index}].src"), PictureName::Plain(src));
+        }
         match &self.source {
             Source::Image(image) => visit("source.src", PictureName::Template(&image.src)),
             Source::Avatar(avatar) => {

@@ -10,7 +10,7 @@ use glam::Vec2;
 use serde_json::Value;
 use systems::data::merge_object;
 
-use super::Work;
+use super::{Touched, Work};
 use crate::control::authored::{self, depth_of, ids_of, replace_kinds, spread_pairs};
 use crate::control::change::{CreateLayer, MoveLayer, UpdateLayer};
 use crate::control::error::ApiError;
@@ -36,9 +36,17 @@ impl Work<'_> {
                 );
             }
         }
-        self.touched
-            .push((layer.id.as_str().to_owned(), at.to_owned()));
+        self.touch(&layer, "", at);
         self.insert(Arc::new(layer), create.parent.as_deref(), create.index)
+    }
+
+    /// Notes what was written of a layer, and where in the request it stands.
+    fn touch(&mut self, layer: &LayerSpec, inner: &str, at: &str) {
+        self.touched.push(Touched {
+            layer: layer.id.as_str().to_owned(),
+            inner: inner.to_owned(),
+            at: at.to_owned(),
+        });
     }
 
     pub(super) fn insert(
@@ -127,6 +135,17 @@ impl Work<'_> {
         layer: LayerSpec,
         at: &str,
     ) -> Result<(), ApiError> {
+        self.put_part(place, layer, "", at)
+    }
+
+    /// As [`put_layer`](Self::put_layer), when only what stands at `inner` was written.
+    pub(super) fn put_part(
+        &mut self,
+        place: &[usize],
+        layer: LayerSpec,
+        inner: &str,
+        at: &str,
+    ) -> Result<(), ApiError> {
         let old_ids: HashSet<String> = layer_at(&self.show.program.spec.layers, place)
             .map(|old| ids_of(old))
             .unwrap_or_default()
@@ -142,8 +161,7 @@ impl Work<'_> {
                 )));
             }
         }
-        self.touched
-            .push((layer.id.as_str().to_owned(), at.to_owned()));
+        self.touch(&layer, inner, at);
         let index = place.last().copied().unwrap_or_default();
         let list = siblings_mut(&mut self.scene().layers, place)
             .ok_or_else(|| ApiError::internal("a layer was lost"))?;

@@ -4,6 +4,7 @@
 
 mod avatar;
 mod chat;
+mod effects;
 mod feeds;
 mod inner;
 mod layers;
@@ -209,11 +210,20 @@ struct Work<'a> {
     feeds: Vec<FeedTold>,
     /// How layers go to what was written, by name.
     glides: HashMap<String, Glide>,
-    /// Layers that were written, and where in the request.
-    touched: Vec<(String, String)>,
+    /// Layers that were written, by the path of what was written of them, and where in the request.
+    touched: Vec<Touched>,
     /// How many messages of chats were given an id.
     messages_made: u32,
     means: &'a Means<'a>,
+}
+
+/// What was written of a layer.
+struct Touched {
+    layer: String,
+    /// The path of what was written in the layer; empty for all of it.
+    inner: String,
+    /// The path of it in the request.
+    at: String,
 }
 
 impl Work<'_> {
@@ -242,6 +252,16 @@ impl Work<'_> {
             Change::PushChat(push) => self.push_chat(&push.id, &push.messages, at)?,
             Change::DeleteChat(delete) => self.delete_chat(delete, &asked.path)?,
             Change::ClearChat(clear) => self.clear_chat(&clear.id)?,
+            Change::PutEffects(put) => self.put_effects(put, &asked.path)?,
+            Change::AddEffect(add) => self.add_effect(add, at)?,
+            Change::UpdateEffect(update) => {
+                if let Some(glide) = &update.animate {
+                    authored::checked(glide, field(&asked.path, "animate"))?;
+                    self.glides.insert(update.layer.clone(), *glide);
+                }
+                self.update_effect(update, at)?;
+            }
+            Change::DeleteEffect(delete) => self.delete_effect(delete)?,
             Change::UpdateData(update) => self.update_data(&update.patch, at)?,
             Change::PlayTimeline(play) => {
                 self.tell(&play.id, play.blend.as_ref(), asked, |_| {
@@ -433,9 +453,13 @@ impl Work<'_> {
     /// A path in a layer that the request writes is told as the request's own.
     fn place_in_request(&self, problem: &mut Problem) {
         let layers = &self.show.program.spec.layers;
-        for (id, at) in self.touched.iter().rev() {
-            let Some(place) = find_layer(layers, id).map(|place| written(&place)) else {
+        for Touched { layer, inner, at } in self.touched.iter().rev() {
+            let Some(place) = find_layer(layers, layer).map(|place| written(&place)) else {
                 continue;
+            };
+            let place = match inner.is_empty() {
+                true => place,
+                false => format!("{place}.{inner}"),
             };
             if let Some(rest) = problem.path.strip_prefix(&place) {
                 let rest = rest.strip_prefix('.').unwrap_or(rest);
