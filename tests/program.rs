@@ -13,6 +13,8 @@ mod client;
 mod commands;
 #[path = "program/control.rs"]
 mod control;
+#[path = "program/effects.rs"]
+mod effects;
 #[path = "program/feeds.rs"]
 mod feeds;
 #[path = "program/motion.rs"]

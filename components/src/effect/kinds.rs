@@ -3,17 +3,17 @@
 //! A kind is written once, in [`parameters!`]: from it follow its JSON, its schema, its checks and what tracks can move of it.
 
 use schemars::{JsonSchema, Schema, SchemaGenerator};
-use serde::ser::SerializeStruct as _;
+use serde::ser::SerializeStruct;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use crate::animation::{FieldMut, Fields, below};
 use crate::layer::Fit;
 use crate::source::CornerRadii;
 use crate::validate::{Problems, Validate};
-use crate::value::{Colour, Gradient};
+use crate::value::{Colour, Gradient, Number};
 
 /// One parameter of an effect, whatever its type.
-trait Parameter {
+trait Parameter: Serialize + Sized {
     /// What tracks can move of it, at a path of its own that is empty for the whole.
     fn slot(&mut self, _path: &str, _range: [f32; 2]) -> Option<FieldMut<'_>> {
         None
@@ -22,6 +22,15 @@ trait Parameter {
     /// The paths that [`slot`](Self::slot) knows.
     fn paths(&self) -> Vec<String> {
         Vec::new()
+    }
+
+    /// Writes it as a field.
+    fn write<S: SerializeStruct>(
+        &self,
+        name: &'static str,
+        fields: &mut S,
+    ) -> Result<(), S::Error> {
+        fields.serialize_field(name, self)
     }
 
     /// Reports what is wrong with it.
@@ -37,6 +46,15 @@ impl Parameter for f32 {
 
     fn paths(&self) -> Vec<String> {
         vec![String::new()]
+    }
+
+    /// As people write it: whole numbers without a fraction.
+    fn write<S: SerializeStruct>(
+        &self,
+        name: &'static str,
+        fields: &mut S,
+    ) -> Result<(), S::Error> {
+        fields.serialize_field(name, &Number::Literal(*self))
     }
 
     fn check(&self, name: &str, [low, high]: [f32; 2], problems: &mut Problems) {
@@ -147,7 +165,7 @@ macro_rules! parameters {
                 let length = 0 $(+ usize::from(self.$field != default.$field))+;
                 let mut fields = serializer.serialize_struct(stringify!($kind), length)?;
                 $(if self.$field != default.$field {
-                    fields.serialize_field(stringify!($field), &self.$field)?;
+                    self.$field.write(stringify!($field), &mut fields)?;
                 })+
                 fields.end()
             }
@@ -346,7 +364,10 @@ impl Radii {
 
 impl Serialize for Radii {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        CornerRadii(self.corners()).serialize(serializer)
+        match *self {
+            Self::All(radius) => Number::Literal(radius).serialize(serializer),
+            Self::Each(radii) => radii.map(Number::Literal).serialize(serializer),
+        }
     }
 }
 
