@@ -89,33 +89,15 @@ impl Folding<'_, '_> {
             group.items.end -= open.first_item;
         }
         state.buffers.settle(self.clock.tick);
-        let scale = open.placed.own_space.unwrap_or(Vec2::ONE);
         let content = bounds(items);
         let is_seen = open.placed.opacity > 0.0 && !content.is_empty();
         if is_seen {
-            // Of a layer without a box what its layers cover.
-            let low = Vec2::new(content.x0 as f32, content.y0 as f32);
-            let high = Vec2::new(content.x1 as f32, content.y1 as f32);
-            let area = if open.layout.min_element() > 0.0 {
-                let (origin, size) = crop_box(open.layout, crop);
-                (origin * scale - low, size * scale)
-            } else {
-                (Vec2::ZERO, high - low)
-            };
             let plan = &mut self.room.plan;
+            let (scale, area) = space_of(open, crop, content);
             plan.make(effects, scale, area, &mut self.pictures);
             let rect = seen_part(content, plan.room, open, scale, canvas);
-            let cut = Vec2::new((rect.x0 - content.x0) as f32, (rect.y0 - content.y0) as f32);
-            plan.area.0 -= cut;
-            let is_same = state.rect == rect
-                && state.plan == *plan
-                && state.groups == *groups
-                && state
-                    .items
-                    .iter()
-                    .copied()
-                    .eq(items.iter().map(ItemKey::of));
-            if !is_same {
+            plan.area.0 -= Vec2::new((rect.x0 - content.x0) as f32, (rect.y0 - content.y0) as f32);
+            if !state.is_of(items, groups, rect, plan) {
                 self.costs.time(&self.profile, id.as_str(), || {
                     state.note(items, groups, rect, &self.room.plan);
                     let stack = Stack { items, groups };
@@ -150,7 +132,31 @@ impl Folding<'_, '_> {
     }
 }
 
+/// Pixels a pixel of the layer's box, and where the box lies in a picture of `content`. Of a layer without a box it is what its layers
+/// cover.
+fn space_of(open: &OpenFold, crop: &Crop, content: IRect) -> (Vec2, (Vec2, Vec2)) {
+    let scale = open.placed.own_space.unwrap_or(Vec2::ONE);
+    let low = Vec2::new(content.x0 as f32, content.y0 as f32);
+    let high = Vec2::new(content.x1 as f32, content.y1 as f32);
+    let area = if open.layout.min_element() > 0.0 {
+        let (origin, size) = crop_box(open.layout, crop);
+        (origin * scale - low, size * scale)
+    } else {
+        (Vec2::ZERO, high - low)
+    };
+    (scale, area)
+}
+
 impl State {
+    /// Whether the picture was made of these.
+    fn is_of(&self, items: &[DrawItem], groups: &[Group], rect: IRect, plan: &Plan) -> bool {
+        let keys = items.iter().map(ItemKey::of);
+        self.rect == rect
+            && self.plan == *plan
+            && self.groups == *groups
+            && self.items.iter().copied().eq(keys)
+    }
+
     fn note(&mut self, items: &[DrawItem], groups: &[Group], rect: IRect, plan: &Plan) {
         self.items.clear();
         self.items.extend(items.iter().map(ItemKey::of));

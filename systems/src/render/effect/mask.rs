@@ -27,14 +27,21 @@ pub(super) struct MaskKey {
 /// The pictures of a layer's masks, kept as long as the layer shows them.
 #[derive(Default)]
 pub(super) struct MaskPictures {
-    pictures: Vec<(u64, Arc<Raster>)>,
+    drawn: Vec<Drawn>,
+}
+
+struct Drawn {
+    content: u64,
+    raster: Arc<Raster>,
+    /// The picture that it was drawn from, so that it is not let go of as one that no layer shows.
+    _picture: Option<Picture>,
 }
 
 impl MaskPictures {
     pub fn get(&self, content: u64) -> Option<&Raster> {
-        let mut pictures = self.pictures.iter();
-        let found = pictures.find(|(key, _)| *key == content);
-        found.map(|(_, picture)| &**picture)
+        let mut drawn = self.drawn.iter();
+        let found = drawn.find(|drawn| drawn.content == content);
+        found.map(|drawn| &*drawn.raster)
     }
 
     /// Draws the masks of `effects` that are not there, and lets go of those that are no longer among them. What `moves` is drawn for
@@ -58,22 +65,27 @@ impl MaskPictures {
             let Some(key) = find_mask(mask, scale, size, pictures) else {
                 continue;
             };
-            let old = self.pictures[kept..]
+            let old = self.drawn[kept..]
                 .iter()
-                .position(|(content, _)| *content == key.content);
+                .position(|drawn| drawn.content == key.content);
             match old {
-                Some(old) => self.pictures.swap(kept, kept + old),
+                Some(old) => self.drawn.swap(kept, kept + old),
                 None => {
                     let Some(raster) = draw(mask, key.content, scale, size, moves, pictures, cache)
                     else {
                         continue;
                     };
-                    self.pictures.insert(kept, (key.content, raster));
+                    let mask = Drawn {
+                        content: key.content,
+                        raster,
+                        _picture: mask.src.as_deref().and_then(|src| pictures.get(src)),
+                    };
+                    self.drawn.insert(kept, mask);
                 }
             }
             kept += 1;
         }
-        self.pictures.truncate(kept);
+        self.drawn.truncate(kept);
     }
 }
 
