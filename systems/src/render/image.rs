@@ -213,15 +213,14 @@ impl Part {
         } else {
             FilterType::Lanczos3
         };
+        // Rounding may have put its end beyond the picture's, where nothing would be resized at all.
+        let (left, top) = (f64::from(origin.x.max(0.0)), f64::from(origin.y.max(0.0)));
+        let width_of_part = f64::from(size.x).min(f64::from(picture.width()) - left);
+        let height_of_part = f64::from(size.y).min(f64::from(picture.height()) - top);
         let options = ResizeOptions::new()
             .resize_alg(ResizeAlg::Convolution(algorithm))
             .use_alpha(false)
-            .crop(
-                f64::from(origin.x),
-                f64::from(origin.y),
-                f64::from(size.x),
-                f64::from(size.y),
-            );
+            .crop(left, top, width_of_part, height_of_part);
         Resizer::new().resize(&source, &mut target, &options).ok()?;
         let mut data = target.into_vec();
         // Ringing of the filter can lift a colour over its alpha, which premultiplied pixels must not have.

@@ -83,3 +83,23 @@ fn without_its_picture_nothing_is_seen_until_it_comes() {
     engine.tick();
     assert_eq!(Shot::of(&engine), shot(vec![red_box()]));
 }
+
+#[test]
+fn a_picture_is_there_at_any_size() {
+    let pixels = RgbaImage::from_pixel(288, 288, Rgba([255; 4]));
+    let mut bytes = std::io::Cursor::new(Vec::new());
+    pixels.write_to(&mut bytes, ImageFormat::Png).unwrap();
+    let picture = decode_picture(&bytes.into_inner(), &PictureFonts::default).unwrap();
+    let source: components::source::ImageSource =
+        serde_json::from_value(json!({"src": "whole.png"})).unwrap();
+    for (width, height) in [(200.0, 280.0), (140.0, 93.0), (33.3, 70.7), (151.0, 89.0)] {
+        let layer = LayerSpec {
+            source: components::source::Source::Image(source.clone()),
+            fit: components::layer::Fit::Cover,
+            ..crate::stage::boxed("picture", crate::stage::RED, (0.0, 0.0), (width, height))
+        };
+        let mut engine = loaded_with(scene(vec![layer]), vec![("whole.png", picture.clone())]);
+        engine.tick();
+        assert_eq!(Shot::of(&engine).at(10, 10), [255; 3], "{width} {height}");
+    }
+}
