@@ -166,6 +166,13 @@ fn blocks_have_one_colour_and_begin_at_the_layer() {
     }
     assert_eq!(shot.at(80, 35), [0, 0, 255]);
     assert_eq!(shot.at(59, 35), [0; 3]);
+    // The last blocks end with the layer, also where another effect has room beside it.
+    let effects = json!([{"type": "pixelate", "size": 15}, {"type": "border", "width": 4, "color": "#0000ff"}]);
+    let bordered = crate::stage::shot(vec![with(effects, red_box())]);
+    for x in 60..100 {
+        assert_eq!(bordered.at(x, 45), [255, 0, 0], "{x}");
+    }
+    assert_eq!(bordered.at(101, 45), [0, 0, 255]);
     // Room for another effect moves no block.
     let effects = json!([{"type": "dropShadow", "blur": 3, "color": "#0000"}, {"type": "pixelate", "size": 20}]);
     let wide = boxed("wide", RED, (61.0, 33.0), (40.0, 40.0));

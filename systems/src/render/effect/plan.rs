@@ -26,7 +26,8 @@ pub(super) enum Step {
     Mask(filter::Mask, MaskKey),
     Colour(filter::Colour),
     ChromaKey(filter::ChromaKey),
-    Pixelate(Pixelate),
+    /// And whether it is for the picture without its room, which nothing before it has drawn into.
+    Pixelate(Pixelate, bool),
     /// The filter, whose area is filled in when it is run.
     Vignette(filter::Vignette),
 }
@@ -117,9 +118,10 @@ impl Plan {
             }
             EffectKind::Colour(change) => Step::Colour(colour(change)),
             EffectKind::ChromaKey(key) => Step::ChromaKey(chroma_key(key)),
-            EffectKind::Pixelate(pixelate) => Step::Pixelate(Pixelate {
-                size: pixelate.size * mean,
-            }),
+            EffectKind::Pixelate(pixelate) => {
+                let size = pixelate.size * mean;
+                Step::Pixelate(Pixelate { size }, self.room == Margin::default())
+            }
             EffectKind::Vignette(vignette) => Step::Vignette(filter::Vignette {
                 amount: vignette.amount,
                 size: vignette.size,
@@ -146,7 +148,7 @@ impl Plan {
     /// Has the blocks of large pixels begin at the picture's own top left, whatever room is left round it.
     fn align_blocks(&mut self) {
         let sizes = self.steps.iter().filter_map(|step| match step {
-            Step::Pixelate(pixelate) => Some(pixelate.size),
+            Step::Pixelate(pixelate, is_inside) => (!is_inside).then_some(pixelate.size),
             _ => None,
         });
         for size in sizes {
@@ -197,11 +199,37 @@ impl Plan {
                 }
                 Step::Colour(filter) => filter.apply(pixels, scratch),
                 Step::ChromaKey(filter) => filter.apply(pixels, scratch),
-                Step::Pixelate(filter) => filter.apply(pixels, scratch),
+                Step::Pixelate(filter, true) => self.inside(pixels, mask, |pixels| {
+                    filter.apply(pixels, scratch);
+                }),
+                Step::Pixelate(filter, false) => filter.apply(pixels, scratch),
                 Step::Vignette(filter) => {
                     filter::Vignette { area, ..*filter }.apply(pixels, scratch)
                 }
             }
+        }
+    }
+}
+
+impl Plan {
+    /// Runs a filter on a picture without its room. `inner` is a buffer.
+    fn inside(&self, pixels: &mut Pixels, inner: &mut Pixels, run: impl FnOnce(&mut Pixels)) {
+        let room = self.room;
+        let (left, top) = (room.left as usize, room.top as usize);
+        let width = pixels.width().saturating_sub(left + room.right as usize);
+        let height = pixels.height().saturating_sub(top + room.bottom as usize);
+        if width == 0 || height == 0 {
+            return;
+        }
+        let row = pixels.width();
+        inner.reset(width as u32, height as u32);
+        let of_whole = |y: usize| (top + y) * row + left;
+        for (y, target) in inner.words_mut().chunks_exact_mut(width).enumerate() {
+            target.copy_from_slice(&pixels.words()[of_whole(y)..][..width]);
+        }
+        run(inner);
+        for (y, source) in inner.words().chunks_exact(width).enumerate() {
+            pixels.words_mut()[of_whole(y)..][..width].copy_from_slice(source);
         }
     }
 }
