@@ -161,6 +161,11 @@ impl Socket {
         self.socket.send(message).unwrap();
     }
 
+    /// Sends what the program may close the connection over before it has all come.
+    pub fn send_too_much(&mut self, message: Message) {
+        let _cut_off = self.socket.send(message);
+    }
+
     /// The next message that is JSON.
     pub fn next(&mut self) -> Value {
         let deadline = Instant::now() + LIMIT;

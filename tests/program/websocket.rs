@@ -130,7 +130,7 @@ fn what_is_no_message_is_refused_and_the_connection_goes_on() {
     }
     assert_eq!(socket.ask(json!({"type": "ping"}))["success"], true);
     // Larger than any message may be.
-    socket.send(Message::text("x".repeat(2 << 20)));
+    socket.send_too_much(Message::text("x".repeat(2 << 20)));
     assert!(socket.is_closed());
     let (status, answer) = client.ask("GET", "/ws", Value::Null);
     assert_eq!(status, 426, "{answer}");

@@ -63,7 +63,7 @@ const BROKEN: &[Broken] = &[
     broken("\"layers\": [", "\"layers\": [▶3,", "layers[0]", &["expected an object, found the number 3"]),
     broken("{\"x\": 640, \"y\": 360}", "▶[640, 360]", "layers[1].position", &["expected an object, found a list"]),
     // Sources.
-    broken("\"type\": \"text\",", "\"type\": ▶\"txt\",", "layers[1].children[1].source.type", &["unknown kind of source `txt`", "did you mean `text`?", "`gradient`"]),
+    broken("\"type\": \"text\",", "\"type\": ▶\"txt\",", "layers[1].children[1].source.type", &["unknown kind of source `txt`", "did you mean `text`?"]),
     broken("{\"type\": \"color\", \"color\"", "▶{\"color\"", "layers[2].source", &["the source has no `type`", "there are `color`, `gradient`"]),
     broken("\"source\": {\"type\": \"color\", \"color\": \"rgb(0 0 0 / 50%)\"}", "\"source\": ▶\"black\"", "layers[2].source", &["expected an object with a `type`, found the string \"black\""]),
     broken("\"size\": 48", "\"size\": ▶\"48px\"", "layers[1].children[1].source.font.size", &["expected a number, found the string \"48px\""]),

@@ -14,7 +14,7 @@ use raster::{
 
 use super::drawn::Drawn;
 use super::effect::{Effected, Folding, OpenFold};
-use crate::layout::{CanvasSize, LayerTree, OutputSize, Placed, Views, on_frame};
+use crate::layout::{CanvasSize, ChildSpace, LayerTree, OutputSize, Placed, Views, on_frame};
 use crate::publish::Counters;
 use crate::transition::{Presence, SceneMix};
 
@@ -98,7 +98,7 @@ type ListRow<'a> = (
     &'a BlendMode,
     &'a LayoutBox,
     Option<&'a Presence>,
-    Has<Children>,
+    (Has<Children>, Has<ChildSpace>),
 );
 
 /// Where layers are seen: the frame and how the canvas lies on it.
@@ -249,7 +249,8 @@ fn list_layers(
         let Ok(row) = layers.get(node.entity) else {
             continue;
         };
-        let (entity, drawn, effected, placed, blend, layout, presence, has_children) = row;
+        let (entity, drawn, effected, placed, blend, layout, presence, children) = row;
+        let (has_children, is_one_picture) = children;
         if !placed.visible {
             continue;
         }
@@ -264,7 +265,7 @@ fn list_layers(
         let folds = placed.own_space.is_some();
         // A layer and what stands in it fade and blend as one.
         let is_plain = placed.opacity >= 1.0 && *blend == BlendMode::Normal;
-        let joins = has_children && !is_plain && !folds;
+        let joins = has_children && (!is_plain || is_one_picture) && !folds;
         if placed.matte.is_some() || placed.veil.is_some() || frame.is_some() || joins || folds {
             let first = list.items.len();
             let group = (placed.matte.is_some() || joins).then(|| {
