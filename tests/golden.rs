@@ -1,4 +1,5 @@
-//! Golden frames: every shipped scene at fixed ticks, against pictures that somebody has looked at.
+//! Golden frames at fixed ticks, against pictures that somebody has looked at: every shipped scene, and sheets with every easing,
+//! transition, effect, blend mode and kind of source.
 //!
 //! On a difference the test leaves `expected`, `actual` and `difference` pictures in `tests/actual`. When the new look is meant,
 //! `BLESS=1 cargo test --test golden` takes it as the expected one. Pictures are kept at half size.
@@ -6,15 +7,21 @@
 
 use std::path::{Path, PathBuf};
 
+use components::animation::Easing;
 use components::scene::FrameRate;
+use components::transition::{Side, Transition, TransitionKind};
 use image::imageops::{FilterType, resize};
 use image::{ImageFormat, Rgba, RgbaImage};
 use stream_manager::prepare;
-use stream_manager::scene::{LoadOptions, load_scene};
+use stream_manager::scene::{LoadOptions, LoadedScene, load_scene};
 use systems::Engine;
 
-/// The second of each scene that is kept: late enough for what comes in to have come in.
+/// The seconds of each scene that are kept: late enough for what comes in to have come in.
 const SECONDS: [f64; 2] = [1.0, 4.5];
+/// Those of a sheet: in the midst of its motion.
+const SHEET_SECONDS: [f64; 2] = [0.4, 0.8];
+/// Sheets have more layers than scenes may have.
+const LAYERS_MAX: usize = 200;
 /// Channels may differ by so much where another CPU rounds another way in a resize or a curve.
 const CHANNEL_TOLERANCE: u8 = 6;
 /// The part of pixels that may differ by more.
@@ -24,19 +31,33 @@ fn root() -> &'static Path {
     Path::new(env!("CARGO_MANIFEST_DIR"))
 }
 
+fn load(scene: &Path) -> LoadedScene {
+    let options = LoadOptions {
+        max_layers: LAYERS_MAX,
+        ..LoadOptions::default()
+    };
+    load_scene(scene, &options).unwrap()
+}
+
 fn engine_for(scene: &Path, threads: usize) -> (Engine, FrameRate) {
-    let loaded = load_scene(scene, &LoadOptions::default()).unwrap();
+    let loaded = load(scene);
     let rate = loaded.spec.canvas.fps.unwrap_or_default();
-    let mut engine =
-        Engine::new(prepare::engine_settings(&loaded.spec, rate, threads, 4, 50)).unwrap();
+    let mut engine = Engine::new(prepare::engine_settings(
+        &loaded.spec,
+        rate,
+        threads,
+        4,
+        LAYERS_MAX,
+    ))
+    .unwrap();
     engine
         .load(prepare::bundle(&loaded, std::path::Path::new("")).unwrap())
         .unwrap();
     (engine, rate)
 }
 
-fn shipped_scenes() -> Vec<PathBuf> {
-    let mut scenes: Vec<PathBuf> = std::fs::read_dir(root().join("scenes"))
+fn scenes_in(folder: &str) -> Vec<PathBuf> {
+    let mut scenes: Vec<PathBuf> = std::fs::read_dir(root().join(folder))
         .unwrap()
         .map(|entry| entry.unwrap().path())
         .filter(|path| {
@@ -58,37 +79,101 @@ fn picture_at(engine: &mut Engine, tick: u64) -> RgbaImage {
 
 #[test]
 fn every_shipped_scene_looks_as_it_did() {
-    let bless = std::env::var_os("BLESS").is_some();
     let mut failures = Vec::new();
-    for scene in shipped_scenes() {
-        let (mut engine, rate) = engine_for(&scene, 2);
-        for second in SECONDS {
-            let tick = (second * rate.as_f64()).round() as u64;
-            let full = picture_at(&mut engine, tick);
-            let actual = resize(
-                &full,
-                full.width() / 2,
-                full.height() / 2,
-                FilterType::Triangle,
-            );
-            let name = format!(
-                "{}-{tick}.png",
-                scene.file_stem().unwrap().to_string_lossy()
-            );
-            let expected_path = root().join("tests/golden").join(&name);
-            if bless {
-                actual
-                    .save_with_format(&expected_path, ImageFormat::Png)
-                    .unwrap();
-                continue;
-            }
-            match image::open(&expected_path) {
-                Err(error) => failures.push(format!("{name}: no expected picture ({error})")),
-                Ok(expected) => failures.extend(compare(&name, &expected.into_rgba8(), &actual)),
-            }
-        }
+    for scene in scenes_in("scenes") {
+        failures.extend(look_at(&scene, &SECONDS, "tests/golden", 2));
     }
     assert!(failures.is_empty(), "{}", failures.join("\n"));
+}
+
+#[test]
+fn every_easing_transition_effect_blend_mode_and_source_looks_as_it_did() {
+    let mut failures = Vec::new();
+    for sheet in scenes_in("tests/golden/sheets") {
+        failures.extend(look_at(&sheet, &SHEET_SECONDS, "tests/golden/sheets", 1));
+    }
+    assert!(failures.is_empty(), "{}", failures.join("\n"));
+}
+
+/// What differs in the pictures of a scene, which are kept in `folder`, shrunken by `shrink`.
+fn look_at(scene: &Path, seconds: &[f64], folder: &str, shrink: u32) -> Vec<String> {
+    let (mut engine, rate) = engine_for(scene, 2);
+    let ticks = seconds
+        .iter()
+        .map(|second| (second * rate.as_f64()).round() as u64);
+    ticks
+        .filter_map(|tick| {
+            let full = picture_at(&mut engine, tick);
+            let (width, height) = (full.width() / shrink, full.height() / shrink);
+            let actual = resize(&full, width, height, FilterType::Triangle);
+            let stem = scene.file_stem().unwrap().to_string_lossy();
+            hold(&format!("{stem}-{tick}.png"), folder, &actual)
+        })
+        .collect()
+}
+
+/// What is wrong with a picture; nothing when it is taken as the expected one.
+fn hold(name: &str, folder: &str, actual: &RgbaImage) -> Option<String> {
+    let expected_path = root().join(folder).join(name);
+    if std::env::var_os("BLESS").is_some() {
+        actual
+            .save_with_format(&expected_path, ImageFormat::Png)
+            .unwrap();
+        return None;
+    }
+    match image::open(&expected_path) {
+        Err(error) => Some(format!("{name}: no expected picture ({error})")),
+        Ok(expected) => compare(name, &expected.into_rgba8(), actual),
+    }
+}
+
+/// One scene gives way to another in every way, two fifths of it gone, on one sheet.
+#[test]
+fn every_way_from_scene_to_scene_looks_as_it_did() {
+    use TransitionKind as Kind;
+    let (columns, width, height) = (3, 320, 180);
+    let soft = |kind| Transition {
+        softness: 60.0,
+        ..Transition::new(kind, 1.0)
+    };
+    let side = |kind, side| Transition {
+        side,
+        ..Transition::new(kind, 1.0)
+    };
+    let ways = [
+        Transition::new(Kind::Fade, 1.0),
+        Transition::new(Kind::FadeThroughColor, 1.0),
+        side(Kind::Slide, Side::Right),
+        side(Kind::Push, Side::Left),
+        side(Kind::Push, Side::Bottom),
+        Transition::new(Kind::Scale, 1.0),
+        soft(Kind::Wipe),
+        soft(Kind::Iris),
+        Transition::new(Kind::Clock, 1.0),
+    ];
+    let mut sheet = RgbaImage::new(columns * width, 3 * height);
+    for (place, way) in (0..).zip(ways) {
+        let (mut engine, _) = engine_for(&root().join("tests/golden/sheets/evening.json"), 2);
+        engine.tick();
+        let mut next = load(&root().join("tests/golden/sheets/morning.json"));
+        next.spec.transitions.scene = Transition {
+            easing: Easing::Linear,
+            ..way
+        };
+        engine
+            .load(prepare::bundle(&next, Path::new("")).unwrap())
+            .unwrap();
+        for _ in 0..12 {
+            engine.tick();
+        }
+        let tick = engine.next_tick();
+        let picture = picture_at(&mut engine, tick);
+        let small = resize(&picture, width, height, FilterType::Triangle);
+        let (x, y) = (place % columns * width, place / columns * height);
+        image::imageops::replace(&mut sheet, &small, i64::from(x), i64::from(y));
+    }
+    let wrong = hold("scene-transitions.png", "tests/golden/sheets", &sheet);
+    assert_eq!(wrong, None);
 }
 
 fn compare(name: &str, expected: &RgbaImage, actual: &RgbaImage) -> Option<String> {
@@ -138,7 +223,7 @@ fn compare(name: &str, expected: &RgbaImage, actual: &RgbaImage) -> Option<Strin
 
 #[test]
 fn seeking_gives_the_frame_that_playing_gives_on_any_number_of_threads() {
-    for scene in shipped_scenes() {
+    for scene in scenes_in("scenes") {
         let target = 40;
         let (mut seeking, _) = engine_for(&scene, 1);
         let sought = picture_at(&mut seeking, target);

@@ -339,10 +339,11 @@ fn close(
         if let Some(fold) = &last.fold {
             folding.fold(list, fold, frame);
         }
-        list.items.extend(last.veil);
         if let Some(group) = last.group {
             list.groups[group].items.end = list.items.len();
         }
+        // It is seen over a layer that is not there yet.
+        list.items.extend(last.veil);
     }
 }
 

@@ -132,12 +132,10 @@ fn a_colour_comes_first_and_gives_way() {
         color: Colour::WHITE,
         ..linear(Kind::FadeThroughColor, 1.0)
     };
+    let mut layer = coming(Some(through), None);
+    layer.children = vec![Arc::new(boxed("child", BLUE, (0.0, 0.0), (8.0, 8.0)))];
     let mut engine = engine(1);
-    send(
-        &mut engine,
-        vec![load(scene(vec![coming(Some(through), None)]))],
-    )
-    .unwrap();
+    send(&mut engine, vec![load(scene(vec![layer]))]).unwrap();
     ticks(&mut engine, 7);
     let [red, green, _] = pixel(&engine, 64, 32);
     assert!(red == green && red.abs_diff(119) <= 1, "{red} {green}");
@@ -167,4 +165,18 @@ fn a_slide_starts_outside_and_a_delay_waits_there() {
     assert_eq!(placed(&mut engine, "box").0, 80.0);
     ticks(&mut engine, 15);
     assert_eq!(placed(&mut engine, "box").0, 32.0);
+}
+
+#[test]
+fn a_layer_fades_as_one_with_what_stands_in_it() {
+    let mut layer = coming(Some(linear(Kind::Fade, 1.0)), None);
+    layer.children = vec![Arc::new(boxed("child", BLUE, (0.0, 0.0), (64.0, 32.0)))];
+    let mut engine = engine(1);
+    send(&mut engine, vec![load(scene(vec![layer]))]).unwrap();
+    ticks(&mut engine, 15);
+    let [red, _, blue] = pixel(&engine, 64, 32);
+    assert!(
+        red == 0 && blue.abs_diff(128) <= 1,
+        "nothing shines through: {red} {blue}"
+    );
 }
