@@ -5,4 +5,5 @@ mod continuity;
 mod layers;
 mod scenes;
 mod seeking;
+mod smoothness;
 mod stage;
