@@ -145,7 +145,8 @@ pub struct TransitionView {
     /// Whether it stands until it is moved on.
     pub held: bool,
     /// The way.
-    pub transition: Option<Transition>,
+    #[schemars(with = "Option<Transition>")]
+    pub transition: Option<Value>,
 }
 
 /// The change of scenes as it stands on a tick.
@@ -161,9 +162,10 @@ pub fn transition(snapshot: &Snapshot, tick: u64) -> TransitionView {
         active: changing.is_some(),
         from: changing.map(|(_, changing)| changing.from.id.clone()),
         to: changing.map(|_| show.program.id.clone()),
-        position: changing.map(|(mix, _)| mix.course.part(&clock)),
+        // A millionth is less than any frame shows.
+        position: changing.map(|(mix, _)| (mix.course.part(&clock) * 1e6).round() / 1e6),
         held: changing.is_some_and(|(mix, _)| mix.course.is_held()),
-        transition: changing.map(|(_, changing)| changing.transition.clone()),
+        transition: changing.map(|(_, changing)| json_of(&changing.transition)),
     }
 }
 

@@ -425,19 +425,12 @@ fn push_spans(row: &[u32], spans: &mut Vec<Span>) {
         .iter()
         .rposition(|pixel| pixel >> 24 != 0)
         .map_or(0, |last| last + 1);
-    let class = |x: usize| match row[x] >> 24 {
-        0 => 0u8,
-        255 => 2,
-        _ => 1,
-    };
     let mut mixed_from = first;
     let mut x = first;
     while x < end {
-        let kind = class(x);
+        let kind = class(row[x]);
         let start = x;
-        while x < end && class(x) == kind {
-            x += 1;
-        }
+        x = run_end(&row[..end], x, kind);
         // A run that fills the row's content stands alone whatever its length.
         let stands_alone = kind != 1 && (x - start >= RUN_MIN || (start == first && x == end));
         if stands_alone {
@@ -465,6 +458,39 @@ fn push_spans(row: &[u32], spans: &mut Vec<Span>) {
             opaque: false,
         });
     }
+}
+
+/// Empty, mixed or opaque.
+fn class(pixel: u32) -> u8 {
+    match pixel >> 24 {
+        0 => 0,
+        255 => 2,
+        _ => 1,
+    }
+}
+
+/// Where the run of pixels of a class ends that `start` stands in. Looked for many pixels at a time, which the compiler makes vectors
+/// of, and pixel by pixel only where it ends.
+fn run_end(row: &[u32], start: usize, kind: u8) -> usize {
+    const MANY: usize = 16;
+    let is_all = |pixels: &[u32; MANY]| match kind {
+        0 => pixels.iter().fold(0, |any, pixel| any | pixel) >> 24 == 0,
+        2 => pixels.iter().fold(u32::MAX, |all, pixel| all & pixel) >> 24 == 255,
+        _ => pixels.iter().fold(true, |all, pixel| {
+            all & ((pixel >> 24).wrapping_sub(1) < 254)
+        }),
+    };
+    let mut x = start;
+    for pixels in row[start..].as_chunks::<MANY>().0 {
+        if !is_all(pixels) {
+            break;
+        }
+        x += MANY;
+    }
+    while x < row.len() && class(row[x]) == kind {
+        x += 1;
+    }
+    x
 }
 
 /// Half the size, rounded up; an odd last row or column counts twice in its mean.
@@ -552,6 +578,27 @@ mod tests {
             }
         });
         assert_eq!(raster.data(), &[40, 3, 40, 40, 1, 2, 3, 255]);
+    }
+
+    proptest::proptest! {
+        #[test]
+        fn spans_hold_every_pixel_that_is_seen_and_call_none_opaque_that_is_not(
+            runs in proptest::collection::vec((0u8..3, 1usize..90), 1..12),
+        ) {
+            let alphas = runs.iter().flat_map(|&(kind, length)| std::iter::repeat_n([0, 99, 255][kind as usize], length));
+            let row: Vec<u32> = alphas.map(|alpha: u32| alpha << 24).collect();
+            let mut spans = Vec::new();
+            push_spans(&row, &mut spans);
+            let mut end = 0;
+            for span in &spans {
+                let (from, to) = (span.start as usize, span.end as usize);
+                proptest::prop_assert!(end <= from && from < to);
+                proptest::prop_assert!(row[end..from].iter().all(|pixel| pixel >> 24 == 0));
+                proptest::prop_assert!(!span.opaque || row[from..to].iter().all(|pixel| pixel >> 24 == 255));
+                end = to;
+            }
+            proptest::prop_assert!(row[end..].iter().all(|pixel| pixel >> 24 == 0));
+        }
     }
 
     #[test]
