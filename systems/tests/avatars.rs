@@ -423,6 +423,25 @@ fn a_voice_takes_the_state_talk_and_keeps_it_between_words() {
 }
 
 #[test]
+fn a_leap_in_time_finds_what_the_tracks_of_the_voice_led_to() {
+    let mouth = json!({"level": 0, "shapes": [{"src": "m0", "from": 0}]});
+    let talking = json!({"talkWhen": 0.2, "transition": {"duration": 0.2}, "mouth": mouth});
+    let mut spec = spec(vec![avatar("host", talking)], at_rest());
+    let voice = json!({"id": "voice", "tracks": [{
+        "layer": "host", "property": "source.mouth.level",
+        "keyframes": [{"at": 0, "value": 0}, {"at": 0.5, "value": 0}, {"at": 0.5, "value": 1}, {"at": 9, "value": 1}]
+    }]});
+    spec.timelines
+        .push(Arc::new(serde_json::from_value(voice).unwrap()));
+    let mut stage = Stage::of(spec);
+    for (tick, expected) in [(4, GREY), (60, RED), (10, GREY), (90, RED)] {
+        stage.engine.seek(tick);
+        stage.tick();
+        assert_eq!(stage.at(BODY), expected, "tick {tick}");
+    }
+}
+
+#[test]
 fn an_emotion_changes_what_it_says_and_no_more() {
     let mut stage = Stage::new(json!({}));
     stage.tick();

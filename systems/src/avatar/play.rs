@@ -44,6 +44,8 @@ pub(super) struct Play {
     level: Follow,
     /// The shape of each mouth that was seen last.
     shapes: Vec<Option<usize>>,
+    /// The last tick that it was told of.
+    pub tick: u64,
     /// Bodies that have come into sight, and on which tick.
     pub restarts: Vec<(Part, u64)>,
 }
@@ -72,6 +74,7 @@ impl Play {
             fade: Fade::whole(Look::default(), since_tick),
             level: Follow::at_rest(told.level, told.tick),
             shapes: vec![None; wardrobe.mouths.len()],
+            tick: told.tick,
             restarts: Vec::with_capacity(FADING_MAX),
         };
         play.hear(told);
@@ -111,7 +114,14 @@ impl Play {
         self.again = told.source.again;
         self.emotion = told.emotion.unwrap_or(self.emotion);
         self.hear(told);
-        self.turn_to(told, told.tick, wardrobe, is_ready);
+        // A level that a track moves has led here on one of the ticks that were left out.
+        let due = if told.exact {
+            told.tick.min(self.tick + 1)
+        } else {
+            told.tick
+        };
+        self.tick = told.tick;
+        self.turn_to(told, due, wardrobe, is_ready);
         self.fade.settle(&told.source.transition, told);
     }
 
@@ -225,6 +235,7 @@ impl Play {
     pub fn set_rate(&mut self, rebase: impl Fn(u64) -> u64) {
         self.state_since = rebase(self.state_since);
         self.talks_until = rebase(self.talks_until);
+        self.tick = rebase(self.tick);
         self.fade.since_tick = rebase(self.fade.since_tick);
         self.level.set_rate(&rebase);
     }

@@ -215,6 +215,8 @@ pub(super) fn act(
             exact: motions.is_some_and(|motions| motions.has_track(LEVEL)),
             seed: *seed,
         };
+        // Whoever goes back in time finds what would have been there.
+        play.take_if(|play| play.tick > clock.tick);
         let play = play.get_or_insert_with(|| Play::new(&told, wardrobe, *since_tick));
         let mut known = |part: u16| {
             let part = wardrobe.parts.get(usize::from(part));

@@ -19,6 +19,9 @@ const ALPHA_MIN: u8 = 32;
 /// How far to look for the alpha that counts as covered, in pixels: an anti-aliased edge is thinner.
 const LOCAL: usize = 2;
 
+/// Pixels that are looked at together.
+const RUN: usize = 64;
+
 /// A site stays inside of its pixel, so that sites of a row keep their order.
 const INSIDE: f32 = 0.4995;
 
@@ -96,11 +99,30 @@ impl Distance {
         self.own.clear();
         self.own.resize(self.width * self.height, NONE);
         for y in 0..self.height {
-            for x in 0..self.width {
-                self.find_site(x, y);
+            for from in (0..self.width).step_by(RUN) {
+                let to = (from + RUN).min(self.width);
+                if !self.is_plain(from, to, y) {
+                    for x in from..to {
+                        self.find_site(x, y);
+                    }
+                }
             }
         }
         self.sweep();
+    }
+
+    /// Whether there cannot be a site in a run of row `y`: nothing is covered there, or all of it with covered pixels all round.
+    fn is_plain(&self, from: usize, to: usize, y: usize) -> bool {
+        let row = |y: usize| &self.coverage[y * self.width..][..self.width];
+        let own = &row(y)[from..to];
+        if own.iter().fold(0, |all, covered| all | covered) == 0 {
+            return true;
+        }
+        let is_inner = y > 0 && y + 1 < self.height && from > 0 && to < self.width;
+        is_inner
+            && all_are(&row(y)[from - 1..=to])
+            && all_are(&row(y - 1)[from..to])
+            && all_are(&row(y + 1)[from..to])
     }
 
     /// Coverage, as alpha over the largest alpha close by.
@@ -204,15 +226,22 @@ impl Distance {
             site.map_or(f32::INFINITY, |site| (site.y - y).abs())
         };
         let mut pull = |from: usize, to: usize, y: f32| {
-            for x in 0..width {
-                let (other, own) = (self.nearest[from + x], self.nearest[to + x]);
-                if other == NONE || other == own {
+            for first in (0..width).step_by(RUN) {
+                let run = first..(first + RUN).min(width);
+                let others = &self.nearest[from + run.start..from + run.end];
+                if others.iter().fold(NONE, |all, other| all & other) == NONE {
                     continue;
                 }
-                let other_gap = gap(other, y);
-                // What is too far away is not carried on, which leaves most of a large picture without any.
-                if other_gap <= limit && other_gap < gap(own, y) {
-                    self.nearest[to + x] = other;
+                for x in run {
+                    let (other, own) = (self.nearest[from + x], self.nearest[to + x]);
+                    if other == NONE || other == own {
+                        continue;
+                    }
+                    let other_gap = gap(other, y);
+                    // What is too far away is not carried on, which leaves most of a large picture without any.
+                    if other_gap <= limit && other_gap < gap(own, y) {
+                        self.nearest[to + x] = other;
+                    }
                 }
             }
         };
@@ -229,19 +258,9 @@ impl Distance {
         self.find_envelope(y);
         self.points.clear();
         let covered = &self.coverage[y * self.width..][..self.width];
-        let mut lowest = 0;
-        let limit = self.limit * self.limit;
-        for (x, &covered) in covered.iter().enumerate() {
-            let at = x as f32;
-            while self
-                .envelope
-                .get(lowest + 1)
-                .is_some_and(|next| next.from <= at)
-            {
-                lowest += 1;
-            }
+        self.points.extend(covered.iter().map(|&covered| {
             let inside = covered >= 128;
-            let mut point = Point {
+            Point {
                 signed: if inside {
                     f32::NEG_INFINITY
                 } else {
@@ -249,12 +268,30 @@ impl Distance {
                 },
                 level: 0.0,
                 coverage: f32::from(u8::from(inside)),
-            };
-            if let Some(parabola) = self.envelope.get(lowest)
-                && (at - parabola.x).powi(2) + parabola.height <= limit
-                && let Some((site, distance)) = self.descend(parabola.site, at, y as f32)
-            {
-                point.signed = if inside {
+            }
+        }));
+        let limit = self.limit * self.limit;
+        let column = |x: f32| (x.max(0.0) as usize).min(self.width);
+        let mut points = std::mem::take(&mut self.points);
+        for (index, parabola) in self.envelope.iter().enumerate() {
+            // It is the lowest up to the next one, and matters no further than the limit.
+            let next = self
+                .envelope
+                .get(index + 1)
+                .map_or(f32::INFINITY, |next| next.from);
+            let reach = (limit - parabola.height).max(0.0).sqrt() + 1.0;
+            let from = parabola.from.max(parabola.x - reach).ceil();
+            let to = next.min(parabola.x + reach).ceil();
+            for x in column(from)..column(to) {
+                let (at, covered) = (x as f32, covered[x]);
+                if (at - parabola.x).powi(2) + parabola.height > limit {
+                    continue;
+                }
+                let Some((site, distance)) = self.descend(parabola.site, at, y as f32) else {
+                    continue;
+                };
+                let point = &mut points[x];
+                point.signed = if covered >= 128 {
                     -distance.abs()
                 } else {
                     distance.max(0.0)
@@ -265,8 +302,8 @@ impl Distance {
                     point.coverage = f32::from(covered) * (1.0 / 255.0);
                 }
             }
-            self.points.push(point);
         }
+        self.points = points;
     }
 
     /// The nearest site to a point, from a near one along the edge.
@@ -336,6 +373,11 @@ impl Distance {
             self.envelope.push(next);
         }
     }
+}
+
+/// Whether all pixels of a run are covered altogether.
+fn all_are(covered: &[u8]) -> bool {
+    covered.iter().fold(255, |all, covered| all & covered) == 255
 }
 
 impl Site {
