@@ -67,6 +67,8 @@ pub enum Figure {
     ProfilingShare,
     /// Peak memory of a process on the air, MiB.
     Peak,
+    /// The system that draws effects, median, wall time.
+    EffectsSystem,
 }
 
 impl Figure {
@@ -105,6 +107,7 @@ impl Figure {
             Self::Profiling => "timing of all systems, ms a tick",
             Self::ProfilingShare => "timing of all systems, % of the tick",
             Self::Peak => "on the air, peak MiB",
+            Self::EffectsSystem => "of it `render::effects`, ms",
         }
     }
 }

@@ -10,6 +10,7 @@ mod encode;
 mod ffmpeg;
 mod figures;
 mod live;
+mod motion;
 mod ours;
 mod report;
 mod scenes;
@@ -82,6 +83,7 @@ fn main() -> Result<()> {
         .map(Staged::new)
         .collect::<Result<Vec<_>>>()?;
     let thousand = scenes::thousand_still().stage(Motion::WholePixels)?;
+    let motion = motion::Scenes::new()?;
     let mut run = Run {
         machine,
         load_after: String::new(),
@@ -102,6 +104,7 @@ fn main() -> Result<()> {
             staged.encode(options.frames, &mut run)?;
         }
         measure_ticks(&staged, &thousand, options.frames, &mut run)?;
+        motion.measure(options.frames, &mut run)?;
     }
     if options.live {
         for name in ["W1", "W3", "W2"] {

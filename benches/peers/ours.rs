@@ -64,11 +64,14 @@ pub fn compose(stage: &Stage, threads: usize, frames: u64) -> Result<Composing> 
 pub fn tick_ms(stage: &Stage, ticks: u64) -> Result<(f64, f64)> {
     let mut engine = warm(stage, 0)?;
     let tick_ms = median_tick_ms(&mut engine, ticks);
+    Ok((tick_ms, system_ms(&engine, "render::compose")))
+}
+
+/// The median time of a system in milliseconds.
+pub fn system_ms(engine: &Engine, name: &str) -> f64 {
     let summaries = engine.profile().summaries();
-    let composing = summaries
-        .iter()
-        .find(|system| system.name == "render::compose");
-    Ok((tick_ms, composing.map_or(0.0, |system| system.p50_ms)))
+    let system = summaries.iter().find(|system| system.name == name);
+    system.map_or(0.0, |system| system.p50_ms)
 }
 
 /// What ticks allocate once they are warm.
@@ -154,7 +157,7 @@ fn idle(systems: usize, timed: bool) -> (World, Schedule) {
 }
 
 /// Ticks, and gives the median time of one in milliseconds.
-fn median_tick_ms(engine: &mut Engine, ticks: u64) -> f64 {
+pub fn median_tick_ms(engine: &mut Engine, ticks: u64) -> f64 {
     let mut times = Vec::with_capacity(ticks as usize);
     for _ in 0..ticks {
         let start = Instant::now();
@@ -166,7 +169,7 @@ fn median_tick_ms(engine: &mut Engine, ticks: u64) -> f64 {
 }
 
 /// An engine that has found its pace.
-fn warm(stage: &Stage, threads: usize) -> Result<Engine> {
+pub fn warm(stage: &Stage, threads: usize) -> Result<Engine> {
     let mut engine = stage.engine(FPS, threads, POOL_FRAMES)?;
     for _ in 0..WARM_UP {
         engine.tick();

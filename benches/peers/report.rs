@@ -115,6 +115,34 @@ const ENCODING: &[AtMost] = &[
     ),
 ];
 
+/// Of effects and transitions.
+const MOTION: &[AtMost] = &[
+    (
+        "blur of radius 20 on a moving 600x400 layer, a tick, ms",
+        "blur",
+        Figure::Tick,
+        1.5,
+    ),
+    (
+        "the same, its radius moving too: the effect, ms",
+        "moving blur",
+        Figure::EffectsSystem,
+        1.5,
+    ),
+    (
+        "full-frame crossfade of two still pictures, CPU ms",
+        "crossfade",
+        Figure::OneThread,
+        2.5,
+    ),
+    (
+        "the same, with five cards on each, CPU ms",
+        "crossfade of cards",
+        Figure::OneThread,
+        2.5,
+    ),
+];
+
 /// Of the engine itself.
 const TICKS: &[AtMost] = &[
     (
@@ -323,16 +351,7 @@ impl Run {
             "comes with the inputs",
         ));
         rows.extend(["W1", "W3", "W2"].map(|workload| self.live(workload)));
-        rows.push(later(
-            "blur of radius 20 on a moving 600x400 layer",
-            "at most 1.5 ms",
-            "comes with the motion effects",
-        ));
-        rows.push(later(
-            "full-frame crossfade of two still scenes",
-            "at most 2.5 ms",
-            "comes with the motion effects",
-        ));
+        rows.extend(MOTION.iter().map(|bar| self.at_most(bar)));
         let speed_up = self.figures.get("W2", Figure::SpeedUp);
         rows.push(Row {
             what: "two cores against one, composing of W2".to_owned(),

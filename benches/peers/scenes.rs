@@ -1,7 +1,7 @@
 //! The workloads, each written once and told twice: as a scene file for the engine, and (in [`crate::ffmpeg`]) as a filter graph.
 
 use std::fs;
-use std::path::PathBuf;
+use std::path::Path;
 
 use anyhow::{Context as _, Result, anyhow};
 use components::scene::FrameRate;
@@ -385,27 +385,18 @@ impl Workload {
     /// Writes the scene file and reads it as the program would.
     ///
     /// # Errors
-    /// The file cannot be written, or the product refuses the scene.
+    /// As [`Stage::new`].
     pub fn stage(&self, motion: Motion) -> Result<Stage> {
         let suffix = if motion == Motion::SubPixels {
             "-sub-pixel"
         } else {
             ""
         };
-        let path: PathBuf = assets::out_folder().join(format!("{}{suffix}.json", self.name));
-        fs::write(&path, serde_json::to_string_pretty(&self.to_json(motion))?)
-            .with_context(|| format!("`{}` cannot be written", path.display()))?;
-        let options = LoadOptions {
-            max_layers: LAYERS_MAX,
-            ..LoadOptions::default()
-        };
-        let scene = load_scene(&path, &options).map_err(|errors| anyhow!(errors.plain()))?;
-        let bundle = prepare::bundle(&scene, std::path::Path::new(""))?;
-        Ok(Stage {
-            name: self.name,
-            scene,
-            bundle,
-        })
+        Stage::new(
+            self.name,
+            &format!("{}{suffix}", self.name),
+            &self.to_json(motion),
+        )
     }
 }
 
@@ -417,6 +408,35 @@ pub struct Stage {
 }
 
 impl Stage {
+    /// Writes a scene file and reads it as the program would.
+    ///
+    /// # Errors
+    /// The file cannot be written, or the product refuses the scene.
+    pub fn new(name: &'static str, file: &str, scene: &Value) -> Result<Self> {
+        let path = assets::out_folder().join(format!("{file}.json"));
+        fs::write(&path, serde_json::to_string_pretty(scene)?)
+            .with_context(|| format!("`{}` cannot be written", path.display()))?;
+        let options = LoadOptions {
+            max_layers: LAYERS_MAX,
+            ..LoadOptions::default()
+        };
+        let scene = load_scene(&path, &options).map_err(|errors| anyhow!(errors.plain()))?;
+        let bundle = prepare::bundle(&scene, Path::new(""))?;
+        Ok(Self {
+            name,
+            scene,
+            bundle,
+        })
+    }
+
+    /// Puts the scene in the place of the one that the engine shows, by its own transition.
+    ///
+    /// # Errors
+    /// The engine's.
+    pub fn follow(&self, engine: &mut Engine) -> Result<()> {
+        Ok(engine.load(self.bundle.clone())?)
+    }
+
     /// An engine with the scene in it, as the program makes it.
     ///
     /// # Errors

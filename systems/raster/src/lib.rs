@@ -36,7 +36,7 @@ pub use damage::ItemKey;
 pub use frame::{ALIGNMENT, I420Frame};
 pub use group::{Group, Stack};
 pub use item::{Clip, DrawItem, Paint};
-pub use layer::compose_layer;
+pub use layer::{compose_layer, compose_layer_into};
 pub use matte::Matte;
 pub use pool::{FramePool, PoolStats};
 pub use raster::{Raster, RasterError, SIDE_MAX};

@@ -411,7 +411,7 @@ fn check_size(width: u32, height: u32, len: usize) -> Result<(), RasterError> {
     }
 }
 
-fn clamp_to_alpha(pixel: u32) -> u32 {
+pub(crate) fn clamp_to_alpha(pixel: u32) -> u32 {
     let [r, g, b, alpha] = pixel.to_le_bytes();
     u32::from_le_bytes([r.min(alpha), g.min(alpha), b.min(alpha), alpha])
 }

@@ -7,6 +7,8 @@ use components::BlendMode;
 use glam::{Affine2, Vec2};
 use stream_manager_raster::{
     Compositor, DrawItem, FramePool, Group, IRect, Matte, Raster, Stack, Workers, compose_layer,
+    compose_layer_into,
+    filter::{Margin, Pixels},
 };
 
 const RED: [u8; 4] = [255, 0, 0, 255];
@@ -162,6 +164,26 @@ fn a_layer_is_composed_over_nothing() {
     assert_eq!(bytes, rows.as_flattened().as_flattened());
     let empty = IRect::new(3, 0, 3, 9);
     assert!(compose_layer(&items, empty, &Workers::new(1)).is_empty());
+
+    // Into what is there, with room beside it.
+    let mut pixels = Pixels::new(9, 9);
+    pixels.words_mut().fill(u32::MAX);
+    let margin = Margin {
+        left: 1,
+        top: 1,
+        ..Margin::default()
+    };
+    let rect = IRect::new(-3, -1, -1, 1);
+    compose_layer_into(&mut pixels, &items, rect, margin, &Workers::new(1)).unwrap();
+    let bytes: Vec<[u8; 4]> = pixels
+        .words()
+        .iter()
+        .map(|word| word.to_le_bytes())
+        .collect();
+    assert_eq!(bytes, rows.as_flattened());
+    let workers = Workers::new(1);
+    compose_layer_into(&mut pixels, &items, empty, Margin::default(), &workers).unwrap_err();
+    assert_eq!(bytes.len(), pixels.words().len());
 }
 
 /// What a matte shows of each pixel, 0 to 255, tried on an item and on a group.

@@ -137,6 +137,13 @@ impl Pixels {
         self.words.resize(self.width * self.height, 0);
     }
 
+    /// Gives the picture another size, in the buffer that is there; the pixels then mean nothing. Sides are cut to [`SIDE_MAX`].
+    pub(crate) fn resize(&mut self, width: u32, height: u32) {
+        self.width = width.min(SIDE_MAX) as usize;
+        self.height = height.min(SIDE_MAX) as usize;
+        self.words.resize(self.width * self.height, 0);
+    }
+
     /// The picture as something that can be drawn, without copying it.
     ///
     /// # Errors

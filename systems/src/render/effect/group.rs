@@ -10,7 +10,7 @@ use components::effect::Effects;
 use components::layer::{BlendMode, Crop, LayerId};
 use glam::{Affine2, Vec2};
 use raster::filter::Margin;
-use raster::{Clip, DrawItem, Group, IRect, ItemKey, Paint, Raster, Stack, compose_layer};
+use raster::{Clip, DrawItem, Group, IRect, ItemKey, Paint, Stack, compose_layer_into};
 
 use super::mask::MaskPictures;
 use super::plan::Plan;
@@ -201,11 +201,8 @@ impl State {
         let size = self.plan.area.1;
         self.masks
             .renew(effects, scale, size, moves, pictures, cache);
-        let bytes = compose_layer(stack, self.rect, &canvas.workers);
-        let Ok(composed) = Raster::from_rgba8_premultiplied(width, height, bytes) else {
-            return;
-        };
-        if room.work.fill_from(&composed, margin).is_err() {
+        let work = &mut room.work;
+        if compose_layer_into(work, stack, self.rect, margin, &canvas.workers).is_err() {
             return;
         }
         let Some(raster) = room.finish(&self.masks, spare) else {
