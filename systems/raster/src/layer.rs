@@ -9,7 +9,7 @@ use crate::{
     group::{Grouping, Stack},
     kernels::Level,
     prepare::Prepared,
-    raster::{SIDE_MAX, clamp_to_alpha},
+    raster::{SIDE_MAX, clamp_all_to_alpha},
     rect::IRect,
     strip::Picture,
     workers::Workers,
@@ -55,9 +55,7 @@ pub fn compose_layer_into<'a>(
         canvas,
         workers,
     );
-    for pixel in words {
-        *pixel = clamp_to_alpha(*pixel);
-    }
+    clamp_all_to_alpha(words);
     Ok(())
 }
 

@@ -3,6 +3,8 @@
 //! A [`Raster`] is built once when a layer's look changes and drawn many times, so it is read through when built: where each
 //! row is empty, opaque, or between the two, and what its bounds are. Empty spans are then skipped and opaque ones copied.
 
+use fearless_simd::dispatch;
+
 use crate::rect::IRect;
 
 /// The longest side of a raster, in pixels.
@@ -326,11 +328,9 @@ impl Raster {
         }
         self.opaque = false;
         self.row_starts.reserve(self.height as usize + 1);
-        for row in words.chunks_exact_mut(width) {
+        clamp_all_to_alpha(words);
+        for row in words.chunks_exact(width) {
             self.row_starts.push(self.spans.len() as u32);
-            for pixel in row.iter_mut() {
-                *pixel = clamp_to_alpha(*pixel);
-            }
             push_spans(row, &mut self.spans);
         }
         self.row_starts.push(self.spans.len() as u32);
@@ -411,9 +411,23 @@ fn check_size(width: u32, height: u32, len: usize) -> Result<(), RasterError> {
     }
 }
 
-pub(crate) fn clamp_to_alpha(pixel: u32) -> u32 {
-    let [r, g, b, alpha] = pixel.to_le_bytes();
-    u32::from_le_bytes([r.min(alpha), g.min(alpha), b.min(alpha), alpha])
+#[inline(always)]
+fn clamp_to_alpha(pixel: u32) -> u32 {
+    // In words, which is vectorized where bytes are not.
+    let alpha = pixel >> 24;
+    let colour = |shift: u32| (pixel >> shift & 0xff).min(alpha) << shift;
+    colour(0) | colour(8) | colour(16) | alpha << 24
+}
+
+/// Lowers colours that exceed their alpha.
+pub(crate) fn clamp_all_to_alpha(words: &mut [u32]) {
+    #[inline(always)]
+    fn clamp(words: &mut [u32]) {
+        for pixel in words {
+            *pixel = clamp_to_alpha(*pixel);
+        }
+    }
+    dispatch!(fearless_simd::Level::new(), _simd => clamp(words));
 }
 
 /// Appends the spans of one row. Short opaque or empty runs are joined to the mixed span around them.

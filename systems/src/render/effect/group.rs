@@ -6,7 +6,7 @@
 use bevy_ecs::prelude::*;
 use bevy_ecs::system::SystemParam;
 use components::derived::Computed;
-use components::effect::Effects;
+use components::effect::{EffectKind, Effects};
 use components::layer::{BlendMode, Crop, LayerId};
 use glam::{Affine2, Vec2};
 use raster::filter::Margin;
@@ -89,11 +89,16 @@ impl Folding<'_, '_> {
             group.items.end -= open.first_item;
         }
         state.buffers.settle(self.clock.tick);
-        let content = bounds(items);
+        let scale = open.placed.own_space.unwrap_or(Vec2::ONE);
+        let mut content = bounds(items);
+        if is_cut_first(effects) && open.layout.min_element() > 0.0 {
+            let (origin, size) = crop_box(open.layout, crop);
+            content = content.intersect(whole(origin * scale, (origin + size) * scale));
+        }
         let is_seen = open.placed.opacity > 0.0 && !content.is_empty();
         if is_seen {
             let plan = &mut self.room.plan;
-            let (scale, area) = space_of(open, crop, content);
+            let area = area_of(open, crop, scale, content);
             plan.make(effects, scale, area, &mut self.pictures);
             let rect = seen_part(content, plan.room, open, scale, canvas);
             plan.area.0 -= Vec2::new((rect.x0 - content.x0) as f32, (rect.y0 - content.y0) as f32);
@@ -132,19 +137,22 @@ impl Folding<'_, '_> {
     }
 }
 
-/// Pixels a pixel of the layer's box, and where the box lies in a picture of `content`. Of a layer without a box it is what its layers
-/// cover.
-fn space_of(open: &OpenFold, crop: &Crop, content: IRect) -> (Vec2, (Vec2, Vec2)) {
-    let scale = open.placed.own_space.unwrap_or(Vec2::ONE);
+/// Whether the first effect leaves nothing beside the layer's box.
+fn is_cut_first(effects: &Effects) -> bool {
+    let first = effects.0.iter().find(|effect| effect.enabled);
+    first.is_some_and(|effect| matches!(effect.kind, EffectKind::CornerRadius(_)))
+}
+
+/// Where the layer's box lies in a picture of `content`: its corner and its size. Of a layer without a box it is what its layers cover.
+fn area_of(open: &OpenFold, crop: &Crop, scale: Vec2, content: IRect) -> (Vec2, Vec2) {
     let low = Vec2::new(content.x0 as f32, content.y0 as f32);
     let high = Vec2::new(content.x1 as f32, content.y1 as f32);
-    let area = if open.layout.min_element() > 0.0 {
+    if open.layout.min_element() > 0.0 {
         let (origin, size) = crop_box(open.layout, crop);
         (origin * scale - low, size * scale)
     } else {
         (Vec2::ZERO, high - low)
-    };
-    (scale, area)
+    }
 }
 
 impl State {
