@@ -193,6 +193,7 @@ impl Engine {
     /// Runs one tick: one frame and exactly its sound.
     pub fn tick(&mut self) -> TickReport {
         self.world.resource_mut::<RasterCosts>().reset();
+        self.world.resource::<Profile>().begin_tick();
         self.schedule.run(&mut self.world);
         self.world.clear_trackers();
         TickReport {

@@ -1,5 +1,8 @@
 //! What each system costs: a stopwatch round every system, and a net under it.
 //!
+//! Systems run one after the other, so the clock is read once a system: its time is that since the one before it ended, with what the
+//! schedule does between the two.
+//!
 //! The time comes from a function that the program passes in, since nothing here may read a clock. A system that panics is counted
 //! and reported, and the rest of the tick goes on without it.
 
@@ -26,6 +29,8 @@ pub const WINDOW: usize = 512;
 #[derive(Resource, Clone)]
 pub struct Profile {
     now: NowNanos,
+    /// When the last system ended, or the tick began, in nanoseconds.
+    lap: Arc<AtomicU64>,
     systems: Vec<Arc<SystemTimes>>,
 }
 
@@ -145,8 +150,14 @@ impl Profile {
     pub fn new(now: NowNanos) -> Self {
         Self {
             now,
+            lap: Arc::default(),
             systems: Vec::new(),
         }
+    }
+
+    /// Starts the time of the tick's first system. Called before each run of the schedule.
+    pub fn begin_tick(&self) {
+        self.lap.store(self.now_nanos(), Relaxed);
     }
 
     /// The clock, in nanoseconds.
@@ -177,6 +188,7 @@ impl Profile {
         self.systems.push(Arc::clone(&times));
         Stopwatch {
             now: self.now,
+            lap: Arc::clone(&self.lap),
             times,
         }
     }
@@ -185,6 +197,7 @@ impl Profile {
 /// The adapter round one system.
 pub struct Stopwatch {
     now: NowNanos,
+    lap: Arc<AtomicU64>,
     times: Arc<SystemTimes>,
 }
 
@@ -199,10 +212,12 @@ impl<S: System<Out = ()>> Adapt<S> for Stopwatch {
     ) -> Result<(), RunSystemError> {
         let _span =
             tracing::trace_span!(target: "profile", "system", name = self.times.name).entered();
-        let start = (self.now)();
         // What the system had half written stays as it is: components are plain values, and each is written whole.
         let result = catch_unwind(AssertUnwindSafe(|| run_system(input)));
-        self.times.record((self.now)().saturating_sub(start));
+        let end = (self.now)();
+        let start = self.lap.load(Relaxed);
+        self.lap.store(end, Relaxed);
+        self.times.record(end.saturating_sub(start));
         result.unwrap_or_else(|_| {
             let panics = self.times.panics.fetch_add(1, Relaxed) + 1;
             // At powers of two, so that a system that panics on every tick does not fill the log.
