@@ -434,7 +434,7 @@ fn report_stats(status: &Status, stats: Option<&StreamingStats>) {
     let Some(stats) = stats else {
         return;
     };
-    tracing::info!(encoder = ?stats.encoder, "encoder");
+    tracing::info!(encoder = ?stats.encoder(), "encoder");
     for output in &stats.outputs {
         tracing::info!(
             output = output.id,

@@ -219,7 +219,7 @@ impl Station {
         };
         let outcome = self.0.director.ask(Work::GoOff, Terms::default()).await?;
         *self.lock() = None;
-        let stats = streaming.stats().encoder;
+        let stats = streaming.stats().encoder();
         {
             let mut past = self.0.past.lock().unwrap_or_else(PoisonError::into_inner);
             past.frames += stats.frames;
@@ -404,10 +404,10 @@ impl Meter {
             counters.frames.saturating_sub(*frames) as f64 / (now - *at).as_secs_f64().max(1e-3)
         });
         self.frames.push_back((now, counters.frames));
-        let dropped = past.dropped + stats.map_or(0, |stats| stats.encoder.frames_dropped);
+        let dropped = past.dropped + stats.map_or(0, |stats| stats.encoder().frames_dropped);
         let figures = Figures {
             fps: (fps * 100.0).round() / 100.0,
-            bitrate_kbps: stats.map_or(0.0, |stats| stats.encoder.bitrate_kbps),
+            bitrate_kbps: stats.map_or(0.0, |stats| stats.encoder().bitrate_kbps),
             dropped_frames: counters.repeated + dropped,
             cpu_percent: usage.cpu.saturating_sub(self.cpu).as_secs_f64() / seconds * 100.0,
             memory_bytes: usage.memory_bytes,

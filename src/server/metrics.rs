@@ -309,7 +309,7 @@ impl Everything {
     fn encoder(&self, page: &mut Page<'_>) -> fmt::Result {
         let station = self.0.station();
         let past = station.past();
-        let stats = station.streaming_stats().map(|stats| stats.encoder);
+        let stats = station.streaming_stats().map(|stats| stats.encoder());
         let now = |of: fn(&crate::streaming::EncoderStats) -> f64| stats.as_ref().map_or(0.0, of);
         page.gauge(
             "encoder_fps",

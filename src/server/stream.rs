@@ -186,7 +186,7 @@ async fn metrics(State(api): State<Api>) -> Answered {
         cpu_usage: figures.cpu_percent,
         memory_usage: figures.memory_bytes,
         render_time: figures.render_ms,
-        encoder_queue: stats.map_or(0, |stats| stats.encoder.queue_len),
+        encoder_queue: stats.map_or(0, |stats| stats.encoder().queue_len),
         web_socket_clients: api.connections().count(),
     })
 }

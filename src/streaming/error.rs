@@ -34,6 +34,12 @@ pub enum StreamingError {
         /// The name.
         id: String,
     },
+    /// There is no rendition of this name.
+    #[error("there is no rendition named {id}")]
+    UnknownRendition {
+        /// The name.
+        id: String,
+    },
     /// A file is there already, and is not overwritten.
     #[error("{} exists already and is not overwritten", path.display())]
     FileExists {

@@ -78,9 +78,13 @@ pub enum Refused {
     Ended,
 }
 
-/// The tick loop's end of the way to an encoder thread.
+/// The tick loop's end of the ways to all encoder threads.
 #[derive(Debug, Clone)]
-pub struct MediaSender {
+pub struct MediaSender(Vec<TickSender>);
+
+/// One end of the way to an encoder thread.
+#[derive(Debug, Clone)]
+pub(super) struct TickSender {
     media: Sender<TickMedia>,
     sound: Sender<(u64, AudioChunk)>,
     frames_refused: Arc<AtomicU64>,
@@ -95,12 +99,12 @@ pub(super) struct MediaReceiver {
 }
 
 /// A way that holds at most `frames` frames, each of which is missing from the pool meanwhile.
-pub(super) fn media_channel(frames: usize) -> (MediaSender, MediaReceiver) {
+pub(super) fn media_channel(frames: usize) -> (TickSender, MediaReceiver) {
     let (media_sender, media) = bounded(frames.max(1));
     let (sound_sender, sound) = bounded(SOUND_TICKS_MAX);
     let frames_refused = Arc::new(AtomicU64::new(0));
     (
-        MediaSender {
+        TickSender {
             media: media_sender,
             sound: sound_sender,
             frames_refused: Arc::clone(&frames_refused),
@@ -114,11 +118,51 @@ pub(super) fn media_channel(frames: usize) -> (MediaSender, MediaReceiver) {
 }
 
 impl MediaSender {
+    /// Hands every tick to all of `senders`.
+    pub(super) fn to_all(senders: impl Iterator<Item = TickSender>) -> Self {
+        Self(senders.collect())
+    }
+
+    /// Hands over a tick to every encoder without ever waiting. What one refuses, the others take.
+    ///
+    /// # Errors
+    /// [`Refused`] says what the first that refused dropped; each counts its own.
+    pub fn try_send(&self, media: TickMedia) -> Result<(), Refused> {
+        self.each(media, TickSender::try_send)
+    }
+
+    /// Hands over a tick and waits for room. Only for what has no clock to keep, such as tests and rendering.
+    ///
+    /// # Errors
+    /// [`Refused::Ended`].
+    pub fn send(&self, media: TickMedia) -> Result<(), Refused> {
+        self.each(media, TickSender::send)
+    }
+
+    fn each(
+        &self,
+        media: TickMedia,
+        send: impl Fn(&TickSender, TickMedia) -> Result<(), Refused>,
+    ) -> Result<(), Refused> {
+        let mut result = Ok(());
+        if let Some((last, others)) = self.0.split_last() {
+            for sender in others {
+                let sent = send(sender, media.clone());
+                result = result.and(sent);
+            }
+            let sent = send(last, media);
+            result = result.and(sent);
+        }
+        result
+    }
+}
+
+impl TickSender {
     /// Hands over a tick without ever waiting.
     ///
     /// # Errors
     /// [`Refused`] says what was dropped, which is counted as well.
-    pub fn try_send(&self, media: TickMedia) -> Result<(), Refused> {
+    pub(super) fn try_send(&self, media: TickMedia) -> Result<(), Refused> {
         let media = match self.media.try_send(media) {
             Ok(()) => return Ok(()),
             Err(TrySendError::Disconnected(_)) => return Err(Refused::Ended),
@@ -136,13 +180,13 @@ impl MediaSender {
     ///
     /// # Errors
     /// [`Refused::Ended`].
-    pub fn send(&self, media: TickMedia) -> Result<(), Refused> {
+    pub(super) fn send(&self, media: TickMedia) -> Result<(), Refused> {
         self.media.send(media).map_err(|_| Refused::Ended)
     }
 
     /// Frames that wait for the encoder now.
     #[must_use]
-    pub fn waiting(&self) -> usize {
+    pub(super) fn waiting(&self) -> usize {
         self.media.len()
     }
 }

@@ -11,18 +11,22 @@
 //! The clock of a rendition is the tick: a frame's timestamp is its tick, and the sound's is the count of samples
 //! since tick 0. Nothing here reads the wall clock into a timestamp.
 
+mod broadcast;
 mod encoder;
 mod error;
+mod event;
 mod fan_out;
 mod media;
 pub mod offline;
 pub mod outputs;
-mod program;
+mod rendition;
 mod thread;
 
+pub use broadcast::{RenditionStats, Streaming, StreamingStats};
 pub use encoder::{EncoderSettings, EncoderStats};
 pub use error::StreamingError;
+pub use event::{BitrateReason, Listener, StreamingEvent};
 pub use media::{AudioChunk, MediaSender, Refused, StereoSamples, TickMedia};
 pub use outputs::{OutputKind, OutputSettings, OutputState, OutputStats};
-pub use program::{Streaming, StreamingStats};
+pub use rendition::{Ladder, RENDITIONS_MAX, RenditionSettings};
 pub use thread::{Priority, ThreadEnd, set_priority};

@@ -14,7 +14,7 @@ use codec::{
 };
 
 use super::error::StreamingError;
-use super::media::{AudioChunk, MediaReceiver, MediaSender, TickMedia, media_channel};
+use super::media::{AudioChunk, MediaReceiver, TickMedia, TickSender, media_channel};
 use super::thread::NamedThread;
 
 /// Frames on the way to the encoder; each is one frame of the pool.
@@ -65,7 +65,7 @@ pub struct OfflineReport {
 /// A file being rendered, by a thread of its own.
 #[derive(Debug)]
 pub struct OfflineEncoder {
-    sender: Option<MediaSender>,
+    sender: Option<TickSender>,
     thread: NamedThread,
     report: Arc<Mutex<OfflineReport>>,
     next_tick: u64,

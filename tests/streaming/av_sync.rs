@@ -111,10 +111,10 @@ fn lost_ticks_move_nothing() {
     }
     let limit = std::time::Duration::from_secs(10);
     crate::support::wait_until("all is encoded", limit, || {
-        streaming.stats().encoder.frames == TICKS - 40
+        streaming.stats().encoder().frames == TICKS - 40
     });
     assert_eq!(
-        streaming.stats().encoder.silence_samples,
+        streaming.stats().encoder().silence_samples,
         40 * SAMPLES_PER_TICK as u64
     );
     shut_down(streaming, &[]);

@@ -42,7 +42,7 @@ fn the_bitrate_changes_live_and_is_held() {
     let frames = noise(640, 360, 60);
     push_fast(&streaming, &frames, 0..150, "a");
     wait_until("the first part is encoded", Duration::from_secs(20), || {
-        streaming.stats().encoder.frames == 150
+        streaming.stats().encoder().frames == 150
     });
     streaming.set_bitrate_kbps(1000).unwrap();
     push_fast(&streaming, &frames, 150..330, "a");
@@ -87,7 +87,7 @@ fn outputs_come_and_go_without_a_trace_in_the_others() {
         Err(StreamingError::UnknownOutput { .. })
     ));
     wait_until("the first part is encoded", Duration::from_secs(20), || {
-        streaming.stats().encoder.frames == 75
+        streaming.stats().encoder().frames == 75
     });
     streaming
         .add_output(file_output("b", &folder.target("b.mkv")))
@@ -96,7 +96,7 @@ fn outputs_come_and_go_without_a_trace_in_the_others() {
     wait_until(
         "the second part is encoded",
         Duration::from_secs(20),
-        || streaming.stats().encoder.frames == 150,
+        || streaming.stats().encoder().frames == 150,
     );
     streaming.remove_output("b").unwrap();
     wait_until("the output ends", Duration::from_secs(5), || {
@@ -146,10 +146,10 @@ fn a_frame_of_another_size_is_counted_and_left_out() {
             .unwrap();
     }
     wait_until("all is encoded", Duration::from_secs(10), || {
-        streaming.stats().encoder.frames == 59
+        streaming.stats().encoder().frames == 59
     });
-    assert_eq!(streaming.stats().encoder.frames_misfit, 1);
-    assert_eq!(streaming.stats().encoder.restarts, 0);
+    assert_eq!(streaming.stats().encoder().frames_misfit, 1);
+    assert_eq!(streaming.stats().encoder().restarts, 0);
     assert!(output(&streaming, "a").is_some());
     shut_down(streaming, &[]);
     assert_eq!(Probe::open(&folder.path("a.mp4")).video().len(), 59);

@@ -15,7 +15,7 @@ const RATE_WINDOW: Duration = Duration::from_secs(1);
 const RATE_STALE: Duration = Duration::from_secs(3);
 
 /// An encoder thread at one moment.
-#[derive(Debug, Clone, Copy, PartialEq)]
+#[derive(Debug, Clone, Copy, Default, PartialEq)]
 pub struct EncoderStats {
     /// Frames encoded.
     pub frames: u64,

@@ -14,6 +14,7 @@ use super::stats::{Figures, OutputState, OutputStats};
 use super::target;
 use crate::streaming::encoder::EncoderControl;
 use crate::streaming::error::StreamingError;
+use crate::streaming::event::{Listener, StreamingEvent};
 use crate::streaming::thread::{NamedThread, ThreadEnd, panicked};
 
 /// A connection that lived as long is taken as good: failures before it are forgotten.
@@ -26,6 +27,8 @@ const IDLE: Duration = Duration::from_secs(1);
 /// What every output of a rendition shares.
 #[derive(Debug, Clone)]
 pub(crate) struct OutputContext {
+    /// Its name.
+    pub(crate) rendition: String,
     /// The streams of the rendition.
     pub(crate) streams: Vec<StreamDescription>,
     /// Where a keyframe is asked for.
@@ -38,6 +41,7 @@ pub(crate) struct OutputContext {
 #[derive(Debug)]
 pub(crate) struct Output {
     settings: Arc<OutputSettings>,
+    rendition: String,
     queue: Arc<PacketQueue>,
     figures: Arc<Figures>,
     guard: Arc<Interrupt>,
@@ -49,22 +53,26 @@ impl Output {
     pub(crate) fn start(
         settings: OutputSettings,
         context: OutputContext,
+        listener: Listener,
     ) -> Result<Self, StreamingError> {
         settings.validate()?;
         let settings = Arc::new(settings);
         let queue = Arc::new(PacketQueue::new(settings.max_queue));
         let figures = Arc::new(Figures::default());
         let guard = Arc::new(Interrupt::default());
+        let rendition = context.rendition.clone();
         let worker = Worker {
             settings: Arc::clone(&settings),
             queue: Arc::clone(&queue),
             figures: Arc::clone(&figures),
             guard: Arc::clone(&guard),
             context,
+            listener,
         };
         let thread = NamedThread::spawn(format!("output {}", settings.id), move || worker.run())?;
         Ok(Self {
             settings,
+            rendition,
             queue,
             figures,
             guard,
@@ -85,7 +93,8 @@ impl Output {
     }
 
     pub(crate) fn stats(&self) -> OutputStats {
-        self.figures.snapshot(&self.settings, &self.queue)
+        self.figures
+            .snapshot(&self.settings, &self.rendition, &self.queue)
     }
 
     /// Ends a wait for the next attempt. Says whether the thread is still there to hear it.
@@ -121,19 +130,33 @@ struct Worker {
     figures: Arc<Figures>,
     guard: Arc<Interrupt>,
     context: OutputContext,
+    listener: Listener,
 }
 
 impl Worker {
+    /// Goes into a state and tells of it.
+    fn enter(&self, state: OutputState, error: Option<&StreamingError>) {
+        if self.figures.state() == state && error.is_none() {
+            return;
+        }
+        self.figures.set_state(state);
+        self.listener.tell(StreamingEvent::OutputState {
+            output: self.settings.id.clone(),
+            state,
+            error: error.map(StreamingError::chain),
+        });
+    }
+
     /// Connects and writes until it is told to stop or may try no more.
     fn run(self) -> Result<(), StreamingError> {
         let mut failures = 0;
         loop {
-            self.figures.set_state(OutputState::Connecting);
+            self.enter(OutputState::Connecting, None);
             let mut connected_at = None;
             let attempt = catch_unwind(AssertUnwindSafe(|| self.run_once(&mut connected_at)))
                 .unwrap_or_else(|panic| Err(panicked(&*panic)));
             let Err(error) = attempt else {
-                self.figures.set_state(OutputState::Stopped);
+                self.enter(OutputState::Stopped, None);
                 return Ok(());
             };
             if connected_at.is_some_and(|at: Instant| at.elapsed() >= GOOD_AFTER) {
@@ -146,18 +169,20 @@ impl Worker {
                 .store(failures, Ordering::Relaxed);
             self.figures.set_error(error.chain());
             if self.queue.is_closed() {
-                self.figures.set_state(OutputState::Stopped);
+                self.enter(OutputState::Stopped, Some(&error));
                 return Err(error);
             }
-            if let Err(error) = self.may_try_again(failures, error) {
-                self.figures.set_state(OutputState::Failed);
-                return Err(error);
+            match self.may_try_again(failures, error) {
+                Ok(error) => self.enter(OutputState::BackingOff, Some(&error)),
+                Err(error) => {
+                    self.enter(OutputState::Failed, Some(&error));
+                    return Err(error);
+                }
             }
-            self.figures.set_state(OutputState::BackingOff);
             self.queue
                 .wait(backoff::delay(self.settings.retry_delay, failures));
             if self.queue.is_closed() {
-                self.figures.set_state(OutputState::Stopped);
+                self.enter(OutputState::Stopped, None);
                 return Ok(());
             }
         }
@@ -181,7 +206,7 @@ impl Worker {
             self.queue.restart();
             self.context.encoder.request_keyframe();
         }
-        self.figures.set_state(OutputState::Live);
+        self.enter(OutputState::Live, None);
         self.figures.attempts_failed.store(0, Ordering::Relaxed);
         tracing::info!(
             output = self.settings.id,
@@ -223,8 +248,12 @@ impl Worker {
         Ok(())
     }
 
-    /// Gives the error back when it is final.
-    fn may_try_again(&self, failures: u32, error: StreamingError) -> Result<(), StreamingError> {
+    /// The error, as an error when it is final.
+    fn may_try_again(
+        &self,
+        failures: u32,
+        error: StreamingError,
+    ) -> Result<StreamingError, StreamingError> {
         let (id, target) = (&self.settings.id, self.settings.target_shown());
         // A file cannot be opened again without losing it, and a full disk does not empty itself.
         let is_final = matches!(self.settings.kind, OutputKind::File(_))
@@ -238,13 +267,13 @@ impl Worker {
                 last: Box::new(error),
             });
         }
-        let error = error.chain();
+        let said = error.chain();
         if failures % WARN_EVERY == 1 {
             tracing::warn!(
                 output = id,
                 target,
                 failures,
-                error,
+                error = said,
                 "output failed; it will be tried again"
             );
         } else {
@@ -252,11 +281,11 @@ impl Worker {
                 output = id,
                 target,
                 failures,
-                error,
+                error = said,
                 "output failed; it will be tried again"
             );
         }
-        Ok(())
+        Ok(error)
     }
 
     fn muxer_options(&self) -> MuxerOptions {

@@ -28,6 +28,8 @@ pub struct OutputSettings {
     pub target: String,
     /// The way out.
     pub kind: OutputKind,
+    /// The rendition that it carries; the main one when left out.
+    pub rendition: Option<String>,
     /// Attempts in a row that may fail before the output gives up; 0 is never. A file has one attempt.
     pub retry_attempts: u32,
     /// The wait after the first failure, which doubles with each further one up to 4 s.
@@ -79,6 +81,7 @@ impl OutputSettings {
             id,
             target,
             kind,
+            rendition: None,
             retry_attempts: 0,
             retry_delay: Duration::from_secs(1),
             max_queue,

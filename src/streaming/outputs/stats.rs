@@ -37,6 +37,8 @@ impl OutputState {
 pub struct OutputStats {
     /// The output's name.
     pub id: String,
+    /// The rendition that it carries.
+    pub rendition: String,
     /// Its target, without the stream key.
     pub target: String,
     /// What it is doing.
@@ -91,13 +93,19 @@ impl Figures {
             .unwrap_or_else(PoisonError::into_inner) = Some(error);
     }
 
-    pub(super) fn snapshot(&self, settings: &OutputSettings, queue: &PacketQueue) -> OutputStats {
+    pub(super) fn snapshot(
+        &self,
+        settings: &OutputSettings,
+        rendition: &str,
+        queue: &PacketQueue,
+    ) -> OutputStats {
         let state = self.state();
         let queued = queue.figures();
         let behind = queued.newest_ns - self.written_ns.load(Ordering::Relaxed);
         let is_measured = state == OutputState::Live && self.packets.load(Ordering::Relaxed) > 0;
         OutputStats {
             id: settings.id.clone(),
+            rendition: rendition.to_owned(),
             target: settings.target_shown(),
             state,
             bytes: self.bytes.load(Ordering::Relaxed),

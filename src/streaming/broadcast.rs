@@ -1,36 +1,30 @@
-//! One rendition on the air: its encoder thread, its outputs, and the handle that commands them.
+//! Everything that is on the air: the renditions with their encoder threads, the outputs, and the handle that commands them.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use codec::{CodecError, Preset, VideoSettings};
-use crossbeam_channel::{Sender, bounded};
 
-use super::encoder::{EncoderControl, EncoderSettings, EncoderStats, EncoderThread};
+use super::encoder::EncoderStats;
 use super::error::StreamingError;
-use super::fan_out::FanOut;
-use super::media::{MediaSender, media_channel};
-use super::outputs::{Output, OutputContext, OutputSettings, OutputStats};
-use super::thread::{NamedThread, Priority, ThreadEnd, panicked, set_priority};
+use super::event::Listener;
+use super::media::MediaSender;
+use super::outputs::{Output, OutputSettings, OutputStats};
+use super::rendition::{Ladder, Rendition, RenditionSettings};
+use super::thread::ThreadEnd;
 
 /// A removed output has so long to write what waits and to say goodbye.
 const REMOVE_TIMEOUT: Duration = Duration::from_secs(5);
 /// The part of a shutdown's time that is kept for collecting the threads once their I/O was cut off.
 const COLLECT_TIMEOUT: Duration = Duration::from_millis(300);
 
-/// A running rendition. All methods may be called from any thread, and none but [`Streaming::shutdown`] waits. Dropped
+/// Renditions and outputs that run. All methods may be called from any thread, and none but [`Streaming::shutdown`] waits. Dropped
 /// without a shutdown, it tells all threads to end and leaves them to it.
-#[derive(Debug)]
 pub struct Streaming {
-    settings: EncoderSettings,
-    sender: MediaSender,
-    control: Arc<EncoderControl>,
-    fan_out: Arc<FanOut>,
-    context: OutputContext,
-    encoder: NamedThread,
-    /// Dropped to stop the encoder thread.
-    stop: Option<Sender<()>>,
+    /// At least one.
+    renditions: Vec<Rendition>,
     outputs: Mutex<Outputs>,
+    listener: Listener,
 }
 
 #[derive(Debug, Default)]
@@ -40,68 +34,68 @@ struct Outputs {
     ending: Vec<Output>,
 }
 
-/// A rendition at one moment.
+/// All of it at one moment.
 #[derive(Debug, Clone, PartialEq)]
 pub struct StreamingStats {
-    /// The encoder thread.
-    pub encoder: EncoderStats,
+    /// The renditions, the main one first.
+    pub renditions: Vec<RenditionStats>,
     /// The outputs, in the order in which they were added.
     pub outputs: Vec<OutputStats>,
 }
 
+/// A rendition at one moment.
+#[derive(Debug, Clone, PartialEq)]
+pub struct RenditionStats {
+    /// Its name.
+    pub id: String,
+    /// Its encoder thread.
+    pub encoder: EncoderStats,
+}
+
+impl StreamingStats {
+    /// The encoder of the main rendition.
+    #[must_use]
+    pub fn encoder(&self) -> EncoderStats {
+        // There always is a main rendition.
+        self.renditions
+            .first()
+            .map(|rendition| rendition.encoder)
+            .unwrap_or_default()
+    }
+}
+
 impl Streaming {
-    /// Opens the encoders and starts all threads. An output that cannot connect is no error; it goes on trying.
+    /// Opens the encoders and starts all threads, telling nobody what happens. An output that cannot connect is no error; it goes on trying.
     ///
     /// # Errors
-    /// Bad settings, two outputs of one name, an encoder that does not open, or no threads to be had.
+    /// As [`Streaming::start_with`].
     pub fn start(
-        settings: EncoderSettings,
+        ladder: impl Into<Ladder>,
         outputs: Vec<OutputSettings>,
     ) -> Result<Self, StreamingError> {
-        let (sender, receiver) = media_channel(settings.frame_queue);
-        let control = Arc::new(EncoderControl::new(
-            &settings.video,
-            receiver.frames_refused(),
-        ));
-        let fan_out = Arc::new(FanOut::default());
-        let (stop, stopped) = bounded(0);
-        let (opened, streams) = bounded(1);
-        let encoder = NamedThread::spawn("encoder".to_owned(), {
-            let (settings, control) = (settings.clone(), Arc::clone(&control));
-            let fan_out = Arc::clone(&fan_out);
-            move || {
-                // Before the encoder opens, whose own threads take after this one.
-                set_priority(Priority::Work);
-                // Should the thread panic outside of a tick, the outputs still finish their files.
-                let _close = CloseOnDrop(Arc::clone(&fan_out));
-                let thread = match EncoderThread::open(settings, control, fan_out) {
-                    Ok(thread) => thread,
-                    Err(error) => {
-                        drop(opened.send(Err(error)));
-                        return Ok(());
-                    }
-                };
-                drop(opened.send(Ok(thread.streams())));
-                thread.run(receiver, &stopped)
-            }
-        })?;
-        let context = OutputContext {
-            // Nothing comes when the thread panicked.
-            streams: streams
-                .recv()
-                .unwrap_or_else(|_| Err(panicked(&"the encoder")))?,
-            encoder: Arc::clone(&control),
-            send_buffer_bytes: send_buffer_bytes(&settings),
-        };
+        Self::start_with(ladder, outputs, Listener::default())
+    }
+
+    /// [`Streaming::start`], with somebody who hears of everything that happens.
+    ///
+    /// # Errors
+    /// Bad settings, two renditions or two outputs of one name, an encoder that does not open, or no threads to be had.
+    pub fn start_with(
+        ladder: impl Into<Ladder>,
+        outputs: Vec<OutputSettings>,
+        listener: Listener,
+    ) -> Result<Self, StreamingError> {
+        let ladder = ladder.into();
+        ladder.validate()?;
+        let renditions = ladder
+            .into_vec()
+            .into_iter()
+            .map(|settings| Rendition::start(settings, &listener))
+            .collect::<Result<_, _>>()?;
         let streaming = Self {
-            settings,
-            sender,
-            control,
-            fan_out,
-            context,
-            encoder,
-            stop: Some(stop),
+            renditions,
             outputs: Mutex::new(Outputs::default()),
+            listener,
         };
         for output in outputs {
             streaming.add_output(output)?;
@@ -109,16 +103,31 @@ impl Streaming {
         Ok(streaming)
     }
 
-    /// Where ticks are handed in.
+    /// Where ticks are handed in, for all renditions.
     #[must_use]
     pub fn sender(&self) -> MediaSender {
-        self.sender.clone()
+        MediaSender::to_all(self.renditions.iter().map(Rendition::sender))
     }
 
-    /// How the rendition was started.
-    #[must_use]
-    pub fn settings(&self) -> &EncoderSettings {
-        &self.settings
+    /// The settings of the renditions, the main one first.
+    pub fn renditions(&self) -> impl Iterator<Item = &RenditionSettings> {
+        self.renditions.iter().map(Rendition::settings)
+    }
+
+    fn main(&self) -> Result<&Rendition, StreamingError> {
+        self.rendition(None)
+    }
+
+    /// The rendition of a name; the main one without.
+    fn rendition(&self, id: Option<&str>) -> Result<&Rendition, StreamingError> {
+        let mut renditions = self.renditions.iter();
+        let found = match id {
+            Some(id) => renditions.find(|rendition| rendition.id() == id),
+            None => renditions.next(),
+        };
+        found.ok_or_else(|| StreamingError::UnknownRendition {
+            id: id.unwrap_or_default().to_owned(),
+        })
     }
 
     /// Starts one more output, which joins at the next keyframe.
@@ -134,10 +143,11 @@ impl Streaming {
         {
             return Err(StreamingError::DuplicateOutput { id: settings.id });
         }
-        let output = Output::start(settings, self.context.clone())?;
-        self.fan_out.add(Arc::clone(output.queue()));
+        let rendition = self.rendition(settings.rendition.as_deref())?;
+        let output = Output::start(settings, rendition.context().clone(), self.listener.clone())?;
+        rendition.fan_out().add(Arc::clone(output.queue()));
         outputs.running.push(output);
-        self.control.request_keyframe();
+        rendition.control().request_keyframe();
         Ok(())
     }
 
@@ -149,7 +159,7 @@ impl Streaming {
     pub fn remove_output(&self, id: &str) -> Result<(), StreamingError> {
         let mut outputs = self.lock();
         let output = take(&mut outputs.running, id)?;
-        self.fan_out.remove(output.queue());
+        self.detach(&output);
         output.stop(REMOVE_TIMEOUT);
         outputs.ending.push(output);
         Ok(())
@@ -166,62 +176,77 @@ impl Streaming {
             outputs.running.push(output);
             return Ok(());
         }
-        self.fan_out.remove(output.queue());
+        self.detach(&output);
         let again = output.settings().clone();
         outputs.ending.push(output);
         drop(outputs);
         self.add_output(again)
     }
 
-    /// Changes the picture's bitrate from the next frame on; outputs stay connected.
+    /// Gives the output no more packets.
+    fn detach(&self, output: &Output) {
+        for rendition in &self.renditions {
+            rendition.fan_out().remove(output.queue());
+        }
+    }
+
+    /// Changes the bitrate of the main rendition's picture from the next frame on; outputs stay connected.
     ///
     /// # Errors
     /// [`CodecError::Setting`] when it is out of the range of [`VideoSettings::bitrate_kbps`].
-    pub fn set_bitrate_kbps(&self, bitrate_kbps: u32) -> Result<(), CodecError> {
+    pub fn set_bitrate_kbps(&self, bitrate_kbps: u32) -> Result<(), StreamingError> {
+        let main = self.main()?;
         VideoSettings {
             bitrate_kbps,
-            ..self.settings.video.clone()
+            ..main.settings().encoder.video.clone()
         }
         .validate()?;
-        self.control.set_bitrate_kbps(bitrate_kbps);
+        main.control().set_bitrate_kbps(bitrate_kbps);
         Ok(())
     }
 
-    /// Changes libx264's effort from the next frame on, which is a keyframe; outputs stay connected.
+    /// Changes libx264's effort for the main rendition from the next frame on, which is a keyframe; outputs stay connected.
     ///
     /// # Errors
     /// [`CodecError::Setting`] when the preset writes other headers than the one in use ([`Preset::continues`]).
-    pub fn set_preset(&self, preset: Preset) -> Result<(), CodecError> {
-        if !preset.continues(self.control.preset()) {
+    pub fn set_preset(&self, preset: Preset) -> Result<(), StreamingError> {
+        let control = self.main()?.control();
+        if !preset.continues(control.preset()) {
             return Err(CodecError::Setting {
                 setting: "preset",
                 value: preset.to_string(),
                 expected: "one that writes the same headers as the one in use",
-            });
+            }
+            .into());
         }
-        self.control.set_preset(preset);
+        control.set_preset(preset);
         Ok(())
     }
 
-    /// Makes one of the next frames a keyframe; two that were asked for are at least half a second apart.
+    /// Makes one of the next frames a keyframe in every rendition; two that were asked for are at least half a second apart.
     pub fn request_keyframe(&self) {
-        self.control.request_keyframe();
+        for rendition in &self.renditions {
+            rendition.control().request_keyframe();
+        }
     }
 
     /// How it goes.
     #[must_use]
     pub fn stats(&self) -> StreamingStats {
-        let outputs = self.lock().running.iter().map(Output::stats).collect();
+        let renditions = self.renditions.iter().map(|rendition| RenditionStats {
+            id: rendition.id().to_owned(),
+            encoder: rendition.stats(),
+        });
         StreamingStats {
-            encoder: self.control.stats(self.sender.waiting()),
-            outputs,
+            renditions: renditions.collect(),
+            outputs: self.lock().running.iter().map(Output::stats).collect(),
         }
     }
 
     /// The ends of threads since the last call: outputs that gave up or were removed. Each is told once.
     pub fn ended(&self) -> Vec<ThreadEnd> {
         let mut outputs = self.lock();
-        let mut ends: Vec<ThreadEnd> = self.encoder.poll().into_iter().collect();
+        let mut ends: Vec<ThreadEnd> = self.renditions.iter().filter_map(Rendition::poll).collect();
         ends.extend(outputs.running.iter().filter_map(Output::poll_end));
         outputs.ending.retain(|output| match output.poll_end() {
             Some(end) => {
@@ -238,12 +263,12 @@ impl Streaming {
     #[must_use]
     pub fn shutdown(mut self, limit: Duration) -> Vec<ThreadEnd> {
         let deadline = Instant::now() + limit;
-        self.stop = None;
+        self.renditions.iter_mut().for_each(Rendition::stop);
         // An encoder needs milliseconds; half of the time is left for the outputs in any case.
         let mut ends: Vec<ThreadEnd> = self
-            .encoder
-            .end_by(deadline - limit / 2)
-            .into_iter()
+            .renditions
+            .iter()
+            .filter_map(|rendition| rendition.end_by(deadline - limit / 2))
             .collect();
         let outputs = std::mem::take(&mut *self.lock());
         let outputs = || outputs.running.iter().chain(&outputs.ending);
@@ -260,21 +285,22 @@ impl Streaming {
     }
 }
 
-impl Drop for Streaming {
-    fn drop(&mut self) {
-        self.stop = None;
-        for output in self.lock().running.iter() {
-            output.stop(REMOVE_TIMEOUT);
-        }
+impl std::fmt::Debug for Streaming {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        formatter
+            .debug_struct("Streaming")
+            .field("renditions", &self.renditions)
+            .field("outputs", &self.outputs)
+            .finish_non_exhaustive()
     }
 }
 
-/// Tells the outputs that no packet follows when the encoder thread is gone, however it went.
-struct CloseOnDrop(Arc<FanOut>);
-
-impl Drop for CloseOnDrop {
+impl Drop for Streaming {
     fn drop(&mut self) {
-        self.0.close();
+        self.renditions.iter_mut().for_each(Rendition::stop);
+        for output in self.lock().running.iter() {
+            output.stop(REMOVE_TIMEOUT);
+        }
     }
 }
 
@@ -284,16 +310,4 @@ fn take(outputs: &mut Vec<Output>, id: &str) -> Result<Output, StreamingError> {
         .position(|output| output.id() == id)
         .ok_or_else(|| StreamingError::UnknownOutput { id: id.to_owned() })?;
     Ok(outputs.remove(index))
-}
-
-/// A second of the stream, at least 256 KiB: enough for any round trip, and so little that a peer that reads nothing is
-/// noticed soon.
-fn send_buffer_bytes(settings: &EncoderSettings) -> u32 {
-    let bits = (settings.video.bitrate_kbps
-        + settings
-            .audio
-            .as_ref()
-            .map_or(0, |audio| audio.bitrate_kbps))
-    .saturating_mul(1000);
-    (bits / 8).max(256 * 1024)
 }
