@@ -143,7 +143,7 @@ impl Streaming {
         {
             return Err(StreamingError::DuplicateOutput { id: settings.id });
         }
-        let rendition = self.rendition(settings.rendition.as_deref())?;
+        let rendition = self.rendition(settings.renditions.first().map(String::as_str))?;
         let output = Output::start(settings, rendition.context().clone(), self.listener.clone())?;
         rendition.fan_out().add(Arc::clone(output.queue()));
         outputs.running.push(output);

@@ -157,10 +157,10 @@ fn a_frame_of_another_size_is_counted_and_left_out() {
 
 #[test]
 fn targets_say_what_they_are() {
-    for bad in ["srt://host:1", "a.txt", "", "http://host/a.mp4"] {
+    for bad in ["udp://host:1", "a.txt", "", "http://host/a.mp4"] {
         assert!(OutputSettings::new("a", bad).is_err(), "{bad}");
     }
-    let error = OutputSettings::new("a", "srt://host?passphrase=hunter22")
+    let error = OutputSettings::new("a", "udp://host?passphrase=hunter22")
         .unwrap_err()
         .to_string();
     assert!(!error.contains("hunter22"), "{error}");

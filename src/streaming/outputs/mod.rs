@@ -16,5 +16,5 @@ pub(super) use output::{Output, OutputContext};
 pub(super) use queue::PacketQueue;
 #[cfg(test)]
 pub(super) use queue::Popped;
-pub use settings::{OutputKind, OutputSettings};
+pub use settings::{OutputKind, OutputSettings, Platform, Split};
 pub use stats::{OutputState, OutputStats};

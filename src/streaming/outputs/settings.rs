@@ -12,10 +12,34 @@ use crate::streaming::error::StreamingError;
 pub enum OutputKind {
     /// Pushes to `rtmp://` or `rtmps://`.
     Rtmp,
+    /// Sends MPEG-TS to `srt://`.
+    Srt,
     /// Writes one file, which must not exist yet.
     File(Container),
     /// Keeps a folder of segments and a playlist, `program.m3u8`. Segments of an earlier run in it are deleted.
     Hls,
+}
+
+/// Where live streams are watched, each with rules of its own.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Platform {
+    /// X (Twitter).
+    X,
+    /// Twitch.
+    Twitch,
+    /// YouTube.
+    Youtube,
+    /// Facebook.
+    Facebook,
+}
+
+/// When a file ends and the next one begins: at the first keyframe after either. Never when both are left out.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Split {
+    /// The length of a file.
+    pub after: Option<Duration>,
+    /// Bytes of a file.
+    pub bytes: Option<u64>,
 }
 
 /// One output.
@@ -28,8 +52,18 @@ pub struct OutputSettings {
     pub target: String,
     /// The way out.
     pub kind: OutputKind,
-    /// The rendition that it carries; the main one when left out.
-    pub rendition: Option<String>,
+    /// The renditions that it carries, by name: one, or several in an HLS folder. The main one when empty.
+    pub renditions: Vec<String>,
+    /// URLs that are tried in turn when `target` cannot be reached.
+    pub backups: Vec<String>,
+    /// The platform whose rules it is checked by.
+    pub platform: Option<Platform>,
+    /// After so long, a session is ended and begun anew, as platforms limit the length of one. Never when left out.
+    pub session_max: Option<Duration>,
+    /// When a file ends and the next one begins.
+    pub split: Split,
+    /// Whether the rendition's bitrate may go down when this output falls behind.
+    pub adaptive: bool,
     /// Attempts in a row that may fail before the output gives up; 0 is never. A file has one attempt.
     pub retry_attempts: u32,
     /// The wait after the first failure, which doubles with each further one up to 4 s.
@@ -62,6 +96,7 @@ impl OutputSettings {
             {
                 OutputKind::Rtmp
             }
+            Some((scheme, _)) if scheme.eq_ignore_ascii_case("srt") => OutputKind::Srt,
             Some(_) => return Err(unknown_target(&id, &target)),
             None if target.ends_with('/') => OutputKind::Hls,
             None if container == Some(Container::Hls) => {
@@ -81,7 +116,12 @@ impl OutputSettings {
             id,
             target,
             kind,
-            rendition: None,
+            renditions: Vec::new(),
+            backups: Vec::new(),
+            platform: None,
+            session_max: None,
+            split: Split::default(),
+            adaptive: matches!(kind, OutputKind::Rtmp | OutputKind::Srt),
             retry_attempts: 0,
             retry_delay: Duration::from_secs(1),
             max_queue,
@@ -146,6 +186,6 @@ fn unknown_target(id: &str, target: &str) -> StreamingError {
         id: id.to_owned(),
         setting: "target",
         value: redact_url(target),
-        expected: "rtmp://, rtmps://, a folder that ends in /, or a file of .mp4, .mkv or .flv is needed",
+        expected: "rtmp://, rtmps://, srt://, a folder that ends in /, or a file of .mp4, .mkv or .flv is needed",
     }
 }

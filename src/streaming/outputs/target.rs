@@ -26,6 +26,10 @@ pub(super) fn prepare(settings: &OutputSettings) -> Result<Prepared, StreamingEr
             target: settings.target.clone(),
             container: Container::Flv,
         }),
+        OutputKind::Srt => Ok(Prepared {
+            target: settings.target.clone(),
+            container: Container::MpegTs,
+        }),
         OutputKind::File(container) => {
             create_file(Path::new(&settings.target))?;
             Ok(Prepared {

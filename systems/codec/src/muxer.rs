@@ -21,6 +21,10 @@ pub enum Container {
     Mp4,
     /// Matroska in clusters, one a keyframe.
     Matroska,
+    /// MPEG transport stream, in a file or over `srt://`.
+    MpegTs,
+    /// WebM in clusters, for VP8, VP9 and Opus.
+    WebM,
     /// A folder: `program.m3u8`, `init.mp4`, and fragmented MP4 segments. The target is the playlist's path.
     Hls,
 }
@@ -34,6 +38,8 @@ impl Container {
             "mp4" | "m4v" => Some(Self::FragmentedMp4),
             "mkv" => Some(Self::Matroska),
             "flv" => Some(Self::Flv),
+            "ts" => Some(Self::MpegTs),
+            "webm" => Some(Self::WebM),
             "m3u8" => Some(Self::Hls),
             _ => None,
         }
@@ -44,6 +50,8 @@ impl Container {
             Self::Flv => "flv",
             Self::FragmentedMp4 | Self::Mp4 => "mp4",
             Self::Matroska => "matroska",
+            Self::MpegTs => "mpegts",
+            Self::WebM => "webm",
             Self::Hls => "hls",
         }
     }
@@ -311,7 +319,11 @@ fn format_options(
         Container::Flv if target.contains("://") => {
             vec![("flvflags", "no_duration_filesize".to_owned())]
         }
-        Container::Flv | Container::Mp4 | Container::Matroska => Vec::new(),
+        Container::Flv
+        | Container::Mp4
+        | Container::Matroska
+        | Container::MpegTs
+        | Container::WebM => Vec::new(),
         Container::FragmentedMp4 => {
             vec![(
                 "movflags",
