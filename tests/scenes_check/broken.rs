@@ -85,6 +85,10 @@ const BROKEN: &[Broken] = &[
     // Timelines.
     broken("\"layer\": \"card\"", "\"layer\": ▶\"crad\"", "timelines[0].tracks[0].layer", &["there is no layer `crad`", "did you mean `card`?"]),
     broken("\"property\": \"position.y\"", "\"property\": ▶\"position.z\"", "timelines[0].tracks[0].property", &["unknown word `position.z`", "did you mean `position.x`?"]),
+    broken("\"property\": \"position.y\"", "\"property\": ▶\"crop.lefft\"", "timelines[0].tracks[0].property", &["unknown word `crop.lefft`", "did you mean `crop.left`?"]),
+    broken("\"property\": \"position.y\"", "\"property\": ▶\"zindex\"", "timelines[0].tracks[0].property", &["unknown word `zindex`", "did you mean `zIndex`?"]),
+    broken("{\"at\": 2, \"value\": 380", "{\"at\": 2, \"value\": ▶{\"left\": 4}", "timelines[0].tracks[0].keyframes[1].value", &["only the property `crop` has edges"]),
+    broken("{\"at\": 2, \"value\": 380", "{\"at\": 2, \"value\": ▶{\"left\": 4, \"x\": 3}", "timelines[0].tracks[0].keyframes[1].value", &["edges such as `left`, and not both"]),
     broken("\"easing\": \"easeInOutSine\"", "\"easing\": ▶\"easeInOutSin\"", "timelines[0].tracks[0].keyframes[1].easing", &["unknown word `easeInOutSin`", "did you mean `easeInOutSine`?"]),
     broken("{\"cubicBezier\": [0.2, 1", "{\"cubicBezier\": [▶1.2, 1", "timelines[0].tracks[0].keyframes[2].easing.cubicBezier[0]", &["1.2 is out of range"]),
     broken("{\"at\": 2, \"value\": 380", "{\"at\": ▶0, \"value\": 380", "timelines[0].tracks[0].keyframes[1].at", &["rising order of time"]),

@@ -397,7 +397,17 @@ fn easing() -> impl Strategy<Value = Easing> {
 
 fn keyframes(property: Property) -> impl Strategy<Value = Vec<Keyframe>> {
     let value = match property {
-        Property::Position | Property::Scale | Property::Size => {
+        Property::Crop => [0.0..=9.0_f32, 0.0..=9.0, 0.5..=9.0, 0.0..=9.0]
+            .prop_map(|[left, top, right, bottom]| {
+                KeyframeValue::Sides(Crop {
+                    left,
+                    top,
+                    right,
+                    bottom,
+                })
+            })
+            .boxed(),
+        Property::Position | Property::Scale | Property::Size | Property::Anchor => {
             (between(0.5, 9.0), between(0.5, 9.0))
                 .prop_map(|(x, y)| KeyframeValue::Pair { x, y })
                 .boxed()

@@ -23,6 +23,12 @@ pub enum Property {
     SizeWidth,
     /// Pixels.
     SizeHeight,
+    /// Both parts of the anchor.
+    Anchor,
+    /// 0 is the left edge of the box, 1 the right one.
+    AnchorX,
+    /// 0 is the top edge of the box, 1 the bottom one.
+    AnchorY,
     /// Both factors.
     Scale,
     /// Horizontal factor.
@@ -33,6 +39,18 @@ pub enum Property {
     Rotation,
     /// 0 to 1.
     Opacity,
+    /// What is cut off all four edges, in pixels.
+    Crop,
+    /// Pixels.
+    CropLeft,
+    /// Pixels.
+    CropTop,
+    /// Pixels.
+    CropRight,
+    /// Pixels.
+    CropBottom,
+    /// Place among its siblings; a whole number is made of it.
+    ZIndex,
     /// A number or a colour of the layer's source, by its path there: `fill`, `stroke.width`, `gradient.stops.0.color`.
     Source(Box<str>),
     /// A number or a colour of one of the layer's effects: the effect's `id`, its `type` or its place from 0, then the name: `blur.radius`.
@@ -46,11 +64,20 @@ const NAMES: &[&str] = &[
     "size",
     "size.width",
     "size.height",
+    "anchor",
+    "anchor.x",
+    "anchor.y",
     "scale",
     "scale.x",
     "scale.y",
     "rotation",
     "opacity",
+    "crop",
+    "crop.left",
+    "crop.top",
+    "crop.right",
+    "crop.bottom",
+    "zIndex",
     "source.",
     "effects.",
 ];
@@ -59,29 +86,47 @@ const EFFECTS: &str = "effects.";
 
 impl Property {
     /// The properties that every layer has.
-    pub const OF_LAYERS: [Self; 11] = [
+    pub const OF_LAYERS: [Self; 20] = [
         Self::Position,
         Self::PositionX,
         Self::PositionY,
         Self::Size,
         Self::SizeWidth,
         Self::SizeHeight,
+        Self::Anchor,
+        Self::AnchorX,
+        Self::AnchorY,
         Self::Scale,
         Self::ScaleX,
         Self::ScaleY,
         Self::Rotation,
         Self::Opacity,
+        Self::Crop,
+        Self::CropLeft,
+        Self::CropTop,
+        Self::CropRight,
+        Self::CropBottom,
+        Self::ZIndex,
     ];
 
-    /// Which of the value's four numbers are moved. A colour has red, green, blue and alpha.
+    /// Which of the value's four numbers are moved. A colour has red, green, blue and alpha, a crop left, top, right and bottom.
     pub fn mask(&self) -> [bool; 4] {
         match self {
-            Self::PositionX | Self::ScaleX | Self::SizeWidth | Self::Rotation | Self::Opacity => {
-                [true, false, false, false]
+            Self::PositionX
+            | Self::SizeWidth
+            | Self::AnchorX
+            | Self::ScaleX
+            | Self::Rotation
+            | Self::Opacity
+            | Self::CropLeft
+            | Self::ZIndex => [true, false, false, false],
+            Self::PositionY | Self::SizeHeight | Self::AnchorY | Self::ScaleY | Self::CropTop => {
+                [false, true, false, false]
             }
-            Self::PositionY | Self::ScaleY | Self::SizeHeight => [false, true, false, false],
-            Self::Position | Self::Scale | Self::Size => [true, true, false, false],
-            Self::Source(_) | Self::Effect(_) => [true; 4],
+            Self::CropRight => [false, false, true, false],
+            Self::CropBottom => [false, false, false, true],
+            Self::Position | Self::Size | Self::Anchor | Self::Scale => [true, true, false, false],
+            Self::Crop | Self::Source(_) | Self::Effect(_) => [true; 4],
         }
     }
 
@@ -95,11 +140,20 @@ impl Property {
             Self::Size => plain(3),
             Self::SizeWidth => plain(4),
             Self::SizeHeight => plain(5),
-            Self::Scale => plain(6),
-            Self::ScaleX => plain(7),
-            Self::ScaleY => plain(8),
-            Self::Rotation => plain(9),
-            Self::Opacity => plain(10),
+            Self::Anchor => plain(6),
+            Self::AnchorX => plain(7),
+            Self::AnchorY => plain(8),
+            Self::Scale => plain(9),
+            Self::ScaleX => plain(10),
+            Self::ScaleY => plain(11),
+            Self::Rotation => plain(12),
+            Self::Opacity => plain(13),
+            Self::Crop => plain(14),
+            Self::CropLeft => plain(15),
+            Self::CropTop => plain(16),
+            Self::CropRight => plain(17),
+            Self::CropBottom => plain(18),
+            Self::ZIndex => plain(19),
             Self::Source(path) => format!("{SOURCE}{path}").into(),
             Self::Effect(path) => format!("{EFFECTS}{path}").into(),
         }
@@ -125,8 +179,12 @@ impl Property {
     /// The smallest and the largest value; `None` where it depends on the source or the effect.
     pub fn range(&self) -> Option<(f32, f32)> {
         match self {
-            Self::Position | Self::PositionX | Self::PositionY | Self::Rotation => {
+            Self::Position | Self::PositionX | Self::PositionY | Self::Rotation | Self::ZIndex => {
                 Some((-1e6, 1e6))
+            }
+            Self::Anchor | Self::AnchorX | Self::AnchorY => Some((-100.0, 100.0)),
+            Self::Crop | Self::CropLeft | Self::CropTop | Self::CropRight | Self::CropBottom => {
+                Some((0.0, crate::layer::Size::MAX))
             }
             Self::Size | Self::SizeWidth | Self::SizeHeight => {
                 Some((0.01, crate::layer::Size::MAX))
@@ -139,7 +197,10 @@ impl Property {
 
     /// Whether the value may be a pair.
     pub fn is_pair(&self) -> bool {
-        matches!(self, Self::Position | Self::Scale | Self::Size)
+        matches!(
+            self,
+            Self::Position | Self::Scale | Self::Size | Self::Anchor
+        )
     }
 }
 

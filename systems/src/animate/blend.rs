@@ -4,7 +4,7 @@ use bevy_ecs::component::Mutable;
 use bevy_ecs::prelude::*;
 use components::animation::Glide;
 use components::effect::Effects;
-use components::layer::{LayerId, Opacity, Position, Rotation, Scale, Size};
+use components::layer::{Anchor, Crop, LayerId, Opacity, Position, Rotation, Scale, Size, ZIndex};
 use components::source::{AvatarSource, ColourSource, GradientSource, ShapeSource, TextSource};
 
 use super::fields::glide_with;
@@ -24,9 +24,12 @@ pub(crate) fn blend_timeline(
         let mut layer = world.entity_mut(layer);
         property::<Position>(&mut layer, timeline, glide, clock);
         property::<Size>(&mut layer, timeline, glide, clock);
+        property::<Anchor>(&mut layer, timeline, glide, clock);
         property::<Scale>(&mut layer, timeline, glide, clock);
         property::<Rotation>(&mut layer, timeline, glide, clock);
         property::<Opacity>(&mut layer, timeline, glide, clock);
+        property::<Crop>(&mut layer, timeline, glide, clock);
+        property::<ZIndex>(&mut layer, timeline, glide, clock);
         glide_with::<ColourSource>(&mut layer, timeline, glide, clock);
         glide_with::<GradientSource>(&mut layer, timeline, glide, clock);
         glide_with::<ShapeSource>(&mut layer, timeline, glide, clock);

@@ -18,7 +18,7 @@ mod words;
 use bevy_app::App;
 use bevy_ecs::prelude::*;
 use components::effect::Effects;
-use components::layer::{Opacity, Position, Rotation, Scale, Size};
+use components::layer::{Anchor, Crop, Opacity, Position, Rotation, Scale, Size, ZIndex};
 use components::source::{ColourSource, GradientSource, ShapeSource, TextSource};
 
 use crate::data::SceneData;
@@ -52,9 +52,12 @@ pub fn plugin(app: &mut App) {
         crate::avatar::animate(app),
         app.timed(set, "animate::position", property::compute::<Position>),
         app.timed(set, "animate::size", property::compute::<Size>),
+        app.timed(set, "animate::anchor", property::compute::<Anchor>),
         app.timed(set, "animate::scale", property::compute::<Scale>),
         app.timed(set, "animate::rotation", property::compute::<Rotation>),
         app.timed(set, "animate::opacity", property::compute::<Opacity>),
+        app.timed(set, "animate::crop", property::compute::<Crop>),
+        app.timed(set, "animate::z_index", property::compute::<ZIndex>),
     )
         .chain();
     let sources = (

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use bevy_ecs::lifecycle::HookContext;
 use bevy_ecs::prelude::*;
 use bevy_ecs::world::DeferredWorld;
-use components::derived::{FilledText, NaturalSize};
+use components::derived::{Computed, FilledText, NaturalSize};
 use components::layer::Crop;
 use components::source::ImageSource;
 
@@ -65,7 +65,7 @@ fn note_tick(mut world: DeferredWorld, context: HookContext) {
 type PictureRow<'a> = (
     Ref<'a, ImageSource>,
     Ref<'a, FilledText>,
-    Ref<'a, Crop>,
+    Ref<'a, Computed<Crop>>,
     &'a mut ShownPicture,
     &'a mut NaturalSize,
 );
@@ -91,7 +91,7 @@ pub(super) fn measure_pictures(
         let Some(picture) = pictures.get(&words.0) else {
             continue;
         };
-        natural.set_if_neq(NaturalSize(crop_box(picture.size(), &crop).1));
+        natural.set_if_neq(NaturalSize(crop_box(picture.size(), &crop.0).1));
         let is_same = shown
             .picture
             .as_ref()

@@ -10,7 +10,9 @@ use bevy_ecs::prelude::*;
 use components::animation::{Glide, Timeline, TimelineId, TimelineSpec, Tracks};
 use components::derived::{Animatable, Computed, NaturalSize};
 use components::effect::Effects;
-use components::layer::{LayerId, LayerSpec, Opacity, Position, Rotation, Scale, Size};
+use components::layer::{
+    Anchor, Crop, LayerId, LayerSpec, Opacity, Position, Rotation, Scale, Size, ZIndex,
+};
 use components::scene::{CanvasSpec, SceneSpec};
 use components::source::{
     AvatarSource, ChatSource, ColourSource, GradientSource, GroupSource, ImageSource, SceneSource,
@@ -265,7 +267,7 @@ pub(crate) fn change_layer(
     put(&mut entity, &spec.scale);
     put(&mut entity, &spec.rotation);
     put(&mut entity, &spec.opacity);
-    put(&mut entity, &spec.z_index);
+    put(&mut entity, &ZIndex(Some(spec.z())));
     put(&mut entity, &spec.blend);
     put(&mut entity, &spec.crop);
     put(&mut entity, &spec.fit);
@@ -337,9 +339,13 @@ fn begin_glides(world: &mut World, entity: Entity, spec: &LayerSpec, glide: &Gli
     let mut entity = world.entity_mut(entity);
     glide_property(&mut entity, Some(&spec.position), glide, &clock);
     glide_property(&mut entity, spec.size.as_ref(), glide, &clock);
+    glide_property(&mut entity, Some(&spec.anchor), glide, &clock);
     glide_property(&mut entity, Some(&spec.scale), glide, &clock);
     glide_property(&mut entity, Some(&spec.rotation), glide, &clock);
     glide_property(&mut entity, Some(&spec.opacity), glide, &clock);
+    glide_property(&mut entity, Some(&spec.crop), glide, &clock);
+    let z_index = ZIndex(Some(spec.z()));
+    glide_property(&mut entity, Some(&z_index), glide, &clock);
     glide_to(&mut entity, &spec.effects, glide, &clock);
     match &spec.source {
         Source::Colour(source) => glide_to(&mut entity, source, glide, &clock),
@@ -413,9 +419,12 @@ fn replace_timelines(
         };
         release::<Position>(&mut entity);
         release::<Size>(&mut entity);
+        release::<Anchor>(&mut entity);
         release::<Scale>(&mut entity);
         release::<Rotation>(&mut entity);
         release::<Opacity>(&mut entity);
+        release::<Crop>(&mut entity);
+        release::<ZIndex>(&mut entity);
         remove_lanes::<ColourSource>(&mut entity);
         remove_lanes::<GradientSource>(&mut entity);
         remove_lanes::<ShapeSource>(&mut entity);

@@ -3,6 +3,7 @@
 
 mod continuity;
 mod layers;
+mod properties;
 mod scenes;
 mod seeking;
 mod smoothness;
