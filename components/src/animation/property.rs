@@ -6,7 +6,9 @@ use std::fmt;
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 
-use crate::value::Colour;
+use serde_json::Value;
+
+use crate::value::{Colour, Number};
 
 /// A property that a track can move, by its name: `"position.y"`, `"opacity"`, `"source.fill"`, `"effects.glow.radius"`.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -256,6 +258,15 @@ pub enum FieldMut<'a> {
         /// The largest that it may be.
         high: f32,
     },
+    /// A number within a range that may be bound to data; once it was moved it is written out.
+    Template {
+        /// The number.
+        value: &'a mut Number,
+        /// The smallest that it may be.
+        low: f32,
+        /// The largest that it may be.
+        high: f32,
+    },
     /// A colour.
     Colour(&'a mut Colour),
 }
@@ -275,10 +286,17 @@ pub trait Fields {
 }
 
 impl FieldMut<'_> {
-    /// The value as four numbers: the number and noughts, or red, green, blue and alpha from 0 to 255.
-    pub fn get(&self) -> [f32; 4] {
+    /// The value as four numbers: the number and noughts, or red, green, blue and alpha from 0 to 255. A number that is bound is
+    /// looked up, and is 0 where there is none.
+    pub fn get<'v>(&self, lookup: &dyn Fn(&str) -> Option<&'v Value>) -> [f32; 4] {
         match self {
             Self::Number { value, .. } => [**value, 0.0, 0.0, 0.0],
+            Self::Template { value, .. } => {
+                let found = value.resolve(lookup);
+                // Data may say "nan".
+                let number = if found.is_finite() { found } else { 0.0 };
+                [number, 0.0, 0.0, 0.0]
+            }
             Self::Colour(colour) => {
                 [colour.red, colour.green, colour.blue, colour.alpha].map(f32::from)
             }
@@ -289,6 +307,9 @@ impl FieldMut<'_> {
     pub fn set(self, numbers: [f32; 4]) {
         match self {
             Self::Number { value, low, high } => *value = numbers[0].clamp(low, high),
+            Self::Template { value, low, high } => {
+                *value = Number::Literal(numbers[0].clamp(low, high));
+            }
             Self::Colour(colour) => {
                 // A float that becomes a byte is cut to 0..=255.
                 let [red, green, blue, alpha] = numbers.map(|number| (number + 0.5) as u8);
@@ -306,6 +327,16 @@ impl FieldMut<'_> {
 /// A number field.
 pub(crate) fn number(value: &mut f32, low: f32, high: f32) -> Option<FieldMut<'_>> {
     Some(FieldMut::Number { value, low, high })
+}
+
+/// A number field that may be bound to data.
+pub(crate) fn template(value: &mut Number, low: f32, high: f32) -> Option<FieldMut<'_>> {
+    Some(FieldMut::Template { value, low, high })
+}
+
+/// What stands behind `name` and a dot in a path.
+pub(crate) fn within<'p>(path: &'p str, name: &str) -> Option<&'p str> {
+    path.strip_prefix(name)?.strip_prefix('.')
 }
 
 /// Puts `prefix` and a dot before each path.

@@ -60,7 +60,9 @@ sources!(
     GradientSource,
     ShapeSource,
     TextSource,
-    AvatarSource
+    AvatarSource,
+    TickerSource,
+    ChatSource
 );
 
 impl Animatable for crate::effect::Effects {

@@ -5,7 +5,9 @@ use bevy_ecs::prelude::*;
 use components::animation::Glide;
 use components::effect::Effects;
 use components::layer::{Anchor, Crop, LayerId, Opacity, Position, Rotation, Scale, Size, ZIndex};
-use components::source::{AvatarSource, ColourSource, GradientSource, ShapeSource, TextSource};
+use components::source::{
+    AvatarSource, ChatSource, ColourSource, GradientSource, ShapeSource, TextSource, TickerSource,
+};
 
 use super::fields::glide_with;
 use super::property::{CompiledTracks, MovingProperty, begin_glide};
@@ -35,6 +37,8 @@ pub(crate) fn blend_timeline(
         glide_with::<ShapeSource>(&mut layer, timeline, glide, clock);
         glide_with::<TextSource>(&mut layer, timeline, glide, clock);
         glide_with::<AvatarSource>(&mut layer, timeline, glide, clock);
+        glide_with::<TickerSource>(&mut layer, timeline, glide, clock);
+        glide_with::<ChatSource>(&mut layer, timeline, glide, clock);
         glide_with::<Effects>(&mut layer, timeline, glide, clock);
     }
 }

@@ -19,7 +19,9 @@ use bevy_app::App;
 use bevy_ecs::prelude::*;
 use components::effect::Effects;
 use components::layer::{Anchor, Crop, Opacity, Position, Rotation, Scale, Size, ZIndex};
-use components::source::{ColourSource, GradientSource, ShapeSource, TextSource};
+use components::source::{
+    ChatSource, ColourSource, GradientSource, ShapeSource, TextSource, TickerSource,
+};
 
 use crate::data::SceneData;
 use crate::profile::AddTimed;
@@ -65,6 +67,13 @@ pub fn plugin(app: &mut App) {
         app.timed(set, "animate::gradients", fields::compute::<GradientSource>),
         app.timed(set, "animate::shapes", fields::compute::<ShapeSource>),
         app.timed(set, "animate::texts", fields::compute::<TextSource>),
+        app.timed(set, "animate::ticker_ways", ticker::run),
+        app.timed(
+            set,
+            "animate::tickers_looks",
+            fields::compute::<TickerSource>,
+        ),
+        app.timed(set, "animate::chats_looks", fields::compute::<ChatSource>),
         app.timed(set, "animate::effects", fields::compute::<Effects>),
         app.timed(set, "animate::counters", counter::roll),
         app.timed(set, "animate::words", words::fill),

@@ -288,8 +288,9 @@ pub(super) fn compute<T: MovingProperty>(
             continue;
         }
         let mut value = T::split(own);
+        let seconds = |timeline| timelines.get(timeline).ok()?.0;
         for lane in tracks.iter().flat_map(|tracks| &tracks.lanes) {
-            lane.lay_over(&mut value, &timelines, T::combine);
+            lane.lay_over(&mut value, seconds, T::combine);
         }
         if let Some(motion) = &mut motion {
             if let Some(glide) = &mut motion.glide {

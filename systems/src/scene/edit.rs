@@ -353,12 +353,9 @@ fn begin_glides(world: &mut World, entity: Entity, spec: &LayerSpec, glide: &Gli
         Source::Shape(source) => glide_to(&mut entity, source, glide, &clock),
         Source::Text(source) => glide_to(&mut entity, source, glide, &clock),
         Source::Avatar(source) => glide_to(&mut entity, source, glide, &clock),
-        Source::Image(_)
-        | Source::Ticker(_)
-        | Source::Chat(_)
-        | Source::VisualFeed(_)
-        | Source::Scene(_)
-        | Source::Group(_) => {}
+        Source::Ticker(source) => glide_to(&mut entity, source, glide, &clock),
+        Source::Chat(source) => glide_to(&mut entity, &**source, glide, &clock),
+        Source::Image(_) | Source::VisualFeed(_) | Source::Scene(_) | Source::Group(_) => {}
     }
 }
 
@@ -430,6 +427,8 @@ fn replace_timelines(
         remove_lanes::<ShapeSource>(&mut entity);
         remove_lanes::<TextSource>(&mut entity);
         remove_lanes::<AvatarSource>(&mut entity);
+        remove_lanes::<TickerSource>(&mut entity);
+        remove_lanes::<ChatSource>(&mut entity);
         remove_lanes::<Effects>(&mut entity);
     }
     insert_lanes(world, specs, layers, &timelines);

@@ -320,6 +320,8 @@ fn add_source_lanes(entity: &mut EntityWorldMut, path: &str, lanes: &[Lane]) {
     add_lanes::<ShapeSource>(entity, path, lanes);
     add_lanes::<TextSource>(entity, path, lanes);
     add_lanes::<AvatarSource>(entity, path, lanes);
+    add_lanes::<TickerSource>(entity, path, lanes);
+    add_lanes::<ChatSource>(entity, path, lanes);
 }
 
 fn insert_tracks<T: Animatable>(entity: &mut EntityWorldMut, lanes: Vec<Lane>) {
@@ -503,17 +505,15 @@ pub(super) fn insert_source(entity: &mut EntityWorldMut, spec: &LayerSpec) {
         }
         Source::Ticker(source) => {
             let tick = entity.world().resource::<FrameClock>().tick;
-            entity.insert((source.clone(), Strip::new(tick), ClipsChildren));
+            insert_computed(entity, source);
+            entity.insert((Strip::new(tick), ClipsChildren));
         }
         Source::VisualFeed(source) => feed::insert(entity, source),
         Source::Scene(source) => drop(entity.insert(source.clone())),
         Source::Chat(source) => {
             let tick = entity.world().resource::<FrameClock>().tick;
-            entity.insert((
-                ChatSource::clone(source),
-                ChatRows::new(tick),
-                ClipsChildren,
-            ));
+            insert_computed(entity, &**source);
+            entity.insert((ChatRows::new(tick), ClipsChildren));
         }
         Source::Avatar(source) => {
             insert_computed(entity, source);
@@ -541,11 +541,13 @@ pub(super) fn remove_source(entity: &mut EntityWorldMut) {
     remove_computed::<ShapeSource>(entity);
     remove_computed::<TextSource>(entity);
     remove_computed::<AvatarSource>(entity);
+    remove_computed::<TickerSource>(entity);
+    remove_computed::<ChatSource>(entity);
     despawn_all_internal(entity);
     entity
         .remove::<(ImageSource, GroupSource, SceneSource, InnerScene)>()
         .remove::<(FilledText, Rolling, ShownPicture, CropClip, Avatar)>()
-        .remove::<(TickerSource, Strip, ChatSource, ChatRows, ClipsChildren)>()
+        .remove::<(Strip, ChatRows, ClipsChildren)>()
         .insert((NaturalSize::default(), Drawn::default()));
 }
 

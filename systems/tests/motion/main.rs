@@ -7,4 +7,5 @@ mod properties;
 mod scenes;
 mod seeking;
 mod smoothness;
+mod sources;
 mod stage;
