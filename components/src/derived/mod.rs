@@ -61,6 +61,7 @@ sources!(
     ShapeSource,
     TextSource,
     AvatarSource,
+    ImageSource,
     TickerSource,
     ChatSource
 );

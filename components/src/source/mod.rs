@@ -166,7 +166,8 @@ impl Source {
             Self::Avatar(source) => Some(source),
             Self::Ticker(source) => Some(source),
             Self::Chat(source) => Some(&mut **source),
-            Self::Image(_) | Self::VisualFeed(_) | Self::Scene(_) | Self::Group(_) => None,
+            Self::Image(source) => Some(source),
+            Self::VisualFeed(_) | Self::Scene(_) | Self::Group(_) => None,
         }
     }
 }
@@ -217,6 +218,7 @@ mod tests {
             serde_json::from_value(ticker).map(Source::Ticker),
             serde_json::from_value(chat).map(Box::new).map(Source::Chat),
             serde_json::from_value(avatar).map(Source::Avatar),
+            serde_json::from_value(json!({"src": "a.gif"})).map(Source::Image),
         ];
         for source in sources.iter_mut().flatten() {
             let paths = source.field_paths();
@@ -239,6 +241,6 @@ mod tests {
                 assert!(source.field_mut(path).is_none(), "{} {path}", source.kind());
             }
         }
-        assert_eq!(sources.iter().flatten().count(), 7);
+        assert_eq!(sources.iter().flatten().count(), 8);
     }
 }

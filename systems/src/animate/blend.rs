@@ -6,7 +6,8 @@ use components::animation::Glide;
 use components::effect::Effects;
 use components::layer::{Anchor, Crop, LayerId, Opacity, Position, Rotation, Scale, Size, ZIndex};
 use components::source::{
-    AvatarSource, ChatSource, ColourSource, GradientSource, ShapeSource, TextSource, TickerSource,
+    AvatarSource, ChatSource, ColourSource, GradientSource, ImageSource, ShapeSource, TextSource,
+    TickerSource,
 };
 
 use super::fields::glide_with;
@@ -37,6 +38,7 @@ pub(crate) fn blend_timeline(
         glide_with::<ShapeSource>(&mut layer, timeline, glide, clock);
         glide_with::<TextSource>(&mut layer, timeline, glide, clock);
         glide_with::<AvatarSource>(&mut layer, timeline, glide, clock);
+        glide_with::<ImageSource>(&mut layer, timeline, glide, clock);
         glide_with::<TickerSource>(&mut layer, timeline, glide, clock);
         glide_with::<ChatSource>(&mut layer, timeline, glide, clock);
         glide_with::<Effects>(&mut layer, timeline, glide, clock);

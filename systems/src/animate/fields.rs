@@ -97,6 +97,11 @@ impl<S: MovingFields> FieldMotions<S> {
         &mut self.fields[place]
     }
 
+    /// Whether any field is on its way to a new value.
+    pub fn glides(&self) -> bool {
+        self.fields.iter().any(|field| field.glide.is_some())
+    }
+
     /// Whether a track that is not stopped, or a glide, moves the field.
     pub fn moves(&self, path: &str) -> bool {
         let mut fields = self.fields.iter();

@@ -8,6 +8,7 @@ mod counter;
 mod easing;
 mod fields;
 mod glide;
+mod integral;
 mod lane;
 mod path;
 mod property;
@@ -20,7 +21,7 @@ use bevy_ecs::prelude::*;
 use components::effect::Effects;
 use components::layer::{Anchor, Crop, Opacity, Position, Rotation, Scale, Size, ZIndex};
 use components::source::{
-    ChatSource, ColourSource, GradientSource, ShapeSource, TextSource, TickerSource,
+    ChatSource, ColourSource, GradientSource, ImageSource, ShapeSource, TextSource, TickerSource,
 };
 
 use crate::data::SceneData;
@@ -36,6 +37,7 @@ pub(crate) use fields::compute as compute_fields;
 pub use fields::{FieldMotions, MovingFields};
 pub(crate) use fields::{add_lanes, glide_to, remove_lanes};
 pub use glide::GlideState;
+pub(crate) use integral::{Integral, Speed};
 pub use lane::CompiledLane;
 pub use path::LengthPath;
 pub(crate) use property::begin_glide;
@@ -67,6 +69,8 @@ pub fn plugin(app: &mut App) {
         app.timed(set, "animate::gradients", fields::compute::<GradientSource>),
         app.timed(set, "animate::shapes", fields::compute::<ShapeSource>),
         app.timed(set, "animate::texts", fields::compute::<TextSource>),
+        app.timed(set, "animate::plays", crate::layout::advance_plays),
+        app.timed(set, "animate::images", fields::compute::<ImageSource>),
         app.timed(set, "animate::ticker_ways", ticker::run),
         app.timed(
             set,

@@ -16,6 +16,7 @@ use crate::schedule::{Tick, TickSet};
 
 pub use measure::{Fonts, crop_box, fitted};
 pub use pictures::ShownPicture;
+pub(crate) use pictures::advance_plays;
 pub use propagate::{ChildSpace, ClipsChildren, CropClip, Flows, Placed, RasterScale};
 pub use tree::{FileOrder, LayerTree, Node};
 pub use view::{OutputSize, Views, on_frame};

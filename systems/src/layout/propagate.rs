@@ -67,8 +67,8 @@ impl Default for RasterScale {
     }
 }
 
-/// Whether the crop of a layer cuts it where it is composed, and not out of its picture: while the crop moves, so that the picture
-/// stays as it is and only its edges go on. On layers with pixels of their own; written in `Layout`.
+/// Whether a layer's crop cuts it where it is composed, and not out of its picture, which stays as it is while the crop moves. On
+/// layers with pixels of their own; written in `Layout`.
 #[derive(Component, Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct CropClip(pub bool);
 
@@ -263,9 +263,11 @@ fn place(
     if let Some(interior) = interior {
         return place_interior(parent, *interior);
     }
-    let position_moves = position_tracked || position_motion.is_some_and(Motion::glides);
+    let position_moves = position_tracked
+        || anchor_tracked
+        || position_motion.is_some_and(Motion::glides)
+        || anchor_motion.is_some_and(Motion::glides);
     let rotation_moves = rotation_tracked || rotation_motion.is_some_and(Motion::glides);
-    let anchor_moves = anchor_tracked || anchor_motion.is_some_and(Motion::glides);
     let crop_moves = crop_tracked || crop_motion.is_some_and(Motion::glides);
     let anchor_point = anchor.0 * layout.0;
     let parent_from_layer =
@@ -308,7 +310,6 @@ fn place(
             || gliding.is_some()
             || position_moves
             || rotation_moves
-            || anchor_moves
             || crop_moves && is_image,
         clip: parent.placed.clip,
         matte: look.matte,

@@ -27,7 +27,8 @@ use super::spawn::{
 };
 use super::stage::{Leaving, Reachable};
 use crate::animate::{
-    CompiledTracks, MovingFields, MovingProperty, begin_glide, glide_to, keep_place, remove_lanes,
+    CompiledTracks, FieldMotions, MovingFields, MovingProperty, begin_glide, glide_to, keep_place,
+    remove_lanes,
 };
 use crate::assets::{Picture, Pictures};
 use crate::clock::FrameClock;
@@ -297,8 +298,20 @@ fn put_source(entity: &mut EntityWorldMut, spec: &LayerSpec, measure: bool) {
         Source::Image(source) if entity.contains::<ImageSource>() => {
             if entity.get::<ImageSource>() != Some(source) {
                 let clock = *entity.world().resource::<FrameClock>();
+                let goes_on = entity
+                    .get::<FieldMotions<ImageSource>>()
+                    .is_some_and(FieldMotions::glides);
+                let before = entity.get::<ImageSource>().filter(|before| {
+                    goes_on
+                        && (&before.src, before.playback.loop_mode)
+                            == (&source.src, source.playback.loop_mode)
+                });
+                let speed = before.map(|before| before.playback.speed);
                 if let Some(mut shown) = entity.get_mut::<ShownPicture>() {
-                    shown.begin_anew(&clock);
+                    match speed {
+                        Some(speed) => shown.play_on(speed, &clock),
+                        None => shown.begin_anew(&clock),
+                    }
                 }
                 entity.insert(source.clone());
             }
@@ -355,7 +368,8 @@ fn begin_glides(world: &mut World, entity: Entity, spec: &LayerSpec, glide: &Gli
         Source::Avatar(source) => glide_to(&mut entity, source, glide, &clock),
         Source::Ticker(source) => glide_to(&mut entity, source, glide, &clock),
         Source::Chat(source) => glide_to(&mut entity, &**source, glide, &clock),
-        Source::Image(_) | Source::VisualFeed(_) | Source::Scene(_) | Source::Group(_) => {}
+        Source::Image(source) => glide_to(&mut entity, source, glide, &clock),
+        Source::VisualFeed(_) | Source::Scene(_) | Source::Group(_) => {}
     }
 }
 
@@ -427,6 +441,7 @@ fn replace_timelines(
         remove_lanes::<ShapeSource>(&mut entity);
         remove_lanes::<TextSource>(&mut entity);
         remove_lanes::<AvatarSource>(&mut entity);
+        remove_lanes::<ImageSource>(&mut entity);
         remove_lanes::<TickerSource>(&mut entity);
         remove_lanes::<ChatSource>(&mut entity);
         remove_lanes::<Effects>(&mut entity);

@@ -320,6 +320,7 @@ fn add_source_lanes(entity: &mut EntityWorldMut, path: &str, lanes: &[Lane]) {
     add_lanes::<ShapeSource>(entity, path, lanes);
     add_lanes::<TextSource>(entity, path, lanes);
     add_lanes::<AvatarSource>(entity, path, lanes);
+    add_lanes::<ImageSource>(entity, path, lanes);
     add_lanes::<TickerSource>(entity, path, lanes);
     add_lanes::<ChatSource>(entity, path, lanes);
 }
@@ -496,12 +497,8 @@ pub(super) fn insert_source(entity: &mut EntityWorldMut, spec: &LayerSpec) {
             entity.insert((FilledText::default(), Rolling::default()));
         }
         Source::Image(source) => {
-            entity.insert((
-                source.clone(),
-                FilledText::default(),
-                ShownPicture::default(),
-                CropClip::default(),
-            ));
+            insert_drawn(entity, source);
+            entity.insert((FilledText::default(), ShownPicture::default()));
         }
         Source::Ticker(source) => {
             let tick = entity.world().resource::<FrameClock>().tick;
@@ -541,11 +538,12 @@ pub(super) fn remove_source(entity: &mut EntityWorldMut) {
     remove_computed::<ShapeSource>(entity);
     remove_computed::<TextSource>(entity);
     remove_computed::<AvatarSource>(entity);
+    remove_computed::<ImageSource>(entity);
     remove_computed::<TickerSource>(entity);
     remove_computed::<ChatSource>(entity);
     despawn_all_internal(entity);
     entity
-        .remove::<(ImageSource, GroupSource, SceneSource, InnerScene)>()
+        .remove::<(GroupSource, SceneSource, InnerScene)>()
         .remove::<(FilledText, Rolling, ShownPicture, CropClip, Avatar)>()
         .remove::<(Strip, ChatRows, ClipsChildren)>()
         .insert((NaturalSize::default(), Drawn::default()));
