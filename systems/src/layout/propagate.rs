@@ -348,10 +348,8 @@ fn place(
     };
     let scale = parent.scale * drawn_scale;
     // A picture is cropped before it is put into its box.
-    let (origin, size) = match is_image {
-        true => (Vec2::ZERO, layout.0),
-        false => crop_box(layout.0, crop),
-    };
+    let left = if is_image { Crop::default() } else { *crop };
+    let (origin, size) = crop_box(layout.0, &left);
     let cut = Clip {
         canvas_from_clip: canvas_from_layer * Affine2::from_translation(origin),
         size,
