@@ -1,79 +1,16 @@
 //! Writing packets to one target: a server, a file, or a folder of segments.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
+use crate::container::Container;
 use crate::error::CodecError;
 use crate::ffi::{self, OutputContext};
+use crate::hls::HlsOptions;
 use crate::interrupt::Interrupt;
 use crate::packet::{Packet, StreamDescription, StreamKind, TimeBase};
 use crate::redact::{SecretGuard, redact_url};
-
-/// How packets are laid out.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Container {
-    /// FLV in a file, or over `rtmp://` and `rtmps://`.
-    Flv,
-    /// MP4 in fragments, one a keyframe: playable up to the last fragment even when writing never ended.
-    FragmentedMp4,
-    /// MP4 with one index, written at the end: worth nothing unless finished.
-    Mp4,
-    /// Matroska in clusters, one a keyframe.
-    Matroska,
-    /// MPEG transport stream, in a file or over `srt://`.
-    MpegTs,
-    /// WebM in clusters, for VP8, VP9 and Opus.
-    WebM,
-    /// A folder: `program.m3u8`, `init.mp4`, and fragmented MP4 segments. The target is the playlist's path.
-    Hls,
-}
-
-impl Container {
-    /// The container that a file's extension stands for; `None` for one that is not known. `mp4` and `m4v` are
-    /// fragmented, as recordings must survive a crash.
-    #[must_use]
-    pub fn from_path(path: &Path) -> Option<Self> {
-        match path.extension()?.to_str()?.to_ascii_lowercase().as_str() {
-            "mp4" | "m4v" => Some(Self::FragmentedMp4),
-            "mkv" => Some(Self::Matroska),
-            "flv" => Some(Self::Flv),
-            "ts" => Some(Self::MpegTs),
-            "webm" => Some(Self::WebM),
-            "m3u8" => Some(Self::Hls),
-            _ => None,
-        }
-    }
-
-    const fn format(self) -> &'static str {
-        match self {
-            Self::Flv => "flv",
-            Self::FragmentedMp4 | Self::Mp4 => "mp4",
-            Self::Matroska => "matroska",
-            Self::MpegTs => "mpegts",
-            Self::WebM => "webm",
-            Self::Hls => "hls",
-        }
-    }
-}
-
-/// How an HLS folder is kept.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct HlsOptions {
-    /// Seconds in a segment, at least 1; it ends at the first keyframe from there on.
-    pub segment_s: u32,
-    /// Segments in the playlist, at least 2; older ones are deleted.
-    pub window: u32,
-}
-
-impl Default for HlsOptions {
-    fn default() -> Self {
-        Self {
-            segment_s: 2,
-            window: 6,
-        }
-    }
-}
 
 /// How a target is opened and how long each step may take.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -126,6 +63,7 @@ impl Muxer {
     /// Opens `target` (a URL or a path; a file there is overwritten) and writes the header.
     ///
     /// # Errors
+    /// [`CodecError::Unsupported`] when the container cannot hold the streams ([`Container::check`]),
     /// [`CodecError::Target`] with FFmpeg's reason, or [`CodecError::Deadline`] when the target did not answer in
     /// time or `guard` was aborted. Nothing stays open then.
     pub fn open(
@@ -136,6 +74,7 @@ impl Muxer {
         guard: &Arc<Interrupt>,
     ) -> Result<Self, CodecError> {
         ffi::initialize();
+        check_streams(container, streams, options)?;
         let shown = redact_url(target);
         let secrets = SecretGuard::new(target);
         let error = |error| CodecError::target("open", &shown, error, guard);
@@ -152,7 +91,7 @@ impl Muxer {
         let described = streams
             .iter()
             .try_for_each(|stream| output.add_stream(stream));
-        let format = format_options(target, container, options);
+        let format = container.options(target, options);
         let header = described
             .and_then(|()| guard.during(options.open_timeout, || output.write_header(&format)));
         let unused = match header {
@@ -275,6 +214,21 @@ fn close_abandoned(output: OutputContext, options: &MuxerOptions, guard: &Interr
     guard.during(ABANDON_TIMEOUT.min(options.finish_timeout), || drop(output));
 }
 
+/// Refuses what FFmpeg would refuse with fewer words, or, in MPEG-TS, would write so that nobody can read it.
+fn check_streams(
+    container: Container,
+    streams: &[StreamDescription],
+    options: &MuxerOptions,
+) -> Result<(), CodecError> {
+    let video = streams.iter().find_map(StreamDescription::video_codec);
+    let audio = streams.iter().find_map(StreamDescription::audio_codec);
+    match container {
+        Container::Hls => options.hls.segment_type.check_streams(video, audio)?,
+        _ => container.check_streams(video, audio)?,
+    }
+    Ok(())
+}
+
 /// An option that nobody takes is a mistake of this file: an error where it is developed, a warning in the field.
 fn report_unused(target: &str, unused: Option<String>) -> Result<(), CodecError> {
     let Some(names) = unused else {
@@ -307,47 +261,4 @@ fn protocol_options(target: &str, options: &MuxerOptions) -> Vec<(&'static str, 
         }
     }
     pairs
-}
-
-fn format_options(
-    target: &str,
-    container: Container,
-    options: &MuxerOptions,
-) -> Vec<(&'static str, String)> {
-    match container {
-        // A server's stream has no end at which its length could be filled in.
-        Container::Flv if target.contains("://") => {
-            vec![("flvflags", "no_duration_filesize".to_owned())]
-        }
-        Container::Flv
-        | Container::Mp4
-        | Container::Matroska
-        | Container::MpegTs
-        | Container::WebM => Vec::new(),
-        Container::FragmentedMp4 => {
-            vec![(
-                "movflags",
-                "+frag_keyframe+empty_moov+default_base_moof".to_owned(),
-            )]
-        }
-        Container::Hls => {
-            let folder = Path::new(target).parent().unwrap_or(Path::new(""));
-            let segments = folder.join("program_%05d.m4s");
-            vec![
-                ("hls_time", options.hls.segment_s.to_string()),
-                ("hls_list_size", options.hls.window.to_string()),
-                ("hls_segment_type", "fmp4".to_owned()),
-                ("hls_fmp4_init_filename", "init.mp4".to_owned()),
-                (
-                    "hls_segment_filename",
-                    segments.to_string_lossy().into_owned(),
-                ),
-                // Readers see whole files only: they are written under another name first.
-                (
-                    "hls_flags",
-                    "independent_segments+delete_segments+temp_file".to_owned(),
-                ),
-            ]
-        }
-    }
 }

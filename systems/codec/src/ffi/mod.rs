@@ -4,6 +4,7 @@
 
 mod codec;
 mod frame;
+mod hardware;
 mod log;
 mod output;
 
@@ -15,6 +16,8 @@ pub(crate) use codec::{
     Rate, SharedParameters, flag_global_header, open_codec, set_rate, stream_parameters,
 };
 pub(crate) use frame::{SampleFrame, send_borrowed_frame};
+pub(crate) use hardware::{Nv12Frame, VaapiUpload};
+pub(crate) use log::listening;
 pub(crate) use output::OutputContext;
 
 /// Registers FFmpeg's networking and the log, once.
