@@ -3,8 +3,10 @@
 use std::path::Path;
 
 use crate::codecs::{AudioCodec, VideoCodec};
+use crate::ffi;
 use crate::hls::{self, SegmentType};
 use crate::muxer::MuxerOptions;
+use crate::packet::StreamDescription;
 
 /// How packets are laid out.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -129,6 +131,22 @@ impl Container {
         }
     }
 
+    /// By how much the packets of a stream must be moved for the container to say what they say, nanoseconds. Matroska
+    /// writes Opus later by the encoder's priming, which its readers take off again (`CodecDelay`, RFC 9559, section
+    /// 5.1.4.1.25); libavformat before 61 says so in the header and leaves the moving to its caller.
+    pub(crate) fn delay_ns(self, stream: &StreamDescription) -> i64 {
+        let is_moved = matches!(self, Self::Matroska | Self::WebM)
+            && stream.audio_codec() == Some(AudioCodec::Opus)
+            && ffi::format_version_major() < 61;
+        if is_moved {
+            stream
+                .time_base
+                .nanoseconds(stream.parameters.priming_samples())
+        } else {
+            0
+        }
+    }
+
     pub(crate) const fn format(self) -> &'static str {
         match self {
             Self::Flv => "flv",
@@ -158,7 +176,8 @@ impl Container {
                 vec![
                     (
                         "movflags",
-                        "+frag_keyframe+empty_moov+default_base_moof".to_owned(),
+                        // The header waits for the first fragment, so that it can say where each stream starts.
+                        "+frag_keyframe+empty_moov+default_base_moof+delay_moov".to_owned(),
                     ),
                     ("frag_duration", WHOLE_EVERY_US.to_owned()),
                 ]

@@ -46,12 +46,21 @@ impl Default for MuxerOptions {
     }
 }
 
+/// What is known of a stream that is written.
+struct Written {
+    kind: StreamKind,
+    /// The unit that the container chose.
+    time_base: TimeBase,
+    /// By how much its packets are moved, nanoseconds, for the container to say what they say.
+    delay_ns: i64,
+}
+
 /// An open target. All its calls block, each for no longer than its deadline.
 pub struct Muxer {
     output: Option<OutputContext>,
     target: String,
-    /// Per stream, in the order of the descriptions: its kind, and the unit the container chose.
-    streams: Vec<(StreamKind, TimeBase)>,
+    /// In the order of the descriptions.
+    streams: Vec<Written>,
     options: MuxerOptions,
     guard: Arc<Interrupt>,
     payload_bytes: u64,
@@ -106,11 +115,10 @@ impl Muxer {
         let streams = streams
             .iter()
             .enumerate()
-            .map(|(index, stream)| {
-                (
-                    stream.kind,
-                    output.time_base(index).unwrap_or(stream.time_base),
-                )
+            .map(|(index, stream)| Written {
+                kind: stream.kind,
+                time_base: output.time_base(index).unwrap_or(stream.time_base),
+                delay_ns: container.delay_ns(stream),
             })
             .collect();
         Ok(Self {
@@ -148,18 +156,23 @@ impl Muxer {
         let Some(index) = self
             .streams
             .iter()
-            .position(|(kind, _)| *kind == packet.kind())
+            .position(|stream| stream.kind == packet.kind())
         else {
             return Ok(());
         };
         let mut copy = packet.reference();
         let from = packet.time_base();
-        let shift = from.timestamp(shift_nanoseconds);
-        copy.set_pts(Some(packet.pts() - shift));
-        copy.set_dts(Some(packet.dts() - shift));
+        let to = &self.streams[index];
+        // By way of nanoseconds: the encoder's unit may be a whole frame, and the shift none of it.
+        let moved = |timestamp| {
+            let nanoseconds = from.nanoseconds(timestamp) - shift_nanoseconds + to.delay_ns;
+            Some(to.time_base.timestamp(nanoseconds))
+        };
+        copy.rescale_ts(from.rational(), to.time_base.rational());
+        copy.set_pts(moved(packet.pts()));
+        copy.set_dts(moved(packet.dts()));
         copy.set_stream(index);
         copy.set_position(-1);
-        copy.rescale_ts(from.rational(), self.streams[index].1.rational());
         self.guard
             .during(self.options.write_timeout, || output.write(&mut copy))
             .map_err(|error| CodecError::target("write to", &self.target, error, &self.guard))?;

@@ -137,6 +137,12 @@ impl SharedParameters {
         )
     }
 
+    /// Samples that an audio encoder puts before the first one.
+    pub(crate) fn priming_samples(&self) -> i64 {
+        // SAFETY: the parameters are live and this is a plain number.
+        i64::from(unsafe { (*self.0.as_ptr()).initial_padding })
+    }
+
     pub(crate) fn extradata(&self) -> &[u8] {
         // SAFETY: FFmpeg keeps `extradata_size` bytes there, or null; they live as long as the parameters.
         unsafe {

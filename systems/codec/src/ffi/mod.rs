@@ -32,6 +32,12 @@ pub(crate) fn initialize() {
     });
 }
 
+/// The major version of the libavformat in use.
+pub(crate) fn format_version_major() -> u32 {
+    // SAFETY: the call has no conditions.
+    (unsafe { ffmpeg::ffi::avformat_version() }) >> 16
+}
+
 /// A further reference to the payload of `packet`, with its own timestamps.
 pub(crate) fn reference(packet: &ffmpeg::Packet) -> ffmpeg::Packet {
     use ffmpeg::packet::{Mut, Ref};
