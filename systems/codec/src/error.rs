@@ -117,6 +117,19 @@ impl CodecError {
         }
     }
 
+    /// Adds to the reason of a target that did not open what FFmpeg's error number hides: it has one for all of SRT.
+    pub(crate) fn explained(mut self, full_target: &str) -> Self {
+        let is_srt = full_target
+            .get(..6)
+            .is_some_and(|start| start.eq_ignore_ascii_case("srt://"));
+        if let (Self::Target { reason, .. }, true) = (&mut self, is_srt) {
+            reason.push_str(
+                " (nobody listens, or the peer refused, as it does for a wrong passphrase or streamid)",
+            );
+        }
+        self
+    }
+
     pub(crate) fn target(
         action: &'static str,
         target: &str,

@@ -95,7 +95,7 @@ impl Muxer {
         let protocol = protocol_options(target, options);
         let unused = guard
             .during(options.open_timeout, || output.open_io(&protocol))
-            .map_err(error)?;
+            .map_err(|failure| error(failure).explained(target))?;
         report_unused(&shown, unused)?;
         let described = streams
             .iter()
@@ -266,12 +266,45 @@ fn protocol_options(target: &str, options: &MuxerOptions) -> Vec<(&'static str, 
     if matches!(scheme, Some("rtmp" | "rtmps")) {
         pairs.push(("send_buffer_size", options.send_buffer_bytes.to_string()));
     }
+    if scheme == Some("srt") {
+        pairs.extend(srt_options(target, options));
+    }
     if scheme == Some("rtmps") {
         // FFmpeg trusts any certificate unless told otherwise.
         pairs.push(("tls_verify", "1".to_owned()));
         if let Some(file) = &options.ca_file {
             pairs.push(("ca_file", file.to_string_lossy().into_owned()));
         }
+    }
+    pairs
+}
+
+/// Microseconds for which an SRT receiver waits for what was lost, unless the target says otherwise.
+const SRT_LATENCY_US: u32 = 200_000;
+/// Seven packets of MPEG-TS, which fit into one datagram everywhere.
+const SRT_PAYLOAD_BYTES: u32 = 1316;
+
+/// What a target says in its query has precedence in FFmpeg over these.
+fn srt_options(target: &str, options: &MuxerOptions) -> Vec<(&'static str, String)> {
+    let query = target.split_once('?').map_or("", |(_, query)| query);
+    // One name for it would hide another, as FFmpeg sets each in turn.
+    let says_latency = query.split('&').any(|pair| {
+        ["latency=", "tsbpddelay=", "rcvlatency=", "peerlatency="]
+            .iter()
+            .any(|name| pair.starts_with(name))
+    });
+    let mut pairs = vec![
+        ("mode", "caller".to_owned()),
+        ("transtype", "live".to_owned()),
+        ("payload_size", SRT_PAYLOAD_BYTES.to_string()),
+        (
+            "connect_timeout",
+            options.open_timeout.as_millis().to_string(),
+        ),
+        ("timeout", options.write_timeout.as_micros().to_string()),
+    ];
+    if !says_latency {
+        pairs.push(("latency", SRT_LATENCY_US.to_string()));
     }
     pairs
 }

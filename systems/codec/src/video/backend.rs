@@ -57,6 +57,11 @@ impl Backend {
         }
     }
 
+    /// What is most likely missing when FFmpeg itself says nothing.
+    pub(super) fn missing(self) -> Option<&'static str> {
+        (self == Self::Vaapi).then_some("no VA-API device could be opened")
+    }
+
     /// Whether a new rate is taken up between two frames. libavcodec/libvpxenc.c tells libvpx its settings once, and the
     /// Quick Sync and VA-API ones of FFmpeg 5 look at the rate once too.
     pub(super) fn changes_bitrate_live(self) -> bool {

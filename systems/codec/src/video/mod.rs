@@ -89,8 +89,12 @@ impl VideoEncoder {
         for backend in Backend::hardware(settings.acceleration) {
             match ffi::listening(|| Self::open_with(*backend, settings, None)) {
                 (Ok(encoder), _) => return Ok(encoder),
-                (Err(error), Some(words)) => reasons.push(format!("{error} ({words})")),
-                (Err(error), None) => reasons.push(error.to_string()),
+                (Err(error), words) => {
+                    match words.or_else(|| backend.missing().map(str::to_owned)) {
+                        Some(words) => reasons.push(format!("{error} ({words})")),
+                        None => reasons.push(error.to_string()),
+                    }
+                }
             }
         }
         Err(reasons.join("; "))
