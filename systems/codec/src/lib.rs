@@ -20,6 +20,7 @@ mod preset;
 mod redact;
 mod rfc6381;
 mod settings;
+mod transport;
 mod video;
 
 pub use audio::AudioEncoder;
@@ -33,6 +34,7 @@ pub use packet::{Packet, StreamDescription, StreamKind, TimeBase};
 pub use preset::Preset;
 pub use redact::redact_url;
 pub use settings::{AudioSettings, FrameRate, RateControl, VideoSettings};
+pub use transport::{Transport, TransportProbe};
 pub use video::{Fallback, VideoEncoder};
 
 /// Registers FFmpeg's parts and leads its log into `tracing`; every `open` of this crate calls it, so that

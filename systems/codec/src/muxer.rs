@@ -6,11 +6,12 @@ use std::time::Duration;
 
 use crate::container::Container;
 use crate::error::CodecError;
-use crate::ffi::{self, OutputContext};
+use crate::ffi::{self, BufferTag, OutputContext};
 use crate::hls::HlsOptions;
 use crate::interrupt::Interrupt;
 use crate::packet::{Packet, StreamDescription, StreamKind, TimeBase};
 use crate::redact::{SecretGuard, redact_url};
+use crate::transport::{Transport, TransportProbe};
 
 /// How a target is opened and how long each step may take.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -21,8 +22,8 @@ pub struct MuxerOptions {
     pub ca_file: Option<PathBuf>,
     /// Segments of an HLS folder.
     pub hls: HlsOptions,
-    /// Bytes of the socket's send buffer. A small one tells early that the peer reads nothing. The kernel caps it
-    /// at `net.core.wmem_max`.
+    /// Bytes of the socket's send buffer, of which up to 2 KiB are kept back, for connections to have different ones. A
+    /// small one tells early that the peer reads nothing. The kernel caps it at `net.core.wmem_max`.
     pub send_buffer_bytes: u32,
     /// For connecting and the header, each.
     pub open_timeout: Duration,
@@ -64,6 +65,9 @@ pub struct Muxer {
     options: MuxerOptions,
     guard: Arc<Interrupt>,
     payload_bytes: u64,
+    probe: Option<TransportProbe>,
+    /// Keeps the size of the send buffer, by which the connection was found, for it alone.
+    _tag: Option<BufferTag>,
     /// Strikes this target's key out of FFmpeg's log while it is open.
     _secrets: SecretGuard,
 }
@@ -92,11 +96,18 @@ impl Muxer {
             output.be_bit_exact();
         }
         output.flush_each_packet();
-        let protocol = protocol_options(target, options);
+        let tag = is_rtmp(target)
+            .then(|| BufferTag::take(options.send_buffer_bytes))
+            .flatten();
+        let send_buffer_bytes = tag
+            .as_ref()
+            .map_or(options.send_buffer_bytes, BufferTag::bytes);
+        let protocol = protocol_options(target, options, send_buffer_bytes);
         let unused = guard
             .during(options.open_timeout, || output.open_io(&protocol))
             .map_err(|failure| error(failure).explained(target))?;
         report_unused(&shown, unused)?;
+        let probe = tag.as_ref().and_then(BufferTag::find).map(TransportProbe);
         let described = streams
             .iter()
             .try_for_each(|stream| output.add_stream(stream));
@@ -128,6 +139,8 @@ impl Muxer {
             options: options.clone(),
             guard: Arc::clone(guard),
             payload_bytes: 0,
+            probe,
+            _tag: tag,
             _secrets: secrets,
         })
     }
@@ -205,6 +218,18 @@ impl Muxer {
         self.payload_bytes
     }
 
+    /// What TCP says of the connection now: for `rtmp` and `rtmps`, unless the connection could not be told from others.
+    #[must_use]
+    pub fn transport(&self) -> Option<Transport> {
+        self.probe.as_ref()?.transport()
+    }
+
+    /// What [`Muxer::transport`] asks, for another thread to ask while this one writes.
+    #[must_use]
+    pub fn transport_probe(&self) -> Option<TransportProbe> {
+        self.probe.clone()
+    }
+
     /// The redacted target.
     #[must_use]
     pub fn target(&self) -> &str {
@@ -257,14 +282,24 @@ fn report_unused(target: &str, unused: Option<String>) -> Result<(), CodecError>
     Ok(())
 }
 
-fn protocol_options(target: &str, options: &MuxerOptions) -> Vec<(&'static str, String)> {
+fn is_rtmp(target: &str) -> bool {
+    target.split_once("://").is_some_and(|(scheme, _)| {
+        scheme.eq_ignore_ascii_case("rtmp") || scheme.eq_ignore_ascii_case("rtmps")
+    })
+}
+
+fn protocol_options(
+    target: &str,
+    options: &MuxerOptions,
+    send_buffer_bytes: u32,
+) -> Vec<(&'static str, String)> {
     let mut pairs = Vec::new();
     let scheme = target
         .split_once("://")
         .map(|(scheme, _)| scheme.to_ascii_lowercase());
     let scheme = scheme.as_deref();
-    if matches!(scheme, Some("rtmp" | "rtmps")) {
-        pairs.push(("send_buffer_size", options.send_buffer_bytes.to_string()));
+    if is_rtmp(target) {
+        pairs.push(("send_buffer_size", send_buffer_bytes.to_string()));
     }
     if scheme == Some("srt") {
         pairs.extend(srt_options(target, options));

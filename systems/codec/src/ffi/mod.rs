@@ -1,4 +1,5 @@
-//! The calls into FFmpeg that ffmpeg-next has no safe form of, each behind a safe function or type.
+//! The calls into FFmpeg that ffmpeg-next has no safe form of, and those into the kernel that FFmpeg has none of, each
+//! behind a safe function or type.
 //!
 //! All `unsafe` of this crate is in this folder.
 
@@ -7,6 +8,7 @@ mod frame;
 mod hardware;
 mod log;
 mod output;
+mod transport;
 
 use std::sync::Once;
 
@@ -19,6 +21,7 @@ pub(crate) use frame::{SampleFrame, send_borrowed_frame};
 pub(crate) use hardware::{Nv12Frame, VaapiUpload};
 pub(crate) use log::listening;
 pub(crate) use output::OutputContext;
+pub(crate) use transport::{BufferTag, TcpSocket};
 
 /// Registers FFmpeg's networking and the log, once.
 pub(crate) fn initialize() {
