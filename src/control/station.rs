@@ -250,8 +250,8 @@ impl Station {
         let Some(streaming) = self.streaming() else {
             return;
         };
-        let bitrate = streaming.set_bitrate_kbps(config.bitrate_kbps);
-        let preset = streaming.set_preset(config.preset);
+        let bitrate = streaming.set_bitrate_kbps(None, config.bitrate_kbps);
+        let preset = streaming.set_preset(None, config.preset);
         for error in [bitrate.err(), preset.err()].into_iter().flatten() {
             tracing::warn!(%error, "the running encoder does not follow");
         }

@@ -7,10 +7,11 @@ use codec::{CodecError, Preset, VideoSettings};
 
 use super::encoder::EncoderStats;
 use super::error::StreamingError;
-use super::event::Listener;
+use super::event::{BitrateReason, Listener, StreamingEvent};
 use super::media::MediaSender;
 use super::outputs::{Output, OutputSettings, OutputStats};
-use super::rendition::{Ladder, Rendition, RenditionSettings};
+use super::rendition::{Ladder, Rendition, RenditionSettings, Shared};
+use super::supervisor::{Supervisor, Watched};
 use super::thread::ThreadEnd;
 
 /// A removed output has so long to write what waits and to say goodbye.
@@ -22,9 +23,11 @@ const COLLECT_TIMEOUT: Duration = Duration::from_millis(300);
 /// without a shutdown, it tells all threads to end and leaves them to it.
 pub struct Streaming {
     /// At least one.
-    renditions: Vec<Rendition>,
-    outputs: Mutex<Outputs>,
+    renditions: Arc<Vec<Rendition>>,
+    outputs: Arc<Mutex<Outputs>>,
     listener: Listener,
+    shared: Shared,
+    supervisor: Supervisor,
 }
 
 #[derive(Debug, Default)]
@@ -48,7 +51,15 @@ pub struct StreamingStats {
 pub struct RenditionStats {
     /// Its name.
     pub id: String,
-    /// Its encoder thread.
+    /// Width of its picture in pixels.
+    pub width: u32,
+    /// Height of its picture in pixels.
+    pub height: u32,
+    /// How its picture is encoded: `h264`.
+    pub codec: &'static str,
+    /// The encoder in use, by its library's name: `libx264`.
+    pub encoder_name: String,
+    /// Its encoder thread, with the ceiling of the bitrate, what is held now, and what is measured.
     pub encoder: EncoderStats,
 }
 
@@ -86,36 +97,60 @@ impl Streaming {
         listener: Listener,
     ) -> Result<Self, StreamingError> {
         let ladder = ladder.into();
-        ladder.validate()?;
-        let renditions = ladder
-            .into_vec()
-            .into_iter()
-            .map(|settings| Rendition::start(settings, &listener))
-            .collect::<Result<_, _>>()?;
-        let streaming = Self {
-            renditions,
-            outputs: Mutex::new(Outputs::default()),
-            listener,
-        };
+        let shared = Shared::new(&ladder, listener)?;
+        let streaming = Self::start_shared(ladder, shared)?;
         for output in outputs {
             streaming.add_output(output)?;
         }
         Ok(streaming)
     }
 
+    pub(super) fn start_shared(ladder: Ladder, shared: Shared) -> Result<Self, StreamingError> {
+        let renditions: Vec<Rendition> = ladder
+            .into_vec()
+            .into_iter()
+            .map(|settings| Rendition::start(settings, &shared))
+            .collect::<Result<_, _>>()?;
+        let (renditions, outputs) = (Arc::new(renditions), Arc::default());
+        let listener = shared.listener.clone();
+        let supervisor = Supervisor::start(
+            Arc::clone(&renditions),
+            {
+                let outputs = Arc::clone(&outputs);
+                move || watched(&outputs)
+            },
+            listener.clone(),
+        )?;
+        Ok(Self {
+            renditions,
+            outputs,
+            listener,
+            shared,
+            supervisor,
+        })
+    }
+
     /// Where ticks are handed in, for all renditions.
     #[must_use]
     pub fn sender(&self) -> MediaSender {
-        MediaSender::to_all(self.renditions.iter().map(Rendition::sender))
+        let encoders = self.renditions.iter().map(Rendition::sender);
+        MediaSender::to_all(encoders, Arc::clone(&self.shared.clock))
+    }
+
+    /// A long queue on each rendition.
+    #[cfg(test)]
+    pub(super) fn tap(&self) -> Vec<Arc<super::outputs::PacketQueue>> {
+        let taps = self.renditions.iter().map(|rendition| {
+            let queue = Arc::new(super::outputs::PacketQueue::new(1 << 16));
+            rendition.fan_out().add(Arc::clone(&queue));
+            queue
+        });
+        taps.collect()
     }
 
     /// The settings of the renditions, the main one first.
     pub fn renditions(&self) -> impl Iterator<Item = &RenditionSettings> {
         self.renditions.iter().map(Rendition::settings)
-    }
-
-    fn main(&self) -> Result<&Rendition, StreamingError> {
-        self.rendition(None)
     }
 
     /// The rendition of a name; the main one without.
@@ -185,32 +220,52 @@ impl Streaming {
 
     /// Gives the output no more packets.
     fn detach(&self, output: &Output) {
-        for rendition in &self.renditions {
+        for rendition in self.renditions.iter() {
             rendition.fan_out().remove(output.queue());
         }
     }
 
-    /// Changes the bitrate of the main rendition's picture from the next frame on; outputs stay connected.
+    /// Changes the bitrate that the operator wants for a rendition's picture (the main one without a name) from the next frame on;
+    /// outputs stay connected. Where outputs take less, the bitrate stays below it.
     ///
     /// # Errors
-    /// [`CodecError::Setting`] when it is out of the range of [`VideoSettings::bitrate_kbps`].
-    pub fn set_bitrate_kbps(&self, bitrate_kbps: u32) -> Result<(), StreamingError> {
-        let main = self.main()?;
+    /// [`StreamingError::UnknownRendition`], or [`CodecError::Setting`] when it is out of the range of
+    /// [`VideoSettings::bitrate_kbps`].
+    pub fn set_bitrate_kbps(
+        &self,
+        rendition: Option<&str>,
+        bitrate_kbps: u32,
+    ) -> Result<(), StreamingError> {
+        let rendition = self.rendition(rendition)?;
         VideoSettings {
             bitrate_kbps,
-            ..main.settings().encoder.video.clone()
+            ..rendition.settings().encoder.video.clone()
         }
         .validate()?;
-        main.control().set_bitrate_kbps(bitrate_kbps);
+        let control = rendition.control();
+        if control.ceiling_kbps() != bitrate_kbps {
+            control.set_ceiling_kbps(bitrate_kbps);
+            self.listener.tell(StreamingEvent::Bitrate {
+                rendition: rendition.id().to_owned(),
+                kbps: control.bitrate_kbps(),
+                reason: BitrateReason::Operator,
+            });
+        }
         Ok(())
     }
 
-    /// Changes libx264's effort for the main rendition from the next frame on, which is a keyframe; outputs stay connected.
+    /// Changes libx264's effort for a rendition (the main one without a name) from the next keyframe on, which comes at once;
+    /// outputs stay connected.
     ///
     /// # Errors
-    /// [`CodecError::Setting`] when the preset writes other headers than the one in use ([`Preset::continues`]).
-    pub fn set_preset(&self, preset: Preset) -> Result<(), StreamingError> {
-        let control = self.main()?.control();
+    /// [`StreamingError::UnknownRendition`], or [`CodecError::Setting`] when the preset writes other headers than the one in use
+    /// ([`Preset::continues`]).
+    pub fn set_preset(
+        &self,
+        rendition: Option<&str>,
+        preset: Preset,
+    ) -> Result<(), StreamingError> {
+        let control = self.rendition(rendition)?.control();
         if !preset.continues(control.preset()) {
             return Err(CodecError::Setting {
                 setting: "preset",
@@ -223,20 +278,16 @@ impl Streaming {
         Ok(())
     }
 
-    /// Makes one of the next frames a keyframe in every rendition; two that were asked for are at least half a second apart.
+    /// Makes one of the next frames a keyframe in every rendition, on the same tick; two that were asked for are at least half a
+    /// second apart.
     pub fn request_keyframe(&self) {
-        for rendition in &self.renditions {
-            rendition.control().request_keyframe();
-        }
+        self.shared.clock.request();
     }
 
     /// How it goes.
     #[must_use]
     pub fn stats(&self) -> StreamingStats {
-        let renditions = self.renditions.iter().map(|rendition| RenditionStats {
-            id: rendition.id().to_owned(),
-            encoder: rendition.stats(),
-        });
+        let renditions = self.renditions.iter().map(Rendition::stats_whole);
         StreamingStats {
             renditions: renditions.collect(),
             outputs: self.lock().running.iter().map(Output::stats).collect(),
@@ -263,7 +314,8 @@ impl Streaming {
     #[must_use]
     pub fn shutdown(mut self, limit: Duration) -> Vec<ThreadEnd> {
         let deadline = Instant::now() + limit;
-        self.renditions.iter_mut().for_each(Rendition::stop);
+        self.supervisor.stop();
+        self.renditions.iter().for_each(Rendition::stop);
         // An encoder needs milliseconds; half of the time is left for the outputs in any case.
         let mut ends: Vec<ThreadEnd> = self
             .renditions
@@ -297,11 +349,27 @@ impl std::fmt::Debug for Streaming {
 
 impl Drop for Streaming {
     fn drop(&mut self) {
-        self.renditions.iter_mut().for_each(Rendition::stop);
+        self.supervisor.stop();
+        self.renditions.iter().for_each(Rendition::stop);
         for output in self.lock().running.iter() {
             output.stop(REMOVE_TIMEOUT);
         }
     }
+}
+
+/// The outputs that are adaptive.
+fn watched(outputs: &Mutex<Outputs>) -> Vec<Watched> {
+    let outputs = outputs.lock().unwrap_or_else(PoisonError::into_inner);
+    let adaptive = outputs
+        .running
+        .iter()
+        .filter(|output| output.settings().adaptive);
+    adaptive
+        .map(|output| Watched {
+            renditions: output.settings().renditions.clone(),
+            stats: output.stats(),
+        })
+        .collect()
 }
 
 fn take(outputs: &mut Vec<Output>, id: &str) -> Result<Output, StreamingError> {

@@ -1,4 +1,4 @@
-//! From finished ticks to the world: one encoder thread a rendition, one thread an output.
+//! From finished ticks to the world: one encoder thread a rendition, one thread an output, and one that looks after the encoders.
 //!
 //! ```text
 //! tick loop --MediaSender--> encoder thread --FanOut--> PacketQueue --> output thread --> socket or file
@@ -11,6 +11,7 @@
 //! The clock of a rendition is the tick: a frame's timestamp is its tick, and the sound's is the count of samples
 //! since tick 0. Nothing here reads the wall clock into a timestamp.
 
+mod adaptive;
 mod broadcast;
 mod encoder;
 mod error;
@@ -20,8 +21,10 @@ mod media;
 pub mod offline;
 pub mod outputs;
 mod rendition;
+mod supervisor;
 mod thread;
 
+pub use adaptive::Adaptive;
 pub use broadcast::{RenditionStats, Streaming, StreamingStats};
 pub use encoder::{EncoderSettings, EncoderStats};
 pub use error::StreamingError;

@@ -44,9 +44,9 @@ fn the_bitrate_changes_live_and_is_held() {
     wait_until("the first part is encoded", Duration::from_secs(20), || {
         streaming.stats().encoder().frames == 150
     });
-    streaming.set_bitrate_kbps(1000).unwrap();
+    streaming.set_bitrate_kbps(None, 1000).unwrap();
     push_fast(&streaming, &frames, 150..330, "a");
-    assert!(streaming.set_bitrate_kbps(10).is_err());
+    assert!(streaming.set_bitrate_kbps(None, 10).is_err());
     shut_down(streaming, &[]);
 
     let probe = Probe::open(&folder.path("a.mp4"));

@@ -58,10 +58,6 @@ impl Interleaver {
         }
     }
 
-    pub(super) fn close(&self) {
-        self.outputs.close();
-    }
-
     fn release(&mut self) {
         if let Some(packet) = self.sound.pop_front() {
             self.outputs.push(&packet);
