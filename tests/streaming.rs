@@ -7,6 +7,8 @@
     reason = "a test fails by panicking"
 )]
 
+#[path = "streaming/adaptive.rs"]
+mod adaptive;
 #[path = "streaming/av_sync.rs"]
 mod av_sync;
 #[path = "streaming/control.rs"]
@@ -17,6 +19,8 @@ mod crash;
 mod files;
 #[path = "streaming/hostile_peers.rs"]
 mod hostile_peers;
+#[path = "streaming/ladder.rs"]
+mod ladder;
 #[path = "streaming/offline.rs"]
 mod offline;
 #[path = "streaming/rtmp_server.rs"]

@@ -36,6 +36,8 @@ const DRAIN: f64 = 0.6;
 const DOWN_EVERY: Duration = Duration::from_millis(1500);
 /// A step up, as a part of the ceiling.
 const UP: f64 = 0.05;
+/// So many times what was too much is taken as beyond it: a deep buffer hides a small excess for long.
+const BEYOND: f64 = 1.3;
 /// The largest step near what was too much, as a part of what is held.
 const UP_NEAR: f64 = 0.1;
 const UP_EVERY: Duration = Duration::from_secs(3);
@@ -271,7 +273,7 @@ impl Controller {
             }
             step = step.min(UP_NEAR * limit);
             // Beyond what was too much, and all is well.
-            if limit + self.audio_kbps > wall * 1.1 {
+            if limit + self.audio_kbps > wall * BEYOND {
                 (self.wall_kbps, self.patience) = (None, PATIENCE_MIN);
             }
         }

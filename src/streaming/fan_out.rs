@@ -1,16 +1,29 @@
 //! The list of outputs that the encoder's packets go to, which may change at any time.
 
+use std::sync::atomic::{AtomicI64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
-use codec::Packet;
+use codec::{Packet, StreamKind};
 
 use super::outputs::PacketQueue;
 
 /// Every packet goes to every queue by reference. The list is replaced, never changed in place, so that the encoder
-/// holds the lock only to take it.
-#[derive(Debug, Default)]
+/// holds the lock only to take it. Times of picture and sound only grow, whichever encoder thread they come from: what is not
+/// later than the last is left out, which is the first sound of an encoder that took the place of one that hung.
+#[derive(Debug)]
 pub(super) struct FanOut {
     queues: Mutex<Arc<Vec<Arc<PacketQueue>>>>,
+    /// Decoding times of the last picture and the last sound, in nanoseconds.
+    last_ns: [AtomicI64; 2],
+}
+
+impl Default for FanOut {
+    fn default() -> Self {
+        Self {
+            queues: Mutex::default(),
+            last_ns: [const { AtomicI64::new(i64::MIN) }; 2],
+        }
+    }
 }
 
 impl FanOut {
@@ -24,6 +37,11 @@ impl FanOut {
 
     /// Gives `packet` to every output. Never waits for one.
     pub(super) fn push(&self, packet: &Packet) {
+        let kind = usize::from(packet.kind() == StreamKind::Audio);
+        let now_ns = packet.dts_nanoseconds();
+        if self.last_ns[kind].fetch_max(now_ns, Ordering::Relaxed) >= now_ns {
+            return;
+        }
         let queues = Arc::clone(&self.queues.lock().unwrap_or_else(PoisonError::into_inner));
         for queue in queues.iter() {
             queue.push(packet);

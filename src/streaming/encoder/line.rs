@@ -11,7 +11,7 @@ use codec::{AudioEncoder, CodecError, FrameRate, Packet};
 use crossbeam_channel::Receiver;
 
 use super::interleave::Interleaver;
-use super::{EncoderControl, EncoderSettings, REOPEN_AFTER};
+use super::{EncoderControl, EncoderSettings, REOPEN_AFTER, Watch};
 use crate::streaming::error::StreamingError;
 use crate::streaming::fan_out::FanOut;
 use crate::streaming::media::AudioChunk;
@@ -90,6 +90,7 @@ impl Line {
         sound: &Receiver<(u64, AudioChunk)>,
         settings: &EncoderSettings,
         control: &EncoderControl,
+        watch: &Watch,
     ) -> Result<(), StreamingError> {
         if self.samples_given.is_none() {
             let start = samples_before(settings, tick);
@@ -108,6 +109,8 @@ impl Line {
                 break;
             }
             self.encode_sound(earlier, &chunk, settings, control)?;
+            // There may be seconds of it.
+            watch.step();
         }
         self.encode_sound(tick, chunk, settings, control)
     }
@@ -124,6 +127,7 @@ impl Line {
         let samples = chunk.len();
         // Counted first: should the encoder fail, its successor starts behind the samples that were lost.
         self.samples_given = Some(given + missing + samples as u64);
+        self.note(control);
         let Some(audio) = &mut self.audio else {
             return Ok(());
         };

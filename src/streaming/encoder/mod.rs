@@ -5,11 +5,11 @@
 //! still says is not heard any more. Frames of another size than the rendition's are scaled here.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, TryLockError};
 use std::time::{Duration, Instant};
 
-use codec::{AudioEncoder, AudioSettings, Packet, StreamDescription, VideoSettings};
+use codec::{AudioEncoder, AudioSettings, CodecError, Packet, StreamDescription, VideoSettings};
 use crossbeam_channel::{Receiver, select};
 use raster::{I420Frame, Scaler};
 
@@ -78,6 +78,8 @@ pub(super) struct Post {
     /// Counts the threads. Only the newest is heard.
     generation: AtomicU64,
     line: Mutex<Arc<Mutex<Line>>>,
+    /// Cleared when the line is given up.
+    is_heard: Mutex<Arc<AtomicBool>>,
     /// What the first encoder wrote into its headers, which the outputs have.
     stream: OnceLock<StreamDescription>,
 }
@@ -102,6 +104,7 @@ impl Post {
             open: open_real(),
             abandoned: Arc::default(),
             generation: AtomicU64::new(0),
+            is_heard: Mutex::new(line.outputs.is_heard()),
             line: Mutex::new(Arc::new(Mutex::new(line))),
             stream: OnceLock::new(),
         }
@@ -118,7 +121,10 @@ impl Post {
         self.abandoned.fetch_add(1, Ordering::SeqCst);
         let mut line = self.line.lock().unwrap_or_else(PoisonError::into_inner);
         if matches!(line.try_lock(), Err(TryLockError::WouldBlock)) {
+            let mut is_heard = self.is_heard.lock().unwrap_or_else(PoisonError::into_inner);
+            is_heard.store(false, Ordering::SeqCst);
             let next = Line::succeed(Arc::clone(&self.fan_out), &self.control);
+            *is_heard = next.outputs.is_heard();
             *line = Arc::new(Mutex::new(next));
         }
         generation
@@ -250,6 +256,7 @@ impl EncoderThread {
     fn take_sound(&mut self, media: &TickMedia) -> bool {
         let post = Arc::clone(&self.post);
         let line = Arc::clone(&self.line);
+        let watch = Arc::clone(&self.watch);
         let mut line = lock(&line);
         if post.generation() != self.generation {
             return false;
@@ -263,6 +270,7 @@ impl EncoderThread {
                 sound,
                 &post.settings,
                 &post.control,
+                &watch,
             )?;
             Ok(is_back)
         }));
@@ -408,7 +416,7 @@ impl EncoderThread {
         if !self.wants_another() {
             return Ok(());
         }
-        let next = match (self.post.open)(&self.wanted()) {
+        let next = match self.open_wanted() {
             Ok(next) => next,
             Err(error) => {
                 tracing::error!(%error, rendition = self.post.rendition, "the encoder cannot be changed");
@@ -429,7 +437,7 @@ impl EncoderThread {
             return Ok(());
         }
         self.reopen_at = Instant::now() + REOPEN_AFTER;
-        match (self.post.open)(&self.wanted()) {
+        match self.open_wanted() {
             Ok(video) => {
                 self.install(video);
                 self.tell_restart();
@@ -440,6 +448,13 @@ impl EncoderThread {
             }
         }
         Ok(())
+    }
+
+    fn open_wanted(&self) -> Result<Box<dyn PictureEncoder>, CodecError> {
+        self.watch.opening(true);
+        let opened = (self.post.open)(&self.wanted());
+        self.watch.opening(false);
+        opened
     }
 
     fn install(&mut self, video: Box<dyn PictureEncoder>) {

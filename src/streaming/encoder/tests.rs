@@ -1,6 +1,6 @@
 //! Failures of the encoder, brought about from inside.
 
-use codec::{CodecError, FrameRate, StreamKind, VideoEncoder};
+use codec::{FrameRate, StreamKind, VideoEncoder};
 use crossbeam_channel::{Sender, bounded, tick};
 
 use super::*;
@@ -301,6 +301,52 @@ fn dropped_frames_keep_their_sound() {
     bench.thread.take(receiver.try_recv().expect("a tick"));
     assert_eq!(lock(&bench.thread.line).samples_given(), 7 * 1600);
     assert_eq!(bench.stats().silence_samples, 0);
+}
+
+#[test]
+fn a_thread_that_hangs_in_the_sound_leaves_a_line_that_goes_on() {
+    let mut bench = Bench::new(&[], 1);
+    bench.take(0..60);
+    let (post, line) = (
+        Arc::clone(&bench.thread.post),
+        Arc::clone(&bench.thread.line),
+    );
+    let mut held = lock(&line);
+    let generation = post.give_up();
+    let next = EncoderThread::succeed(Arc::clone(&post), generation, Arc::default(), None);
+    let mut old = std::mem::replace(&mut bench.thread, next);
+    bench.take(60..120);
+    // What the old one still says goes nowhere.
+    let audio = AudioChunk::Silence { samples: 48_000 };
+    let (_keep, sound) = bounded(1);
+    let said = held.take_sound(
+        60,
+        &audio,
+        &sound,
+        &post.settings,
+        &post.control,
+        &Watch::default(),
+    );
+    said.expect("sound");
+    held.outputs.flush();
+    drop(held);
+    assert!(!old.take(media(120)));
+    let packets = bench.finish();
+    for kind in [StreamKind::Audio, StreamKind::Video] {
+        let times = pts(&packets, kind);
+        assert!(times.windows(2).all(|pair| pair[0] < pair[1]), "{times:?}");
+    }
+    let sound = pts(&packets, StreamKind::Audio);
+    let end = sound.last().copied().expect("sound") + 1024;
+    assert!(
+        (120 * 1600 - 1024..120 * 1600 + 1024).contains(&end),
+        "{end}"
+    );
+    // A few frames of sound were inside.
+    assert!(
+        sound.windows(2).all(|pair| pair[1] - pair[0] < 6 * 1024),
+        "{sound:?}"
+    );
 }
 
 /// Three renditions of which the second has faults, fed at the true rate until it has been restarted so often, and 20 ticks more;

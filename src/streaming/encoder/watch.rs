@@ -1,6 +1,6 @@
 //! Whether an encoder thread gets on: the thread writes, the supervisor reads.
 
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
 /// A call that takes so long, while a frame waits, is one that hangs.
@@ -15,6 +15,7 @@ const SLOWER_MAX: f64 = 8.0;
 pub(crate) struct Watch {
     /// Begins and ends of calls into the encoder: odd within one.
     calls: AtomicU64,
+    is_opening: AtomicBool,
 }
 
 impl Watch {
@@ -26,6 +27,12 @@ impl Watch {
     /// The call is over.
     pub(super) fn end(&self) {
         self.calls.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// An encoder is being opened, which takes some of them long, or is open.
+    pub(super) fn opening(&self, is_opening: bool) {
+        self.is_opening.store(is_opening, Ordering::Relaxed);
+        self.step();
     }
 
     /// The call got on by one step.
@@ -61,7 +68,12 @@ impl Patience {
         self.without_progress += since.min(HANGS_AFTER / 4);
         let usual =
             Duration::from_secs_f64((encode_ms_mean * SLOWER_MAX / 1000.0).clamp(0.0, 60.0));
-        self.without_progress > usual.clamp(HANGS_AFTER, HANGS_AFTER_MAX)
+        let limit = if watch.is_opening.load(Ordering::Relaxed) {
+            HANGS_AFTER_MAX
+        } else {
+            usual.clamp(HANGS_AFTER, HANGS_AFTER_MAX)
+        };
+        self.without_progress > limit
     }
 }
 
@@ -84,9 +96,11 @@ mod tests {
         watch.begin();
         assert_eq!(beats(&watch, false, 5.0), None);
         assert_eq!(beats(&watch, true, 5.0), Some(15));
-        // A slow preset has more time, but not for ever.
+        // A slow preset has more time, but not for ever, and so has one that opens.
         assert_eq!(beats(&watch, true, 200.0), Some(33));
         assert_eq!(beats(&watch, true, 5000.0), Some(101));
+        watch.opening(true);
+        assert_eq!(beats(&watch, true, 5.0), Some(101));
     }
 
     #[test]
