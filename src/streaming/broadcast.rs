@@ -9,7 +9,7 @@ use super::encoder::EncoderStats;
 use super::error::StreamingError;
 use super::event::{BitrateReason, Listener, StreamingEvent};
 use super::media::MediaSender;
-use super::outputs::{Output, OutputSettings, OutputStats};
+use super::outputs::{Output, OutputSettings, OutputStart, OutputState, OutputStats, Watcher};
 use super::rendition::{Ladder, Rendition, RenditionSettings, Shared};
 use super::supervisor::{Supervisor, Watched};
 use super::thread::ThreadEnd;
@@ -25,6 +25,7 @@ pub struct Streaming {
     /// At least one.
     renditions: Arc<Vec<Rendition>>,
     outputs: Arc<Mutex<Outputs>>,
+    watcher: Watcher,
     listener: Listener,
     shared: Shared,
     supervisor: Supervisor,
@@ -124,6 +125,7 @@ impl Streaming {
         Ok(Self {
             renditions,
             outputs,
+            watcher: Watcher::start()?,
             listener,
             shared,
             supervisor,
@@ -168,8 +170,20 @@ impl Streaming {
     /// Starts one more output, which joins at the next keyframe.
     ///
     /// # Errors
-    /// A name in use, a bad setting, or no thread.
+    /// A name in use, a rendition that is not there, a bad setting, or no thread.
     pub fn add_output(&self, settings: OutputSettings) -> Result<(), StreamingError> {
+        self.insert_output(settings, false)
+    }
+
+    /// Adds an output that does nothing until [`Streaming::start_output`].
+    ///
+    /// # Errors
+    /// As [`Streaming::add_output`].
+    pub fn add_idle_output(&self, settings: OutputSettings) -> Result<(), StreamingError> {
+        self.insert_output(settings, true)
+    }
+
+    fn insert_output(&self, settings: OutputSettings, is_idle: bool) -> Result<(), StreamingError> {
         let mut outputs = self.lock();
         if outputs
             .running
@@ -178,11 +192,67 @@ impl Streaming {
         {
             return Err(StreamingError::DuplicateOutput { id: settings.id });
         }
-        let rendition = self.rendition(settings.renditions.first().map(String::as_str))?;
-        let output = Output::start(settings, rendition.context().clone(), self.listener.clone())?;
-        rendition.fan_out().add(Arc::clone(output.queue()));
+        let output = self.launch(&outputs, settings, is_idle, None)?;
         outputs.running.push(output);
-        rendition.control().request_keyframe();
+        Ok(())
+    }
+
+    /// Starts an output's threads and gives them packets.
+    fn launch(
+        &self,
+        outputs: &Outputs,
+        settings: OutputSettings,
+        is_idle: bool,
+        replaces: Option<&Output>,
+    ) -> Result<Output, StreamingError> {
+        let wanted: Vec<&Rendition> = if settings.renditions.is_empty() {
+            vec![self.main()?]
+        } else {
+            let ids = settings.renditions.iter();
+            ids.map(|id| self.rendition(Some(id)))
+                .collect::<Result<_, _>>()?
+        };
+        // One that has been removed may still be at the end of the same file or folder.
+        let same_target = outputs
+            .ending
+            .iter()
+            .filter(|ending| ending.settings().target == settings.target);
+        let awaits = same_target.flat_map(Output::presences).collect();
+        let renditions = wanted
+            .iter()
+            .map(|rendition| (rendition.settings().clone(), rendition.context().clone()));
+        let output = Output::start(OutputStart {
+            settings,
+            renditions: renditions.collect(),
+            listener: self.listener.clone(),
+            watcher: &self.watcher,
+            is_idle,
+            replaces,
+            awaits,
+        })?;
+        for (rendition, (_, queue)) in wanted.iter().zip(output.queues()) {
+            rendition.fan_out().add(Arc::clone(queue));
+            rendition.control().request_keyframe();
+        }
+        Ok(output)
+    }
+
+    /// Puts an output with `settings` in the place of one that runs or has failed, with its name, its counts and its place in the
+    /// list. It begins when the other one has ended.
+    fn replace(
+        &self,
+        outputs: &mut Outputs,
+        index: usize,
+        settings: OutputSettings,
+        is_idle: bool,
+    ) -> Result<(), StreamingError> {
+        let next = self.launch(outputs, settings, is_idle, outputs.running.get(index))?;
+        if let Some(place) = outputs.running.get_mut(index) {
+            let previous = std::mem::replace(place, next);
+            self.detach(&previous);
+            previous.stop(REMOVE_TIMEOUT);
+            outputs.ending.push(previous);
+        }
         Ok(())
     }
 
@@ -193,7 +263,8 @@ impl Streaming {
     /// [`StreamingError::UnknownOutput`].
     pub fn remove_output(&self, id: &str) -> Result<(), StreamingError> {
         let mut outputs = self.lock();
-        let output = take(&mut outputs.running, id)?;
+        let index = outputs.index(id)?;
+        let output = outputs.running.remove(index);
         self.detach(&output);
         output.stop(REMOVE_TIMEOUT);
         outputs.ending.push(output);
@@ -206,22 +277,77 @@ impl Streaming {
     /// [`StreamingError::UnknownOutput`], or no thread.
     pub fn retry_output(&self, id: &str) -> Result<(), StreamingError> {
         let mut outputs = self.lock();
-        let output = take(&mut outputs.running, id)?;
+        let index = outputs.index(id)?;
+        let Some(output) = outputs.running.get(index) else {
+            return Ok(());
+        };
         if output.retry_now() {
-            outputs.running.push(output);
             return Ok(());
         }
-        self.detach(&output);
-        let again = output.settings().clone();
-        outputs.ending.push(output);
-        drop(outputs);
-        self.add_output(again)
+        let again = output.settings().as_ref().clone();
+        self.replace(&mut outputs, index, again, false)
+    }
+
+    /// Starts an output that is idle or has failed. Without effect on one that runs.
+    ///
+    /// # Errors
+    /// As [`Streaming::retry_output`].
+    pub fn start_output(&self, id: &str) -> Result<(), StreamingError> {
+        let waits = {
+            let outputs = self.lock();
+            let index = outputs.index(id)?;
+            let state = outputs.running.get(index).map(Output::state);
+            state == Some(OutputState::BackingOff)
+        };
+        if waits { Ok(()) } else { self.retry_output(id) }
+    }
+
+    /// Ends an output's session or file well, within 5 s, and keeps the output, idle, for [`Streaming::start_output`].
+    ///
+    /// # Errors
+    /// [`StreamingError::UnknownOutput`], or no thread.
+    pub fn stop_output(&self, id: &str) -> Result<(), StreamingError> {
+        let mut outputs = self.lock();
+        let index = outputs.index(id)?;
+        let Some(output) = outputs.running.get(index) else {
+            return Ok(());
+        };
+        if output.state() != OutputState::Failed {
+            output.rest();
+            return Ok(());
+        }
+        let settings = output.settings().as_ref().clone();
+        self.replace(&mut outputs, index, settings, true)
+    }
+
+    /// Gives an output of the same name other settings. What can go on goes on: limits, retries, backups that are not in use, splits
+    /// and lengths of sessions change where they stand, another target begins another session, and only another kind, folder or
+    /// rendition starts the output anew. An idle output stays idle, one that failed starts again.
+    ///
+    /// # Errors
+    /// [`StreamingError::UnknownOutput`], a bad setting, a rendition that is not there, or no thread; the output is as it was then.
+    pub fn change_output(&self, settings: OutputSettings) -> Result<(), StreamingError> {
+        settings.validate()?;
+        let mut outputs = self.lock();
+        let index = outputs.index(&settings.id)?;
+        let Some(output) = outputs.running.get(index) else {
+            return Ok(());
+        };
+        let is_running = !matches!(output.state(), OutputState::Failed | OutputState::Stopped);
+        if is_running && settings.fits(&output.settings()) {
+            output.change(settings);
+            return Ok(());
+        }
+        let is_idle = output.state() == OutputState::Idle;
+        self.replace(&mut outputs, index, settings, is_idle)
     }
 
     /// Gives the output no more packets.
     fn detach(&self, output: &Output) {
         for rendition in self.renditions.iter() {
-            rendition.fan_out().remove(output.queue());
+            for (_, queue) in output.queues() {
+                rendition.fan_out().remove(queue);
+            }
         }
     }
 
@@ -298,13 +424,10 @@ impl Streaming {
     pub fn ended(&self) -> Vec<ThreadEnd> {
         let mut outputs = self.lock();
         let mut ends: Vec<ThreadEnd> = self.renditions.iter().filter_map(Rendition::poll).collect();
-        ends.extend(outputs.running.iter().filter_map(Output::poll_end));
-        outputs.ending.retain(|output| match output.poll_end() {
-            Some(end) => {
-                ends.push(end);
-                false
-            }
-            None => true,
+        ends.extend(outputs.running.iter().flat_map(Output::poll_ends));
+        outputs.ending.retain(|output| {
+            ends.extend(output.poll_ends());
+            !output.has_ended()
         });
         ends
     }
@@ -328,7 +451,7 @@ impl Streaming {
         for output in outputs() {
             output.stop(remaining.saturating_sub(COLLECT_TIMEOUT));
         }
-        ends.extend(outputs().filter_map(|output| output.end_by(deadline)));
+        ends.extend(outputs().flat_map(|output| output.ends_by(deadline)));
         ends
     }
 
@@ -372,10 +495,11 @@ fn watched(outputs: &Mutex<Outputs>) -> Vec<Watched> {
         .collect()
 }
 
-fn take(outputs: &mut Vec<Output>, id: &str) -> Result<Output, StreamingError> {
-    let index = outputs
-        .iter()
-        .position(|output| output.id() == id)
-        .ok_or_else(|| StreamingError::UnknownOutput { id: id.to_owned() })?;
-    Ok(outputs.remove(index))
+impl Outputs {
+    fn index(&self, id: &str) -> Result<usize, StreamingError> {
+        let mut running = self.running.iter();
+        running
+            .position(|output| output.id() == id)
+            .ok_or_else(|| StreamingError::UnknownOutput { id: id.to_owned() })
+    }
 }

@@ -30,6 +30,9 @@ pub use encoder::{EncoderSettings, EncoderStats};
 pub use error::StreamingError;
 pub use event::{BitrateReason, Listener, StreamingEvent};
 pub use media::{AudioChunk, MediaSender, Refused, StereoSamples, TickMedia};
-pub use outputs::{OutputKind, OutputSettings, OutputState, OutputStats, Platform, Split};
+pub use outputs::{
+    Acknowledged, Finding, Ingest, OutputKind, OutputSettings, OutputState, OutputStats, Platform,
+    Severity, Split, check,
+};
 pub use rendition::{Ladder, RENDITIONS_MAX, RenditionSettings};
 pub use thread::{Priority, ThreadEnd, set_priority};

@@ -127,7 +127,8 @@ fn secrets_of(target: &str) -> impl Iterator<Item = &str> {
     let user = user
         .into_iter()
         .flat_map(|user| std::iter::once(user).chain(user.split(':').skip(1)));
-    let key = std::iter::once(hidden).chain(hidden.split('?'));
+    // Some servers take a query before the key: `app?backup=1/key`.
+    let key = std::iter::once(hidden).chain(hidden.split(['?', '/']));
     let query = query.into_iter().flat_map(move |query| {
         std::iter::once(query).chain(
             query
@@ -263,6 +264,9 @@ mod tests {
         );
         assert_eq!(redact_line("publishing s3cr3t-key"), "publishing ***");
         assert_eq!(redact_line("auth hunter22, abcdef"), "auth ***, ***");
+        let behind_query = SecretGuard::new("rtmp://host/app?backup=1/b4ckup-key");
+        assert_eq!(redact_line("publishing b4ckup-key"), "publishing ***");
+        drop(behind_query);
         drop(guard);
         assert_eq!(
             redact_line("'rtmp://host/live/other': refused"),
