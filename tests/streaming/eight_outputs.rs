@@ -92,7 +92,10 @@ fn four_bad_peers_take_nothing_from_four_good_ones() {
             begun.elapsed() > soak()
                 && stats("refused").failures >= 3
                 && stats("reset").reconnects >= 1
-                && heard.states("stopped").ends_with(&[Stalled, BackingOff])
+                && heard
+                    .states("stopped")
+                    .windows(2)
+                    .any(|pair| pair == [Stalled, BackingOff])
                 && stats("slow").packets_dropped > 0
         },
     );

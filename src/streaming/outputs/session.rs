@@ -377,9 +377,12 @@ impl Worker {
 impl Open {
     fn is_near_the_wrap(&self, keyframe: &Packet) -> bool {
         let shift_ns = self.shift_ns.unwrap_or(0);
-        self.kind == OutputKind::Rtmp
-            && keyframe.dts_nanoseconds().saturating_sub(shift_ns) >= FLV_TIME_MAX_NS
+        self.kind == OutputKind::Rtmp && is_near_the_wrap(keyframe.dts_nanoseconds(), shift_ns)
     }
+}
+
+fn is_near_the_wrap(time_ns: i64, shift_ns: i64) -> bool {
+    time_ns.saturating_sub(shift_ns) >= FLV_TIME_MAX_NS
 }
 
 fn path_text(path: &Path) -> String {
@@ -391,5 +394,21 @@ fn classify(error: codec::CodecError) -> StreamingError {
         StreamingError::DiskFull { source: error }
     } else {
         error.into()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn time_begins_anew_before_flv_wraps() {
+        const DAY_NS: i64 = 24 * 3600 * 1_000_000_000;
+        assert!(!is_near_the_wrap(23 * DAY_NS, 0));
+        assert!(is_near_the_wrap(24 * DAY_NS, 0));
+        assert!(!is_near_the_wrap(40 * DAY_NS, 24 * DAY_NS));
+        // What is left to the wrap is longer than any distance of keyframes.
+        let wrap_ns = (1_i64 << 31) * 1_000_000;
+        assert!(wrap_ns - FLV_TIME_MAX_NS > DAY_NS / 2);
     }
 }
