@@ -9,7 +9,7 @@ use super::encoder::EncoderStats;
 use super::error::StreamingError;
 use super::event::{BitrateReason, Listener, StreamingEvent};
 use super::media::MediaSender;
-use super::outputs::{Output, OutputSettings, OutputStart, OutputState, OutputStats, Watcher};
+use super::outputs::{Output, OutputSettings, OutputStart, OutputStats, Watcher};
 use super::rendition::{Ladder, Rendition, RenditionSettings, Shared};
 use super::supervisor::{Supervisor, Watched};
 use super::thread::ThreadEnd;
@@ -293,13 +293,14 @@ impl Streaming {
     /// # Errors
     /// As [`Streaming::retry_output`].
     pub fn start_output(&self, id: &str) -> Result<(), StreamingError> {
-        let waits = {
+        {
             let outputs = self.lock();
-            let index = outputs.index(id)?;
-            let state = outputs.running.get(index).map(Output::state);
-            state == Some(OutputState::BackingOff)
-        };
-        if waits { Ok(()) } else { self.retry_output(id) }
+            let output = outputs.running.get(outputs.index(id)?);
+            if output.is_none_or(|output| !output.is_held() && !output.is_over()) {
+                return Ok(());
+            }
+        }
+        self.retry_output(id)
     }
 
     /// Ends an output's session or file well, within 5 s, and keeps the output, idle, for [`Streaming::start_output`].
@@ -312,7 +313,7 @@ impl Streaming {
         let Some(output) = outputs.running.get(index) else {
             return Ok(());
         };
-        if output.state() != OutputState::Failed {
+        if !output.is_over() {
             output.rest();
             return Ok(());
         }
@@ -333,12 +334,11 @@ impl Streaming {
         let Some(output) = outputs.running.get(index) else {
             return Ok(());
         };
-        let is_running = !matches!(output.state(), OutputState::Failed | OutputState::Stopped);
-        if is_running && settings.fits(&output.settings()) {
+        if !output.is_over() && settings.fits(&output.settings()) {
             output.change(settings);
             return Ok(());
         }
-        let is_idle = output.state() == OutputState::Idle;
+        let is_idle = output.is_held();
         self.replace(&mut outputs, index, settings, is_idle)
     }
 

@@ -5,7 +5,8 @@ use std::time::Duration;
 
 use codec::VideoSettings;
 use stream_manager::streaming::{
-    EncoderSettings, Ladder, OutputSettings, RenditionSettings, Streaming, StreamingError,
+    EncoderSettings, Ladder, OutputSettings, OutputState, RenditionSettings, Streaming,
+    StreamingError,
 };
 
 use crate::support::events::Heard;
@@ -171,6 +172,49 @@ fn a_ladder_added_later_begins_at_a_common_keyframe() {
         .collect();
     assert!(first.windows(2).all(|pair| pair[0] == pair[1]), "{first:?}");
     assert_eq!(heard.states("hls").len(), 3, "{:?}", heard.states("hls"));
+}
+
+#[test]
+fn a_ladder_is_stopped_and_begun_anew_in_a_clean_folder() {
+    let (folder, heard) = (TempFolder::new("again-ladder"), Heard::default());
+    let streaming = Streaming::start_with(ladder(), vec![hls(&folder)], heard.listener()).unwrap();
+    let frames = noise(320, 180, 30);
+    push_fast(&streaming, &frames, 0..150, "hls");
+    let low = folder.path("live/low/program.m3u8");
+    let master = folder.path("live/master.m3u8");
+    wait_until("the folder is ready", Duration::from_secs(10), || {
+        master.exists()
+    });
+    streaming.stop_output("hls").unwrap();
+    wait_until("it rests", Duration::from_secs(5), || {
+        output(&streaming, "hls").unwrap().state == OutputState::Idle
+    });
+    assert!(
+        std::fs::read_to_string(&low)
+            .unwrap()
+            .contains("#EXT-X-ENDLIST")
+    );
+    std::fs::write(folder.path("live/low/program_99999.m4s"), "old").unwrap();
+    streaming.start_output("hls").unwrap();
+    wait_until("it waits for keyframes", Duration::from_secs(5), || {
+        !master.exists()
+    });
+    push_fast(&streaming, &frames, 150..300, "hls");
+    wait_until("the folder is ready again", Duration::from_secs(10), || {
+        master.exists()
+    });
+    shut_down(streaming, &[]);
+    assert!(!folder.path("live/low/program_99999.m4s").exists());
+    let listed: Vec<_> = IDS
+        .iter()
+        .map(|id| segments(&folder.path(&format!("live/{id}/program.m3u8"))))
+        .collect();
+    assert!(listed[0].len() >= 2);
+    assert!(
+        listed.windows(2).all(|pair| pair[0] == pair[1]),
+        "{listed:?}"
+    );
+    assert!(heard.states("hls").contains(&OutputState::Idle));
 }
 
 #[test]

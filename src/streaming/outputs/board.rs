@@ -31,6 +31,7 @@ impl Board {
     pub(super) fn new(
         settings: OutputSettings,
         parts: usize,
+        state: OutputState,
         figures: Arc<Figures>,
         listener: Listener,
     ) -> Self {
@@ -39,8 +40,8 @@ impl Board {
             settings: Mutex::new(Arc::new(settings)),
             listener,
             figures,
-            states: Mutex::new(vec![OutputState::Idle; parts]),
-            state: AtomicU8::new(OutputState::Idle as u8),
+            states: Mutex::new(vec![state; parts]),
+            state: AtomicU8::new(state as u8),
             told: Mutex::new(None),
         }
     }
@@ -136,7 +137,7 @@ mod tests {
             }
         });
         let settings = OutputSettings::new("a", "rtmp://host/app/key").expect("settings");
-        let board = Board::new(settings, 2, Arc::default(), listener);
+        let board = Board::new(settings, 2, OutputState::Idle, Arc::default(), listener);
         board.enter(0, OutputState::Connecting, None);
         board.enter(1, OutputState::Connecting, None);
         board.enter(0, OutputState::Live, None);

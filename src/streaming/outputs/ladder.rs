@@ -96,6 +96,11 @@ impl HlsLadder {
         if meeting.inside.get(part).copied().flatten().is_some() {
             meeting.leave(part);
         }
+        // All have left after an end that was ordered: what comes is another run.
+        let is_left = meeting.inside.iter().all(Option::is_none);
+        if is_left && meeting.start_ns.is_some() {
+            meeting.begin_anew();
+        }
         let run = meeting.run;
         if !meeting.is_prepared {
             if meeting.inside.iter().flatten().any(|inside| *inside != run) {
@@ -164,12 +169,7 @@ impl HlsLadder {
     pub(super) fn end(&self, run: u64) {
         let mut meeting = self.lock();
         if meeting.run == run {
-            meeting.run += 1;
-            meeting.is_prepared = false;
-            meeting.proposals.fill(None);
-            meeting.first_proposal = None;
-            meeting.start_ns = None;
-            meeting.listed.clear();
+            meeting.begin_anew();
             self.changed.notify_all();
         }
     }
@@ -231,6 +231,15 @@ impl HlsLadder {
 const WAIT: Duration = Duration::from_millis(50);
 
 impl Meeting {
+    fn begin_anew(&mut self) {
+        self.run += 1;
+        self.is_prepared = false;
+        self.proposals.fill(None);
+        self.first_proposal = None;
+        self.start_ns = None;
+        self.listed.clear();
+    }
+
     fn leave(&mut self, part: usize) {
         if let Some(inside) = self.inside.get_mut(part) {
             *inside = None;

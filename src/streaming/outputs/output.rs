@@ -82,7 +82,12 @@ impl Output {
             parts.iter().for_each(|part| part.queue.order(Order::Hold));
         }
         let id = settings.id.clone();
-        let board = Arc::new(Board::new(settings, parts.len(), figures, listener));
+        let state = if is_idle {
+            OutputState::Idle
+        } else {
+            OutputState::Connecting
+        };
+        let board = Arc::new(Board::new(settings, parts.len(), state, figures, listener));
         let (mut threads, mut presences) = (Vec::new(), Vec::new());
         for part in parts.iter() {
             let (presence, seen) = bounded(0);
@@ -129,8 +134,18 @@ impl Output {
         self.board.settings()
     }
 
-    pub(crate) fn state(&self) -> OutputState {
-        self.board.state()
+    /// Whether it rests, or is about to.
+    pub(crate) fn is_held(&self) -> bool {
+        let mut parts = self.parts.iter();
+        parts.any(|part| part.queue.standing_order() == Order::Hold)
+    }
+
+    /// Whether its threads have ended, or are about to.
+    pub(crate) fn is_over(&self) -> bool {
+        matches!(
+            self.board.state(),
+            OutputState::Failed | OutputState::Stopped
+        )
     }
 
     /// The queue for each rendition, by its name.
@@ -198,10 +213,7 @@ impl Output {
             }
             part.queue.wake();
         }
-        !matches!(
-            self.board.state(),
-            OutputState::Failed | OutputState::Stopped
-        )
+        !self.is_over()
     }
 
     /// Ends the session and lets the output rest, once it has written what waits, for 5 s at most.

@@ -162,7 +162,7 @@ impl Platform {
             rest.is_some_and(|rest| rest.is_empty() || rest.ends_with('.'))
         };
         let mut all = Self::ALL.into_iter();
-        all.find(|platform| platform.limits().hosts.iter().any(|domain| is_of(domain)))
+        all.find(|platform| platform.limits().hosts.iter().any(&is_of))
     }
 
     pub(super) const fn limits(self) -> Limits {

@@ -104,6 +104,9 @@ impl Worker {
             part.context.encoder.request_keyframe();
         }
         self.count_session(course, settings);
+        // From here on it can be behind.
+        let newest_ns = part.queue.figures().newest_ns;
+        part.written_ns.store(newest_ns, Ordering::Relaxed);
         part.progressed();
         self.enter(OutputState::Live, None);
         tracing::info!(

@@ -1,5 +1,6 @@
 //! What an output can be asked for.
 
+use std::fmt;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -57,8 +58,8 @@ impl Split {
     }
 }
 
-/// One output.
-#[derive(Debug, Clone, PartialEq)]
+/// One output. Its `Debug` shows no stream key.
+#[derive(Clone, PartialEq)]
 pub struct OutputSettings {
     /// Its name, unique in a rendition.
     pub id: String,
@@ -182,7 +183,7 @@ impl OutputSettings {
     pub(super) fn needs_session(&self, running: &Self, index: usize) -> bool {
         self.url(index) != running.url(index)
             || self.target != running.target
-            || self.ca_file != running.ca_file
+            || (self.kind == OutputKind::Rtmp && self.ca_file != running.ca_file)
     }
 
     /// # Errors
@@ -227,6 +228,30 @@ impl OutputSettings {
             );
         }
         Ok(())
+    }
+}
+
+impl fmt::Debug for OutputSettings {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let backups: Vec<String> = self.backups.iter().map(|url| redact_url(url)).collect();
+        formatter
+            .debug_struct("OutputSettings")
+            .field("id", &self.id)
+            .field("target", &self.target_shown())
+            .field("kind", &self.kind)
+            .field("renditions", &self.renditions)
+            .field("backups", &backups)
+            .field("platform", &self.platform)
+            .field("session_max", &self.session_max)
+            .field("split", &self.split)
+            .field("adaptive", &self.adaptive)
+            .field("retry_attempts", &self.retry_attempts)
+            .field("retry_delay", &self.retry_delay)
+            .field("max_queue", &self.max_queue)
+            .field("ca_file", &self.ca_file)
+            .field("hls", &self.hls)
+            .field("timeout", &self.timeout)
+            .finish()
     }
 }
 
