@@ -206,7 +206,7 @@ impl Streaming {
         replaces: Option<&Output>,
     ) -> Result<Output, StreamingError> {
         let wanted: Vec<&Rendition> = if settings.renditions.is_empty() {
-            vec![self.main()?]
+            vec![self.rendition(None)?]
         } else {
             let ids = settings.renditions.iter();
             ids.map(|id| self.rendition(Some(id)))

@@ -284,8 +284,7 @@ impl Rendition {
             id: self.id().to_owned(),
             width: video.width,
             height: video.height,
-            // The only one that the codec crate has so far.
-            codec: "h264",
+            codec: video.codec.as_str(),
             encoder_name: self.post.control.encoder(),
             encoder: self.stats(),
         }

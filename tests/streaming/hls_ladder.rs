@@ -22,16 +22,14 @@ const IDS: [&str; 3] = ["high", "mid", "low"];
 fn ladder() -> Ladder {
     let renditions = IDS.iter().zip([1500, 800, 300]).map(|(id, kbps)| {
         let base = encoder_settings(kbps);
-        RenditionSettings {
-            id: (*id).to_owned(),
-            encoder: EncoderSettings {
-                video: VideoSettings {
-                    keyframe_interval_s: 1.0,
-                    ..base.video
-                },
-                ..base
+        let encoder = EncoderSettings {
+            video: VideoSettings {
+                keyframe_interval_s: 1.0,
+                ..base.video
             },
-        }
+            ..base
+        };
+        RenditionSettings::new(*id, encoder)
     });
     Ladder::new(renditions.collect())
 }

@@ -46,8 +46,7 @@ pub(crate) fn open_real() -> OpenPicture {
 
 impl PictureEncoder for VideoEncoder {
     fn name(&self) -> &str {
-        // The only one that the codec crate has so far.
-        "libx264"
+        Self::name(self)
     }
 
     fn stream(&self) -> &StreamDescription {
@@ -80,12 +79,15 @@ impl PictureEncoder for VideoEncoder {
     }
 
     fn changes_bitrate_live(&self) -> bool {
-        // libx264 does; an encoder that does not says so here.
-        true
+        Self::changes_bitrate_live(self)
     }
 
     fn fallback(&self) -> Option<Fallback> {
-        // The codec crate has one encoder, which nothing stands in for.
-        None
+        let fallback = Self::fallback(self)?;
+        Some(Fallback {
+            wanted: fallback.wanted.to_string(),
+            used: fallback.used.to_owned(),
+            reason: fallback.reason.clone(),
+        })
     }
 }

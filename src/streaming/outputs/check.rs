@@ -97,15 +97,13 @@ impl Checker<'_> {
     }
 
     fn check_container(&mut self) {
-        // MERGE: take the codecs from the encoder's settings, once there are others than H.264 and AAC.
-        let (video, audio) = ("H.264", "AAC");
-        if self.output.kind == OutputKind::File(Container::WebM) {
+        if let Err(unsupported) = self.output.holds(&self.rendition.encoder) {
             self.find(
                 "container",
                 Severity::Error,
-                "WebM does not hold these codecs",
-                format!("{video}, {audio}"),
-                "VP8 or VP9, and Opus",
+                unsupported.to_string(),
+                unsupported.codec,
+                unsupported.reason,
             );
         }
     }
@@ -362,10 +360,7 @@ mod tests {
     fn rendition(change: impl FnOnce(&mut EncoderSettings)) -> RenditionSettings {
         let mut encoder = EncoderSettings::default();
         change(&mut encoder);
-        RenditionSettings {
-            id: RenditionSettings::MAIN.to_owned(),
-            encoder,
-        }
+        RenditionSettings::new(RenditionSettings::MAIN, encoder)
     }
 
     fn video(change: impl FnOnce(&mut VideoSettings)) -> RenditionSettings {

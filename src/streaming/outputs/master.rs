@@ -2,7 +2,7 @@
 
 use std::fmt::Write;
 
-use codec::{StreamDescription, StreamKind};
+use codec::StreamDescription;
 
 use crate::streaming::rendition::RenditionSettings;
 
@@ -33,7 +33,10 @@ impl Variant {
     pub(super) fn new(rendition: &RenditionSettings, streams: &[StreamDescription]) -> Self {
         let video = &rendition.encoder.video;
         let audio = rendition.encoder.audio.as_ref();
-        let codecs: Vec<String> = streams.iter().filter_map(codec).collect();
+        let codecs: Vec<String> = streams
+            .iter()
+            .filter_map(StreamDescription::rfc6381)
+            .collect();
         Self {
             id: rendition.id.clone(),
             width: video.width,
@@ -79,45 +82,9 @@ pub(super) fn playlist(variants: &[(&Variant, String)]) -> String {
     text
 }
 
-/// The name of a stream's codec by RFC 6381.
-// MERGE: take it from `StreamDescription::rfc6381()` of the codec crate; until then there is H.264 and AAC-LC alone.
-fn codec(stream: &StreamDescription) -> Option<String> {
-    match stream.kind() {
-        StreamKind::Video => avc1(stream.headers()),
-        StreamKind::Audio => Some("mp4a.40.2".to_owned()),
-    }
-}
-
-/// Profile, constraints and level from the SPS of Annex B headers (ISO/IEC 14496-15, section 5.3.3.1).
-fn avc1(headers: &[u8]) -> Option<String> {
-    let sps = headers
-        .windows(4)
-        .position(|bytes| bytes[..3] == [0, 0, 1] && bytes[3] & 0x1f == 7)?;
-    let [profile, constraints, level] = headers.get(sps + 4..sps + 7)? else {
-        return None;
-    };
-    Some(format!("avc1.{profile:02x}{constraints:02x}{level:02x}"))
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn a_codec_is_named_from_its_headers() {
-        let headers = [
-            0, 0, 0, 1, 0x67, 0x64, 0x00, 0x1f, 0xac, 0, 0, 0, 1, 0x68, 0xee,
-        ];
-        assert_eq!(avc1(&headers).as_deref(), Some("avc1.64001f"));
-        for bad in [
-            &[][..],
-            &[0, 0, 1],
-            &[0, 0, 1, 0x67, 0x64],
-            &[0, 0, 1, 0x68, 1, 2, 3],
-        ] {
-            assert_eq!(avc1(bad), None);
-        }
-    }
 
     #[test]
     fn variants_are_described_in_order() {

@@ -109,6 +109,7 @@ impl Worker {
         part.written_ns.store(newest_ns, Ordering::Relaxed);
         part.progressed();
         self.enter(OutputState::Live, None);
+        self.board.figures.watch(muxer.transport_probe());
         tracing::info!(
             output = self.board.id(),
             target = muxer.target(),
@@ -190,7 +191,6 @@ impl Worker {
         open.muxer
             .write_shifted(packet, shift_ns)
             .map_err(classify)?;
-        // MERGE: figures.set_acknowledged(open.muxer.transport()) once the codec crate tells what a peer has confirmed.
         let length_ns = i64::try_from(packet.length().as_nanos()).unwrap_or(0);
         open.end_ns = open.end_ns.max(time_ns.saturating_add(length_ns));
         figures

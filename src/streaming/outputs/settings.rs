@@ -4,8 +4,9 @@ use std::fmt;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use codec::{Container, HlsOptions, redact_url};
+use codec::{Container, HlsOptions, Unsupported, redact_url};
 
+use crate::streaming::encoder::EncoderSettings;
 use crate::streaming::error::StreamingError;
 use crate::streaming::rendition::RENDITIONS_MAX;
 
@@ -148,6 +149,23 @@ impl OutputSettings {
             hls: HlsOptions::default(),
             timeout: Duration::from_secs(4),
         })
+    }
+
+    /// Whether what `encoder` makes can be carried.
+    ///
+    /// # Errors
+    /// The codec that cannot, and why.
+    pub fn holds(&self, encoder: &EncoderSettings) -> Result<(), Unsupported> {
+        let (video, audio) = (
+            encoder.video.codec,
+            encoder.audio.as_ref().map(|audio| audio.codec),
+        );
+        match self.kind {
+            OutputKind::Rtmp => Container::Flv.check(video, audio),
+            OutputKind::Srt => Container::MpegTs.check(video, audio),
+            OutputKind::File(container) => container.check(video, audio),
+            OutputKind::Hls => self.hls.segment_type.check(video, audio),
+        }
     }
 
     /// The target as it may be shown, without its stream key.

@@ -4,6 +4,8 @@ use std::sync::atomic::{AtomicU32, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant, SystemTime};
 
+use codec::{Transport, TransportProbe};
+
 /// What an output is doing.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum OutputState {
@@ -84,7 +86,20 @@ pub struct Acknowledged {
     /// Bytes sent and not yet confirmed.
     pub bytes_pending: u64,
     /// The time that a packet and its confirmation take.
-    pub round_trip: Option<Duration>,
+    pub round_trip: Duration,
+    /// Segments that had to be sent again, of this connection.
+    pub retransmits: u32,
+}
+
+impl From<Transport> for Acknowledged {
+    fn from(transport: Transport) -> Self {
+        Self {
+            bytes: transport.bytes_acknowledged,
+            bytes_pending: u64::from(transport.bytes_in_flight),
+            round_trip: transport.rtt,
+            retransmits: transport.retransmits,
+        }
+    }
 }
 
 /// An error that has passed.
@@ -169,7 +184,8 @@ struct History {
     /// Of connections that have ended.
     uptime: Duration,
     last_error: Option<PastError>,
-    acknowledged: Option<Acknowledged>,
+    /// Asks about the connection of now.
+    transport: Option<TransportProbe>,
 }
 
 /// What [`Figures`] knows of connections.
@@ -196,7 +212,7 @@ impl Figures {
             (false, Some((at, _))) => {
                 history.uptime += at.elapsed();
                 history.connected = None;
-                history.acknowledged = None;
+                history.transport = None;
             }
             _ => {}
         }
@@ -211,8 +227,17 @@ impl Figures {
             since: history.connected.map(|(_, since)| since),
             uptime: history.uptime + running,
             last_error: history.last_error.clone(),
-            acknowledged: history.acknowledged,
+            acknowledged: history
+                .transport
+                .as_ref()
+                .and_then(TransportProbe::transport)
+                .map(Acknowledged::from),
         }
+    }
+
+    /// Asks `probe` from now on what the peer has confirmed.
+    pub(super) fn watch(&self, probe: Option<TransportProbe>) {
+        self.history().transport = probe;
     }
 
     pub(super) fn set_kbps(&self, kbps: f64) {
