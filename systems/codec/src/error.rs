@@ -117,15 +117,15 @@ impl CodecError {
         }
     }
 
-    /// Adds to the reason of a target that did not open what FFmpeg's error number hides: it has one for all of SRT.
-    pub(crate) fn explained(mut self, full_target: &str) -> Self {
-        let is_srt = full_target
-            .get(..6)
-            .is_some_and(|start| start.eq_ignore_ascii_case("srt://"));
-        if let (Self::Target { reason, .. }, true) = (&mut self, is_srt) {
-            reason.push_str(
-                " (nobody listens, or the peer refused, as it does for a wrong passphrase or streamid)",
-            );
+    /// Adds to the reason of an SRT target that did not open why its peer refused: FFmpeg has one error for all.
+    pub(crate) fn refused(mut self, refusal: Option<String>) -> Self {
+        if let Self::Target { reason, .. } = &mut self {
+            match refusal {
+                Some(refusal) => *reason = format!("{refusal} ({reason})"),
+                None => reason.push_str(
+                    " (nobody listens, or the peer refused, as it does for a wrong passphrase or streamid)",
+                ),
+            }
         }
         self
     }

@@ -96,16 +96,20 @@ impl Muxer {
             output.be_bit_exact();
         }
         output.flush_each_packet();
-        let tag = is_rtmp(target)
+        let tag = has_scheme(target, &RTMP)
             .then(|| BufferTag::take(options.send_buffer_bytes))
             .flatten();
         let send_buffer_bytes = tag
             .as_ref()
             .map_or(options.send_buffer_bytes, BufferTag::bytes);
         let protocol = protocol_options(target, options, send_buffer_bytes);
-        let unused = guard
-            .during(options.open_timeout, || output.open_io(&protocol))
-            .map_err(|failure| error(failure).explained(target))?;
+        let mut open = || guard.during(options.open_timeout, || output.open_io(&protocol));
+        let unused = if has_scheme(target, &["srt"]) {
+            let (opened, refusal) = ffi::hearing_refusal(open);
+            opened.map_err(|failure| error(failure).refused(refusal))?
+        } else {
+            open().map_err(error)?
+        };
         report_unused(&shown, unused)?;
         let probe = tag.as_ref().and_then(BufferTag::find).map(TransportProbe);
         let described = streams
@@ -282,9 +286,13 @@ fn report_unused(target: &str, unused: Option<String>) -> Result<(), CodecError>
     Ok(())
 }
 
-fn is_rtmp(target: &str) -> bool {
+const RTMP: [&str; 2] = ["rtmp", "rtmps"];
+
+fn has_scheme(target: &str, schemes: &[&str]) -> bool {
     target.split_once("://").is_some_and(|(scheme, _)| {
-        scheme.eq_ignore_ascii_case("rtmp") || scheme.eq_ignore_ascii_case("rtmps")
+        schemes
+            .iter()
+            .any(|known| scheme.eq_ignore_ascii_case(known))
     })
 }
 
@@ -294,17 +302,13 @@ fn protocol_options(
     send_buffer_bytes: u32,
 ) -> Vec<(&'static str, String)> {
     let mut pairs = Vec::new();
-    let scheme = target
-        .split_once("://")
-        .map(|(scheme, _)| scheme.to_ascii_lowercase());
-    let scheme = scheme.as_deref();
-    if is_rtmp(target) {
+    if has_scheme(target, &RTMP) {
         pairs.push(("send_buffer_size", send_buffer_bytes.to_string()));
     }
-    if scheme == Some("srt") {
+    if has_scheme(target, &["srt"]) {
         pairs.extend(srt_options(target, options));
     }
-    if scheme == Some("rtmps") {
+    if has_scheme(target, &["rtmps"]) {
         // FFmpeg trusts any certificate unless told otherwise.
         pairs.push(("tls_verify", "1".to_owned()));
         if let Some(file) = &options.ca_file {

@@ -110,7 +110,6 @@ fn what_fits_is_read_back_in_sync_and_the_rest_is_refused() {
                 assert_eq!(probe(&path, "v", "width"), WIDTH.to_string(), "{target}");
                 assert_eq!(decoded_s(&path, "v").len(), 80, "{target}");
                 let offset = offset_s(&path);
-                eprintln!("{target}: {offset} s");
                 assert!(offset.abs() < 0.005, "{target}: {offset} s");
             }
         }
@@ -283,6 +282,29 @@ fn variants_of_a_ladder_line_up_and_runs_do_not_mix() {
     }
 }
 
+#[test]
+fn a_later_run_says_that_its_timestamps_begin_anew() {
+    let folder = TempFolder::new("runs");
+    let encoded = Encoded::noise(VideoCodec::H264, None, 4);
+    for (first_number, discontinuities) in [(0, 0), (5, 1)] {
+        let options = MuxerOptions {
+            hls: HlsOptions {
+                first_number,
+                ..HlsOptions::default()
+            },
+            ..MuxerOptions::default()
+        };
+        let target = folder.target("program.m3u8");
+        let muxer = write(&encoded, &target, Container::Hls, &options).unwrap();
+        muxer.finish().unwrap();
+        let text = playlist(&folder, "program.m3u8");
+        let found = text.matches("#EXT-X-DISCONTINUITY\n").count();
+        assert_eq!(found, discontinuities, "{text}");
+        let first = format!("program_{first_number:05}.m4s");
+        assert!(text.contains(&first), "{text}");
+    }
+}
+
 /// The names that players are told are those that FFmpeg wrote into the headers.
 #[test]
 fn codecs_are_named_as_their_headers_are() {
@@ -337,8 +359,7 @@ fn a_constant_rate_is_kept() {
                 .map(|packet| packet.len())
                 .sum();
             let kbps = bytes as f64 * 8.0 / 1000.0;
-            eprintln!("{video} second {second}: {kbps} kbit/s");
-            assert!(kbps < 600.0 * 1.3, "{video} second {second}: {kbps} kbit/s");
+            assert!(kbps < 600.0 * 1.1, "{video} second {second}: {kbps} kbit/s");
         }
     }
 }

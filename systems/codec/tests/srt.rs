@@ -133,7 +133,8 @@ fn a_wrong_passphrase_is_refused_in_time_and_stays_a_secret() {
         start.elapsed()
     );
     let said = error.to_string();
-    assert!(said.contains("wrong passphrase"), "{said}");
+    // libsrt's words, or ours while the other tests connect.
+    assert!(said.to_lowercase().contains("passphrase"), "{said}");
     for secret in ["tr0ub4dor", "s3cret-stream"] {
         assert!(!said.contains(secret), "{said}");
     }

@@ -8,6 +8,7 @@ mod frame;
 mod hardware;
 mod log;
 mod output;
+mod srt_log;
 mod transport;
 
 use std::sync::Once;
@@ -21,6 +22,7 @@ pub(crate) use frame::{SampleFrame, send_borrowed_frame};
 pub(crate) use hardware::{Nv12Frame, VaapiUpload};
 pub(crate) use log::listening;
 pub(crate) use output::OutputContext;
+pub(crate) use srt_log::hearing_refusal;
 pub(crate) use transport::{BufferTag, TcpSocket};
 
 /// Registers FFmpeg's networking and the log, once.
@@ -32,6 +34,7 @@ pub(crate) fn initialize() {
             tracing::error!(%error, "FFmpeg did not start");
         }
         log::install();
+        srt_log::install();
     });
 }
 
