@@ -5,21 +5,22 @@ use std::str::FromStr;
 
 use crate::error::CodecError;
 
-/// How much work the encoder spends on a frame, from the least to the most. The names are libx264's; the other encoders
-/// are given what costs about as much in their own terms:
+/// How much work the encoder spends on a frame, from the least to the most. The names are libx264's; libvpx is given what
+/// costs about as much (measured on one thread at 1280x720: within a factor of two), hardware its own scale:
 ///
 /// | preset    | libx264   | libvpx `cpu-used` | libvpx-vp9 `cpu-used` | h264_nvenc | h264_qsv | h264_vaapi `compression_level` |
 /// |-----------|-----------|-------------------|-----------------------|------------|----------|--------------------------------|
 /// | ultrafast | ultrafast | -16               | 8                     | p1         | veryfast | 7                              |
-/// | superfast | superfast | -14               | 8                     | p2         | faster   | 6                              |
-/// | veryfast  | veryfast  | -12               | 7                     | p3         | fast     | 5                              |
-/// | faster    | faster    | -10               | 6                     | p4         | medium   | 4                              |
-/// | fast      | fast      | -8                | 6                     | p5         | slow     | 3                              |
-/// | medium    | medium    | -6                | 5                     | p6         | slower   | 2                              |
-/// | slow      | slow      | -4                | 4                     | p7         | veryslow | 1                              |
+/// | superfast | superfast | -12               | 8                     | p2         | faster   | 6                              |
+/// | veryfast  | veryfast  | -6                | 7                     | p3         | fast     | 5                              |
+/// | faster    | faster    | -4                | 6                     | p4         | medium   | 4                              |
+/// | fast      | fast      | -3                | 5                     | p5         | slow     | 3                              |
+/// | medium    | medium    | -2                | 5                     | p6         | slower   | 2                              |
+/// | slow      | slow      | -1                | 4                     | p7         | veryslow | 1                              |
 ///
 /// libvpx takes a negative number as a fixed speed and a positive one as a share of the time of a frame, by which its
-/// speed would hang on how busy the machine is; so it is given negative ones. VP9's realtime mode knows 4 to 8 here.
+/// speed would hang on how busy the machine is; so it is given negative ones. VP9's fastest speed is still slower than
+/// libx264's.
 /// A render's quality of low, medium and high stands for superfast, veryfast and faster, whatever the encoder.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[expect(
@@ -78,12 +79,12 @@ impl Preset {
     pub(crate) const fn vp8_speed(self) -> &'static str {
         match self {
             Self::Ultrafast => "-16",
-            Self::Superfast => "-14",
-            Self::Veryfast => "-12",
-            Self::Faster => "-10",
-            Self::Fast => "-8",
-            Self::Medium => "-6",
-            Self::Slow => "-4",
+            Self::Superfast => "-12",
+            Self::Veryfast => "-6",
+            Self::Faster => "-4",
+            Self::Fast => "-3",
+            Self::Medium => "-2",
+            Self::Slow => "-1",
         }
     }
 
@@ -92,8 +93,8 @@ impl Preset {
         match self {
             Self::Ultrafast | Self::Superfast => "8",
             Self::Veryfast => "7",
-            Self::Faster | Self::Fast => "6",
-            Self::Medium => "5",
+            Self::Faster => "6",
+            Self::Fast | Self::Medium => "5",
             Self::Slow => "4",
         }
     }
