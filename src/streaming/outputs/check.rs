@@ -2,7 +2,7 @@
 //!
 //! [`OutputSettings::validate`] refuses what cannot run. Here is said what would run and be turned away, look bad, or break later.
 
-use codec::{Container, RateControl};
+use codec::RateControl;
 
 use super::platform::Limits;
 use super::settings::{OutputKind, OutputSettings, Platform};
