@@ -1,9 +1,12 @@
 //! Failures of the encoder, brought about from inside.
 
+use std::sync::atomic::{AtomicUsize, Ordering};
+
 use codec::{FrameRate, StreamKind, VideoEncoder};
 use crossbeam_channel::{Sender, bounded, tick};
 
 use super::*;
+use crate::streaming::event::Listener;
 use crate::streaming::media::{AudioChunk, TickSender, media_channel};
 use crate::streaming::outputs::{PacketQueue, Popped};
 use crate::streaming::rendition::Shared;
@@ -158,16 +161,10 @@ impl Bench {
         let clock = KeyframeClock::new(&settings.video, renditions);
         let control =
             EncoderControl::new(&settings.video, receiver.frames_refused(), Arc::new(clock));
-        let post = Post {
-            open,
-            ..Post::new(
-                "main".to_owned(),
-                settings,
-                Arc::new(control),
-                receiver,
-                Listener::default(),
-            )
-        };
+        let control = Arc::new(control);
+        let listener = Listener::default();
+        let mut post = Post::new("main".to_owned(), settings, control, receiver, listener);
+        post.open = open;
         let queue = Arc::new(PacketQueue::new(4096));
         post.fan_out.add(Arc::clone(&queue));
         let thread = EncoderThread::open(Arc::new(post), Arc::default()).expect("encoders");
