@@ -409,13 +409,14 @@ impl Drop for LeaveOnDrop {
 }
 
 /// A second of the stream, at least 256 KiB: enough for any round trip, and so little that a peer that reads nothing is
-/// noticed soon. Half as much where the bitrate follows what the outputs take, which is seen once the buffer is full.
+/// noticed soon. A quarter where the bitrate follows what the outputs take, which is seen once the buffer is full: the system doubles
+/// it, which is enough for a round trip of half a second.
 fn send_buffer_bytes(settings: &RenditionSettings) -> u32 {
     let encoder = &settings.encoder;
     let audio = encoder.audio.as_ref().map_or(0, |audio| audio.bitrate_kbps);
     let bits = (encoder.video.bitrate_kbps + audio).saturating_mul(1000);
     if settings.adaptive.is_some() {
-        (bits / 16).max(64 * 1024)
+        (bits / 32).max(64 * 1024)
     } else {
         (bits / 8).max(256 * 1024)
     }
