@@ -1,7 +1,8 @@
 //! Adaptive bitrate: what a rendition's outputs take decides what is encoded. Pure: it is told the time and what was measured.
 //!
-//! An output lags once the buffers on its way are full; from then on it writes as fast as its link takes. So a lag says that it is
-//! too much, and what is written meanwhile says how much is not. The bitrate goes down to 0.85 of that at once, further
+//! An output lags by the packets that wait for it and by the bytes that its socket holds and the peer has not confirmed, as far as these
+//! are more than a round trip takes. So a lag says that it is too much, and what the peer confirms meanwhile (or, where the protocol does
+//! not tell, what is written) says how much is not. The bitrate goes down to 0.85 of that at once, further
 //! while what has gathered does not shrink, and back to it when that is gone. It goes up by 5 % of the operator's ceiling, after 10 s
 //! without lag, and near the rate that was too much before, by 10 % of what it is at most, and waits
 //! as long again after every step. A step up that fails doubles
@@ -92,6 +93,16 @@ pub(super) struct Meter {
     looks: Vec<Look>,
 }
 
+/// How long the peer takes for what its socket holds, beyond the time of a round trip.
+fn held_back(stats: &OutputStats) -> Duration {
+    let Some(acknowledged) = stats.acknowledged.filter(|_| stats.kbps >= 1.0) else {
+        return Duration::ZERO;
+    };
+    let pending = u32::try_from(acknowledged.bytes_pending).unwrap_or(u32::MAX);
+    let seconds = f64::from(pending) * 8.0 / 1000.0 / stats.kbps;
+    Duration::from_secs_f64(seconds.min(60.0)).saturating_sub(acknowledged.round_trip * 3 / 2)
+}
+
 #[derive(Debug, Clone, Copy)]
 struct Look {
     at: Duration,
@@ -109,9 +120,11 @@ impl Meter {
         }
         let look = Look {
             at,
-            bytes: stats.bytes,
+            bytes: stats
+                .acknowledged
+                .map_or(stats.bytes, |acknowledged| acknowledged.bytes),
             dropped: stats.packets_dropped,
-            lag: stats.lag,
+            lag: stats.lag + held_back(stats),
         };
         self.measure(is_live, look)
     }
