@@ -49,6 +49,14 @@ pub enum StreamCodec {
 
 impl StreamCodec {
     pub(super) const NAMES: [(&str, Self); 1] = [("h264", Self::H264)];
+
+    /// Its name.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::H264 => "h264",
+        }
+    }
 }
 
 /// How the sound is encoded.
@@ -60,6 +68,14 @@ pub enum AudioCodec {
 
 impl AudioCodec {
     pub(super) const NAMES: [(&str, Self); 1] = [("aac", Self::Aac)];
+
+    /// Its name.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Aac => "aac",
+        }
+    }
 }
 
 /// How log lines look.

@@ -1,6 +1,7 @@
 //! Settings that can be changed while the program runs, under the names of the settings table.
 
 use codec::Preset;
+use components::output::RenditionSpec;
 use components::scene::FrameRate;
 use components::{Problem, Problems};
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
@@ -110,20 +111,27 @@ const NAMES: [&str; 9] = [
 ];
 
 impl Config {
-    /// What the program starts with.
-    pub fn new(settings: &Settings, resolution: (u32, u32), fps: FrameRate) -> Self {
+    /// What the program starts with: the settings, and what is authored of the main rendition over them.
+    pub fn new(
+        settings: &Settings,
+        main: &RenditionSpec,
+        resolution: (u32, u32),
+        fps: FrameRate,
+    ) -> Self {
+        let preset = main.preset.and_then(|preset| preset.as_str().parse().ok());
+        let audio_bitrate_kbps = main.audio_bitrate.unwrap_or(settings.audio_bitrate_kbps);
         Self {
             resolution,
             fps,
             next_fps: fps,
             quality: settings.render_quality,
-            preset: settings.stream_preset,
-            bitrate_kbps: settings.stream_bitrate_kbps,
+            preset: preset.unwrap_or(settings.stream_preset),
+            bitrate_kbps: main.bitrate.unwrap_or(settings.stream_bitrate_kbps),
             max_layers: settings.max_layers,
             audio: settings.audio_enabled,
             next_audio: settings.audio_enabled,
-            audio_bitrate_kbps: settings.audio_bitrate_kbps,
-            next_audio_bitrate_kbps: settings.audio_bitrate_kbps,
+            audio_bitrate_kbps,
+            next_audio_bitrate_kbps: audio_bitrate_kbps,
         }
     }
 
@@ -221,6 +229,20 @@ impl Config {
 }
 
 impl ConfigPatch {
+    /// What the main rendition's bitrate, effort and bitrate of the sound become; what is `None` stays.
+    pub fn of_main(
+        bitrate_kbps: Option<u32>,
+        preset: Option<Preset>,
+        audio_bitrate_kbps: Option<u32>,
+    ) -> Self {
+        Self {
+            bitrate_kbps,
+            preset,
+            audio_bitrate_kbps,
+            ..Self::default()
+        }
+    }
+
     /// Reads a patch; every wrong value is named.
     ///
     /// # Errors

@@ -327,6 +327,11 @@ impl Task {
                 }
                 plain(show)
             }
+            Work::Outputs { list, patch } => {
+                show.outputs = Arc::clone(list);
+                show.config = show.config.patched(patch, None)?;
+                plain(show)
+            }
             Work::Saved { id, spec } => {
                 // Changes may have come since.
                 show.program.is_edited = !Arc::ptr_eq(spec, &show.program.spec);
@@ -354,7 +359,7 @@ impl Task {
             // Its file is another one now.
             Work::Saved { id, .. } => self.forget(&id),
             Work::Reload(prepared) => self.keep(prepared),
-            Work::Changes(_) | Work::GoOff => {}
+            Work::Changes(_) | Work::Outputs { .. } | Work::GoOff => {}
         }
         // What changes nothing is answered from the tick as well, so that what was asked for before it is on air.
         let is_change = !plan.commands.is_empty() || !plan.show.is_same(&self.show);

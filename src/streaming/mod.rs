@@ -20,6 +20,7 @@ mod media;
 pub mod offline;
 pub mod outputs;
 mod rendition;
+mod replay;
 mod thread;
 
 pub use broadcast::{RenditionStats, Streaming, StreamingStats};
@@ -29,4 +30,7 @@ pub use event::{BitrateReason, Listener, StreamingEvent};
 pub use media::{AudioChunk, MediaSender, Refused, StereoSamples, TickMedia};
 pub use outputs::{OutputKind, OutputSettings, OutputState, OutputStats, Platform, Split};
 pub use rendition::{Ladder, RENDITIONS_MAX, RenditionSettings};
+pub use replay::{
+    REPLAY_BYTES_MAX, REPLAY_SECONDS_MAX, Replay, ReplayClip, ReplayStats, StreamClock,
+};
 pub use thread::{Priority, ThreadEnd, set_priority};
