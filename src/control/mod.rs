@@ -15,6 +15,7 @@ mod feeds;
 mod figures;
 mod hear;
 pub mod keys;
+mod landed;
 pub mod library;
 mod news;
 pub mod outputs;

@@ -5,7 +5,7 @@
 
 use std::collections::VecDeque;
 use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -219,7 +219,7 @@ impl ReplayClip {
         placed
     }
 
-    fn write_packets(&self, path: &PathBuf, container: Container) -> Result<(), StreamingError> {
+    fn write_packets(&self, path: &Path, container: Container) -> Result<(), StreamingError> {
         let guard = Arc::new(Interrupt::default());
         let options = MuxerOptions::default();
         let target = path.to_string_lossy();

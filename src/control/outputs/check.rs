@@ -207,11 +207,12 @@ fn of_way(spec: &OutputSpec, carried: &[&RenditionSpec], found: &mut Vec<Finding
                 say(Level::Note, "segmentSeconds", message);
             }
         }
-        Some(OutputType::File) if container_of(spec) == ContainerName::Webm => {
-            if carried.iter().any(|spec| spec.codec.is_none()) {
-                let message = "WebM takes VP8, VP9 and Opus, and no H.264; mkv takes all";
-                say(Level::Error, "container", message);
-            }
+        Some(OutputType::File)
+            if container_of(spec) == ContainerName::Webm
+                && carried.iter().any(|spec| spec.codec.is_none()) =>
+        {
+            let message = "WebM takes VP8, VP9 and Opus, and no H.264; mkv takes all";
+            say(Level::Error, "container", message);
         }
         _ => {}
     }
