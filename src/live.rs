@@ -33,7 +33,9 @@ use crate::control::{
 use crate::ports::{FrameRequests, PlacedRequests};
 use crate::scene::{LoadOptions, LoadedScene, scene_from_text};
 use crate::server::{self, Api, Guard, Limits};
-use crate::streaming::{EncoderSettings, Priority, StreamingStats, ThreadEnd, set_priority};
+use crate::streaming::{
+    EncoderSettings, Ladder, Priority, StreamingStats, ThreadEnd, set_priority,
+};
 use crate::{prepare, tick_loop};
 
 /// How often the log says how the stream goes.
@@ -59,8 +61,7 @@ pub fn encoder_settings(
             ..VideoSettings::default()
         },
         audio: audio_settings(settings),
-        // The rest of the pool: one frame is composed, one is the last, one is inside the encoder.
-        frame_queue: settings.pool_size.saturating_sub(3).clamp(1, 16),
+        frame_queue: Ladder::frame_queue(settings.pool_size, 1),
     }
 }
 

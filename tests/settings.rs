@@ -242,7 +242,7 @@ const BAD_VALUES: [(&str, &str); 35] = [
     ("STREAM_BITRATE", "4G"),
     ("STREAM_CODEC", "h265"),
     ("AUDIO_ENABLED", "perhaps"),
-    ("AUDIO_CODEC", "opus"),
+    ("AUDIO_CODEC", "mp3"),
     ("AUDIO_BITRATE", "1M"),
     ("HWACCEL", "cuda"),
     ("RENDITIONS", "720p:3000,719p:1"),

@@ -51,11 +51,18 @@ const FORBIDDEN_BELOW_ROOT: &[&str] = &[
     "UnixStream",
 ];
 /// Exceptions to [`FORBIDDEN_BELOW_ROOT`]: file, name, reason.
-const ALLOWED_BELOW_ROOT: &[(&str, &str, &str)] = &[(
-    "systems/codec/src/interrupt.rs",
-    "Instant",
-    "FFmpeg polls the deadlines of its own I/O from deep inside a call; nothing on the tick reads them",
-)];
+const ALLOWED_BELOW_ROOT: &[(&str, &str, &str)] = &[
+    (
+        "systems/codec/src/interrupt.rs",
+        "Instant",
+        "FFmpeg polls the deadlines of its own I/O from deep inside a call; nothing on the tick reads them",
+    ),
+    (
+        "systems/codec/src/ffi/transport.rs",
+        "std::fs",
+        "the kernel tells of FFmpeg's sockets under /proc; no file on a disk is read",
+    ),
+];
 /// The leaf modules that may hold `unsafe`: FFI and SIMD.
 const UNSAFE_LEAVES: &[&str] = &[
     "systems/codec/src/ffi/",

@@ -4,7 +4,7 @@
 use std::collections::BTreeMap;
 use std::fmt;
 
-use components::output::{AccelerationName, ContainerName, RenditionSpec, SplitSpec};
+use components::output::{ContainerName, RenditionSpec, SplitSpec};
 use components::{Problems, Validate as _};
 
 /// The word in the names of variables that hold stream keys.
@@ -36,15 +36,6 @@ impl fmt::Debug for StreamKeys {
         formatter.debug_set().entries(self.0.keys()).finish()
     }
 }
-
-/// Names of what accelerates encoding.
-pub(super) const ACCELERATIONS: [(&str, AccelerationName); 5] = [
-    ("none", AccelerationName::None),
-    ("auto", AccelerationName::Auto),
-    ("nvenc", AccelerationName::Nvenc),
-    ("vaapi", AccelerationName::Vaapi),
-    ("qsv", AccelerationName::Qsv),
-];
 
 /// Names of layouts of files.
 pub(super) const CONTAINERS: [(&str, ContainerName); 5] = [

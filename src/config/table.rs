@@ -5,8 +5,8 @@ use std::path::PathBuf;
 use std::sync::LazyLock;
 use std::time::Duration;
 
-use codec::Preset;
-use components::output::{AccelerationName, ContainerName, RenditionSpec, SplitSpec};
+use codec::{Acceleration, AudioCodec, Preset, VideoCodec};
+use components::output::{ContainerName, RenditionSpec, SplitSpec};
 use components::scene::FrameRate;
 
 use super::access::{ApiToken, Origins};
@@ -15,7 +15,7 @@ use super::rule;
 use super::sources::Given;
 use super::stream_url::StreamUrl;
 use super::streams::{self, StreamKeys};
-use super::values::{AudioCodec, LogFormat, RenderQuality, StreamCodec};
+use super::values::{self, LogFormat, RenderQuality};
 
 /// One setting, as help texts and listings show it.
 #[derive(Clone, Debug)]
@@ -140,16 +140,16 @@ settings! {
         stream_preset: Preset = STREAM_PRESET, "veryfast", rule::preset();
         /// Bitrate of the picture, constant
         stream_bitrate_kbps: u32 = STREAM_BITRATE, "4000", rule::bitrate(50..=200_000, "4000, 4000k or 4M");
-        /// Codec of the picture
-        stream_codec: StreamCodec = STREAM_CODEC, "h264", rule::choice(&StreamCodec::NAMES);
+        /// Codec of the picture; platforms take h264, and VP8 and VP9 go into WebM and Matroska files
+        stream_codec: VideoCodec = STREAM_CODEC, "h264", rule::choice(&values::VIDEO_CODECS);
         /// Whether the stream has sound; in this release the sound is silence
         audio_enabled: bool = AUDIO_ENABLED, "true", rule::switch();
-        /// Codec of the sound
-        audio_codec: AudioCodec = AUDIO_CODEC, "aac", rule::choice(&AudioCodec::NAMES);
+        /// Codec of the sound; platforms take aac
+        audio_codec: AudioCodec = AUDIO_CODEC, "aac", rule::choice(&values::AUDIO_CODECS);
         /// Bitrate of the sound
         audio_bitrate_kbps: u32 = AUDIO_BITRATE, "128", rule::bitrate(32..=512, "128 or 128k");
         /// Hardware that encodes; where there is none, software does, and the log says so
-        hwaccel: AccelerationName = HWACCEL, "none", rule::choice(&streams::ACCELERATIONS);
+        hwaccel: Acceleration = HWACCEL, "none", rule::choice(&values::ACCELERATIONS);
         /// Smaller renditions beside `main`, which is as large as the canvas: heights with kbit/s; each costs an encoder
         renditions: Vec<RenditionSpec> = RENDITIONS, "", rule::renditions();
     }

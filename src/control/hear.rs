@@ -14,7 +14,7 @@ use super::events::Event;
 use super::outputs::container_of_path;
 use super::recordings::{Begun, OUTPUT, RecordingState};
 use super::station::Station;
-use crate::streaming::{BitrateReason, Listener, OutputState, OutputStats, StreamingEvent};
+use crate::streaming::{BitrateReason, Listener, OutputState, StreamingEvent};
 
 /// How many events may wait.
 const WAITING_MAX: usize = 1024;
@@ -126,9 +126,8 @@ impl Station {
             self.tell_output(output, state, error);
         }
         match state {
-            OutputState::Live => self.note_file(output),
-            OutputState::Stopped | OutputState::Failed => {
-                let is_good = state == OutputState::Stopped && error.is_none();
+            OutputState::Idle | OutputState::Stopped | OutputState::Failed => {
+                let is_good = state != OutputState::Failed && error.is_none();
                 let state = if is_good {
                     RecordingState::Finished
                 } else {
@@ -137,33 +136,16 @@ impl Station {
                 if let Some(recording) = self.recordings().end(output, state, error) {
                     self.tell_recording(&recording);
                 }
-                // It may have been begun anew meanwhile, with another file.
-                self.note_file(output);
             }
             _ => {}
-        }
-    }
-
-    /// An output of a file that is live writes what it says it does.
-    fn note_file(&self, output: &str) {
-        let stats = self.streaming_stats().map(|stats| stats.outputs);
-        let stats = stats.unwrap_or_default();
-        let is_it = |stats: &&OutputStats| stats.id == output && stats.state == OutputState::Live;
-        let target = stats.iter().find(is_it);
-        if let Some(target) = target.map(|stats| PathBuf::from(&stats.target))
-            && target.parent() == Some(self.recordings().folder())
-            && self.recordings().of_output(output).is_none()
-        {
-            self.take_file(output, target);
         }
     }
 
     /// An output began a file: one more of its recording, or the first of a new one.
     fn take_file(&self, output: &str, path: PathBuf) {
         let store = self.recordings();
-        if store.of_output(output).is_some() {
-            store.file_begun(output, &path);
-        } else if path.parent() == Some(store.folder())
+        if store.of_output(output).is_none()
+            && path.parent() == Some(store.folder())
             && let Some(container) = container_of_path(&path)
         {
             let show = Arc::clone(&self.director().snapshot().show);
@@ -177,13 +159,14 @@ impl Station {
             let newest = clock.and_then(|clock| clock.keyframes_s.last().copied());
             store.begin(&Begun {
                 output: output.to_owned(),
-                path,
+                path: path.clone(),
                 container,
                 codecs: self.codecs(&show.outputs, &rendition),
                 rendition,
                 asked_s: newest.map_or(-1.0, |at| at - 0.001),
             });
         }
+        store.file_begun(output, &path);
         if let Some(recording) = store.of_output(output) {
             self.tell_recording(&recording);
         }

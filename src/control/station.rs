@@ -286,18 +286,19 @@ impl Station {
     fn start_streaming(&self, show: &Show) -> anyhow::Result<Streaming> {
         let (settings, config) = (self.settings(), &show.config);
         let ladder = outputs::ladder(&show.outputs, settings, config)?;
-        let mut wanted = self.desk().start(&show.outputs, settings, config);
-        let recorder = self.records_at_start(show);
-        if let Some((output, begun)) = recorder {
+        // None of the outputs can keep the stream from starting.
+        let streaming = Streaming::start_with(ladder, Vec::new(), self.0.ear.listener())?;
+        self.desk()
+            .start(&streaming, &show.outputs, settings, config);
+        if let Some((output, begun)) = self.records_at_start(show) {
             self.recordings().begin(&begun);
-            wanted.push(output);
+            if let Err(error) = outputs::begin(&streaming, output) {
+                tracing::error!(%error, "nothing is recorded");
+                let failed = recordings::RecordingState::Failed;
+                self.recordings()
+                    .end(recordings::OUTPUT, failed, Some(&error.message));
+            }
         }
-        for output in &wanted {
-            outputs::make_folder(output)?;
-            tracing::info!(output = output.id, target = output.target_shown(), "output");
-        }
-        let streaming = Streaming::start_with(ladder, wanted, self.0.ear.listener())
-            .inspect_err(|_| drop(self.recordings().end_all()))?;
         streaming.keep_replay(None, &self.0.replay)?;
         Ok(streaming)
     }
@@ -354,7 +355,6 @@ impl Station {
         let status = self.status();
         let stats = self.streaming_stats();
         if let (Some(streaming), Some(stats)) = (self.streaming(), &stats) {
-            self.desk().measure(&stats.outputs);
             self.measure_recordings(&streaming, stats);
         }
         let figures = meter.measure(&status, stats.as_ref(), self.past(), &self.0.profile);

@@ -47,7 +47,7 @@ pub fn layer(layer: &LayerSpec, parent: Option<&str>) -> Value {
         scale: &layer.scale,
         rotation: &layer.rotation,
         opacity: &layer.opacity,
-        z_index: layer.z_index.0.unwrap_or_else(|| layer.role.z_band()),
+        z_index: layer.z(),
         blend: layer.blend,
         crop: layer.crop,
         fit: layer.fit,

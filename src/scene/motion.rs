@@ -148,14 +148,19 @@ impl<'a> Checker<'a> {
         for (index, keyframe) in track.keyframes.iter().enumerate() {
             let message = match (&slot, keyframe.value) {
                 (FieldMut::Colour(_), KeyframeValue::Colour(_)) => continue,
-                (FieldMut::Number { low, high, .. }, KeyframeValue::Number(value)) => {
+                (
+                    FieldMut::Number { low, high, .. } | FieldMut::Template { low, high, .. },
+                    KeyframeValue::Number(value),
+                ) => {
                     if (*low..=*high).contains(&value) {
                         continue;
                     }
                     format!("{value} is out of range; it must be from {low} to {high}")
                 }
                 (FieldMut::Colour(_), _) => "this property is a colour".to_owned(),
-                (FieldMut::Number { .. }, _) => "this property is a number".to_owned(),
+                (FieldMut::Number { .. } | FieldMut::Template { .. }, _) => {
+                    "this property is a number".to_owned()
+                }
             };
             let at = format!("{path}.keyframes[{index}].value");
             self.report(at, message, None);

@@ -72,6 +72,12 @@ impl Reply {
         self
     }
 
+    /// The same for something new (201) that was not only asked for (200).
+    #[must_use]
+    pub fn made(self, terms: &Terms) -> Self {
+        if terms.dry_run { self } else { self.created() }
+    }
+
     /// As an object that WebSocket replies carry.
     pub fn into_json(self) -> Value {
         let mut body = json!({"success": true, "data": self.data});

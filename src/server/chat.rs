@@ -145,12 +145,7 @@ async fn push(
         count: added.len(),
         messages: json_of(&added),
     };
-    let reply = Reply::changed(&outcome, list)?;
-    Ok(if terms.dry_run {
-        reply
-    } else {
-        reply.created()
-    })
+    Ok(Reply::changed(&outcome, list)?.made(&terms))
 }
 
 /// The id that a message was sent with.

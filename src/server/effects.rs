@@ -179,12 +179,7 @@ async fn add(
         index,
     });
     let outcome = api.director().change(asked(change), terms).await?;
-    let reply = Reply::changed(&outcome, shown(&outcome.show, &id)?)?;
-    Ok(if terms.dry_run {
-        reply
-    } else {
-        reply.created()
-    })
+    Ok(Reply::changed(&outcome, shown(&outcome.show, &id)?)?.made(&terms))
 }
 
 async fn update(

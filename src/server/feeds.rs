@@ -168,12 +168,7 @@ async fn push(
         items,
         position,
     });
-    let reply = make(&api, &id, change, terms).await?;
-    Ok(if terms.dry_run {
-        reply
-    } else {
-        reply.created()
-    })
+    Ok(make(&api, &id, change, terms).await?.made(&terms))
 }
 
 async fn update(

@@ -201,7 +201,7 @@ pub fn shown(show: &Show, id: &str) -> Result<Value, ApiError> {
 pub fn all(spec: &SceneSpec) -> Vec<Value> {
     fn below(layers: &[std::sync::Arc<LayerSpec>], parent: Option<&str>, all: &mut Vec<Value>) {
         let mut sorted: Vec<_> = layers.iter().collect();
-        sorted.sort_by_key(|layer| layer.z_index.0.unwrap_or_else(|| layer.role.z_band()));
+        sorted.sort_by_key(|layer| layer.z());
         for layer in sorted {
             all.push(view::layer(layer, parent));
             below(&layer.children, Some(layer.id.as_str()), all);
@@ -249,12 +249,7 @@ async fn create(
         index,
     });
     let outcome = api.director().change(asked(change), terms).await?;
-    let reply = Reply::changed(&outcome, shown(&outcome.show, &id)?)?;
-    Ok(if terms.dry_run {
-        reply
-    } else {
-        reply.created()
-    })
+    Ok(Reply::changed(&outcome, shown(&outcome.show, &id)?)?.made(&terms))
 }
 
 async fn update(

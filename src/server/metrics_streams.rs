@@ -6,18 +6,8 @@ use prometheus_client::metrics::MetricType;
 
 use super::Api;
 use super::metrics::{Page, flag};
-use crate::control::outputs::view::{StateName, state_name};
 use crate::control::recordings::OUTPUT;
 use crate::streaming::{OutputState, OutputStats, RenditionStats, StreamingStats};
-
-/// Every state of an output, as its label says it.
-const STATES: [(&str, StateName); 5] = [
-    ("connecting", StateName::Connecting),
-    ("live", StateName::Live),
-    ("backingOff", StateName::BackingOff),
-    ("stopped", StateName::Stopped),
-    ("failed", StateName::Failed),
-];
 
 /// Writes them.
 pub(super) fn write(api: &Api, page: &mut Page<'_>) -> fmt::Result {
@@ -68,20 +58,17 @@ fn muxer(outputs: &[OutputStats], page: &mut Page<'_>) -> fmt::Result {
     page.gauge(
         "muxer_errors",
         "Connections of outputs that failed or broke.",
-        outputs
-            .iter()
-            .map(|output| output.reconnects + u64::from(output.attempts_failed))
-            .sum::<u64>() as f64,
+        outputs.iter().map(|output| output.failures).sum::<u64>() as f64,
     )
 }
 
 fn outputs(outputs: &[OutputStats], page: &mut Page<'_>) -> fmt::Result {
     let label = |output: &OutputStats| vec![("output", output.id.clone())];
     let states = outputs.iter().flat_map(|output| {
-        STATES.map(|(name, state)| {
+        OutputState::ALL.map(|state| {
             let mut labels = label(output);
-            labels.push(("state", name.to_owned()));
-            (labels, flag(state_name(output.state) == state))
+            labels.push(("state", state.as_str().to_owned()));
+            (labels, flag(output.state == state))
         })
     });
     page.family(
@@ -114,7 +101,7 @@ fn outputs(outputs: &[OutputStats], page: &mut Page<'_>) -> fmt::Result {
     )?;
     each(
         "stream_output_reconnects",
-        "Connections of an output after its first.",
+        "Connections of an output that were made anew after a failure.",
         MetricType::Counter,
         |output| output.reconnects as f64,
     )?;
@@ -132,18 +119,13 @@ fn outputs(outputs: &[OutputStats], page: &mut Page<'_>) -> fmt::Result {
     )?;
     let acknowledged = outputs
         .iter()
-        .filter_map(|output| Some((label(output), acknowledged_bytes(output)? as f64)));
+        .filter_map(|output| Some((label(output), output.acknowledged?.bytes as f64)));
     page.family(
         "stream_output_acknowledged_bytes",
         "Bytes that the peer of an output has acknowledged, where it is known.",
         MetricType::Gauge,
         acknowledged,
     )
-}
-
-/// Bytes that the peer has acknowledged, where the engine knows.
-fn acknowledged_bytes(_output: &OutputStats) -> Option<u64> {
-    None
 }
 
 fn renditions(renditions: &[RenditionStats], page: &mut Page<'_>) -> fmt::Result {

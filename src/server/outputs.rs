@@ -13,7 +13,7 @@ use super::answer::{Answered, Asking, Deleted, Json, Name, Reply};
 use super::routes::{Doc, Routes};
 use crate::control::outputs::check::{Finding, Level, findings};
 use crate::control::outputs::view::{self, OutputView, RenditionView};
-use crate::control::outputs::{OutputChange, OutputList, read_output};
+use crate::control::outputs::{OutputChange, OutputList, read_output, rendition_settings};
 use crate::control::schema::{OutputPatch, RenditionPatch};
 use crate::control::{ApiError, ErrorCode, Terms};
 
@@ -81,6 +81,7 @@ pub fn routes() -> Routes {
                 .body::<OutputSpec>()
                 .example(json!({"id": "twitch", "platform": "twitch", "keyFrom": "TWITCH_STREAM_KEY"}))
                 .terms()
+                .changes::<OutputView>("It was only tried.")
                 .creates::<OutputView>("It is there.")
                 .leads("id", &own),
             async |State(api): State<Api>, Asking(terms): Asking, Json(body): Json| add(&api, &body, terms).await,
@@ -203,7 +204,7 @@ pub async fn add(api: &Api, body: &Value, terms: Terms) -> Answered {
     let change = OutputChange::Add(Box::new(spec));
     let outcome = api.station().change_outputs(change, terms).await?;
     let view = shown(api, &outcome.show.outputs, &id)?;
-    Ok(Reply::changed(&outcome, view)?.created())
+    Ok(Reply::changed(&outcome, view)?.made(&terms))
 }
 
 /// Changes an output.
@@ -290,8 +291,8 @@ fn shown_rendition(api: &Api, list: &OutputList, id: &str) -> Result<RenditionVi
     let stats = stats
         .as_ref()
         .and_then(|stats| stats.renditions.iter().find(|stats| stats.id == id));
-    let settings = api.station().settings();
-    Ok(view::rendition(spec, settings, &config, running, stats))
+    let wanted = rendition_settings(spec, list, api.station().settings(), &config);
+    Ok(view::rendition(spec, &wanted, &config, running, stats))
 }
 
 fn object(patch: Value) -> Result<Map<String, Value>, ApiError> {

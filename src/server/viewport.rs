@@ -373,11 +373,11 @@ async fn convert(State(api): State<Api>, body: Json) -> Answered {
     let mut points = Vec::with_capacity(asked.points.len());
     for (index, point) in asked.points.iter().enumerate() {
         let point = near(*point, &format!("points[{index}]"))?;
-        let mut on_canvas = to_canvas(&asked.from, point, &view, table)?;
+        let mut on_canvas = carried(Way::ToCanvas, &asked.from, point, &view, table)?;
         if asked.snap && canvas.grid.snap {
             on_canvas = snapped(on_canvas, &canvas);
         }
-        points.push(from_canvas(&asked.to, on_canvas, &view, table)?.into());
+        points.push(carried(Way::FromCanvas, &asked.to, on_canvas, &view, table)?.into());
     }
     Reply::of(Converted { tick, points })
 }
@@ -395,38 +395,35 @@ fn find<'a>(
     })
 }
 
-fn to_canvas(
-    space: &Space,
-    point: Vec2,
-    view: &Viewport,
-    table: Option<&PlacedLayers>,
-) -> Result<Vec2, ApiError> {
-    Ok(match space {
-        Space::Named(NamedSpace::Canvas) => point,
-        Space::Named(NamedSpace::Output) => view.from_output(point),
-        Space::Named(NamedSpace::Normalized) => view.from_normalised(point),
-        Space::Layer(InLayer { layer }) => {
-            let (table, place) = find(table, layer)?;
-            table.layers[place]
-                .canvas_from_layer
-                .transform_point2(point)
-        }
-    })
+/// Which way a point goes.
+#[derive(Clone, Copy)]
+enum Way {
+    ToCanvas,
+    FromCanvas,
 }
 
-fn from_canvas(
+/// A point of a space on the canvas, or one of the canvas in a space.
+fn carried(
+    way: Way,
     space: &Space,
     point: Vec2,
     view: &Viewport,
     table: Option<&PlacedLayers>,
 ) -> Result<Vec2, ApiError> {
-    Ok(match space {
-        Space::Named(NamedSpace::Canvas) => point,
-        Space::Named(NamedSpace::Output) => view.to_output(point),
-        Space::Named(NamedSpace::Normalized) => view.to_normalised(point),
-        Space::Layer(InLayer { layer }) => {
+    Ok(match (space, way) {
+        (Space::Named(NamedSpace::Canvas), _) => point,
+        (Space::Named(NamedSpace::Output), Way::ToCanvas) => view.from_output(point),
+        (Space::Named(NamedSpace::Output), Way::FromCanvas) => view.to_output(point),
+        (Space::Named(NamedSpace::Normalized), Way::ToCanvas) => view.from_normalised(point),
+        (Space::Named(NamedSpace::Normalized), Way::FromCanvas) => view.to_normalised(point),
+        (Space::Layer(InLayer { layer }), way) => {
             let (table, place) = find(table, layer)?;
-            table.layers[place].from_canvas(point).ok_or_else(|| {
+            let placed = &table.layers[place];
+            let there = match way {
+                Way::ToCanvas => Some(placed.canvas_from_layer.transform_point2(point)),
+                Way::FromCanvas => placed.from_canvas(point),
+            };
+            there.ok_or_else(|| {
                 ApiError::conflict(format!(
                     "the layer `{layer}` is scaled to nothing on this tick, so no point lies in it"
                 ))
@@ -443,7 +440,8 @@ async fn hit(State(api): State<Api>, body: Json) -> Answered {
     };
     let point = near(place, "")?;
     let table = placed(&api).await?;
-    let on_canvas = to_canvas(&Space::Named(pointer.space), point, &table.view, None)?;
+    let space = Space::Named(pointer.space);
+    let on_canvas = carried(Way::ToCanvas, &space, point, &table.view, None)?;
     // What hangs over the canvas is not seen there.
     let is_there = on_canvas.cmpge(Vec2::ZERO).all() && on_canvas.cmplt(table.view.canvas).all();
     let layers = if is_there {

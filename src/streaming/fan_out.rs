@@ -1,9 +1,10 @@
 //! The list of outputs that the encoder's packets go to, which may change at any time.
 
 use std::collections::VecDeque;
+use std::sync::atomic::{AtomicI64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use codec::Packet;
+use codec::{Packet, StreamKind};
 
 use super::outputs::PacketQueue;
 use super::replay::Replay;
@@ -12,10 +13,13 @@ use super::replay::Replay;
 const KEYFRAMES: usize = 32;
 
 /// Every packet goes to every queue by reference. The list is replaced, never changed in place, so that the encoder
-/// holds the lock only to take it.
-#[derive(Debug, Default)]
+/// holds the lock only to take it. Times of picture and sound only grow, whichever encoder thread they come from: what is not
+/// later than the last is left out, which is the first sound of an encoder that took the place of one that hung.
+#[derive(Debug)]
 pub(super) struct FanOut {
     queues: Mutex<Arc<Vec<Arc<PacketQueue>>>>,
+    /// Decoding times of the last picture and the last sound, in nanoseconds.
+    last_ns: [AtomicI64; 2],
     replay: Mutex<Option<Arc<Replay>>>,
     marks: Mutex<Marks>,
 }
@@ -27,6 +31,17 @@ pub(super) struct Marks {
     pub(super) newest_ns: i64,
     /// The last keyframes, the oldest first.
     pub(super) keyframes_ns: VecDeque<i64>,
+}
+
+impl Default for FanOut {
+    fn default() -> Self {
+        Self {
+            queues: Mutex::default(),
+            last_ns: [const { AtomicI64::new(i64::MIN) }; 2],
+            replay: Mutex::default(),
+            marks: Mutex::default(),
+        }
+    }
 }
 
 impl FanOut {
@@ -50,6 +65,11 @@ impl FanOut {
 
     /// Gives `packet` to every output. Never waits for one.
     pub(super) fn push(&self, packet: &Packet) {
+        let kind = usize::from(packet.kind() == StreamKind::Audio);
+        let now_ns = packet.dts_nanoseconds();
+        if self.last_ns[kind].fetch_max(now_ns, Ordering::Relaxed) >= now_ns {
+            return;
+        }
         lock(&self.marks).note(packet);
         let queues = Arc::clone(&lock(&self.queues));
         for queue in queues.iter() {
@@ -79,7 +99,7 @@ impl FanOut {
 
 impl Marks {
     fn note(&mut self, packet: &Packet) {
-        if packet.kind() != codec::StreamKind::Video {
+        if packet.kind() != StreamKind::Video {
             return;
         }
         let length_ns = i64::try_from(packet.length().as_nanos()).unwrap_or(0);

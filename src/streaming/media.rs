@@ -11,6 +11,8 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use crossbeam_channel::{Receiver, Sender, TrySendError, bounded};
 use raster::I420Frame;
 
+use super::encoder::KeyframeClock;
+
 /// Ticks whose sound can wait while the encoder is behind: over 4 s at 60 frames a second.
 const SOUND_TICKS_MAX: usize = 256;
 
@@ -58,7 +60,7 @@ impl AudioChunk {
 pub struct TickMedia {
     /// Counts up; larger on each sending.
     pub tick: u64,
-    /// The picture, as large as the rendition.
+    /// The picture. A rendition of another size scales it.
     pub frame: Arc<I420Frame>,
     /// The sound.
     pub audio: AudioChunk,
@@ -80,7 +82,10 @@ pub enum Refused {
 
 /// The tick loop's end of the ways to all encoder threads.
 #[derive(Debug, Clone)]
-pub struct MediaSender(Vec<TickSender>);
+pub struct MediaSender {
+    encoders: Vec<TickSender>,
+    keyframes: Arc<KeyframeClock>,
+}
 
 /// One end of the way to an encoder thread.
 #[derive(Debug, Clone)]
@@ -118,9 +123,15 @@ pub(super) fn media_channel(frames: usize) -> (TickSender, MediaReceiver) {
 }
 
 impl MediaSender {
-    /// Hands every tick to all of `senders`.
-    pub(super) fn to_all(senders: impl Iterator<Item = TickSender>) -> Self {
-        Self(senders.collect())
+    /// Hands every tick to all of `encoders`, whose keyframes `keyframes` decides.
+    pub(super) fn to_all(
+        encoders: impl Iterator<Item = TickSender>,
+        keyframes: Arc<KeyframeClock>,
+    ) -> Self {
+        Self {
+            encoders: encoders.collect(),
+            keyframes,
+        }
     }
 
     /// Hands over a tick to every encoder without ever waiting. What one refuses, the others take.
@@ -145,7 +156,8 @@ impl MediaSender {
         send: impl Fn(&TickSender, TickMedia) -> Result<(), Refused>,
     ) -> Result<(), Refused> {
         let mut result = Ok(());
-        if let Some((last, others)) = self.0.split_last() {
+        self.keyframes.advance(media.tick);
+        if let Some((last, others)) = self.encoders.split_last() {
             for sender in others {
                 let sent = send(sender, media.clone());
                 result = result.and(sent);

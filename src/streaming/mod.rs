@@ -1,4 +1,4 @@
-//! From finished ticks to the world: one encoder thread a rendition, one thread an output.
+//! From finished ticks to the world: one encoder thread a rendition, one thread an output, and one that looks after the encoders.
 //!
 //! ```text
 //! tick loop --MediaSender--> encoder thread --FanOut--> PacketQueue --> output thread --> socket or file
@@ -11,6 +11,7 @@
 //! The clock of a rendition is the tick: a frame's timestamp is its tick, and the sound's is the count of samples
 //! since tick 0. Nothing here reads the wall clock into a timestamp.
 
+mod adaptive;
 mod broadcast;
 mod encoder;
 mod error;
@@ -21,14 +22,19 @@ pub mod offline;
 pub mod outputs;
 mod rendition;
 mod replay;
+mod supervisor;
 mod thread;
 
+pub use adaptive::Adaptive;
 pub use broadcast::{RenditionStats, Streaming, StreamingStats};
 pub use encoder::{EncoderSettings, EncoderStats};
 pub use error::StreamingError;
 pub use event::{BitrateReason, Listener, StreamingEvent};
 pub use media::{AudioChunk, MediaSender, Refused, StereoSamples, TickMedia};
-pub use outputs::{OutputKind, OutputSettings, OutputState, OutputStats, Platform, Split};
+pub use outputs::{
+    Acknowledged, Finding, Ingest, OutputKind, OutputSettings, OutputState, OutputStats, Platform,
+    Severity, Split, check,
+};
 pub use rendition::{Ladder, RENDITIONS_MAX, RenditionSettings};
 pub use replay::{
     REPLAY_BYTES_MAX, REPLAY_SECONDS_MAX, Replay, ReplayClip, ReplayStats, StreamClock,

@@ -9,10 +9,7 @@ use std::path::Path;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use codec::{
-    CodecError, Container, Interrupt, Muxer, MuxerOptions, Packet, Preset, StreamDescription,
-    VideoSettings,
-};
+use codec::{Container, Interrupt, Muxer, MuxerOptions, Packet, StreamDescription};
 
 use super::broadcast::Streaming;
 use super::error::StreamingError;
@@ -259,39 +256,5 @@ impl Streaming {
             newest_s: seconds(marks.newest_ns),
             keyframes_s: marks.keyframes_ns.iter().map(|ns| seconds(*ns)).collect(),
         })
-    }
-
-    /// Changes bitrate and effort of a rendition from the next frame on; outputs stay connected.
-    ///
-    /// # Errors
-    /// [`StreamingError::UnknownRendition`], a value out of its range, or a preset that writes other headers than the one in use.
-    pub fn set_rendition(
-        &self,
-        rendition: &str,
-        bitrate_kbps: u32,
-        preset: Preset,
-    ) -> Result<(), StreamingError> {
-        let rendition = self.rendition(Some(rendition))?;
-        let video = VideoSettings {
-            bitrate_kbps,
-            ..rendition.settings().encoder.video.clone()
-        };
-        video.validate()?;
-        let control = rendition.control();
-        if !preset.continues(control.preset()) {
-            let refused = CodecError::Setting {
-                setting: "preset",
-                value: preset.to_string(),
-                expected: "one that writes the same headers as the one in use",
-            };
-            return Err(refused.into());
-        }
-        if control.bitrate_kbps() != bitrate_kbps {
-            control.set_bitrate_kbps(bitrate_kbps);
-        }
-        if control.preset() != preset {
-            control.set_preset(preset);
-        }
-        Ok(())
     }
 }

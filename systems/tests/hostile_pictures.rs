@@ -43,7 +43,7 @@ fn survives(bytes: &[u8]) {
         }
         PictureKind::Animated(animation) => {
             assert!(animation.ends_nanos().is_sorted_by(|a, b| a < b));
-            let frame = animation.frame_at(u64::MAX, &Default::default());
+            let frame = animation.frame_at(u64::MAX, 0.0, &Default::default());
             assert!(frame < animation.frames().len());
         }
     }

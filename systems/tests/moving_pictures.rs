@@ -6,6 +6,9 @@ mod support;
 use std::sync::Arc;
 use std::sync::mpsc::sync_channel;
 
+use components::animation::{
+    Easing, Glide, Keyframe, KeyframeValue, Property, TimelineSpec, TrackSpec,
+};
 use components::layer::{LayerSpec, Size, Visible};
 use components::scene::{FrameRate, SceneSpec};
 use components::source::{ImageSource, Playback, PlaybackLoop, Source};
@@ -404,5 +407,111 @@ fn a_file_that_changed_under_its_name_is_drawn_anew() {
             .unwrap();
         engine.tick();
         assert_eq!(colour(&engine), wanted);
+    }
+}
+
+/// A scene in which a track moves a number of the picture from one value to another within a second.
+fn with_track(bytes: &[u8], playback: Playback, field: &str, from: f32, to: f32) -> SceneBundle {
+    let mut bundle = bundle(bytes, playback);
+    let keyframe = |at, value| Keyframe {
+        at,
+        value: KeyframeValue::Number(value),
+        easing: Easing::Linear,
+    };
+    let property = Property::parse(&format!("source.playback.{field}")).unwrap();
+    let keyframes = vec![keyframe(0.0, from), keyframe(1.0, to)];
+    let line = TimelineSpec {
+        tracks: vec![TrackSpec::new("moves", property, keyframes)],
+        ..TimelineSpec::new("go")
+    };
+    bundle.spec.timelines.push(line.into());
+    bundle
+}
+
+/// What the file shows so many milliseconds after its start; none near the end of a frame, where rounding decides.
+fn shown_at(milliseconds: f64) -> Option<[u8; 4]> {
+    let at = milliseconds % 200.0;
+    let near = [0.0, 40.0, 140.0, 200.0];
+    if near.iter().any(|end| (at - end).abs() < 0.01) {
+        return None;
+    }
+    Some(match at {
+        at if at < 40.0 => RED,
+        at if at < 140.0 => GREEN,
+        _ => BLUE,
+    })
+}
+
+#[test]
+fn tracks_move_the_start_and_the_speed_and_a_sought_tick_is_the_same() {
+    let file = three_gif(Some(Repeat::Infinite));
+    let still = Playback {
+        speed: 0.0,
+        ..Playback::default()
+    };
+    // By hand through the file, and ever faster through it: what it has played is the sum of its speeds.
+    let by_hand = |tick: u64| 200.0 * tick.min(50) as f64 / 50.0;
+    let faster = |tick: u64| -> f64 {
+        let speeds = (0..tick).map(|tick| 4.0 * tick.min(50) as f64 / 50.0);
+        speeds.sum::<f64>() * 20.0
+    };
+    let cases: [(Playback, &str, f32, &dyn Fn(u64) -> f64); 2] = [
+        (still, "start", 0.2, &by_hand),
+        (Playback::default(), "speed", 4.0, &faster),
+    ];
+    for (playback, field, to, played) in cases {
+        let scene = || with_track(&file, playback, field, 0.0, to);
+        let mut playing = engine();
+        playing.load(scene()).unwrap();
+        for tick in 0..70 {
+            playing.tick();
+            let expected = shown_at(played(tick));
+            if let Some(expected) = expected {
+                assert_eq!(colour(&playing), expected, "{field}: tick {tick}");
+            }
+            let mut sought = engine();
+            sought.load(scene()).unwrap();
+            sought.seek(tick);
+            sought.tick();
+            assert_eq!(colour(&sought), colour(&playing), "{field}: tick {tick}");
+        }
+    }
+}
+
+#[test]
+fn a_picture_that_glides_to_another_speed_goes_on_from_its_frame() {
+    let file = three_gif(Some(Repeat::Infinite));
+    let before = bundle(&file, Playback::default());
+    let mut engine = engine();
+    engine.load(before.clone()).unwrap();
+    for _ in 0..5 {
+        engine.tick();
+    }
+    assert_eq!(colour(&engine), GREEN);
+    let fast = Playback {
+        speed: 2.0,
+        ..Playback::default()
+    };
+    let mut edit = SceneEdit::between(&before.spec, &bundle(&file, fast).spec).unwrap();
+    edit.layers[0].glide = Some(Glide {
+        duration: 0.2,
+        easing: Easing::Linear,
+        delay: 0.0,
+    });
+    let command = Command::EditScene(Box::new(edit));
+    engine
+        .commands()
+        .send(command, |result| {
+            result.unwrap();
+        })
+        .unwrap();
+    // 100 milliseconds when it is told, and from then on a tenth faster on each tick.
+    let mut milliseconds = 100.0;
+    for tick in 1..40_u8 {
+        engine.tick();
+        if let Some(expected) = shown_at(milliseconds) {
+            assert_eq!(colour(&engine), expected, "tick {tick}: {milliseconds}");
+        }
+        milliseconds += 20.0 * (1.0 + 0.1 * f64::from(tick)).min(2.0);
     }
 }

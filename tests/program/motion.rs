@@ -191,6 +191,67 @@ fn layers_go_to_new_values_and_what_cannot_be_is_refused() {
 }
 
 #[test]
+fn crops_and_anchors_are_moved_by_timelines_and_on_the_way_to_new_values() {
+    let folder = TempFolder::new();
+    let (_on_air, client) = quiet(&folder);
+    let scene = |crop: f32| {
+        let mut scene: Value = serde_json::from_str(SMALL_SCENE).unwrap();
+        scene["layers"] = json!([a_box("dot", 100, 20, 40, "#00ff00")]);
+        scene["timelines"] = json!([{"id": "cut", "duration": 1, "tracks": [
+            {"layer": "dot", "property": "crop", "keyframes": [{"at": 0, "value": {"left": crop, "top": 5}}]},
+            {"layer": "dot", "property": "crop.right", "keyframes": [{"at": 0, "value": 4}]},
+        ]}]);
+        scene
+    };
+    let (status, answer) = client.ask("PUT", "/stream/scenes/cut", scene(-1.0));
+    assert_eq!(status, 422, "{answer}");
+    let told = answer.to_string();
+    assert!(
+        told.contains("timelines[0].tracks[0].keyframes[0].value.left"),
+        "{told}"
+    );
+    client.ok("PUT", "/stream/scenes/cut", scene(10.0));
+    client.ok("POST", "/stream/scenes/cut/activate", Value::Null);
+    let moved = client.get("/stream/layers/dot/animations");
+    assert_eq!(
+        moved["animations"][0]["properties"],
+        json!(["crop", "crop.right"])
+    );
+    // What is cut off is not there for a pointer either.
+    let hit = |x: u32, y: u32| {
+        let body = json!({"x": x, "y": y, "space": "canvas"});
+        client.ok("POST", "/stream/viewport/hit", body)["data"]["layers"].clone()
+    };
+    assert_eq!(hit(105, 40), json!([]));
+    assert_eq!(hit(115, 22), json!([]));
+    assert_eq!(hit(138, 40), json!([]));
+    assert_eq!(hit(115, 40), json!(["dot"]));
+
+    // A long way to another anchor and another crop: told at once, seen bit by bit.
+    let to = json!({"to": {"crop": {"top": 30}, "zIndex": 7}, "duration": 600});
+    client.ok("POST", "/stream/timelines/cut/stop", Value::Null);
+    let told = client.ok("POST", "/stream/layers/dot/animations", to);
+    assert_eq!(told["data"]["crop"]["top"], 30.0);
+    assert_eq!(told["data"]["zIndex"], 7);
+    assert_eq!(hit(115, 40), json!(["dot"]), "hardly anything is cut yet");
+    let left = || {
+        client.get("/stream/layers/dot/bounds")["bounds"]["canvas"]["x"]
+            .as_f64()
+            .unwrap()
+    };
+    let before = left();
+    let patch = json!({"anchor": "right"});
+    let told = client.ok(
+        "PATCH",
+        "/stream/layers/dot?animate=600&easing=linear",
+        patch,
+    );
+    assert_eq!(told["data"]["anchor"]["x"], 1.0);
+    let after = left();
+    assert!(after < before && after > before - 20.0, "{before} {after}");
+}
+
+#[test]
 fn timelines_are_told_in_groups_and_follow_each_other() {
     let folder = TempFolder::new();
     let (_on_air, client) = quiet(&folder);

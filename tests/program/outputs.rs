@@ -481,12 +481,9 @@ fn a_rendition_changes_at_once_or_says_when() {
     let later = client.ok(
         "PATCH",
         "/stream/renditions/90p",
-        json!({"keyframeInterval": 1}),
+        json!({"audioBitrate": 64}),
     );
-    assert_eq!(
-        later["data"]["atNextStart"],
-        json!({"keyframeInterval": 1.0})
-    );
+    assert_eq!(later["data"]["atNextStart"], json!({"audioBitrate": 64}));
     client.ok("PATCH", "/stream/renditions/main", json!({"bitrate": 650}));
     assert_eq!(client.get("/stream/config")["STREAM_BITRATE"], "650k");
     let (code, message) = refused(

@@ -66,7 +66,7 @@ prop_compose! {
             };
             let field = kind.field_mut(path).unwrap();
             let value = match &field {
-                FieldMut::Number { low, high, .. } => [low + (high - low) * value, 0.0, 0.0, 0.0],
+                FieldMut::Number { low, high, .. } | FieldMut::Template { low, high, .. } => [low + (high - low) * value, 0.0, 0.0, 0.0],
                 FieldMut::Colour(_) => [value * 255.0, 255.0, 0.0, value * 99.0],
             };
             field.set(value);

@@ -85,6 +85,10 @@ const BROKEN: &[Broken] = &[
     // Timelines.
     broken("\"layer\": \"card\"", "\"layer\": ▶\"crad\"", "timelines[0].tracks[0].layer", &["there is no layer `crad`", "did you mean `card`?"]),
     broken("\"property\": \"position.y\"", "\"property\": ▶\"position.z\"", "timelines[0].tracks[0].property", &["unknown word `position.z`", "did you mean `position.x`?"]),
+    broken("\"property\": \"position.y\"", "\"property\": ▶\"crop.lefft\"", "timelines[0].tracks[0].property", &["unknown word `crop.lefft`", "did you mean `crop.left`?"]),
+    broken("\"property\": \"position.y\"", "\"property\": ▶\"zindex\"", "timelines[0].tracks[0].property", &["unknown word `zindex`", "did you mean `zIndex`?"]),
+    broken("{\"at\": 2, \"value\": 380", "{\"at\": 2, \"value\": ▶{\"left\": 4}", "timelines[0].tracks[0].keyframes[1].value", &["only the property `crop` has edges"]),
+    broken("{\"at\": 2, \"value\": 380", "{\"at\": 2, \"value\": ▶{\"left\": 4, \"x\": 3}", "timelines[0].tracks[0].keyframes[1].value", &["edges such as `left`, and not both"]),
     broken("\"easing\": \"easeInOutSine\"", "\"easing\": ▶\"easeInOutSin\"", "timelines[0].tracks[0].keyframes[1].easing", &["unknown word `easeInOutSin`", "did you mean `easeInOutSine`?"]),
     broken("{\"cubicBezier\": [0.2, 1", "{\"cubicBezier\": [▶1.2, 1", "timelines[0].tracks[0].keyframes[2].easing.cubicBezier[0]", &["1.2 is out of range"]),
     broken("{\"at\": 2, \"value\": 380", "{\"at\": ▶0, \"value\": 380", "timelines[0].tracks[0].keyframes[1].at", &["rising order of time"]),
@@ -280,4 +284,57 @@ fn a_file_that_cannot_be_read_is_named() {
         "{}",
         errors.plain()
     );
+}
+
+#[test]
+fn tracks_of_tickers_and_chats_are_held_to_their_fields_and_ranges() {
+    let told = |source: &str, property: &str, value: &str| {
+        let text = format!(
+            r#"{{"version": 1, "name": "One", "canvas": {{"width": 640, "height": 360}}, "data": {{"level": 0.5}}, "layers": [
+                {{"id": "a", "size": {{"width": 400, "height": 40}}, "source": {source}}}
+            ], "timelines": [{{"id": "go", "duration": 1, "tracks": [
+                {{"layer": "a", "property": "{property}", "keyframes": [{{"at": 0, "value": {value}}}]}}
+            ]}}]}}"#
+        );
+        let result = scene_from_text(&text, "scene.json", None, &LoadOptions::default());
+        result.err().map(|errors| errors.plain())
+    };
+    let ticker = r##"{"type": "ticker", "items": ["one", {"text": "two", "fill": "#f00"}]}"##;
+    let chat = r#"{"type": "chat"}"#;
+    let text = r#"{"type": "text", "text": "{{counter}}", "counter": {"value": "{{level}}"}}"#;
+    for (source, property, value) in [
+        (ticker, "source.speed", "-5000"),
+        (ticker, "source.items.1.fill", "\"red\""),
+        (chat, "source.bubble.fill", "\"red\""),
+        (chat, "source.avatars.size", "0"),
+        (text, "source.counter.value", "12"),
+    ] {
+        assert_eq!(told(source, property, value), None, "{property}");
+    }
+    for (source, property, value, says) in [
+        (ticker, "source.speed", "5001", "from -5000 to 5000"),
+        (ticker, "source.sped", "1", "did you mean `source.speed`?"),
+        (ticker, "source.items.0.fill", "1", "nothing that moves"),
+        (ticker, "source.fill", "1", "this property is a colour"),
+        (chat, "source.gap", "\"red\"", "this property is a number"),
+        (
+            chat,
+            "source.bubble.radiu",
+            "1",
+            "did you mean `source.bubble.radius`?",
+        ),
+        (
+            chat,
+            "source.padding",
+            "{\"left\": 1}",
+            "only the property `crop` has edges",
+        ),
+        (text, "source.counter.value", "2e15", "out of range"),
+    ] {
+        let told = told(source, property, value);
+        assert!(
+            told.as_ref().is_some_and(|told| told.contains(says)),
+            "{property}: {told:?}"
+        );
+    }
 }

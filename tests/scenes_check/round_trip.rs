@@ -398,7 +398,17 @@ fn easing() -> impl Strategy<Value = Easing> {
 
 fn keyframes(property: Property) -> impl Strategy<Value = Vec<Keyframe>> {
     let value = match property {
-        Property::Position | Property::Scale | Property::Size => {
+        Property::Crop => [0.0..=9.0_f32, 0.0..=9.0, 0.5..=9.0, 0.0..=9.0]
+            .prop_map(|[left, top, right, bottom]| {
+                KeyframeValue::Sides(Crop {
+                    left,
+                    top,
+                    right,
+                    bottom,
+                })
+            })
+            .boxed(),
+        Property::Position | Property::Scale | Property::Size | Property::Anchor => {
             (between(0.5, 9.0), between(0.5, 9.0))
                 .prop_map(|(x, y)| KeyframeValue::Pair { x, y })
                 .boxed()
@@ -569,8 +579,9 @@ fn outputs() -> impl Strategy<Value = Vec<OutputSpec>> {
 
 fn renditions() -> impl Strategy<Value = Vec<RenditionSpec>> {
     let low = json!({"id": "low", "height": 180, "bitrate": 400, "codec": "vp9", "audioCodec": "opus", "audioBitrate": 64,
-        "keyframeInterval": 1.5, "adaptive": {"floor": 150}});
-    let main = json!({"id": "main", "preset": "faster", "acceleration": "auto"});
+        "adaptive": {"floor": 150}});
+    let main =
+        json!({"id": "main", "preset": "faster", "acceleration": "auto", "keyframeInterval": 1.5});
     any::<bool>().prop_map(move |has_main| {
         let list = if has_main {
             vec![main.clone(), low.clone()]

@@ -1,17 +1,13 @@
 //! Changes while it runs: bitrate, outputs that come and go.
 
-use std::sync::Arc;
 use std::time::Duration;
 
 use codec::VideoSettings;
-use stream_manager::streaming::{
-    EncoderSettings, OutputSettings, Streaming, StreamingError, TickMedia,
-};
+use stream_manager::streaming::{EncoderSettings, OutputSettings, Streaming, StreamingError};
 
 use crate::support::probe::Probe;
 use crate::support::{
-    TempFolder, encoder_settings, file_output, noise, output, push_fast, shut_down, tone,
-    wait_until,
+    TempFolder, encoder_settings, file_output, noise, push_fast, shut_down, wait_until,
 };
 
 /// Kilobits a second of the picture between two moments.
@@ -44,9 +40,9 @@ fn the_bitrate_changes_live_and_is_held() {
     wait_until("the first part is encoded", Duration::from_secs(20), || {
         streaming.stats().encoder().frames == 150
     });
-    streaming.set_bitrate_kbps(1000).unwrap();
+    streaming.set_bitrate_kbps(None, 1000).unwrap();
     push_fast(&streaming, &frames, 150..330, "a");
-    assert!(streaming.set_bitrate_kbps(10).is_err());
+    assert!(streaming.set_bitrate_kbps(None, 10).is_err());
     shut_down(streaming, &[]);
 
     let probe = Probe::open(&folder.path("a.mp4"));
@@ -126,33 +122,50 @@ fn outputs_come_and_go_without_a_trace_in_the_others() {
 }
 
 #[test]
-fn a_frame_of_another_size_is_counted_and_left_out() {
-    let folder = TempFolder::new("misfit");
-    let streaming = Streaming::start(
-        encoder_settings(600),
-        vec![file_output("a", &folder.target("a.mp4"))],
-    )
-    .unwrap();
-    let (small, wrong) = (noise(320, 180, 1), noise(160, 90, 1));
-    for tick in 0..60 {
-        let frame = if tick == 30 { &wrong[0] } else { &small[0] };
-        streaming
-            .sender()
-            .send(TickMedia {
-                tick,
-                frame: Arc::clone(frame),
-                audio: tone(tick),
-            })
-            .unwrap();
+fn the_operators_bitrate_is_held_within_three_seconds() {
+    let folder = TempFolder::new("operator");
+    let base = encoder_settings(6000);
+    let settings = EncoderSettings {
+        video: VideoSettings {
+            width: 640,
+            height: 360,
+            // With more, libx264 plans by how far its others are, which on a busy machine is not what it was.
+            threads: 1,
+            ..base.video.clone()
+        },
+        ..base
+    };
+    let streaming =
+        Streaming::start(settings, vec![file_output("a", &folder.target("a.mp4"))]).unwrap();
+    let frames = noise(640, 360, 60);
+    let mut encoded = 0;
+    for (kbps, seconds) in [(6000, 4), (1000, 5), (6000, 5)] {
+        streaming.set_bitrate_kbps(None, kbps).unwrap();
+        push_fast(&streaming, &frames, encoded..encoded + seconds * 30, "a");
+        encoded += seconds * 30;
+        wait_until("all is encoded", Duration::from_secs(60), || {
+            streaming.stats().encoder().frames == encoded
+        });
     }
-    wait_until("all is encoded", Duration::from_secs(10), || {
-        streaming.stats().encoder().frames == 59
-    });
-    assert_eq!(streaming.stats().encoder().frames_misfit, 1);
-    assert_eq!(streaming.stats().encoder().restarts, 0);
-    assert!(output(&streaming, "a").is_some());
     shut_down(streaming, &[]);
-    assert_eq!(Probe::open(&folder.path("a.mp4")).video().len(), 59);
+    let probe = Probe::open(&folder.path("a.mp4"));
+    for (from_s, to_s, target) in [(0.0, 4.0, 6000.0), (4.0, 9.0, 1000.0), (9.0, 14.0, 6000.0)] {
+        // Right to a tenth within three seconds, and from there on, over what lies between two keyframes.
+        for start_s in [from_s + 1.0, to_s - 2.0] {
+            let rate = kbps(&probe, start_s, start_s + 2.0);
+            assert!(
+                (rate / target - 1.0).abs() <= 0.1,
+                "{rate} of {target} from {start_s} s"
+            );
+        }
+        // No second is above it by more, from the change on: a frame of the old rate may be inside the encoder.
+        let mut start_s = from_s + 0.1;
+        while start_s + 1.0 <= to_s {
+            let rate = kbps(&probe, start_s, start_s + 1.0);
+            assert!(rate <= target * 1.1, "{rate} of {target} from {start_s} s");
+            start_s += 0.05;
+        }
+    }
 }
 
 #[test]

@@ -9,6 +9,6 @@ mod track;
 pub use easing::{Easing, Spring};
 pub use glide::Glide;
 pub use property::{FieldMut, Fields, Property};
-pub(crate) use property::{below, number};
+pub(crate) use property::{below, number, template, within};
 pub use timeline::{LoopMode, PlayState, Timeline, TimelineId, TimelineSpec};
 pub use track::{Keyframe, KeyframeValue, Lane, MotionPath, TrackLayers, TrackSpec, Tracks};

@@ -6,7 +6,9 @@ use std::fmt;
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 
-use crate::value::Colour;
+use serde_json::Value;
+
+use crate::value::{Colour, Number};
 
 /// A property that a track can move, by its name: `"position.y"`, `"opacity"`, `"source.fill"`, `"effects.glow.radius"`.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -23,6 +25,12 @@ pub enum Property {
     SizeWidth,
     /// Pixels.
     SizeHeight,
+    /// Both parts of the anchor.
+    Anchor,
+    /// 0 is the left edge of the box, 1 the right one.
+    AnchorX,
+    /// 0 is the top edge of the box, 1 the bottom one.
+    AnchorY,
     /// Both factors.
     Scale,
     /// Horizontal factor.
@@ -33,6 +41,18 @@ pub enum Property {
     Rotation,
     /// 0 to 1.
     Opacity,
+    /// What is cut off all four edges, in pixels.
+    Crop,
+    /// Pixels.
+    CropLeft,
+    /// Pixels.
+    CropTop,
+    /// Pixels.
+    CropRight,
+    /// Pixels.
+    CropBottom,
+    /// Place among its siblings; a whole number is made of it.
+    ZIndex,
     /// A number or a colour of the layer's source, by its path there: `fill`, `stroke.width`, `gradient.stops.0.color`.
     Source(Box<str>),
     /// A number or a colour of one of the layer's effects: the effect's `id`, its `type` or its place from 0, then the name: `blur.radius`.
@@ -46,11 +66,20 @@ const NAMES: &[&str] = &[
     "size",
     "size.width",
     "size.height",
+    "anchor",
+    "anchor.x",
+    "anchor.y",
     "scale",
     "scale.x",
     "scale.y",
     "rotation",
     "opacity",
+    "crop",
+    "crop.left",
+    "crop.top",
+    "crop.right",
+    "crop.bottom",
+    "zIndex",
     "source.",
     "effects.",
 ];
@@ -59,29 +88,47 @@ const EFFECTS: &str = "effects.";
 
 impl Property {
     /// The properties that every layer has.
-    pub const OF_LAYERS: [Self; 11] = [
+    pub const OF_LAYERS: [Self; 20] = [
         Self::Position,
         Self::PositionX,
         Self::PositionY,
         Self::Size,
         Self::SizeWidth,
         Self::SizeHeight,
+        Self::Anchor,
+        Self::AnchorX,
+        Self::AnchorY,
         Self::Scale,
         Self::ScaleX,
         Self::ScaleY,
         Self::Rotation,
         Self::Opacity,
+        Self::Crop,
+        Self::CropLeft,
+        Self::CropTop,
+        Self::CropRight,
+        Self::CropBottom,
+        Self::ZIndex,
     ];
 
-    /// Which of the value's four numbers are moved. A colour has red, green, blue and alpha.
+    /// Which of the value's four numbers are moved. A colour has red, green, blue and alpha, a crop left, top, right and bottom.
     pub fn mask(&self) -> [bool; 4] {
         match self {
-            Self::PositionX | Self::ScaleX | Self::SizeWidth | Self::Rotation | Self::Opacity => {
-                [true, false, false, false]
+            Self::PositionX
+            | Self::SizeWidth
+            | Self::AnchorX
+            | Self::ScaleX
+            | Self::Rotation
+            | Self::Opacity
+            | Self::CropLeft
+            | Self::ZIndex => [true, false, false, false],
+            Self::PositionY | Self::SizeHeight | Self::AnchorY | Self::ScaleY | Self::CropTop => {
+                [false, true, false, false]
             }
-            Self::PositionY | Self::ScaleY | Self::SizeHeight => [false, true, false, false],
-            Self::Position | Self::Scale | Self::Size => [true, true, false, false],
-            Self::Source(_) | Self::Effect(_) => [true; 4],
+            Self::CropRight => [false, false, true, false],
+            Self::CropBottom => [false, false, false, true],
+            Self::Position | Self::Size | Self::Anchor | Self::Scale => [true, true, false, false],
+            Self::Crop | Self::Source(_) | Self::Effect(_) => [true; 4],
         }
     }
 
@@ -95,11 +142,20 @@ impl Property {
             Self::Size => plain(3),
             Self::SizeWidth => plain(4),
             Self::SizeHeight => plain(5),
-            Self::Scale => plain(6),
-            Self::ScaleX => plain(7),
-            Self::ScaleY => plain(8),
-            Self::Rotation => plain(9),
-            Self::Opacity => plain(10),
+            Self::Anchor => plain(6),
+            Self::AnchorX => plain(7),
+            Self::AnchorY => plain(8),
+            Self::Scale => plain(9),
+            Self::ScaleX => plain(10),
+            Self::ScaleY => plain(11),
+            Self::Rotation => plain(12),
+            Self::Opacity => plain(13),
+            Self::Crop => plain(14),
+            Self::CropLeft => plain(15),
+            Self::CropTop => plain(16),
+            Self::CropRight => plain(17),
+            Self::CropBottom => plain(18),
+            Self::ZIndex => plain(19),
             Self::Source(path) => format!("{SOURCE}{path}").into(),
             Self::Effect(path) => format!("{EFFECTS}{path}").into(),
         }
@@ -125,8 +181,12 @@ impl Property {
     /// The smallest and the largest value; `None` where it depends on the source or the effect.
     pub fn range(&self) -> Option<(f32, f32)> {
         match self {
-            Self::Position | Self::PositionX | Self::PositionY | Self::Rotation => {
+            Self::Position | Self::PositionX | Self::PositionY | Self::Rotation | Self::ZIndex => {
                 Some((-1e6, 1e6))
+            }
+            Self::Anchor | Self::AnchorX | Self::AnchorY => Some((-100.0, 100.0)),
+            Self::Crop | Self::CropLeft | Self::CropTop | Self::CropRight | Self::CropBottom => {
+                Some((0.0, crate::layer::Size::MAX))
             }
             Self::Size | Self::SizeWidth | Self::SizeHeight => {
                 Some((0.01, crate::layer::Size::MAX))
@@ -139,7 +199,10 @@ impl Property {
 
     /// Whether the value may be a pair.
     pub fn is_pair(&self) -> bool {
-        matches!(self, Self::Position | Self::Scale | Self::Size)
+        matches!(
+            self,
+            Self::Position | Self::Scale | Self::Size | Self::Anchor
+        )
     }
 }
 
@@ -195,6 +258,15 @@ pub enum FieldMut<'a> {
         /// The largest that it may be.
         high: f32,
     },
+    /// A number within a range that may be bound to data; once it was moved it is written out.
+    Template {
+        /// The number.
+        value: &'a mut Number,
+        /// The smallest that it may be.
+        low: f32,
+        /// The largest that it may be.
+        high: f32,
+    },
     /// A colour.
     Colour(&'a mut Colour),
 }
@@ -214,10 +286,17 @@ pub trait Fields {
 }
 
 impl FieldMut<'_> {
-    /// The value as four numbers: the number and noughts, or red, green, blue and alpha from 0 to 255.
-    pub fn get(&self) -> [f32; 4] {
+    /// The value as four numbers: the number and noughts, or red, green, blue and alpha from 0 to 255. A number that is bound is
+    /// looked up, and is 0 where there is none.
+    pub fn get<'v>(&self, lookup: &dyn Fn(&str) -> Option<&'v Value>) -> [f32; 4] {
         match self {
             Self::Number { value, .. } => [**value, 0.0, 0.0, 0.0],
+            Self::Template { value, .. } => {
+                let found = value.resolve(lookup);
+                // Data may say "nan".
+                let number = if found.is_finite() { found } else { 0.0 };
+                [number, 0.0, 0.0, 0.0]
+            }
             Self::Colour(colour) => {
                 [colour.red, colour.green, colour.blue, colour.alpha].map(f32::from)
             }
@@ -228,6 +307,9 @@ impl FieldMut<'_> {
     pub fn set(self, numbers: [f32; 4]) {
         match self {
             Self::Number { value, low, high } => *value = numbers[0].clamp(low, high),
+            Self::Template { value, low, high } => {
+                *value = Number::Literal(numbers[0].clamp(low, high));
+            }
             Self::Colour(colour) => {
                 // A float that becomes a byte is cut to 0..=255.
                 let [red, green, blue, alpha] = numbers.map(|number| (number + 0.5) as u8);
@@ -245,6 +327,16 @@ impl FieldMut<'_> {
 /// A number field.
 pub(crate) fn number(value: &mut f32, low: f32, high: f32) -> Option<FieldMut<'_>> {
     Some(FieldMut::Number { value, low, high })
+}
+
+/// A number field that may be bound to data.
+pub(crate) fn template(value: &mut Number, low: f32, high: f32) -> Option<FieldMut<'_>> {
+    Some(FieldMut::Template { value, low, high })
+}
+
+/// What stands behind `name` and a dot in a path.
+pub(crate) fn within<'p>(path: &'p str, name: &str) -> Option<&'p str> {
+    path.strip_prefix(name)?.strip_prefix('.')
 }
 
 /// Puts `prefix` and a dot before each path.

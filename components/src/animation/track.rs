@@ -12,7 +12,7 @@ use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 
 use super::{Easing, Property};
-use crate::layer::LayerId;
+use crate::layer::{Crop, LayerId};
 use crate::validate::{Problems, Validate};
 use crate::value::Colour;
 
@@ -79,8 +79,8 @@ pub struct Keyframe {
     pub easing: Easing,
 }
 
-/// A number, a pair for a property that has two, or a colour: `12`, `{"x": 10, "y": 20}`, `"#ff0066"`. One number stands for both of a
-/// pair.
+/// A number, a pair for a property that has two, the edges of a crop, or a colour: `12`, `{"x": 10, "y": 20}`,
+/// `{"left": 40, "right": 40}`, `"#ff0066"`. One number stands for both of a pair and for all edges.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, JsonSchema)]
 #[serde(untagged)]
 #[schemars(deny_unknown_fields)]
@@ -96,16 +96,19 @@ pub enum KeyframeValue {
         #[schemars(range(min = -1e6, max = 1e6))]
         y: f32,
     },
+    /// What is cut off the edges of a layer; nothing off those that are left out.
+    Sides(Crop),
     /// A colour.
     Colour(#[schemars(description = "A colour as CSS writes it.")] Colour),
 }
 
 impl KeyframeValue {
-    /// Four numbers: one twice and noughts, a pair and noughts, or a colour's channels from 0 to 255.
+    /// Four numbers: one four times, a pair and noughts, left, top, right and bottom, or a colour's channels from 0 to 255.
     pub fn numbers(self) -> Vec4 {
         match self {
-            Self::Number(value) => Vec4::new(value, value, 0.0, 0.0),
+            Self::Number(value) => Vec4::splat(value),
             Self::Pair { x, y } => Vec4::new(x, y, 0.0, 0.0),
+            Self::Sides(crop) => Vec4::new(crop.left, crop.top, crop.right, crop.bottom),
             Self::Colour(colour) => {
                 let channels = [colour.red, colour.green, colour.blue, colour.alpha];
                 Vec4::from_array(channels.map(f32::from))
@@ -211,18 +214,25 @@ fn is_zero(number: &f32) -> bool {
 
 impl<'de> Deserialize<'de> for KeyframeValue {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        /// Of a pair both are there, of the edges any.
         #[derive(Deserialize)]
         #[serde(deny_unknown_fields)]
-        struct Pair {
-            x: f32,
-            y: f32,
+        struct Parts {
+            x: Option<f32>,
+            y: Option<f32>,
+            left: Option<f32>,
+            top: Option<f32>,
+            right: Option<f32>,
+            bottom: Option<f32>,
         }
         struct Visitor;
         impl<'de> de::Visitor<'de> for Visitor {
             type Value = KeyframeValue;
 
             fn expecting(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
-                out.write_str("a number, a colour, or {\"x\": .., \"y\": ..}")
+                out.write_str(
+                    "a number, a colour, {\"x\": .., \"y\": ..} or {\"left\": .., \"top\": ..}",
+                )
             }
             fn visit_str<E: de::Error>(self, text: &str) -> Result<KeyframeValue, E> {
                 Colour::parse(text)
@@ -239,8 +249,31 @@ impl<'de> Deserialize<'de> for KeyframeValue {
                 self.visit_f64(value as f64)
             }
             fn visit_map<A: de::MapAccess<'de>>(self, map: A) -> Result<KeyframeValue, A::Error> {
-                let Pair { x, y } = Pair::deserialize(de::value::MapAccessDeserializer::new(map))?;
-                Ok(KeyframeValue::Pair { x, y })
+                let parts = Parts::deserialize(de::value::MapAccessDeserializer::new(map))?;
+                let sides = [parts.left, parts.top, parts.right, parts.bottom];
+                match (parts.x, parts.y) {
+                    (None, None) if sides.iter().any(Option::is_some) => {
+                        let [left, top, right, bottom] = sides.map(Option::unwrap_or_default);
+                        Ok(KeyframeValue::Sides(Crop {
+                            left,
+                            top,
+                            right,
+                            bottom,
+                        }))
+                    }
+                    (Some(x), Some(y)) if sides.iter().all(Option::is_none) => {
+                        Ok(KeyframeValue::Pair { x, y })
+                    }
+                    (None, _) if sides.iter().all(Option::is_none) => {
+                        Err(de::Error::missing_field("x"))
+                    }
+                    (_, None) if sides.iter().all(Option::is_none) => {
+                        Err(de::Error::missing_field("y"))
+                    }
+                    _ => Err(de::Error::custom(
+                        "a value has `x` and `y`, or edges such as `left`, and not both",
+                    )),
+                }
             }
         }
         deserializer.deserialize_any(Visitor)
@@ -273,10 +306,23 @@ impl TrackSpec {
             KeyframeValue::Number(value) => {
                 problems.range("value", value, range.unwrap_or_else(finite))
             }
+            KeyframeValue::Pair { .. } if self.property == Property::Crop => {
+                problems.at("value", |problems| {
+                    problems.report("this property has edges: `left`, `top`, `right`, `bottom`")
+                });
+            }
             KeyframeValue::Pair { .. } if !self.property.is_pair() || self.path.is_some() => {
                 problems.at("value", |problems| {
                     problems.report("this property is one number, not a pair")
                 });
+            }
+            KeyframeValue::Sides(_) if self.property != Property::Crop => {
+                problems.at("value", |problems| {
+                    problems.report("only the property `crop` has edges")
+                });
+            }
+            KeyframeValue::Sides(crop) => {
+                problems.at("value", |problems| crop.validate(problems));
             }
             KeyframeValue::Pair { x, y } => problems.at("value", |problems| {
                 let range = range.unwrap_or_else(finite);

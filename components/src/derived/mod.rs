@@ -36,6 +36,15 @@ impl Animatable for crate::layer::Opacity {
 impl Animatable for crate::layer::Size {
     type Value = Vec2;
 }
+impl Animatable for crate::layer::Anchor {
+    type Value = Vec2;
+}
+impl Animatable for crate::layer::Crop {
+    type Value = Self;
+}
+impl Animatable for crate::layer::ZIndex {
+    type Value = i32;
+}
 
 /// Sources are computed as a whole: the authored one, with those fields that tracks move.
 macro_rules! sources {
@@ -51,7 +60,10 @@ sources!(
     GradientSource,
     ShapeSource,
     TextSource,
-    AvatarSource
+    AvatarSource,
+    ImageSource,
+    TickerSource,
+    ChatSource
 );
 
 impl Animatable for crate::effect::Effects {

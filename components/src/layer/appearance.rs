@@ -4,6 +4,7 @@ use bevy_ecs::component::Component;
 use schemars::{JsonSchema, Schema, SchemaGenerator};
 use serde::{Deserialize, Serialize};
 
+use crate::validate::{Problems, Validate};
 use crate::value::Number;
 
 /// How much of the layer is seen, 0 (nothing) to 1 (all of it). Children are seen through their groups: factors multiply.
@@ -92,6 +93,19 @@ impl Crop {
     /// Whether nothing is cut.
     pub fn is_none(&self) -> bool {
         *self == Self::default()
+    }
+}
+
+impl Validate for Crop {
+    fn validate(&self, problems: &mut Problems) {
+        for (side, value) in [
+            ("left", self.left),
+            ("top", self.top),
+            ("right", self.right),
+            ("bottom", self.bottom),
+        ] {
+            problems.range(side, value, 0.0..=super::Size::MAX);
+        }
     }
 }
 

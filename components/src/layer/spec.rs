@@ -207,6 +207,11 @@ impl LayerSpec {
         }
     }
 
+    /// Its place among its siblings: its `zIndex`, or the band of its role.
+    pub fn z(&self) -> i32 {
+        self.z_index.0.unwrap_or_else(|| self.role.z_band())
+    }
+
     /// This layer and all below it, parents first.
     pub fn walk<'a>(&'a self, visit: &mut dyn FnMut(&'a Self)) {
         visit(self);
@@ -255,16 +260,7 @@ impl Validate for LayerSpec {
             problems.range("x", self.anchor.x, -100.0..=100.0);
             problems.range("y", self.anchor.y, -100.0..=100.0);
         });
-        problems.at("crop", |problems| {
-            for (side, value) in [
-                ("left", self.crop.left),
-                ("top", self.crop.top),
-                ("right", self.crop.right),
-                ("bottom", self.crop.bottom),
-            ] {
-                problems.range(side, value, 0.0..=Size::MAX);
-            }
-        });
+        problems.at("crop", |problems| self.crop.validate(problems));
         self.effects.validate(problems);
         for (name, transition) in [("enter", &self.enter), ("exit", &self.exit)] {
             if let Some(transition) = transition {

@@ -40,7 +40,7 @@ pub struct RenditionSpec {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(range(min = 32, max = 512))]
     pub audio_bitrate: Option<u32>,
-    /// Seconds from one keyframe to the next, 0.5 to 10. Default 2. Renditions of one HLS folder need the same.
+    /// For `main`: seconds from one keyframe to the next, 0.5 to 10. Default 2. All renditions have their keyframes on the same frames.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(range(min = 0.5, max = 10))]
     pub keyframe_interval: Option<f32>,
@@ -213,6 +213,11 @@ impl Validate for RenditionSpec {
         });
         if let Some(seconds) = self.keyframe_interval {
             problems.range("keyframeInterval", seconds, 0.5..=10.0);
+            if self.id != Self::MAIN {
+                problems.at("keyframeInterval", |problems| {
+                    problems.report("it belongs to `main`, whose keyframes all renditions share")
+                });
+            }
         }
     }
 }
@@ -262,7 +267,7 @@ mod tests {
             width: Some(101),
             bitrate: Some(100),
             adaptive: Some(AdaptiveSpec { floor: 200 }),
-            keyframe_interval: Some(f32::NAN),
+            keyframe_interval: Some(1.0),
             ..RenditionSpec::new("720P")
         };
         let mut problems = Problems::new();

@@ -8,9 +8,9 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::chat_message::{ChatBadge, ChatMessage, read_messages};
-use super::shape::Stroke;
-use super::text::{Font, Shadow, white};
-use crate::animation::{Easing, Glide, Spring};
+use super::shape::{Stroke, paint_path};
+use super::text::{Font, Shadow, below_some, white};
+use crate::animation::{Easing, FieldMut, Fields, Glide, Spring, below, number, within};
 use crate::validate::{Problems, Validate};
 use crate::value::{Colour, Paint};
 
@@ -279,15 +279,81 @@ impl ChatSource {
 
     /// Whether two chats look the same, whatever was written.
     pub fn has_style_of(&self, other: &Self) -> bool {
+        self.gap == other.gap && self.has_cards_of(other)
+    }
+
+    /// Whether each message looks the same in two chats, wherever it stands.
+    pub fn has_cards_of(&self, other: &Self) -> bool {
         self.max_messages == other.max_messages
             && self.lifetime == other.lifetime
             && self.direction == other.direction
             && (self.entrance, self.exit, self.push) == (other.entrance, other.exit, other.push)
-            && (self.gap, self.padding) == (other.gap, other.padding)
+            && self.padding == other.padding
             && (&self.font, &self.name_font) == (&other.font, &other.name_font)
             && (&self.fill, &self.name_colors) == (&other.fill, &other.name_colors)
             && (&self.shadow, &self.bubble) == (&other.shadow, &other.bubble)
             && self.avatars == other.avatars
+    }
+}
+
+impl Fields for Bubble {
+    fn field_mut(&mut self, path: &str) -> Option<FieldMut<'_>> {
+        match path {
+            "radius" => return number(&mut self.radius, 0.0, 500.0),
+            "padding" => return number(&mut self.padding, 0.0, 200.0),
+            _ => {}
+        }
+        if let Some(path) = within(path, "stroke") {
+            return self.stroke.as_mut()?.field_mut(path);
+        }
+        self.fill.field_mut(paint_path(path, "fill")?)
+    }
+
+    fn field_paths(&self) -> Vec<String> {
+        let mut paths = vec!["radius".to_owned(), "padding".to_owned()];
+        paths.extend(below("fill", self.fill.field_paths()));
+        paths.extend(below_some("stroke", self.stroke.as_ref()));
+        paths
+    }
+}
+
+/// How a chat looks can be moved; what says when rows come and go cannot.
+impl Fields for ChatSource {
+    fn field_mut(&mut self, path: &str) -> Option<FieldMut<'_>> {
+        match path {
+            "gap" => return number(&mut self.gap, 0.0, 500.0),
+            "padding" => return number(&mut self.padding, 0.0, 500.0),
+            "avatars.size" => return number(&mut self.avatars.size, 0.0, 500.0),
+            _ => {}
+        }
+        if let Some(index) = within(path, "nameColors") {
+            let colour = self.name_colors.get_mut(index.parse::<usize>().ok()?)?;
+            return Some(FieldMut::Colour(colour));
+        }
+        if let Some(path) = within(path, "font") {
+            return self.font.field_mut(path);
+        }
+        if let Some(path) = within(path, "nameFont") {
+            return self.name_font.as_mut()?.field_mut(path);
+        }
+        if let Some(path) = within(path, "shadow") {
+            return self.shadow.as_mut()?.field_mut(path);
+        }
+        if let Some(path) = within(path, "bubble") {
+            return self.bubble.field_mut(path);
+        }
+        self.fill.field_mut(paint_path(path, "fill")?)
+    }
+
+    fn field_paths(&self) -> Vec<String> {
+        let mut paths: Vec<String> = ["gap", "padding", "avatars.size"].map(str::to_owned).into();
+        paths.extend(below("font", self.font.field_paths()));
+        paths.extend(below_some("nameFont", self.name_font.as_ref()));
+        paths.extend(below("fill", self.fill.field_paths()));
+        paths.extend((0..self.name_colors.len()).map(|index| format!("nameColors.{index}")));
+        paths.extend(below_some("shadow", self.shadow.as_ref()));
+        paths.extend(below("bubble", self.bubble.field_paths()));
+        paths
     }
 }
 

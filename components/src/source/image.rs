@@ -6,6 +6,7 @@ use bevy_ecs::component::Component;
 use schemars::JsonSchema;
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de::Error as _};
 
+use crate::animation::{FieldMut, Fields, number};
 use crate::validate::{Problems, Validate};
 use crate::value::Template;
 
@@ -88,6 +89,22 @@ fn is_one(value: &f32) -> bool {
 
 fn is_zero(value: &f32) -> bool {
     *value == 0.0
+}
+
+impl Fields for ImageSource {
+    fn field_mut(&mut self, path: &str) -> Option<FieldMut<'_>> {
+        match path {
+            "playback.speed" => number(&mut self.playback.speed, 0.0, 16.0),
+            "playback.start" => number(&mut self.playback.start, 0.0, 3600.0),
+            _ => None,
+        }
+    }
+
+    fn field_paths(&self) -> Vec<String> {
+        ["playback.speed", "playback.start"]
+            .map(str::to_owned)
+            .into()
+    }
 }
 
 impl Validate for ImageSource {

@@ -164,12 +164,10 @@ impl Source {
             Self::Shape(source) => Some(source),
             Self::Text(source) => Some(source),
             Self::Avatar(source) => Some(source),
-            Self::Image(_)
-            | Self::Ticker(_)
-            | Self::Chat(_)
-            | Self::VisualFeed(_)
-            | Self::Scene(_)
-            | Self::Group(_) => None,
+            Self::Ticker(source) => Some(source),
+            Self::Chat(source) => Some(&mut **source),
+            Self::Image(source) => Some(source),
+            Self::VisualFeed(_) | Self::Scene(_) | Self::Group(_) => None,
         }
     }
 }
@@ -201,11 +199,26 @@ mod tests {
         });
         let shape =
             json!({"shape": "rectangle", "fill": "red", "stroke": {"paint": gradient, "width": 2}});
+        let ticker = json!({
+            "items": ["one", {"text": "two", "fill": gradient}], "fill": "red", "separatorFill": "red",
+            "outline": {"color": "red", "width": 2}, "shadow": {"color": "#0008"},
+        });
+        let chat = json!({
+            "nameFont": {}, "fill": gradient, "shadow": {"color": "#0008"},
+            "bubble": {"stroke": {"paint": "red", "width": 2}},
+        });
+        let avatar = json!({
+            "states": {"idle": {"src": "a.png"}}, "mouth": {"level": "{{level}}"}, "breathe": {},
+        });
         let mut sources = [
             serde_json::from_value(json!({"color": "red"})).map(Source::Colour),
             serde_json::from_value(json!({"gradient": gradient})).map(Source::Gradient),
             serde_json::from_value(shape).map(Source::Shape),
             serde_json::from_value(text).map(Source::Text),
+            serde_json::from_value(ticker).map(Source::Ticker),
+            serde_json::from_value(chat).map(Box::new).map(Source::Chat),
+            serde_json::from_value(avatar).map(Source::Avatar),
+            serde_json::from_value(json!({"src": "a.gif"})).map(Source::Image),
         ];
         for source in sources.iter_mut().flatten() {
             let paths = source.field_paths();
@@ -217,10 +230,17 @@ mod tests {
                     source.kind()
                 );
             }
-            for path in ["", "nothing", "fill.stops.9.color", "radius.4"] {
+            for path in [
+                "",
+                "nothing",
+                "fill.stops.9.color",
+                "radius.4",
+                "items.0.fill",
+                "items.9.fill",
+            ] {
                 assert!(source.field_mut(path).is_none(), "{} {path}", source.kind());
             }
         }
-        assert_eq!(sources.iter().flatten().count(), 4);
+        assert_eq!(sources.iter().flatten().count(), 8);
     }
 }

@@ -6,7 +6,8 @@ use bevy_ecs::component::Component;
 use schemars::JsonSchema;
 use serde::{Deserialize, Deserializer, Serialize, de};
 
-use crate::animation::{FieldMut, Fields, below, number};
+use super::text::below_some;
+use crate::animation::{FieldMut, Fields, below, number, within};
 use crate::validate::{Problems, Validate};
 use crate::value::Paint;
 
@@ -171,18 +172,29 @@ impl Validate for Stroke {
 }
 
 /// The corner radii move one by one, as `radius.0` to `radius.3`, clockwise from the top left.
+impl Fields for Stroke {
+    fn field_mut(&mut self, path: &str) -> Option<FieldMut<'_>> {
+        match path {
+            "width" => number(&mut self.width, 0.01, 1000.0),
+            _ => self.paint.field_mut(paint_path(path, "paint")?),
+        }
+    }
+
+    fn field_paths(&self) -> Vec<String> {
+        let mut paths = vec!["width".to_owned()];
+        paths.extend(below("paint", self.paint.field_paths()));
+        paths
+    }
+}
+
 impl Fields for ShapeSource {
     fn field_mut(&mut self, path: &str) -> Option<FieldMut<'_>> {
         if let Some(index) = path.strip_prefix("radius.") {
             let radius = self.radius.0.get_mut(index.parse::<usize>().ok()?)?;
             return number(radius, 0.0, 16384.0);
         }
-        if let Some(rest) = path.strip_prefix("stroke.") {
-            let stroke = self.stroke.as_mut()?;
-            return match rest {
-                "width" => number(&mut stroke.width, 0.01, 1000.0),
-                _ => stroke.paint.field_mut(paint_path(rest, "paint")?),
-            };
+        if let Some(path) = within(path, "stroke") {
+            return self.stroke.as_mut()?.field_mut(path);
         }
         self.fill.as_mut()?.field_mut(paint_path(path, "fill")?)
     }
@@ -195,10 +207,7 @@ impl Fields for ShapeSource {
         if let Some(fill) = &self.fill {
             paths.extend(below("fill", fill.field_paths()));
         }
-        if let Some(stroke) = &self.stroke {
-            paths.push("stroke.width".to_owned());
-            paths.extend(below("stroke.paint", stroke.paint.field_paths()));
-        }
+        paths.extend(below_some("stroke", self.stroke.as_ref()));
         paths
     }
 }

@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use super::image::{read_template, write_template};
 use super::shape::paint_path;
-use crate::animation::{Easing, FieldMut, Fields, Glide, below, number};
+use crate::animation::{Easing, FieldMut, Fields, Glide, below, number, template, within};
 use crate::validate::{Problems, Validate};
 use crate::value::{Colour, Number, Paint, Point, Template};
 
@@ -65,7 +65,7 @@ pub struct TextSource {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Counter {
-    /// The number, or the data path that gives it. A track can move one that is written out, as `source.counter.value`.
+    /// The number, or the data path that gives it. A track can move it as `source.counter.value`.
     #[schemars(schema_with = "counted")]
     pub value: Number,
     /// Digits after the point, 0 to 6. Default 0.
@@ -371,49 +371,85 @@ impl TextSource {
     }
 }
 
-impl Fields for TextSource {
+impl Fields for Font {
     fn field_mut(&mut self, path: &str) -> Option<FieldMut<'_>> {
         match path {
-            "font.size" => number(&mut self.font.size, 1.0, 2000.0),
-            "font.weight" => number(&mut self.font.weight, 1.0, 1000.0),
-            "font.lineHeight" => number(&mut self.font.line_height, 0.1, 10.0),
-            "font.letterSpacing" => number(&mut self.font.letter_spacing, -1000.0, 1000.0),
-            "counter.value" => match &mut self.counter.as_mut()?.value {
-                Number::Literal(value) => number(value, -1e15, 1e15),
-                Number::Bound(_) => None,
-            },
-            "outline.color" => Some(FieldMut::Colour(&mut self.outline.as_mut()?.color)),
-            "outline.width" => number(&mut self.outline.as_mut()?.width, 0.01, 100.0),
-            "shadow.color" => Some(FieldMut::Colour(&mut self.shadow.as_mut()?.color)),
-            "shadow.blur" => number(&mut self.shadow.as_mut()?.blur, 0.0, 100.0),
-            "shadow.offset.x" => number(&mut self.shadow.as_mut()?.offset.x, -1000.0, 1000.0),
-            "shadow.offset.y" => number(&mut self.shadow.as_mut()?.offset.y, -1000.0, 1000.0),
-            _ => self.fill.field_mut(paint_path(path, "fill")?),
+            "size" => number(&mut self.size, 1.0, 2000.0),
+            "weight" => number(&mut self.weight, 1.0, 1000.0),
+            "lineHeight" => number(&mut self.line_height, 0.1, 10.0),
+            "letterSpacing" => number(&mut self.letter_spacing, -1000.0, 1000.0),
+            _ => None,
         }
     }
 
     fn field_paths(&self) -> Vec<String> {
-        let mut paths: Vec<String> = [
-            "font.size",
-            "font.weight",
-            "font.lineHeight",
-            "font.letterSpacing",
-        ]
-        .map(str::to_owned)
-        .into();
+        ["size", "weight", "lineHeight", "letterSpacing"]
+            .map(str::to_owned)
+            .into()
+    }
+}
+
+impl Fields for Outline {
+    fn field_mut(&mut self, path: &str) -> Option<FieldMut<'_>> {
+        match path {
+            "color" => Some(FieldMut::Colour(&mut self.color)),
+            "width" => number(&mut self.width, 0.01, 100.0),
+            _ => None,
+        }
+    }
+
+    fn field_paths(&self) -> Vec<String> {
+        ["color", "width"].map(str::to_owned).into()
+    }
+}
+
+impl Fields for Shadow {
+    fn field_mut(&mut self, path: &str) -> Option<FieldMut<'_>> {
+        match path {
+            "color" => Some(FieldMut::Colour(&mut self.color)),
+            "blur" => number(&mut self.blur, 0.0, 100.0),
+            "offset.x" => number(&mut self.offset.x, -1000.0, 1000.0),
+            "offset.y" => number(&mut self.offset.y, -1000.0, 1000.0),
+            _ => None,
+        }
+    }
+
+    fn field_paths(&self) -> Vec<String> {
+        ["color", "blur", "offset.x", "offset.y"]
+            .map(str::to_owned)
+            .into()
+    }
+}
+
+/// The paths of a field that may not be there.
+pub(super) fn below_some<F: Fields>(prefix: &str, fields: Option<&F>) -> Vec<String> {
+    let paths = fields.map(Fields::field_paths).unwrap_or_default();
+    below(prefix, paths).collect()
+}
+
+impl Fields for TextSource {
+    fn field_mut(&mut self, path: &str) -> Option<FieldMut<'_>> {
+        if path == "counter.value" {
+            return template(&mut self.counter.as_mut()?.value, -1e15, 1e15);
+        }
+        if let Some(path) = within(path, "font") {
+            return self.font.field_mut(path);
+        }
+        if let Some(path) = within(path, "outline") {
+            return self.outline.as_mut()?.field_mut(path);
+        }
+        if let Some(path) = within(path, "shadow") {
+            return self.shadow.as_mut()?.field_mut(path);
+        }
+        self.fill.field_mut(paint_path(path, "fill")?)
+    }
+
+    fn field_paths(&self) -> Vec<String> {
+        let mut paths: Vec<String> = below("font", self.font.field_paths()).collect();
         paths.extend(below("fill", self.fill.field_paths()));
-        if let Some(counter) = &self.counter
-            && counter.value.literal().is_some()
-        {
-            paths.push("counter.value".to_owned());
-        }
-        if self.outline.is_some() {
-            paths.extend(["outline.color", "outline.width"].map(str::to_owned));
-        }
-        if self.shadow.is_some() {
-            let own = ["color", "blur", "offset.x", "offset.y"];
-            paths.extend(own.map(|name| format!("shadow.{name}")));
-        }
+        paths.extend(self.counter.as_ref().map(|_| "counter.value".to_owned()));
+        paths.extend(below_some("outline", self.outline.as_ref()));
+        paths.extend(below_some("shadow", self.shadow.as_ref()));
         paths
     }
 }

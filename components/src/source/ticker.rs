@@ -7,7 +7,9 @@ use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 
 use super::image::{read_template, write_template};
-use super::text::{Font, Outline, Shadow, TextDirection, white};
+use super::shape::paint_path;
+use super::text::{Font, Outline, Shadow, TextDirection, below_some, white};
+use crate::animation::{FieldMut, Fields, below, number, within};
 use crate::validate::{Problems, Validate};
 use crate::value::{Paint, Template};
 
@@ -179,6 +181,60 @@ impl<'de> Deserialize<'de> for TickerItem {
             }
         }
         deserializer.deserialize_any(Visitor)
+    }
+}
+
+impl TickerSource {
+    /// Whether two tickers look the same while they stand still.
+    pub fn has_looks_of(&self, other: &Self) -> bool {
+        self.items == other.items
+            && (&self.separator, &self.separator_fill) == (&other.separator, &other.separator_fill)
+            && self.gap == other.gap
+            && (&self.font, &self.fill) == (&other.font, &other.fill)
+            && (&self.outline, &self.shadow) == (&other.outline, &other.shadow)
+            && self.direction == other.direction
+    }
+}
+
+impl Fields for TickerSource {
+    fn field_mut(&mut self, path: &str) -> Option<FieldMut<'_>> {
+        match path {
+            "speed" => return number(&mut self.speed, -5000.0, 5000.0),
+            "gap" => return number(&mut self.gap, 0.0, 5000.0),
+            _ => {}
+        }
+        if let Some(path) = within(path, "items") {
+            let (index, path) = path.split_once('.')?;
+            let item = self.items.get_mut(index.parse::<usize>().ok()?)?;
+            return item.fill.as_mut()?.field_mut(paint_path(path, "fill")?);
+        }
+        if let Some(path) = within(path, "font") {
+            return self.font.field_mut(path);
+        }
+        if let Some(path) = within(path, "outline") {
+            return self.outline.as_mut()?.field_mut(path);
+        }
+        if let Some(path) = within(path, "shadow") {
+            return self.shadow.as_mut()?.field_mut(path);
+        }
+        if let Some(path) = paint_path(path, "separatorFill") {
+            return self.separator_fill.as_mut()?.field_mut(path);
+        }
+        self.fill.field_mut(paint_path(path, "fill")?)
+    }
+
+    fn field_paths(&self) -> Vec<String> {
+        let mut paths = vec!["speed".to_owned(), "gap".to_owned()];
+        paths.extend(below("font", self.font.field_paths()));
+        paths.extend(below("fill", self.fill.field_paths()));
+        paths.extend(below_some("separatorFill", self.separator_fill.as_ref()));
+        paths.extend(below_some("outline", self.outline.as_ref()));
+        paths.extend(below_some("shadow", self.shadow.as_ref()));
+        for (index, item) in self.items.iter().enumerate() {
+            let prefix = format!("items.{index}.fill");
+            paths.extend(below_some(&prefix, item.fill.as_ref()));
+        }
+        paths
     }
 }
 

@@ -3,7 +3,6 @@
 use std::collections::HashMap;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::Instant;
 
 use components::output::{OutputSpec, RenditionSpec};
 use serde_json::{Map, Value, json};
@@ -15,7 +14,7 @@ use crate::control::director::{Outcome, Terms, Work};
 use crate::control::error::ApiError;
 use crate::control::events::Event;
 use crate::control::station::{Station, now_ms};
-use crate::streaming::{OutputSettings, OutputState, OutputStats, Streaming};
+use crate::streaming::{OutputState, OutputStats, Streaming};
 
 /// What is kept of the outputs. Cheap to copy.
 #[derive(Clone, Debug)]
@@ -43,13 +42,9 @@ struct Running {
 /// What is remembered of an output.
 #[derive(Clone, Debug)]
 struct Note {
-    state: Option<OutputState>,
     since_ms: u64,
     /// Why it could not be started.
     refused: Option<String>,
-    /// Bytes at a moment, from which the rate is told.
-    bytes: (u64, Instant),
-    kbps: f64,
 }
 
 /// An output with how it goes.
@@ -61,8 +56,6 @@ pub struct OutputNow {
     pub stats: Option<OutputStats>,
     /// Milliseconds since 1970 (UTC) at which its state began; `None` before the first.
     pub since_ms: Option<u64>,
-    /// Kbit/s over the last second.
-    pub kbps: f64,
     /// Why it could not be started.
     pub refused: Option<String>,
 }
@@ -89,31 +82,17 @@ impl Desk {
         self.0.base.with_saved(&self.saved())
     }
 
-    /// The engine's outputs for everything that is enabled, and the notes of them begun. What cannot be started is noted and said.
+    /// Starts everything that is enabled. What cannot be started is noted and said, and keeps nothing else from starting.
     pub fn start(
         &self,
+        streaming: &Streaming,
         list: &OutputList,
         settings: &Settings,
         config: &Config,
-    ) -> Vec<OutputSettings> {
-        let mut running = self.running();
-        *running = Running::default();
-        let mut outputs = Vec::new();
-        for entry in list.outputs.iter().filter(|entry| entry.spec.enabled) {
-            let spec = &entry.spec;
-            match engine::settings_of(spec, list, settings, config.fps) {
-                Ok(output) => {
-                    running.note(&spec.id, None);
-                    running.specs.insert(spec.id.clone(), Arc::clone(spec));
-                    outputs.push(output);
-                }
-                Err(error) => {
-                    tracing::error!(output = spec.id, %error, "an output cannot be started");
-                    running.note(&spec.id, Some(error.message));
-                }
-            }
-        }
-        outputs
+    ) {
+        *self.running() = Running::default();
+        // Said where it happens.
+        drop(self.follow(streaming, list, settings, config));
     }
 
     /// Nothing runs any more.
@@ -121,27 +100,10 @@ impl Desk {
         *self.running() = Running::default();
     }
 
-    /// Notes what an output does, from the moment of its event.
-    pub fn hear(&self, id: &str, state: OutputState) {
-        let mut running = self.running();
-        let now = now_ms();
-        if let Some(note) = running.notes.get_mut(id) {
-            note.state = Some(state);
-            note.since_ms = now;
-        }
-    }
-
-    /// Works out the rates, once a second.
-    pub fn measure(&self, stats: &[OutputStats]) {
-        let mut running = self.running();
-        for output in stats {
-            let Some(note) = running.notes.get_mut(&output.id) else {
-                continue;
-            };
-            let (before, at) = note.bytes;
-            let seconds = at.elapsed().as_secs_f64().max(1e-3);
-            note.kbps = output.bytes.saturating_sub(before) as f64 * 8.0 / 1e3 / seconds;
-            note.bytes = (output.bytes, Instant::now());
+    /// Notes that an output does something else from now on.
+    pub fn hear(&self, id: &str) {
+        if let Some(note) = self.running().notes.get_mut(id) {
+            note.since_ms = now_ms();
         }
     }
 
@@ -155,9 +117,6 @@ impl Desk {
             entry: entry.clone(),
             stats: stats.filter(|_| entry.spec.enabled).cloned(),
             since_ms: note.map(|note| note.since_ms),
-            kbps: note
-                .filter(|_| stats.is_some())
-                .map_or(0.0, |note| note.kbps),
             refused: note.and_then(|note| note.refused.clone()),
         }
     }
@@ -174,15 +133,12 @@ impl Desk {
         config: &Config,
     ) -> Result<(), ApiError> {
         let mut running = self.running();
-        let wanted = |id: &str| {
-            let entry = list.outputs.iter().find(|entry| entry.spec.id == *id);
-            entry.filter(|entry| entry.spec.enabled)
-        };
+        let is_there = |id: &String| list.output(id).is_ok();
         let gone: Vec<String> = running
             .specs
-            .iter()
-            .filter(|(id, spec)| wanted(id).is_none_or(|entry| entry.spec != **spec))
-            .map(|(id, _)| id.clone())
+            .keys()
+            .filter(|id| !is_there(id))
+            .cloned()
             .collect();
         for id in gone {
             engine::end(streaming, &id);
@@ -190,23 +146,34 @@ impl Desk {
             running.notes.remove(&id);
         }
         let mut result = Ok(());
-        for entry in list.outputs.iter().filter(|entry| entry.spec.enabled) {
+        for entry in &list.outputs {
             let spec = &entry.spec;
-            if running.specs.contains_key(&spec.id) {
+            let before = running.specs.get(&spec.id).cloned();
+            if before.as_ref() == Some(spec) || before.is_none() && !spec.enabled {
                 continue;
             }
-            let begun = engine::settings_of(spec, list, settings, config.fps)
-                .and_then(|output| engine::begin(streaming, output));
+            let settings = || engine::settings_of(spec, list, settings, config.fps);
+            let done = match before {
+                None => settings().and_then(|output| engine::begin(streaming, output)),
+                Some(_) if !spec.enabled => engine::rest(streaming, &spec.id, true),
+                // Only switched on.
+                Some(before) if is_same_but_on(&before, spec) => {
+                    engine::rest(streaming, &spec.id, false)
+                }
+                Some(_) => settings()
+                    .and_then(|output| engine::change(streaming, output))
+                    .and_then(|()| engine::rest(streaming, &spec.id, false)),
+            };
             running.note(
                 &spec.id,
-                begun.as_ref().err().map(|error| error.message.clone()),
+                done.as_ref().err().map(|error| error.message.clone()),
             );
-            match begun {
+            match done {
                 Ok(()) => {
                     running.specs.insert(spec.id.clone(), Arc::clone(spec));
                 }
                 Err(error) => {
-                    tracing::warn!(output = spec.id, %error, "an output cannot be started");
+                    tracing::error!(output = spec.id, %error, "an output cannot be started");
                     result = result.and(Err(error));
                 }
             }
@@ -230,11 +197,8 @@ impl Desk {
 impl Running {
     fn note(&mut self, id: &str, refused: Option<String>) {
         let note = Note {
-            state: None,
             since_ms: now_ms(),
             refused,
-            bytes: (0, Instant::now()),
-            kbps: 0.0,
         };
         self.notes.insert(id.to_owned(), note);
     }
@@ -296,8 +260,9 @@ impl Station {
             OutputChange::Add(spec) => &spec.id,
             OutputChange::Patch(id, _) => id,
             OutputChange::Remove(_) => return Ok(()),
-            OutputChange::Rendition(id, _) => {
-                return engine::check_codecs(list.rendition(id)?);
+            OutputChange::Rendition(..) => {
+                // As the next start will have it.
+                return engine::ladder(list, self.settings(), config).map(|_| ());
             }
         };
         let spec = &list.output(id)?.spec;
@@ -384,7 +349,7 @@ impl Station {
         state: OutputState,
         error: Option<&str>,
     ) {
-        self.desk().hear(id, state);
+        self.desk().hear(id);
         let changes = json!({"state": super::view::state_name(state), "lastError": error});
         self.tell(Event::about(
             "output:update",
@@ -392,6 +357,12 @@ impl Station {
             json!({"id": id, "changes": changes}),
         ));
     }
+}
+
+fn is_same_but_on(before: &OutputSpec, now: &OutputSpec) -> bool {
+    let mut on = before.clone();
+    on.enabled = now.enabled;
+    on == *now
 }
 
 /// What `main` has of its own is what the settings call STREAM_BITRATE, STREAM_PRESET and AUDIO_BITRATE.
@@ -406,5 +377,10 @@ fn main_patch(
         is_named("bitrate").then(|| spec.bitrate.unwrap_or(settings.stream_bitrate_kbps)),
         is_named("preset").then(|| preset.unwrap_or(settings.stream_preset)),
         is_named("audioBitrate").then(|| spec.audio_bitrate.unwrap_or(settings.audio_bitrate_kbps)),
+        (
+            engine::video_codec(spec, settings),
+            engine::audio_codec(spec, settings),
+            engine::is_accelerated(spec, settings),
+        ),
     )
 }

@@ -4,11 +4,14 @@
 use std::path::Path;
 use std::time::Duration;
 
-use codec::{AudioSettings, Container, HlsOptions, Preset};
+use codec::{
+    Acceleration, AudioCodec, AudioSettings, Container, HlsOptions, Preset,
+    SegmentType as Segments, VideoCodec,
+};
 use components::Problem;
 use components::output::{
     AccelerationName, AudioCodecName, ContainerName, OutputSpec, OutputType, PlatformName,
-    PresetName, RenditionSpec, SegmentType, SplitSpec, VideoCodecName,
+    PresetName, RenditionSpec, Secret, SegmentType, SplitSpec, VideoCodecName,
 };
 use components::scene::FrameRate;
 
@@ -20,8 +23,8 @@ use crate::control::recordings::{OUTPUT, free_name};
 use crate::live;
 use crate::scene::{files, words};
 use crate::streaming::{
-    EncoderSettings, Ladder, OutputKind, OutputSettings, Platform, RenditionSettings, Split,
-    Streaming, StreamingError,
+    Adaptive, EncoderSettings, Ladder, OutputKind, OutputSettings, Platform, RenditionSettings,
+    Split, Streaming, StreamingError,
 };
 
 /// The output of the setting HLS, which writes into the served folder itself; others write into folders of their own below it.
@@ -38,11 +41,20 @@ pub fn settings_of(
     rate: FrameRate,
 ) -> Result<OutputSettings, ApiError> {
     let way = spec.way().unwrap_or(OutputType::File);
+    let mut backups = Vec::new();
     let (target, kind) = match way {
-        OutputType::Rtmp => (rtmp_target(spec, settings)?, OutputKind::Rtmp),
+        OutputType::Rtmp => {
+            let (target, others) = rtmp_targets(spec, settings)?;
+            backups = others;
+            (target, OutputKind::Rtmp)
+        }
         OutputType::Srt => {
-            let url = spec.url.as_ref().map(|url| url.reveal().to_owned());
-            (url.unwrap_or_default(), OutputKind::Srt)
+            let own = |url: &Secret| url.reveal().to_owned();
+            backups.extend(spec.backup_urls.iter().map(own));
+            (
+                spec.url.as_ref().map(own).unwrap_or_default(),
+                OutputKind::Srt,
+            )
         }
         OutputType::File => {
             let container = container_of(spec);
@@ -68,13 +80,11 @@ pub fn settings_of(
         target,
         kind,
         renditions: spec.renditions.clone(),
-        backups: backups(spec, settings)?,
+        backups,
         platform: spec.platform.map(platform),
-        session_max: spec
-            .session_hours
-            .map(|hours| Duration::from_secs_f32(hours * 3600.0)),
+        session_max: session_max(spec),
         split: split(spec),
-        hls: hls_options(spec)?,
+        hls: hls_options(spec),
         ca_file: ca_file(spec, settings)?,
         retry_attempts: spec.retry_attempts.unwrap_or(settings.retry_attempts),
         retry_delay: spec.retry_delay.map_or(settings.retry_delay, milliseconds),
@@ -113,26 +123,32 @@ fn queue_packets(
     }
 }
 
-fn rtmp_target(spec: &OutputSpec, settings: &Settings) -> Result<String, ApiError> {
+/// The address to push to, and those that are tried when it cannot be reached.
+fn rtmp_targets(spec: &OutputSpec, settings: &Settings) -> Result<(String, Vec<String>), ApiError> {
     let key = key_of(spec, settings)?;
-    let url = match (&spec.url, spec.platform) {
-        (Some(url), _) => url.reveal().to_owned(),
-        (None, Some(platform)) => platform_url(platform, spec.region.as_deref())?,
-        (None, None) => String::new(),
+    let own = |url: &Secret| with_key(url.reveal(), key.as_deref());
+    let mut backups: Vec<String> = spec.backup_urls.iter().map(own).collect();
+    if let Some(url) = &spec.url {
+        return Ok((own(url), backups));
+    }
+    let Some(name) = spec.platform else {
+        return Ok((String::new(), backups));
     };
-    if spec.url.is_none() && key.is_none() {
+    let Some(key) = &key else {
         let message = "a platform needs a stream key: write `key`, or `keyFrom`";
         return Err(problem("key", message.to_owned(), None));
+    };
+    let ingest = platform(name).url(key, spec.region.as_deref());
+    let ingest = ingest.map_err(|error| match error {
+        StreamingError::Setting {
+            setting, expected, ..
+        } => problem(setting, expected.to_owned(), None),
+        error => refused(&error),
+    })?;
+    if backups.is_empty() {
+        backups = ingest.backups;
     }
-    Ok(with_key(&url, key.as_deref()))
-}
-
-fn backups(spec: &OutputSpec, settings: &Settings) -> Result<Vec<String>, ApiError> {
-    let key = key_of(spec, settings)?;
-    let backups = spec.backup_urls.iter();
-    Ok(backups
-        .map(|url| with_key(url.reveal(), key.as_deref()))
-        .collect())
+    Ok((ingest.target, backups))
 }
 
 fn with_key(url: &str, key: Option<&str>) -> String {
@@ -152,28 +168,6 @@ fn key_of(spec: &OutputSpec, settings: &Settings) -> Result<Option<String>, ApiE
             let message = format!("the variable {name} is not set, in the environment or in .env");
             Err(problem("keyFrom", message, None))
         }
-    }
-}
-
-/// Where a platform takes streams.
-fn platform_url(platform: PlatformName, region: Option<&str>) -> Result<String, ApiError> {
-    let fixed = |url: &str| match region {
-        None => Ok(url.to_owned()),
-        Some(_) => {
-            let message = "this platform has one address for all regions".to_owned();
-            Err(problem("region", message, None))
-        }
-    };
-    match platform {
-        PlatformName::X => Ok(format!("rtmps://{}.pscp.tv:443/x", region.unwrap_or("va"))),
-        PlatformName::Twitch => match region {
-            None => Ok("rtmps://ingest.global-contribute.live-video.net:443/app".to_owned()),
-            Some(region) => Ok(format!(
-                "rtmps://{region}.contribute.live-video.net:443/app"
-            )),
-        },
-        PlatformName::Youtube => fixed("rtmps://a.rtmps.youtube.com:443/live2"),
-        PlatformName::Facebook => fixed("rtmps://rtmp-api.facebook.com:443/rtmp"),
     }
 }
 
@@ -218,6 +212,15 @@ pub fn layout(container: ContainerName) -> Container {
     }
 }
 
+/// A layout that holds what a rendition is encoded as: `wanted` where it does.
+pub fn container_for(wanted: ContainerName, encoder: &EncoderSettings) -> ContainerName {
+    let audio = encoder.audio.map(|audio| audio.codec);
+    let holds = |name: &ContainerName| layout(*name).check(encoder.video.codec, audio).is_ok();
+    // Matroska takes everything.
+    let mut names = [wanted, ContainerName::Mp4, ContainerName::Webm].into_iter();
+    names.find(holds).unwrap_or(ContainerName::Mkv)
+}
+
 fn hls_folder(spec: &OutputSpec, settings: &Settings) -> String {
     let folder = settings.hls_dir();
     let folder = match &spec.url {
@@ -228,15 +231,17 @@ fn hls_folder(spec: &OutputSpec, settings: &Settings) -> String {
     folder.to_string_lossy().into_owned()
 }
 
-fn hls_options(spec: &OutputSpec) -> Result<HlsOptions, ApiError> {
-    if spec.segment_type == Some(SegmentType::Mpegts) {
-        return Err(not_here("segmentType", "segments of MPEG-TS"));
-    }
+fn hls_options(spec: &OutputSpec) -> HlsOptions {
     let default = HlsOptions::default();
-    Ok(HlsOptions {
+    HlsOptions {
         segment_s: spec.segment_seconds.unwrap_or(default.segment_s),
         window: spec.window.unwrap_or(default.window),
-    })
+        segment_type: match spec.segment_type {
+            Some(SegmentType::Mpegts) => Segments::MpegTs,
+            Some(SegmentType::Fmp4) | None => Segments::Fmp4,
+        },
+        ..default
+    }
 }
 
 fn split(spec: &OutputSpec) -> Split {
@@ -261,6 +266,13 @@ fn ca_file(spec: &OutputSpec, settings: &Settings) -> Result<Option<std::path::P
     spec.ca_file.as_ref().map(find).transpose()
 }
 
+/// After so long a session is begun anew: as authored, or before the platform ends it.
+fn session_max(spec: &OutputSpec) -> Option<Duration> {
+    let hours = spec.session_hours;
+    let own = hours.map(|hours| Duration::from_secs_f32(hours * 3600.0));
+    own.or_else(|| spec.platform.and_then(|name| platform(name).session_max()))
+}
+
 fn milliseconds(number: u32) -> Duration {
     Duration::from_millis(u64::from(number))
 }
@@ -268,41 +280,87 @@ fn milliseconds(number: u32) -> Duration {
 /// Every rendition as the engine takes it, `main` first.
 ///
 /// # Errors
-/// A value that this build cannot do, with its path.
+/// A value that the encoders cannot do.
 pub fn ladder(list: &OutputList, settings: &Settings, config: &Config) -> Result<Ladder, ApiError> {
+    let count = list.renditions.len();
+    let frame_queue = Ladder::frame_queue(settings.pool_size, count);
     let renditions = list.renditions.iter().map(|spec| {
-        Ok(RenditionSettings {
-            id: spec.id.clone(),
-            encoder: encoder(spec, settings, config)?,
-        })
+        let mut rendition = rendition_settings(spec, list, settings, config);
+        rendition.encoder.frame_queue = frame_queue;
+        rendition
     });
-    let ladder = Ladder::new(renditions.collect::<Result<_, ApiError>>()?);
+    let ladder = Ladder::new(renditions.collect());
     ladder.validate().map_err(|error| refused(&error))?;
     Ok(ladder)
 }
 
-fn encoder(
+/// One rendition as the engine takes it.
+pub fn rendition_settings(
     spec: &RenditionSpec,
+    list: &OutputList,
     settings: &Settings,
     config: &Config,
-) -> Result<EncoderSettings, ApiError> {
-    check_codecs(spec)?;
+) -> RenditionSettings {
     let (width, height) = spec.size_on(config.resolution);
     let mut encoder = live::encoder_settings(settings, width, height, config.fps);
-    encoder.video.bitrate_kbps = bitrate_of(spec, config);
-    encoder.video.preset = preset_of(spec, config);
-    if let Some(seconds) = spec.keyframe_interval {
-        encoder.video.keyframe_interval_s = seconds;
-    }
+    let video = &mut encoder.video;
+    video.codec = video_codec(spec, settings);
+    video.acceleration = acceleration(spec, settings);
+    video.bitrate_kbps = bitrate_of(spec, config);
+    video.preset = preset_of(spec, config);
+    video.keyframe_interval_s = keyframe_interval(list);
     encoder.audio = config.audio.then(|| AudioSettings {
+        codec: audio_codec(spec, settings),
         bitrate_kbps: spec.audio_bitrate.unwrap_or(config.audio_bitrate_kbps),
         ..AudioSettings::default()
     });
-    encoder
-        .video
-        .validate()
-        .map_err(|error| ApiError::invalid(format!("the rendition `{}`: {error}", spec.id)))?;
-    Ok(encoder)
+    RenditionSettings {
+        adaptive: spec.adaptive.map(|adaptive| Adaptive {
+            floor_kbps: adaptive.floor,
+        }),
+        ..RenditionSettings::new(&spec.id, encoder)
+    }
+}
+
+/// Seconds from one keyframe to the next, which all renditions share.
+pub fn keyframe_interval(list: &OutputList) -> f32 {
+    let main = list.renditions.first();
+    main.and_then(|main| main.keyframe_interval).unwrap_or(2.0)
+}
+
+/// The codec of a rendition's picture.
+pub fn video_codec(spec: &RenditionSpec, settings: &Settings) -> VideoCodec {
+    match spec.codec {
+        None => settings.stream_codec,
+        Some(VideoCodecName::H264) => VideoCodec::H264,
+        Some(VideoCodecName::Vp8) => VideoCodec::Vp8,
+        Some(VideoCodecName::Vp9) => VideoCodec::Vp9,
+    }
+}
+
+/// The codec of a rendition's sound.
+pub fn audio_codec(spec: &RenditionSpec, settings: &Settings) -> AudioCodec {
+    match spec.audio_codec {
+        None => settings.audio_codec,
+        Some(AudioCodecName::Aac) => AudioCodec::Aac,
+        Some(AudioCodecName::Opus) => AudioCodec::Opus,
+    }
+}
+
+/// Whether hardware is asked to encode a rendition.
+pub fn is_accelerated(spec: &RenditionSpec, settings: &Settings) -> bool {
+    acceleration(spec, settings) != Acceleration::None
+}
+
+fn acceleration(spec: &RenditionSpec, settings: &Settings) -> Acceleration {
+    match spec.acceleration {
+        None => settings.hwaccel,
+        Some(AccelerationName::None) => Acceleration::None,
+        Some(AccelerationName::Auto) => Acceleration::Auto,
+        Some(AccelerationName::Nvenc) => Acceleration::Nvenc,
+        Some(AccelerationName::Vaapi) => Acceleration::Vaapi,
+        Some(AccelerationName::Qsv) => Acceleration::Qsv,
+    }
 }
 
 /// Kbit/s of a rendition's picture: that of `main`, and by itself less for fewer pixels. Fewer pixels need more bits each, by the power of
@@ -326,24 +384,6 @@ pub fn preset_of(spec: &RenditionSpec, config: &Config) -> Preset {
         RenditionSpec::MAIN => config.preset,
         _ => spec.preset.map_or(config.preset, named),
     }
-}
-
-/// Refuses what this build's encoders cannot do.
-pub fn check_codecs(spec: &RenditionSpec) -> Result<(), ApiError> {
-    if matches!(spec.codec, Some(VideoCodecName::Vp8 | VideoCodecName::Vp9)) {
-        return Err(not_here("codec", "VP8 and VP9"));
-    }
-    if spec.audio_codec == Some(AudioCodecName::Opus) {
-        return Err(not_here("audioCodec", "Opus"));
-    }
-    let acceleration = spec.acceleration.unwrap_or(AccelerationName::None);
-    if !matches!(
-        acceleration,
-        AccelerationName::None | AccelerationName::Auto
-    ) {
-        return Err(not_here("acceleration", "hardware encoders"));
-    }
-    Ok(())
 }
 
 /// Starts an output on the running stream.
@@ -433,27 +473,42 @@ pub fn retry(streaming: &Streaming, id: &str) -> Result<(), ApiError> {
     })
 }
 
+/// Has a running output follow other settings: what can go on goes on.
+///
+/// # Errors
+/// The engine's; the output is as it was then.
+pub fn change(streaming: &Streaming, output: OutputSettings) -> Result<(), ApiError> {
+    make_folder(&output)?;
+    streaming
+        .change_output(output)
+        .map_err(|error| refused(&error))
+}
+
+/// Starts an output that rests, or has it rest: its counts stay.
+///
+/// # Errors
+/// The engine's.
+pub fn rest(streaming: &Streaming, id: &str, rests: bool) -> Result<(), ApiError> {
+    let done = if rests {
+        streaming.stop_output(id)
+    } else {
+        streaming.start_output(id)
+    };
+    done.map_err(|error| refused(&error))
+}
+
 /// Has a running rendition follow what can change at once.
 pub fn follow_rendition(streaming: &Streaming, spec: &RenditionSpec, config: &Config) {
-    let (bitrate, preset) = (bitrate_of(spec, config), preset_of(spec, config));
-    let is_main = spec.id == RenditionSpec::MAIN;
-    let followed = if is_main {
-        let bitrate = streaming.set_bitrate_kbps(bitrate);
-        bitrate.and_then(|()| streaming.set_preset(preset))
-    } else {
-        streaming.set_rendition(&spec.id, bitrate, preset)
-    };
-    if let Err(error) = followed {
+    let id = Some(spec.id.as_str());
+    let bitrate = streaming.set_bitrate_kbps(id, bitrate_of(spec, config));
+    let preset = streaming.set_preset(id, preset_of(spec, config));
+    for error in [bitrate.err(), preset.err()].into_iter().flatten() {
         tracing::warn!(rendition = spec.id, %error, "the running encoder does not follow");
     }
 }
 
 fn refused(error: &StreamingError) -> ApiError {
     ApiError::invalid(error.chain())
-}
-
-fn not_here(path: &str, what: &str) -> ApiError {
-    problem(path, format!("{what} are not there in this build"), None)
 }
 
 fn problem(path: &str, message: String, help: Option<String>) -> ApiError {

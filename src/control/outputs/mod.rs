@@ -27,7 +27,8 @@ use crate::config::Settings;
 
 pub use desk::{Desk, OutputNow};
 pub use engine::{
-    begin, container_of_path, end, follow_rendition, ladder, layout, make_folder, recorder,
+    audio_codec, begin, container_for, container_of_path, end, follow_rendition, is_accelerated,
+    ladder, layout, recorder, rendition_settings, video_codec,
 };
 pub use saved::{Saved, SavedOutput};
 pub use secrets::{keep_scene_secrets, masked, masked_scene};

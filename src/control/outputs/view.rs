@@ -1,15 +1,15 @@
 //! Outputs and renditions as the API shows them: what is authored without its secrets, and how it goes.
 
+use std::time::{Duration, UNIX_EPOCH};
+
 use components::output::{OutputSpec, OutputType, RenditionSpec};
 use schemars::JsonSchema;
 use serde::Serialize;
-use serde_json::{Map, Value};
+use serde_json::{Map, Value, json};
 
-use super::engine::{bitrate_of, preset_of};
 use super::{Origin, OutputNow, masked};
-use crate::config::Settings;
 use crate::control::config::Config;
-use crate::streaming::{OutputState, RenditionSettings, RenditionStats};
+use crate::streaming::{OutputState, OutputStats, RenditionSettings, RenditionStats};
 
 /// An output.
 #[derive(Clone, Debug, Serialize, JsonSchema)]
@@ -33,7 +33,7 @@ pub struct OutputView {
     pub status: OutputStatus,
 }
 
-/// How an output goes.
+/// How an output goes. Counts go on through retries and changes.
 #[derive(Clone, Debug, Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct OutputStatus {
@@ -43,24 +43,38 @@ pub struct OutputStatus {
     pub since: Option<u64>,
     /// Where it writes to, without the key; null while it does not run.
     pub target: Option<String>,
+    /// Which address that is: 0 is its own, 1 the first of the backups.
+    pub target_index: usize,
     /// Kbit/s over the last second.
     pub kbps: f64,
-    /// Bytes written, over all connections.
+    /// Bytes written.
     pub bytes: u64,
     /// Packets that wait.
     pub queue: usize,
+    /// Seconds of the program that wait.
+    pub queue_seconds: f64,
     /// Packets dropped because it was behind.
     pub dropped: u64,
-    /// Connections made after the first.
+    /// Connections made anew after a failure.
     pub reconnects: u64,
+    /// Sessions begun anew because of their length, or for another target.
+    pub rotations: u64,
     /// Attempts that failed since it was last connected.
     pub attempts_failed: u32,
+    /// Attempts that failed, and connections that broke.
+    pub failures: u64,
     /// Seconds that it is behind the encoder.
     pub lag: f64,
-    /// Bytes that the peer has acknowledged; null where that is not known.
+    /// Seconds that it was connected, all connections together.
+    pub uptime: f64,
+    /// Bytes of this connection that the peer has acknowledged; null where that is not known.
     pub acknowledged: Option<u64>,
+    /// Milliseconds that a packet and its confirmation take; null where that is not known.
+    pub round_trip: Option<f64>,
     /// The last failure, without the key.
     pub last_error: Option<String>,
+    /// Milliseconds since 1970 (UTC) of the last failure.
+    pub last_error_at: Option<u64>,
 }
 
 /// What an output does.
@@ -73,7 +87,9 @@ pub enum StateName {
     Connecting,
     /// Connected; packets are written.
     Live,
-    /// Its last attempt failed; it waits before the next.
+    /// Connected, and its peer or disk takes nothing.
+    Stalled,
+    /// Its last attempt failed, or its disk is full; it waits before the next.
     BackingOff,
     /// It ended as asked.
     Stopped,
@@ -84,8 +100,10 @@ pub enum StateName {
 /// The name of a state, as the API writes it.
 pub fn state_name(state: OutputState) -> StateName {
     match state {
+        OutputState::Idle => StateName::Off,
         OutputState::Connecting => StateName::Connecting,
         OutputState::Live => StateName::Live,
+        OutputState::Stalled => StateName::Stalled,
         OutputState::BackingOff => StateName::BackingOff,
         OutputState::Stopped => StateName::Stopped,
         OutputState::Failed => StateName::Failed,
@@ -97,11 +115,15 @@ pub fn output(now: &OutputNow) -> OutputView {
     let spec = &now.entry.spec;
     let stats = now.stats.as_ref();
     let of_stats = stats.map_or(StateName::Off, |stats| state_name(stats.state));
-    let state = match &now.refused {
-        Some(_) => StateName::Failed,
-        None => of_stats,
+    let state = if now.refused.is_some() {
+        StateName::Failed
+    } else {
+        of_stats
     };
-    let since = now.since_ms.filter(|_| state != StateName::Off);
+    let mut status = stats.map_or_else(|| status_without(), status_of);
+    status.state = state;
+    status.since = now.since_ms.filter(|_| state != StateName::Off);
+    status.last_error = now.refused.clone().or(status.last_error);
     OutputView {
         id: spec.id.clone(),
         kind: spec.way().unwrap_or(OutputType::File),
@@ -109,24 +131,66 @@ pub fn output(now: &OutputNow) -> OutputView {
         changed: now.entry.is_changed,
         enabled: spec.enabled,
         settings: masked(spec),
-        status: OutputStatus {
-            state,
-            since,
-            target: stats.map(|stats| stats.target.clone()),
-            kbps: (now.kbps * 10.0).round() / 10.0,
-            bytes: stats.map_or(0, |stats| stats.bytes),
-            queue: stats.map_or(0, |stats| stats.queue_len),
-            dropped: stats.map_or(0, |stats| stats.packets_dropped),
-            reconnects: stats.map_or(0, |stats| stats.reconnects),
-            attempts_failed: stats.map_or(0, |stats| stats.attempts_failed),
-            lag: stats.map_or(0.0, |stats| stats.lag.as_secs_f64()),
-            acknowledged: None,
-            last_error: now
-                .refused
-                .clone()
-                .or_else(|| stats.and_then(|stats| stats.last_error.clone())),
-        },
+        status,
     }
+}
+
+fn status_of(stats: &OutputStats) -> OutputStatus {
+    let acknowledged = stats.acknowledged.as_ref();
+    let round_trip = acknowledged.map(|acknowledged| acknowledged.round_trip);
+    OutputStatus {
+        state: state_name(stats.state),
+        since: None,
+        target: Some(stats.target.clone()),
+        target_index: stats.target_index,
+        kbps: (stats.kbps * 10.0).round() / 10.0,
+        bytes: stats.bytes,
+        queue: stats.queue_len,
+        queue_seconds: seconds(stats.queue_span),
+        dropped: stats.packets_dropped,
+        reconnects: stats.reconnects,
+        rotations: stats.rotations,
+        attempts_failed: stats.attempts_failed,
+        failures: stats.failures,
+        lag: seconds(stats.lag),
+        uptime: seconds(stats.uptime),
+        acknowledged: acknowledged.map(|acknowledged| acknowledged.bytes),
+        round_trip: round_trip.map(|time| seconds(time * 1000)),
+        last_error: stats.last_error.clone(),
+        last_error_at: stats.last_error_at.and_then(|at| {
+            let since = at.duration_since(UNIX_EPOCH).ok()?;
+            u64::try_from(since.as_millis()).ok()
+        }),
+    }
+}
+
+fn status_without() -> OutputStatus {
+    OutputStatus {
+        state: StateName::Off,
+        since: None,
+        target: None,
+        target_index: 0,
+        kbps: 0.0,
+        bytes: 0,
+        queue: 0,
+        queue_seconds: 0.0,
+        dropped: 0,
+        reconnects: 0,
+        rotations: 0,
+        attempts_failed: 0,
+        failures: 0,
+        lag: 0.0,
+        uptime: 0.0,
+        acknowledged: None,
+        round_trip: None,
+        last_error: None,
+        last_error_at: None,
+    }
+}
+
+/// To milliseconds.
+fn seconds(time: Duration) -> f64 {
+    (time.as_secs_f64() * 1000.0).round() / 1000.0
 }
 
 /// A rendition.
@@ -150,8 +214,8 @@ pub struct RenditionView {
     pub bitrate: u32,
     /// Codec of the sound; null without sound.
     pub audio_codec: Option<String>,
-    /// Kbit/s of the sound.
-    pub audio_bitrate: u32,
+    /// Kbit/s of the sound; null without sound.
+    pub audio_bitrate: Option<u32>,
     /// Seconds from one keyframe to the next.
     pub keyframe_interval: f32,
     /// What is authored of it.
@@ -166,6 +230,8 @@ pub struct RenditionView {
 #[derive(Clone, Debug, Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct RenditionStatus {
+    /// The encoder in use, by its library's name.
+    pub encoder: String,
     /// Frames encoded a second.
     pub fps: f64,
     /// Kbit/s of picture and sound over the last second.
@@ -187,57 +253,26 @@ pub struct RenditionStatus {
 /// A rendition as it is shown. `running` is what the encoder was started with.
 pub fn rendition(
     spec: &RenditionSpec,
-    settings: &Settings,
+    wanted: &RenditionSettings,
     config: &Config,
     running: Option<&RenditionSettings>,
     stats: Option<&RenditionStats>,
 ) -> RenditionView {
-    let (width, height) = spec.size_on(config.resolution);
-    let keyframe_interval = spec.keyframe_interval.unwrap_or(2.0);
-    let audio_bitrate = spec.audio_bitrate.unwrap_or(config.audio_bitrate_kbps);
-    let mut later = Map::new();
-    if let Some(RenditionSettings { encoder, .. }) = running {
-        let mut note = |name: &str, differs: bool, value: Value| {
-            if differs {
-                later.insert(name.to_owned(), value);
-            }
-        };
-        let video = &encoder.video;
-        note("width", video.width != width, width.into());
-        note("height", video.height != height, height.into());
-        let differs = (video.keyframe_interval_s - keyframe_interval).abs() > 1e-6;
-        note("keyframeInterval", differs, keyframe_interval.into());
-        let differs = encoder
-            .audio
-            .as_ref()
-            .is_some_and(|audio| audio.bitrate_kbps != audio_bitrate);
-        note("audioBitrate", differs, audio_bitrate.into());
-    }
-    let name_of = |named: Option<Value>, default: &str| {
-        let named = named.as_ref().and_then(Value::as_str);
-        named.unwrap_or(default).to_owned()
-    };
-    let codec = spec
-        .codec
-        .and_then(|codec| serde_json::to_value(codec).ok());
-    let audio_codec = spec
-        .audio_codec
-        .and_then(|codec| serde_json::to_value(codec).ok());
+    let (video, audio) = (&wanted.encoder.video, wanted.encoder.audio);
     RenditionView {
         id: spec.id.clone(),
-        width,
-        height,
+        width: video.width,
+        height: video.height,
         fps: (config.fps.as_f64() * 1000.0).round() / 1000.0,
-        codec: name_of(codec, settings.stream_codec.name()),
-        preset: preset_of(spec, config).as_str().to_owned(),
-        bitrate: bitrate_of(spec, config),
-        audio_codec: config
-            .audio
-            .then(|| name_of(audio_codec, settings.audio_codec.name())),
-        audio_bitrate,
-        keyframe_interval,
+        codec: video.codec.as_str().to_owned(),
+        preset: video.preset.as_str().to_owned(),
+        bitrate: video.bitrate_kbps,
+        audio_codec: audio.map(|audio| audio.codec.as_str().to_owned()),
+        audio_bitrate: audio.map(|audio| audio.bitrate_kbps),
+        keyframe_interval: video.keyframe_interval_s,
         settings: spec.clone(),
         status: stats.map(|stats| RenditionStatus {
+            encoder: stats.encoder_name.clone(),
             fps: stats.encoder.fps,
             kbps: stats.encoder.bitrate_kbps,
             bitrate_now: stats.encoder.bitrate_kbps_set,
@@ -247,6 +282,51 @@ pub fn rendition(
             restarts: stats.encoder.restarts,
             encode_ms: stats.encoder.encode_ms_mean,
         }),
-        at_next_start: later,
+        at_next_start: running.map_or_else(Map::new, |running| later(wanted, running)),
     }
+}
+
+/// What the running encoder does not follow.
+fn later(wanted: &RenditionSettings, running: &RenditionSettings) -> Map<String, Value> {
+    let mut later = Map::new();
+    let mut note = |name: &str, differs: bool, value: Value| {
+        if differs {
+            later.insert(name.to_owned(), value);
+        }
+    };
+    let (next, now) = (&wanted.encoder.video, &running.encoder.video);
+    note("width", next.width != now.width, next.width.into());
+    note("height", next.height != now.height, next.height.into());
+    note("codec", next.codec != now.codec, next.codec.as_str().into());
+    note(
+        "acceleration",
+        next.acceleration != now.acceleration,
+        next.acceleration.as_str().into(),
+    );
+    note(
+        "preset",
+        !next.preset.continues(now.preset),
+        next.preset.as_str().into(),
+    );
+    note(
+        "keyframeInterval",
+        (next.keyframe_interval_s - now.keyframe_interval_s).abs() > 1e-6,
+        next.keyframe_interval_s.into(),
+    );
+    let floor = wanted.adaptive.map(|adaptive| adaptive.floor_kbps);
+    note(
+        "adaptive",
+        wanted.adaptive != running.adaptive,
+        floor.map_or(Value::Null, |floor| json!({"floor": floor})),
+    );
+    if let (Some(next), Some(now)) = (wanted.encoder.audio, running.encoder.audio) {
+        let differs = next.bitrate_kbps != now.bitrate_kbps;
+        note("audioBitrate", differs, next.bitrate_kbps.into());
+        note(
+            "audioCodec",
+            next.codec != now.codec,
+            next.codec.as_str().into(),
+        );
+    }
+    later
 }

@@ -1,6 +1,5 @@
 //! Recordings begin, are marked and end: on the running stream, in the index, and as events.
 
-use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -10,12 +9,14 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 
+use super::stamp_now;
 use super::{Begun, Marker, NAME_PATTERN, OUTPUT, Recording, RecordingState};
-use super::{free_name, stamp_now};
 use crate::control::authored;
 use crate::control::error::{ApiError, ErrorCode};
 use crate::control::events::Event;
-use crate::control::outputs::{OutputList, begin, end, recorder};
+use crate::control::outputs::{
+    OutputList, begin, container_for, end, layout, recorder, rendition_settings,
+};
 use crate::control::schema::optional_text;
 use crate::control::show::Show;
 use crate::control::station::Station;
@@ -117,7 +118,11 @@ impl Station {
         list: &OutputList,
     ) -> Result<(OutputSettings, Begun), ApiError> {
         let settings = self.settings();
-        let container = asked.container.unwrap_or(settings.recording_container);
+        let rendition = asked.rendition.as_deref().unwrap_or(RenditionSpec::MAIN);
+        let container = match asked.container {
+            Some(container) => container,
+            None => self.container(settings.recording_container, list, rendition),
+        };
         let split = asked.split.or(settings.recording_split);
         let stem = asked.name.clone().unwrap_or_else(stamp_now);
         let folder = settings.recordings_dir();
@@ -128,8 +133,7 @@ impl Station {
                 "the folder of recordings cannot be made",
             )
         })?;
-        let path = free_name(&folder, &stem, container.extension());
-        let rendition = asked.rendition.as_deref().unwrap_or(RenditionSpec::MAIN);
+        let path = self.recordings().free_path(&stem, container.extension());
         let codecs = self.codecs(list, rendition);
         let show = self.director().snapshot();
         let output = recorder(
@@ -157,11 +161,25 @@ impl Station {
         let Ok(spec) = list.rendition(rendition) else {
             return Vec::new();
         };
-        let view =
-            crate::control::outputs::view::rendition(spec, self.settings(), &config, None, None);
-        std::iter::once(view.codec)
-            .chain(view.audio_codec)
-            .collect()
+        let encoder = rendition_settings(spec, list, self.settings(), &config).encoder;
+        let audio = encoder.audio.map(|audio| audio.codec.as_str());
+        let codecs = std::iter::once(encoder.video.codec.as_str()).chain(audio);
+        codecs.map(str::to_owned).collect()
+    }
+
+    /// `wanted`, or what holds the codecs of a rendition where that does not.
+    fn container(
+        &self,
+        wanted: ContainerName,
+        list: &OutputList,
+        rendition: &str,
+    ) -> ContainerName {
+        let config = self.director().snapshot().show.config.clone();
+        let Ok(spec) = list.rendition(rendition) else {
+            return wanted;
+        };
+        let encoder = rendition_settings(spec, list, self.settings(), &config).encoder;
+        container_for(wanted, &encoder)
     }
 
     /// Begins a recording.
@@ -272,15 +290,14 @@ impl Station {
         let show = Arc::clone(&self.director().snapshot().show);
         let station = self.clone();
         let recording = blocking(move || {
-            let container = ContainerName::Mp4;
+            let container =
+                station.container(ContainerName::Mp4, &show.outputs, RenditionSpec::MAIN);
             let stem = name.unwrap_or_else(|| format!("replay-{}", stamp_now()));
-            let path: PathBuf =
-                free_name(station.recordings().folder(), &stem, container.extension());
-            clip.write(&path, crate::control::outputs::layout(container))
-                .map_err(|error| {
-                    tracing::warn!(error = error.chain(), "a replay cannot be written");
-                    ApiError::new(ErrorCode::Unavailable, "the replay cannot be written")
-                })?;
+            let path = station.recordings().free_path(&stem, container.extension());
+            clip.write(&path, layout(container)).map_err(|error| {
+                tracing::warn!(error = error.chain(), "a replay cannot be written");
+                ApiError::new(ErrorCode::Unavailable, "the replay cannot be written")
+            })?;
             let output = format!("replay {}", path.display());
             let begun = Begun {
                 output: output.clone(),

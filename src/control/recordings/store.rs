@@ -37,7 +37,7 @@ struct Inner {
 pub struct Begun {
     /// The output that writes it.
     pub output: String,
-    /// Its first file.
+    /// Its file; of several, the name that theirs begin with.
     pub path: PathBuf,
     /// The layout of its files.
     pub container: ContainerName,
@@ -162,26 +162,38 @@ impl Store {
         })
     }
 
-    /// Notes that one begins; gives what is known of it.
+    /// A path for a recording that has neither the file nor the name of another: `stem.extension`, or with a number where it is taken.
+    pub fn free_path(&self, stem: &str, extension: &str) -> PathBuf {
+        let entries = self.lock();
+        let is_taken = |name: &str| {
+            // The first of several files has a number of its own.
+            let files = [
+                format!("{name}.{extension}"),
+                format!("{name}-0001.{extension}"),
+            ];
+            entries.iter().any(|entry| entry.id == name)
+                || files.iter().any(|file| self.0.folder.join(file).exists())
+        };
+        let mut name = stem.to_owned();
+        let mut number = 1;
+        while is_taken(&name) {
+            number += 1;
+            name = format!("{stem}-{number}");
+        }
+        self.0.folder.join(format!("{name}.{extension}"))
+    }
+
+    /// Notes that one begins; gives what is known of it. Its files are noted as they begin.
     pub fn begin(&self, begun: &Begun) -> Recording {
         let name = file_name(&begun.path);
         let stem = name
             .rsplit_once('.')
             .map_or(name.as_str(), |(stem, _)| stem);
         let mut entries = self.lock();
-        let is_taken = entries.iter().any(|entry| entry.id == stem);
         let entry = Recording {
-            // As for files that are found.
-            id: if is_taken {
-                name.clone()
-            } else {
-                stem.to_owned()
-            },
+            id: stem.to_owned(),
             state: RecordingState::Recording,
-            files: vec![RecordedFile {
-                name,
-                ..RecordedFile::default()
-            }],
+            files: Vec::new(),
             container: begun.container,
             rendition: Some(begun.rendition.clone()),
             codecs: begun.codecs.clone(),
@@ -237,6 +249,7 @@ impl Store {
 
     /// Notes the length of a file that has ended.
     pub fn file_ended(&self, output: &str, path: &Path, seconds: f64) {
+        self.file_begun(output, path);
         let name = file_name(path);
         self.change(output, |entry| {
             if let Some(file) = entry.files.iter_mut().find(|file| file.name == name) {
@@ -256,8 +269,9 @@ impl Store {
             entry.state = state;
             entry.error = error.map(str::to_owned);
             let lengths: Option<Vec<f64>> = entry.files.iter().map(|file| file.seconds).collect();
-            if let Some(lengths) = lengths {
-                entry.seconds = Some(lengths.iter().sum());
+            if let Some(lengths) = lengths.filter(|lengths| !lengths.is_empty()) {
+                let seconds: f64 = lengths.iter().sum();
+                entry.seconds = Some((seconds * 1000.0).round() / 1000.0);
             }
             measure(&self.0.folder, entry);
         });
@@ -464,6 +478,7 @@ mod tests {
         fs::create_dir(&folder).expect("a folder");
         let store = Store::open(folder.clone(), index.clone()).expect("a store");
         let first = store.begin(&begun(&folder, "one.mp4"));
+        store.file_begun("recording", &folder.join("one.mp4"));
         fs::write(folder.join("one.mp4"), b"12345").expect("a file");
         let clock = |newest_s: f64| StreamClock {
             newest_s,
@@ -482,7 +497,10 @@ mod tests {
             .expect("one");
         assert_eq!((ended.bytes, ended.seconds), (5, Some(8.0)));
         assert!(folder.join("one.vtt").exists());
+        let two = store.free_path("one", "mp4");
+        assert!(two.ends_with("one-2.mp4"), "{}", two.display());
         store.begin(&begun(&folder, "two.mp4"));
+        store.file_begun("recording", &folder.join("two.mp4"));
         fs::write(folder.join("two.mp4"), b"123").expect("a file");
         fs::write(folder.join("three.mkv"), b"1").expect("a file");
         fs::write(folder.join("one.mkv"), b"1").expect("a file");

@@ -1,12 +1,13 @@
 //! What other threads may ask of an encoder thread, and what they can see of it.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU32, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU8, AtomicU32, AtomicU64, Ordering};
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use codec::{Packet, Preset, StreamKind, VideoSettings};
 
+use super::clock::KeyframeClock;
 use crate::streaming::thread::milliseconds;
 
 /// Frame rate and bitrate are taken over so long.
@@ -21,16 +22,20 @@ pub struct EncoderStats {
     pub frames: u64,
     /// Bytes of picture and sound.
     pub bytes: u64,
-    /// Frames that found no room on the way to the encoder.
+    /// Frames that found no room on the way to the encoder, or came while there was none.
     pub frames_dropped: u64,
-    /// Frames of another size than the rendition's.
+    /// Frames of another size than the rendition's, which were scaled to it.
+    pub frames_scaled: u64,
+    /// Frames of another size that could not be scaled, and were left out.
     pub frames_misfit: u64,
     /// Frames a second over the last second.
     pub fps: f64,
     /// Kilobits a second of picture and sound over the last second.
     pub bitrate_kbps: f64,
-    /// The picture's bitrate as set, kilobits a second.
+    /// The picture's bitrate that the encoder is to hold now, kilobits a second.
     pub bitrate_kbps_set: u32,
+    /// The picture's bitrate that the operator asked for, kilobits a second: `bitrate_kbps_set` where no output lags.
+    pub bitrate_kbps_ceiling: u32,
     /// Frames that wait for the encoder.
     pub queue_len: usize,
     /// Keyframes among the frames.
@@ -45,35 +50,91 @@ pub struct EncoderStats {
     pub encode_ms_mean: f64,
 }
 
-/// Shared by the encoder thread and all who ask something of it.
+/// No limit below the operator's ceiling.
+const UNLIMITED: u32 = u32::MAX;
+
+/// Shared by the encoder threads of a rendition and all who ask something of it.
 #[derive(Debug)]
 pub(crate) struct EncoderControl {
-    bitrate_kbps: AtomicU32,
+    /// What the operator wants.
+    ceiling_kbps: AtomicU32,
+    /// What the outputs take, where that is less.
+    limit_kbps: AtomicU32,
     /// Index into [`Preset::ALL`].
     preset: AtomicU8,
-    keyframe_requested: AtomicBool,
+    clock: Arc<KeyframeClock>,
     figures: Figures,
     frames_refused: Arc<AtomicU64>,
+    /// The encoder's own name.
+    encoder: Mutex<String>,
+    /// One more than the samples given to the sound encoder, and than the tick of the last picture; 0 before the first.
+    reached: [AtomicU64; 2],
 }
 
 impl EncoderControl {
-    pub(crate) fn new(video: &VideoSettings, frames_refused: Arc<AtomicU64>) -> Self {
+    pub(crate) fn new(
+        video: &VideoSettings,
+        frames_refused: Arc<AtomicU64>,
+        clock: Arc<KeyframeClock>,
+    ) -> Self {
         Self {
-            bitrate_kbps: AtomicU32::new(video.bitrate_kbps),
+            ceiling_kbps: AtomicU32::new(video.bitrate_kbps),
+            limit_kbps: AtomicU32::new(UNLIMITED),
             preset: AtomicU8::new(video.preset as u8),
-            keyframe_requested: AtomicBool::new(false),
+            clock,
             figures: Figures::default(),
             frames_refused,
+            encoder: Mutex::default(),
+            reached: Default::default(),
         }
     }
 
+    /// What the encoder is to hold now.
     pub(crate) fn bitrate_kbps(&self) -> u32 {
-        self.bitrate_kbps.load(Ordering::Relaxed)
+        self.ceiling_kbps()
+            .min(self.limit_kbps.load(Ordering::Relaxed))
+    }
+
+    pub(crate) fn ceiling_kbps(&self) -> u32 {
+        self.ceiling_kbps.load(Ordering::Relaxed)
     }
 
     /// The value must have been validated.
-    pub(crate) fn set_bitrate_kbps(&self, bitrate_kbps: u32) {
-        self.bitrate_kbps.store(bitrate_kbps, Ordering::Relaxed);
+    pub(crate) fn set_ceiling_kbps(&self, bitrate_kbps: u32) {
+        self.ceiling_kbps.store(bitrate_kbps, Ordering::Relaxed);
+    }
+
+    /// Holds the bitrate below the ceiling, or no longer.
+    pub(crate) fn set_limit_kbps(&self, limit_kbps: Option<u32>) {
+        let limit_kbps = limit_kbps.unwrap_or(UNLIMITED);
+        self.limit_kbps.store(limit_kbps, Ordering::Relaxed);
+    }
+
+    pub(crate) fn set_encoder(&self, name: &str) {
+        name.clone_into(&mut self.encoder.lock().unwrap_or_else(PoisonError::into_inner));
+    }
+
+    /// The encoder's own name; empty before one is open.
+    pub(crate) fn encoder(&self) -> String {
+        let name = self.encoder.lock().unwrap_or_else(PoisonError::into_inner);
+        name.clone()
+    }
+
+    pub(crate) fn clock(&self) -> &KeyframeClock {
+        &self.clock
+    }
+
+    /// Samples given to the sound encoder, and the tick of the last picture.
+    pub(super) fn reached(&self) -> (Option<u64>, Option<u64>) {
+        let [samples, tick] = &self.reached;
+        let read = |value: &AtomicU64| value.load(Ordering::Relaxed).checked_sub(1);
+        (read(samples), read(tick))
+    }
+
+    pub(super) fn set_reached(&self, samples: Option<u64>, tick: Option<u64>) {
+        for (cell, value) in self.reached.iter().zip([samples, tick]) {
+            cell.store(value.map_or(0, |value| value + 1), Ordering::Relaxed);
+        }
     }
 
     pub(crate) fn preset(&self) -> Preset {
@@ -85,12 +146,9 @@ impl EncoderControl {
         self.preset.store(preset as u8, Ordering::Relaxed);
     }
 
+    /// Asks for a keyframe, of all renditions.
     pub(crate) fn request_keyframe(&self) {
-        self.keyframe_requested.store(true, Ordering::Relaxed);
-    }
-
-    pub(crate) fn take_keyframe_request(&self) -> bool {
-        self.keyframe_requested.swap(false, Ordering::Relaxed)
+        self.clock.request();
     }
 
     pub(crate) fn figures(&self) -> &Figures {
@@ -116,11 +174,14 @@ impl EncoderControl {
         EncoderStats {
             frames,
             bytes: figures.bytes.load(Ordering::Relaxed),
-            frames_dropped: self.frames_refused.load(Ordering::Relaxed),
+            frames_dropped: self.frames_refused.load(Ordering::Relaxed)
+                + figures.skipped.load(Ordering::Relaxed),
+            frames_scaled: figures.scaled.load(Ordering::Relaxed),
             frames_misfit: figures.misfits.load(Ordering::Relaxed),
             fps,
             bitrate_kbps,
             bitrate_kbps_set: self.bitrate_kbps(),
+            bitrate_kbps_ceiling: self.ceiling_kbps(),
             queue_len,
             keyframes: figures.keyframes.load(Ordering::Relaxed),
             restarts: figures.restarts.load(Ordering::Relaxed),
@@ -133,11 +194,13 @@ impl EncoderControl {
     }
 }
 
-/// Counters that the encoder thread alone writes.
+/// Counters that encoder threads alone write, one after the other.
 #[derive(Debug, Default)]
 pub(crate) struct Figures {
     frames: AtomicU64,
     keyframes: AtomicU64,
+    skipped: AtomicU64,
+    scaled: AtomicU64,
     misfits: AtomicU64,
     restarts: AtomicU64,
     silence_samples: AtomicU64,
@@ -189,11 +252,19 @@ impl Figures {
         }
     }
 
+    pub(super) fn count_skipped(&self) {
+        self.skipped.fetch_add(1, Ordering::Relaxed);
+    }
+
+    pub(super) fn count_scaled(&self) {
+        self.scaled.fetch_add(1, Ordering::Relaxed);
+    }
+
     pub(super) fn count_misfit(&self) {
         self.misfits.fetch_add(1, Ordering::Relaxed);
     }
 
-    pub(super) fn count_restart(&self) {
+    pub(crate) fn count_restart(&self) {
         self.restarts.fetch_add(1, Ordering::Relaxed);
     }
 

@@ -5,6 +5,7 @@
 
 use std::collections::VecDeque;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use codec::{Packet, StreamKind};
 
@@ -19,6 +20,8 @@ const SOUND_WAITING_MAX: usize = 256;
 pub(super) struct Interleaver {
     outputs: Arc<FanOut>,
     sound: VecDeque<Packet>,
+    /// Cleared when another has taken its place.
+    is_heard: Arc<AtomicBool>,
 }
 
 impl Interleaver {
@@ -26,7 +29,13 @@ impl Interleaver {
         Self {
             outputs,
             sound: VecDeque::with_capacity(SOUND_WAITING_MAX),
+            is_heard: Arc::new(AtomicBool::new(true)),
         }
+    }
+
+    /// Clearing it makes all that is pushed from then on go nowhere.
+    pub(super) fn is_heard(&self) -> Arc<AtomicBool> {
+        Arc::clone(&self.is_heard)
     }
 
     pub(super) fn push(&mut self, packet: Packet) {
@@ -40,7 +49,7 @@ impl Interleaver {
                 {
                     self.release();
                 }
-                self.outputs.push(&packet);
+                self.give_out(&packet);
             }
             StreamKind::Audio => {
                 if self.sound.len() >= SOUND_WAITING_MAX {
@@ -58,13 +67,15 @@ impl Interleaver {
         }
     }
 
-    pub(super) fn close(&self) {
-        self.outputs.close();
-    }
-
     fn release(&mut self) {
         if let Some(packet) = self.sound.pop_front() {
-            self.outputs.push(&packet);
+            self.give_out(&packet);
+        }
+    }
+
+    fn give_out(&self, packet: &Packet) {
+        if self.is_heard.load(Ordering::SeqCst) {
+            self.outputs.push(packet);
         }
     }
 }

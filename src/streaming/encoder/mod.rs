@@ -1,39 +1,55 @@
 //! The encoder thread of one rendition: from ticks to packets, on one clock.
+//!
+//! A thread may hang in the encoder, where nobody can end it. So it is one of a row of generations at the same post: the
+//! supervisor starts the next one there, which takes over the way of the ticks, the outputs and the sound, and what the old one
+//! still says is not heard any more. Frames of another size than the rendition's are scaled here.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, TryLockError};
 use std::time::{Duration, Instant};
 
-use codec::{
-    AudioEncoder, AudioSettings, CodecError, FrameRate, StreamDescription, VideoEncoder,
-    VideoSettings,
-};
+use codec::{AudioEncoder, AudioSettings, CodecError, Packet, StreamDescription, VideoSettings};
 use crossbeam_channel::{Receiver, select};
+use raster::{I420Frame, Scaler};
 
 use super::error::StreamingError;
+use super::event::{Listener, StreamingEvent};
 use super::fan_out::FanOut;
-use super::media::{AudioChunk, MediaReceiver, TickMedia};
+use super::media::{MediaReceiver, TickMedia};
 use super::thread::panicked;
+pub(super) use clock::KeyframeClock;
 pub(super) use control::EncoderControl;
 pub use control::EncoderStats;
-use interleave::Interleaver;
+use line::Line;
+#[cfg(test)]
+pub(super) use picture::Fallback;
+pub(super) use picture::{OpenPicture, PictureEncoder, open_real};
+pub(super) use watch::{Patience, Watch};
 
+mod clock;
 mod control;
 mod interleave;
+mod line;
+mod picture;
 #[cfg(test)]
-mod tests;
+pub(super) mod tests;
+mod watch;
 
 /// After an encoder that would not open, the next try.
 const REOPEN_AFTER: Duration = Duration::from_millis(250);
+/// Frames of the rendition's size: one that was scaled last, one that is being made, and two that an encoder may hold on to.
+const SCALED_FRAMES: usize = 4;
 
 /// How a rendition is encoded.
 #[derive(Debug, Clone, PartialEq)]
 pub struct EncoderSettings {
-    /// The picture.
+    /// The picture. Frames of another size are scaled to its size.
     pub video: VideoSettings,
     /// The sound; `None` gives a stream without any.
     pub audio: Option<AudioSettings>,
-    /// Frames that may wait for the encoder, 1 to 16. Each is one frame of the pool.
+    /// Frames that may wait for the encoder, 1 to 16. Each is one frame of the pool; see
+    /// [`Ladder::frame_queue`](super::Ladder::frame_queue).
     pub frame_queue: usize,
 }
 
@@ -47,272 +63,469 @@ impl Default for EncoderSettings {
     }
 }
 
-/// What the thread owns.
+/// Where the encoder threads of a rendition work, one after the other.
+pub(super) struct Post {
+    /// The rendition's name.
+    pub(super) rendition: String,
+    pub(super) settings: EncoderSettings,
+    pub(super) control: Arc<EncoderControl>,
+    pub(super) fan_out: Arc<FanOut>,
+    pub(super) receiver: MediaReceiver,
+    pub(super) listener: Listener,
+    pub(super) open: OpenPicture,
+    /// Threads that hang and were given up, of all renditions.
+    pub(super) abandoned: Arc<AtomicUsize>,
+    /// Counts the threads. Only the newest is heard.
+    generation: AtomicU64,
+    line: Mutex<Arc<Mutex<Line>>>,
+    /// Cleared when the line is given up.
+    is_heard: Mutex<Arc<AtomicBool>>,
+    /// What the first encoder wrote into its headers, which the outputs have.
+    stream: OnceLock<StreamDescription>,
+}
+
+impl Post {
+    pub(super) fn new(
+        rendition: String,
+        settings: EncoderSettings,
+        control: Arc<EncoderControl>,
+        receiver: MediaReceiver,
+        listener: Listener,
+    ) -> Self {
+        let fan_out = Arc::new(FanOut::default());
+        let line = Line::new(Arc::clone(&fan_out), None);
+        Self {
+            rendition,
+            settings,
+            control,
+            fan_out,
+            receiver,
+            listener,
+            open: open_real(),
+            abandoned: Arc::default(),
+            generation: AtomicU64::new(0),
+            is_heard: Mutex::new(line.outputs.is_heard()),
+            line: Mutex::new(Arc::new(Mutex::new(line))),
+            stream: OnceLock::new(),
+        }
+    }
+
+    pub(super) fn generation(&self) -> u64 {
+        self.generation.load(Ordering::SeqCst)
+    }
+
+    /// Gives up the thread there is, and says which generation the next one is. From here on nothing that the old one says
+    /// is heard. Should it hang in the sound encoder, that is given up too.
+    pub(super) fn give_up(&self) -> u64 {
+        let generation = self.generation.fetch_add(1, Ordering::SeqCst) + 1;
+        self.abandoned.fetch_add(1, Ordering::SeqCst);
+        let mut line = self.line.lock().unwrap_or_else(PoisonError::into_inner);
+        if matches!(line.try_lock(), Err(TryLockError::WouldBlock)) {
+            let mut is_heard = self.is_heard.lock().unwrap_or_else(PoisonError::into_inner);
+            is_heard.store(false, Ordering::SeqCst);
+            let next = Line::succeed(Arc::clone(&self.fan_out), &self.control);
+            *is_heard = next.outputs.is_heard();
+            *line = Arc::new(Mutex::new(next));
+        }
+        generation
+    }
+
+    /// The thread that was given up is at the post after all, since `generation` never was.
+    pub(super) fn take_back(&self, generation: u64) {
+        let (new, old) = (generation, generation - 1);
+        let order = Ordering::SeqCst;
+        if self
+            .generation
+            .compare_exchange(new, old, order, order)
+            .is_ok()
+        {
+            self.abandoned.fetch_sub(1, order);
+        }
+    }
+
+    /// Tells the outputs that no packet follows, unless another thread is at the post.
+    pub(super) fn leave(&self, generation: u64) {
+        if self.generation() == generation {
+            self.fan_out.close();
+        } else {
+            self.abandoned.fetch_sub(1, Ordering::SeqCst);
+        }
+    }
+
+    fn line(&self) -> Arc<Mutex<Line>> {
+        Arc::clone(&self.line.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+}
+
+/// What one thread owns.
 pub(super) struct EncoderThread {
-    settings: EncoderSettings,
-    video: Option<VideoEncoder>,
-    audio: Option<AudioEncoder>,
-    /// When to try again to open what is missing.
+    post: Arc<Post>,
+    generation: u64,
+    watch: Arc<Watch>,
+    line: Arc<Mutex<Line>>,
+    video: Option<Box<dyn PictureEncoder>>,
+    /// Whether the encoder has not had a frame yet.
+    is_fresh: bool,
+    /// Whether a keyframe was asked for, at which an encoder begins.
+    is_waiting: bool,
+    /// When to try again to open an encoder that is missing.
     reopen_at: Instant,
-    control: Arc<EncoderControl>,
-    outputs: Interleaver,
-    /// Samples of the stream's clock that were given to the audio encoder.
-    samples_given: u64,
-    /// Sound of a later tick than the one being encoded.
-    sound_ahead: Option<(u64, AudioChunk)>,
-    /// Tick of the last keyframe that was asked for.
-    keyframe_tick: Option<u64>,
-    started: bool,
+    /// Why the encoder before is gone, until another has taken its place.
+    lost: Option<String>,
+    scaler: Option<Scaler>,
+    /// Times at which the frame is encoded.
+    due: Vec<u64>,
+    packets: Vec<Packet>,
 }
 
 impl EncoderThread {
-    /// Opens both encoders, so that bad settings are told before any thread starts.
-    pub(super) fn open(
-        settings: EncoderSettings,
-        control: Arc<EncoderControl>,
-        outputs: Arc<FanOut>,
-    ) -> Result<Self, StreamingError> {
-        let video = VideoEncoder::open(&settings.video)?;
-        let audio = settings
-            .audio
-            .as_ref()
-            .map(AudioEncoder::open)
-            .transpose()?;
-        Ok(Self {
-            settings,
-            video: Some(video),
-            audio,
+    /// The first thread of a post. Opens both encoders, so that bad settings are told before any tick.
+    pub(super) fn open(post: Arc<Post>, watch: Arc<Watch>) -> Result<Self, StreamingError> {
+        let mut thread = Self::succeed(post, 0, watch, None);
+        thread.install((thread.post.open)(&thread.post.settings.video)?);
+        let audio = &thread.post.settings.audio;
+        let audio = audio.as_ref().map(AudioEncoder::open).transpose()?;
+        lock(&thread.line).audio = audio;
+        Ok(thread)
+    }
+
+    /// A later one, which opens its encoder on its first tick. `lost` says why the one before is gone.
+    pub(super) fn succeed(
+        post: Arc<Post>,
+        generation: u64,
+        watch: Arc<Watch>,
+        lost: Option<String>,
+    ) -> Self {
+        let line = post.line();
+        lock(&line).forget_inside();
+        Self {
+            line,
+            post,
+            generation,
+            watch,
+            video: None,
+            is_fresh: true,
+            is_waiting: false,
             reopen_at: Instant::now(),
-            control,
-            outputs: Interleaver::new(outputs),
-            samples_given: 0,
-            sound_ahead: None,
-            keyframe_tick: None,
-            started: false,
-        })
+            lost,
+            scaler: None,
+            due: Vec::with_capacity(16),
+            packets: Vec::with_capacity(16),
+        }
     }
 
     /// Picture and sound, in this order.
     pub(super) fn streams(&self) -> Vec<StreamDescription> {
-        let video = self.video.iter().map(VideoEncoder::stream);
-        video
-            .chain(self.audio.iter().map(AudioEncoder::stream))
-            .cloned()
-            .collect()
+        let video = self.video.iter().map(|video| video.stream());
+        let line = lock(&self.line);
+        let audio = line.audio.iter().map(AudioEncoder::stream);
+        video.chain(audio).cloned().collect()
     }
 
-    /// Encodes until every sender is gone or `stop` is, then hands out what is still inside and closes the outputs.
-    pub(super) fn run(
-        mut self,
-        receiver: MediaReceiver,
-        stop: &Receiver<()>,
-    ) -> Result<(), StreamingError> {
+    /// Encodes until every sender is gone or `stop` is, then hands out what is still inside and closes the outputs; or until
+    /// another thread has taken this one's place.
+    pub(super) fn run(mut self, stop: &Receiver<()>) -> Result<(), StreamingError> {
+        let media = self.post.receiver.media.clone();
         loop {
             select! {
-                recv(receiver.media) -> media => match media {
-                    Ok(media) => self.take(media, &receiver.sound),
+                recv(media) -> media => match media {
+                    Ok(media) => if !self.take(media) {
+                        return Ok(());
+                    },
                     Err(_) => break,
                 },
                 recv(stop) -> _ => break,
             }
         }
-        while let Ok(media) = receiver.media.try_recv() {
-            self.take(media, &receiver.sound);
+        while let Ok(media) = media.try_recv() {
+            if !self.take(media) {
+                return Ok(());
+            }
         }
-        let flushed = self.flush();
-        self.outputs.close();
-        flushed
+        self.flush()
     }
 
-    /// One tick. Whatever fails in it is replaced, and the thread goes on.
-    fn take(&mut self, media: TickMedia, sound: &Receiver<(u64, AudioChunk)>) {
-        if !self.started {
-            self.started = true;
-            self.samples_given = self.samples_before(media.tick);
-            if let Some(audio) = &mut self.audio {
-                audio.set_start(self.samples_given.cast_signed());
+    /// One tick. Whatever fails in it is replaced, and the thread goes on. `false` when another has taken its place.
+    fn take(&mut self, media: TickMedia) -> bool {
+        self.watch.begin();
+        let is_heard = self.take_sound(&media) && self.take_picture(media);
+        self.watch.end();
+        is_heard
+    }
+
+    fn take_sound(&mut self, media: &TickMedia) -> bool {
+        let post = Arc::clone(&self.post);
+        let line = Arc::clone(&self.line);
+        let watch = Arc::clone(&self.watch);
+        let mut line = lock(&line);
+        if post.generation() != self.generation {
+            return false;
+        }
+        let heard = catch_unwind(AssertUnwindSafe(|| {
+            let is_back = line.reopen_audio(&post.settings)?;
+            let sound = &post.receiver.sound;
+            line.take_sound(
+                media.tick,
+                &media.audio,
+                sound,
+                &post.settings,
+                &post.control,
+                &watch,
+            )?;
+            Ok(is_back)
+        }));
+        match heard.unwrap_or_else(|panic| Err(panicked(&*panic))) {
+            Ok(false) => {}
+            Ok(true) => self.tell_restart(),
+            Err(error) => {
+                line.drop_audio();
+                self.report("audio", &error);
             }
         }
-        self.reopen();
-        let heard = catch_unwind(AssertUnwindSafe(|| self.take_sound(&media, sound)));
-        if let Err(error) = heard.unwrap_or_else(|panic| Err(panicked(&*panic))) {
-            self.audio = None;
-            self.report("audio", &error);
-        }
+        line.note(&post.control);
+        true
+    }
+
+    fn take_picture(&mut self, media: TickMedia) -> bool {
         let begun = Instant::now();
-        let seen = catch_unwind(AssertUnwindSafe(|| self.take_frame(&media)));
-        match seen.unwrap_or_else(|panic| Err(panicked(&*panic))) {
-            Ok(()) => self.control.figures().count_frame(begun.elapsed()),
-            // The encoder refused it and is as it was.
-            Err(StreamingError::Codec(CodecError::FrameSize { .. })) => {
-                self.control.figures().count_misfit()
+        let tick = media.tick;
+        // The composed frame is let go of as soon as it is scaled.
+        let Some(frame) = self.fit(media.frame) else {
+            self.post.control.figures().count_misfit();
+            return true;
+        };
+        let after = lock(&self.line).last_tick;
+        let mut last_tick = after;
+        let seen = catch_unwind(AssertUnwindSafe(|| {
+            self.reopen()?;
+            self.encode(&frame, tick, &mut last_tick)
+        }));
+        let seen = seen.unwrap_or_else(|panic| Err(panicked(&*panic)));
+        let line = Arc::clone(&self.line);
+        let mut line = lock(&line);
+        if self.post.generation() != self.generation {
+            return false;
+        }
+        line.push(&mut self.packets, &self.post.control);
+        line.last_tick = last_tick;
+        if seen.is_err() {
+            line.forget_inside();
+        }
+        line.note(&self.post.control);
+        drop(line);
+        match seen {
+            Ok(()) if last_tick != after => {
+                let figures = self.post.control.figures();
+                figures.count_frame(begun.elapsed());
             }
+            Ok(()) => self.post.control.figures().count_skipped(),
             Err(error) => {
                 self.video = None;
                 self.report("video", &error);
             }
         }
+        true
     }
 
-    /// Puts a new encoder in the place of a failed one, at once the first time.
-    fn reopen(&mut self) {
-        let sound_is_whole = self.audio.is_some() || self.settings.audio.is_none();
-        if (self.video.is_some() && sound_is_whole) || Instant::now() < self.reopen_at {
-            return;
+    /// The frame in the rendition's size. `None` when none of its frames is free, which an encoder holds then.
+    fn fit(&mut self, frame: Arc<I420Frame>) -> Option<Arc<I420Frame>> {
+        let VideoSettings { width, height, .. } = self.post.settings.video;
+        if (frame.width(), frame.height()) == (width, height) {
+            return Some(frame);
         }
-        let mut settings = self.settings.video.clone();
-        settings.bitrate_kbps = self.control.bitrate_kbps();
-        settings.preset = self.control.preset();
-        let reopened = (|| -> Result<(), CodecError> {
-            if self.video.is_none() {
-                self.video = Some(VideoEncoder::open(&settings)?);
+        if self.scaler.is_none() {
+            // Sizes were validated.
+            self.scaler = Scaler::new(width, height, SCALED_FRAMES).ok();
+        }
+        let scaled = self.scaler.as_mut()?.scale(&frame)?;
+        self.post.control.figures().count_scaled();
+        Some(scaled)
+    }
+
+    /// Gives `frame` to the encoder. It becomes a keyframe on the ticks that the clock says; where the frame of such a tick was
+    /// dropped, this one takes its time. `last_tick` is the last time that was given.
+    fn encode(
+        &mut self,
+        frame: &Arc<I420Frame>,
+        tick: u64,
+        last_tick: &mut Option<u64>,
+    ) -> Result<(), StreamingError> {
+        let control = Arc::clone(&self.post.control);
+        let clock = control.clock();
+        self.due.clear();
+        self.due.extend(clock.marks(*last_tick, tick));
+        let is_key = !self.due.is_empty();
+        if is_key {
+            self.is_waiting = false;
+            self.follow()?;
+        } else if self.wants_another() || (self.is_fresh && clock.is_shared()) {
+            // The next keyframe of all renditions is where an encoder can begin.
+            if !std::mem::replace(&mut self.is_waiting, true) {
+                clock.request_now();
             }
-            if let (None, Some(settings)) = (&self.audio, &self.settings.audio) {
-                let mut audio = AudioEncoder::open(settings)?;
-                audio.set_start(self.samples_given.cast_signed());
-                self.audio = Some(audio);
+        }
+        let Some(video) = &mut self.video else {
+            return Ok(());
+        };
+        if !is_key {
+            if self.is_fresh && clock.is_shared() {
+                return Ok(());
             }
-            Ok(())
-        })();
-        match reopened {
-            Ok(()) => tracing::info!("the encoder runs again"),
+            self.due.push(tick);
+        }
+        let bitrate_kbps = control.bitrate_kbps();
+        if video.changes_bitrate_live() && video.settings().bitrate_kbps != bitrate_kbps {
+            video.set_bitrate_kbps(bitrate_kbps)?;
+        }
+        for &pts in &self.due {
+            if is_key || self.is_fresh {
+                video.request_keyframe();
+            }
+            let packets = &mut self.packets;
+            video.encode(frame, pts.cast_signed(), &mut |packet| packets.push(packet))?;
+            *last_tick = Some(pts);
+            self.is_fresh = false;
+            self.watch.step();
+        }
+        Ok(())
+    }
+
+    /// What the encoder should be now.
+    fn wanted(&self) -> VideoSettings {
+        VideoSettings {
+            bitrate_kbps: self.post.control.bitrate_kbps(),
+            preset: self.post.control.preset(),
+            ..self.post.settings.video.clone()
+        }
+    }
+
+    /// Whether only another encoder can be as is wanted.
+    fn wants_another(&self) -> bool {
+        let control = &self.post.control;
+        self.video.as_ref().is_some_and(|video| {
+            let settings = video.settings();
+            settings.preset != control.preset()
+                || (!video.changes_bitrate_live()
+                    && settings.bitrate_kbps != control.bitrate_kbps())
+        })
+    }
+
+    /// Puts the wanted encoder in the place of the one there is, whose last packets go out first. It begins with a keyframe under
+    /// the same headers. Should it not open, the one there is goes on.
+    fn follow(&mut self) -> Result<(), StreamingError> {
+        if !self.wants_another() {
+            return Ok(());
+        }
+        let next = match self.open_wanted() {
+            Ok(next) => next,
             Err(error) => {
-                self.reopen_at = Instant::now() + REOPEN_AFTER;
-                tracing::error!(%error, "the encoder could not be opened again; it will be tried soon");
+                tracing::error!(%error, rendition = self.post.rendition, "the encoder cannot be changed");
+                return Ok(());
+            }
+        };
+        if let Some(mut video) = self.video.take() {
+            let packets = &mut self.packets;
+            video.flush(&mut |packet| packets.push(packet))?;
+        }
+        self.install(next);
+        Ok(())
+    }
+
+    /// Opens an encoder where there is none, at once the first time.
+    fn reopen(&mut self) -> Result<(), StreamingError> {
+        if self.video.is_some() || Instant::now() < self.reopen_at {
+            return Ok(());
+        }
+        self.reopen_at = Instant::now() + REOPEN_AFTER;
+        match self.open_wanted() {
+            Ok(video) => {
+                self.install(video);
+                self.tell_restart();
+            }
+            Err(error) => {
+                let rendition = &self.post.rendition;
+                tracing::error!(%error, rendition, "the encoder could not be opened again; it will be tried soon");
             }
         }
+        Ok(())
+    }
+
+    fn open_wanted(&self) -> Result<Box<dyn PictureEncoder>, CodecError> {
+        self.watch.opening(true);
+        let opened = (self.post.open)(&self.wanted());
+        self.watch.opening(false);
+        opened
+    }
+
+    fn install(&mut self, video: Box<dyn PictureEncoder>) {
+        let post = &self.post;
+        post.control.set_encoder(video.name());
+        if let Some(fallback) = video.fallback() {
+            post.listener.tell(StreamingEvent::EncoderFallback {
+                rendition: post.rendition.clone(),
+                wanted: fallback.wanted,
+                used: fallback.used,
+                reason: fallback.reason,
+            });
+        }
+        let first = post.stream.get_or_init(|| video.stream().clone());
+        if first.headers() != video.stream().headers() {
+            let rendition = &post.rendition;
+            tracing::warn!(
+                rendition,
+                "the encoder writes other headers than the one before; outputs need to connect again"
+            );
+        }
+        self.video = Some(video);
+        self.is_fresh = true;
     }
 
     fn report(&mut self, which: &str, error: &StreamingError) {
-        self.control.figures().count_restart();
+        self.post.control.figures().count_restart();
         // The next tick opens a new one.
         self.reopen_at = Instant::now();
+        let reason = error.chain();
+        let rendition = &self.post.rendition;
         tracing::error!(
+            rendition,
             which,
-            error = error.chain(),
+            error = reason,
             "the encoder failed; a new one takes its place"
         );
+        self.lost = Some(reason);
     }
 
-    /// Encodes the sound of this tick and, before it, of ticks whose frames were dropped. What is missing becomes silence.
-    fn take_sound(
-        &mut self,
-        media: &TickMedia,
-        sound: &Receiver<(u64, AudioChunk)>,
-    ) -> Result<(), StreamingError> {
-        while let Some((tick, chunk)) = self.sound_ahead.take().or_else(|| sound.try_recv().ok()) {
-            if tick >= media.tick {
-                self.sound_ahead = Some((tick, chunk));
-                break;
-            }
-            self.encode_sound(tick, &chunk)?;
-        }
-        self.encode_sound(media.tick, &media.audio)
-    }
-
-    fn encode_sound(&mut self, tick: u64, chunk: &AudioChunk) -> Result<(), StreamingError> {
-        let missing = self.samples_before(tick).saturating_sub(self.samples_given);
-        let samples = chunk.len();
-        // Counted first: should the encoder fail, its successor starts behind the samples that were lost.
-        self.samples_given += missing + samples as u64;
-        let Some(audio) = &mut self.audio else {
-            return Ok(());
+    /// Another encoder has taken the place of one that was lost.
+    fn tell_restart(&mut self) {
+        let Some(reason) = self.lost.take() else {
+            return;
         };
-        let outputs = &mut self.outputs;
-        let mut sink = |packet| {
-            self.control.figures().count_bytes(&packet);
-            outputs.push(packet);
-        };
-        if missing > 0 {
-            self.control.figures().count_silence(missing);
-            audio.push_silence(usize::try_from(missing).unwrap_or(usize::MAX), &mut sink)?;
-        }
-        match chunk {
-            AudioChunk::Silence { .. } => audio.push_silence(samples, &mut sink)?,
-            AudioChunk::Samples(stereo) => audio.push(&stereo.left, &stereo.right, &mut sink)?,
-        }
-        Ok(())
-    }
-
-    /// Puts an encoder of the wanted preset in the place of the one there is, whose last packets go out first. It begins with a
-    /// keyframe under the same headers.
-    fn follow_preset(&mut self) -> Result<(), StreamingError> {
-        let wanted = self.control.preset();
-        let Some(video) = &mut self.video else {
-            return Ok(());
-        };
-        if video.settings().preset == wanted {
-            return Ok(());
-        }
-        let next = VideoEncoder::open(&VideoSettings {
-            preset: wanted,
-            ..video.settings().clone()
-        })?;
-        let outputs = &mut self.outputs;
-        video.flush(&mut |packet| {
-            self.control.figures().count_bytes(&packet);
-            outputs.push(packet);
-        })?;
-        *video = next;
-        // The new one begins with a keyframe, asked for or not.
-        self.keyframe_tick = None;
-        Ok(())
-    }
-
-    fn take_frame(&mut self, media: &TickMedia) -> Result<(), StreamingError> {
-        self.follow_preset()?;
-        let Some(video) = &mut self.video else {
-            return Ok(());
-        };
-        let bitrate_kbps = self.control.bitrate_kbps();
-        if video.settings().bitrate_kbps != bitrate_kbps {
-            video.set_bitrate_kbps(bitrate_kbps)?;
-        }
-        // Keyframes follow the clock rather than a count of frames, so that all renditions have theirs on the same ticks
-        // and dropped frames do not shift them.
-        let interval = u64::from(self.settings.video.keyframe_interval_frames());
-        let spacing_min = u64::from(self.settings.video.frame_rate.numerator)
-            / (2 * u64::from(self.settings.video.frame_rate.denominator));
-        let is_due = self
-            .keyframe_tick
-            .is_none_or(|last| media.tick / interval != last / interval);
-        let is_far = self
-            .keyframe_tick
-            .is_none_or(|last| media.tick.saturating_sub(last) >= spacing_min);
-        // Half a second at least, so that outputs that come and go do not eat the bitrate.
-        let is_wanted = (is_due || is_far) && self.control.take_keyframe_request();
-        if is_due || is_wanted {
-            self.keyframe_tick = Some(media.tick);
-            video.request_keyframe();
-        }
-        let outputs = &mut self.outputs;
-        video.encode(&media.frame, media.tick.cast_signed(), &mut |packet| {
-            self.control.figures().count_bytes(&packet);
-            outputs.push(packet);
-        })?;
-        Ok(())
+        let rendition = &self.post.rendition;
+        tracing::info!(rendition, "the encoder runs again");
+        self.post.listener.tell(StreamingEvent::EncoderRestarted {
+            rendition: rendition.clone(),
+            reason,
+        });
     }
 
     fn flush(&mut self) -> Result<(), StreamingError> {
-        let outputs = &mut self.outputs;
-        // Sound first: what is of later time than the last pictures waits in the interleaver for them.
-        let audio = self.audio.as_mut().map_or(Ok(()), |audio| {
-            audio.flush(&mut |packet| outputs.push(packet))
-        });
+        let packets = &mut self.packets;
         let video = self.video.as_mut().map_or(Ok(()), |video| {
-            video.flush(&mut |packet| outputs.push(packet))
+            video.flush(&mut |packet| packets.push(packet))
         });
-        outputs.flush();
-        Ok(video.and(audio)?)
+        let mut line = lock(&self.line);
+        if self.post.generation() != self.generation {
+            return Ok(());
+        }
+        // Sound first: what is of later time than the last pictures waits in the interleaver for them.
+        let audio = line.flush_sound();
+        line.push(&mut self.packets, &self.post.control);
+        line.outputs.flush();
+        video?;
+        audio
     }
+}
 
-    fn samples_before(&self, tick: u64) -> u64 {
-        let rate: FrameRate = self.settings.video.frame_rate;
-        let sample_rate = self
-            .settings
-            .audio
-            .as_ref()
-            .map_or(0, |audio| audio.sample_rate);
-        rate.samples_before(tick, sample_rate)
-    }
+fn lock(line: &Mutex<Line>) -> MutexGuard<'_, Line> {
+    line.lock().unwrap_or_else(PoisonError::into_inner)
 }

@@ -1,309 +1,283 @@
-//! One output: its handle, and its thread, where `run` retries and `run_once` works.
+//! The handle of an output: starts its threads, commands them, and tells how they do.
 
-use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::path::PathBuf;
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
-use codec::{Interrupt, Muxer, MuxerOptions, Packet, StreamDescription};
+use crossbeam_channel::{Receiver, bounded};
 
-use super::backoff;
-use super::queue::{PacketQueue, Popped};
+use super::board::Board;
+use super::ladder::HlsLadder;
+use super::master::Variant;
+use super::part::{OutputContext, Part};
+use super::queue::{Order, PacketQueue};
 use super::settings::{OutputKind, OutputSettings};
 use super::stats::{Figures, OutputState, OutputStats};
-use super::target;
-use crate::streaming::encoder::EncoderControl;
+use super::watch::{Watched, Watcher};
+use super::worker::Worker;
 use crate::streaming::error::StreamingError;
-use crate::streaming::event::{Listener, StreamingEvent};
-use crate::streaming::thread::{NamedThread, ThreadEnd, panicked};
+use crate::streaming::event::Listener;
+use crate::streaming::rendition::RenditionSettings;
+use crate::streaming::thread::{NamedThread, ThreadEnd};
 
-/// A connection that lived as long is taken as good: failures before it are forgotten.
-const GOOD_AFTER: Duration = Duration::from_secs(10);
-/// While failures go on, one in so many is logged as a warning, the others as detail.
-const WARN_EVERY: u32 = 20;
-/// The thread looks at its queue again after so long without a packet.
-const IDLE: Duration = Duration::from_secs(1);
+/// A session that is ended by hand has so long to write what waits and to say goodbye.
+const END_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// What every output of a rendition shares.
-#[derive(Debug, Clone)]
-pub(crate) struct OutputContext {
-    /// Its name.
-    pub(crate) rendition: String,
-    /// The streams of the rendition.
-    pub(crate) streams: Vec<StreamDescription>,
-    /// Where a keyframe is asked for.
-    pub(crate) encoder: Arc<EncoderControl>,
-    /// Bytes that the socket may hold back.
-    pub(crate) send_buffer_bytes: u32,
+/// What an output starts from.
+pub(crate) struct OutputStart<'a> {
+    pub(crate) settings: OutputSettings,
+    /// The renditions that it carries, in the order of its settings, at least one.
+    pub(crate) renditions: Vec<(RenditionSettings, OutputContext)>,
+    pub(crate) listener: Listener,
+    pub(crate) watcher: &'a Watcher,
+    /// Whether it waits for [`Output::begin`].
+    pub(crate) is_idle: bool,
+    /// The output whose place it takes, with its counts.
+    pub(crate) replaces: Option<&'a Output>,
+    /// Outputs that end, and write to the same target.
+    pub(crate) awaits: Vec<Receiver<()>>,
 }
 
 /// A running output.
 #[derive(Debug)]
 pub(crate) struct Output {
-    settings: Arc<OutputSettings>,
-    rendition: String,
-    queue: Arc<PacketQueue>,
-    figures: Arc<Figures>,
-    guard: Arc<Interrupt>,
-    thread: NamedThread,
+    board: Arc<Board>,
+    parts: Arc<[Part]>,
+    threads: Vec<NamedThread>,
+    ends_given: AtomicUsize,
+    /// Each ends with one of the threads.
+    presences: Vec<Receiver<()>>,
+    _watched: Arc<Watched>,
 }
 
 impl Output {
-    /// Starts the output's thread. Packets may be pushed to [`Output::queue`] at once.
-    pub(crate) fn start(
-        settings: OutputSettings,
-        context: OutputContext,
-        listener: Listener,
-    ) -> Result<Self, StreamingError> {
-        settings.validate()?;
-        let settings = Arc::new(settings);
-        let queue = Arc::new(PacketQueue::new(settings.max_queue));
-        let figures = Arc::new(Figures::default());
-        let guard = Arc::new(Interrupt::default());
-        let rendition = context.rendition.clone();
-        let worker = Worker {
-            settings: Arc::clone(&settings),
-            queue: Arc::clone(&queue),
-            figures: Arc::clone(&figures),
-            guard: Arc::clone(&guard),
-            context,
-            listener,
-        };
-        let thread = NamedThread::spawn(format!("output {}", settings.id), move || worker.run())?;
-        Ok(Self {
+    /// Starts the output's threads. Packets may be pushed to [`Output::queues`] at once.
+    pub(crate) fn start(start: OutputStart<'_>) -> Result<Self, StreamingError> {
+        let OutputStart {
             settings,
-            rendition,
-            queue,
-            figures,
-            guard,
-            thread,
+            renditions,
+            listener,
+            watcher,
+            is_idle,
+            replaces,
+            mut awaits,
+        } = start;
+        settings.validate()?;
+        let figures = replaces.map_or_else(Arc::default, Output::bequeath);
+        awaits.extend(replaces.into_iter().flat_map(Output::presences));
+        let ladder = (settings.kind == OutputKind::Hls).then(|| {
+            let variants = renditions
+                .iter()
+                .map(|(rendition, context)| Variant::new(rendition, &context.streams));
+            let folder = PathBuf::from(&settings.target);
+            Arc::new(HlsLadder::new(folder, variants.collect()))
+        });
+        let parts: Arc<[Part]> = renditions
+            .into_iter()
+            .enumerate()
+            .map(|(index, (_, context))| Part::new(index, context, settings.max_queue))
+            .collect();
+        if is_idle {
+            parts.iter().for_each(|part| part.queue.order(Order::Hold));
+        }
+        let id = settings.id.clone();
+        let state = if is_idle {
+            OutputState::Idle
+        } else {
+            OutputState::Connecting
+        };
+        let board = Arc::new(Board::new(settings, parts.len(), state, figures, listener));
+        let (mut threads, mut presences) = (Vec::new(), Vec::new());
+        for part in parts.iter() {
+            let (presence, seen) = bounded(0);
+            presences.push(seen);
+            let worker = Worker {
+                board: Arc::clone(&board),
+                parts: Arc::clone(&parts),
+                index: part.index,
+                ladder: ladder.clone(),
+                predecessors: awaits.clone(),
+                _presence: presence,
+            };
+            let who = if parts.len() > 1 {
+                format!("output {id} {}", part.context.rendition)
+            } else {
+                format!("output {id}")
+            };
+            match NamedThread::spawn(who, move || worker.run()) {
+                Ok(thread) => threads.push(thread),
+                Err(error) => {
+                    // Those that were started must not stay.
+                    parts.iter().for_each(|part| part.queue.close());
+                    return Err(error);
+                }
+            }
+        }
+        let watched = Arc::new(Watched::new(Arc::clone(&board), Arc::clone(&parts)));
+        watcher.add(&watched);
+        Ok(Self {
+            board,
+            parts,
+            threads,
+            ends_given: AtomicUsize::new(0),
+            presences,
+            _watched: watched,
         })
     }
 
     pub(crate) fn id(&self) -> &str {
-        &self.settings.id
+        self.board.id()
     }
 
-    pub(crate) fn settings(&self) -> &OutputSettings {
-        &self.settings
+    pub(crate) fn settings(&self) -> Arc<OutputSettings> {
+        self.board.settings()
     }
 
-    pub(crate) fn queue(&self) -> &Arc<PacketQueue> {
-        &self.queue
+    /// Whether it rests, or is about to.
+    pub(crate) fn is_held(&self) -> bool {
+        let mut parts = self.parts.iter();
+        parts.any(|part| part.queue.standing_order() == Order::Hold)
     }
 
-    pub(crate) fn stats(&self) -> OutputStats {
-        self.figures
-            .snapshot(&self.settings, &self.rendition, &self.queue)
-    }
-
-    /// Ends a wait for the next attempt. Says whether the thread is still there to hear it.
-    pub(crate) fn retry_now(&self) -> bool {
-        self.queue.wake();
-        !matches!(
-            self.figures.state(),
+    /// Whether its threads have ended, or are about to.
+    pub(crate) fn is_over(&self) -> bool {
+        matches!(
+            self.board.state(),
             OutputState::Failed | OutputState::Stopped
         )
     }
 
+    /// The queue for each rendition, by its name.
+    pub(crate) fn queues(&self) -> impl Iterator<Item = (&str, &Arc<PacketQueue>)> {
+        self.parts
+            .iter()
+            .map(|part| (part.context.rendition.as_str(), &part.queue))
+    }
+
+    /// Ended when the threads have.
+    pub(crate) fn presences(&self) -> impl Iterator<Item = Receiver<()>> {
+        self.presences.iter().cloned()
+    }
+
+    pub(crate) fn stats(&self) -> OutputStats {
+        let (figures, settings) = (&self.board.figures, self.board.settings());
+        let state = self.board.state();
+        let is_live = state == OutputState::Live;
+        let connections = figures.connections();
+        let queued: Vec<_> = self.parts.iter().map(|part| part.queue.figures()).collect();
+        let names: Vec<&str> = self.queues().map(|(name, _)| name).collect();
+        let lag = self.parts.iter().map(Part::lag).max();
+        let count = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
+        let target_index = figures.target_index.load(Ordering::Relaxed);
+        OutputStats {
+            id: settings.id.clone(),
+            rendition: names.join(","),
+            target: settings.url_shown(target_index),
+            target_index,
+            state,
+            bytes: count(&figures.bytes),
+            kbps: if is_live { figures.kbps() } else { 0.0 },
+            packets: count(&figures.packets),
+            packets_dropped: count(&figures.dropped_before)
+                + queued.iter().map(|queue| queue.dropped).sum::<u64>(),
+            reconnects: count(&figures.reconnects),
+            rotations: count(&figures.rotations),
+            attempts_failed: figures.attempts_failed.load(Ordering::Relaxed),
+            failures: count(&figures.failures),
+            queue_len: queued.iter().map(|queue| queue.waiting).sum(),
+            queue_span: queued
+                .iter()
+                .map(|queue| queue.span)
+                .max()
+                .unwrap_or_default(),
+            lag: lag.filter(|_| state.is_connected()).unwrap_or_default(),
+            connected_since: connections.since,
+            uptime: connections.uptime,
+            acknowledged: connections.acknowledged,
+            files_finished: count(&figures.files_finished),
+            last_error: connections
+                .last_error
+                .as_ref()
+                .map(|error| error.text.clone()),
+            last_error_at: connections.last_error.map(|error| error.at),
+        }
+    }
+
+    /// Ends a wait for the next attempt, or lets an idle output begin. Says whether all threads are still there to hear it.
+    pub(crate) fn retry_now(&self) -> bool {
+        for part in self.parts.iter() {
+            part.unlimit();
+            if part.queue.standing_order() == Order::Hold {
+                part.queue.order(Order::Run);
+            }
+            part.queue.wake();
+        }
+        !self.is_over()
+    }
+
+    /// Ends the session and lets the output rest, once it has written what waits, for 5 s at most.
+    pub(crate) fn rest(&self) {
+        for part in self.parts.iter() {
+            // In this order, so that a session that begins just now either sees the order or gets the limit.
+            part.queue.order(Order::Hold);
+            part.limit(END_TIMEOUT);
+        }
+    }
+
+    /// Takes other settings, which must [fit](OutputSettings::fits). The session under way goes on where it can.
+    pub(crate) fn change(&self, settings: OutputSettings) {
+        let running = self.board.settings();
+        let index = self.board.figures.target_index.load(Ordering::Relaxed);
+        let needs_session = settings.needs_session(&running, index);
+        let capacity = settings.max_queue;
+        self.board.set_settings(settings);
+        for part in self.parts.iter() {
+            part.queue.set_capacity(capacity);
+            if needs_session && part.queue.standing_order() == Order::Run {
+                part.queue.order(Order::Reopen);
+                part.end_session_within(END_TIMEOUT);
+            }
+        }
+    }
+
     /// Lets the output write what waits and end, for no longer than `remaining`.
     pub(crate) fn stop(&self, remaining: Duration) {
-        self.guard.limit(remaining);
-        self.queue.close();
-    }
-
-    /// The thread's end, once it has come. It is given once.
-    pub(crate) fn poll_end(&self) -> Option<ThreadEnd> {
-        self.thread.poll()
-    }
-
-    /// The end of the thread, which must have been told to stop; `None` when it was polled before.
-    pub(crate) fn end_by(&self, deadline: Instant) -> Option<ThreadEnd> {
-        self.thread.end_by(deadline)
-    }
-}
-
-/// The thread's side.
-struct Worker {
-    settings: Arc<OutputSettings>,
-    queue: Arc<PacketQueue>,
-    figures: Arc<Figures>,
-    guard: Arc<Interrupt>,
-    context: OutputContext,
-    listener: Listener,
-}
-
-impl Worker {
-    /// Goes into a state and tells of it.
-    fn enter(&self, state: OutputState, error: Option<&StreamingError>) {
-        if self.figures.state() == state && error.is_none() {
-            return;
-        }
-        self.figures.set_state(state);
-        self.listener.tell(StreamingEvent::OutputState {
-            output: self.settings.id.clone(),
-            state,
-            error: error.map(StreamingError::chain),
-        });
-    }
-
-    /// Connects and writes until it is told to stop or may try no more.
-    fn run(self) -> Result<(), StreamingError> {
-        let mut failures = 0;
-        loop {
-            self.enter(OutputState::Connecting, None);
-            let mut connected_at = None;
-            let attempt = catch_unwind(AssertUnwindSafe(|| self.run_once(&mut connected_at)))
-                .unwrap_or_else(|panic| Err(panicked(&*panic)));
-            let Err(error) = attempt else {
-                self.enter(OutputState::Stopped, None);
-                return Ok(());
-            };
-            if connected_at.is_some_and(|at: Instant| at.elapsed() >= GOOD_AFTER) {
-                failures = 0;
-            }
-            failures += 1;
-            self.queue.suspend();
-            self.figures
-                .attempts_failed
-                .store(failures, Ordering::Relaxed);
-            self.figures.set_error(error.chain());
-            if self.queue.is_closed() {
-                self.enter(OutputState::Stopped, Some(&error));
-                return Err(error);
-            }
-            match self.may_try_again(failures, error) {
-                Ok(error) => self.enter(OutputState::BackingOff, Some(&error)),
-                Err(error) => {
-                    self.enter(OutputState::Failed, Some(&error));
-                    return Err(error);
-                }
-            }
-            self.queue
-                .wait(backoff::delay(self.settings.retry_delay, failures));
-            if self.queue.is_closed() {
-                self.enter(OutputState::Stopped, None);
-                return Ok(());
-            }
+        for part in self.parts.iter() {
+            part.queue.close();
+            part.limit(remaining);
         }
     }
 
-    /// One connection, from opening to the end of the stream.
-    fn run_once(&self, connected_at: &mut Option<Instant>) -> Result<(), StreamingError> {
-        let prepared = target::prepare(&self.settings)?;
-        let muxer = Muxer::open(
-            &prepared.target,
-            prepared.container,
-            &self.context.streams,
-            &self.muxer_options(),
-            &self.guard,
-        )
-        .map_err(classify)?;
-        *connected_at = Some(Instant::now());
-        let connections = self.figures.connections.fetch_add(1, Ordering::Relaxed);
-        // What gathered while a live peer was being reached is old by now; a file, at its first opening, wants it all.
-        if connections > 0 || self.settings.kind == OutputKind::Rtmp {
-            self.queue.restart();
-            self.context.encoder.request_keyframe();
-        }
-        self.enter(OutputState::Live, None);
-        self.figures.attempts_failed.store(0, Ordering::Relaxed);
-        tracing::info!(
-            output = self.settings.id,
-            target = muxer.target(),
-            "output connected"
-        );
-        self.write_all(muxer)
+    /// The ends of threads, once they have come. Each is given once.
+    pub(crate) fn poll_ends(&self) -> impl Iterator<Item = ThreadEnd> {
+        let ends = self.threads.iter().filter_map(NamedThread::poll);
+        ends.inspect(|_| {
+            self.ends_given.fetch_add(1, Ordering::Relaxed);
+        })
     }
 
-    fn write_all(&self, mut muxer: Muxer) -> Result<(), StreamingError> {
-        // Every connection starts at a keyframe, which is its time 0; no earlier sound follows it.
-        let mut start_ns = None;
-        loop {
-            match self.queue.pop(IDLE) {
-                Popped::Packet(packet) => {
-                    let start_ns = *start_ns.get_or_insert_with(|| packet.dts_nanoseconds());
-                    self.write(&mut muxer, &packet, start_ns)?;
-                }
-                Popped::Nothing => {}
-                Popped::Ended => return muxer.finish().map_err(classify),
-            }
-        }
+    /// Whether the end of every thread was given.
+    pub(crate) fn has_ended(&self) -> bool {
+        self.ends_given.load(Ordering::Relaxed) >= self.threads.len()
     }
 
-    fn write(
-        &self,
-        muxer: &mut Muxer,
-        packet: &Packet,
-        start_ns: i64,
-    ) -> Result<(), StreamingError> {
-        muxer.write_shifted(packet, start_ns).map_err(classify)?;
-        self.figures
-            .bytes
-            .fetch_add(packet.len() as u64, Ordering::Relaxed);
-        self.figures.packets.fetch_add(1, Ordering::Relaxed);
-        self.figures
-            .written_ns
-            .store(packet.dts_nanoseconds(), Ordering::Relaxed);
-        Ok(())
+    /// The ends of the threads, which must have been told to stop, but for those polled before.
+    pub(crate) fn ends_by(&self, deadline: Instant) -> impl Iterator<Item = ThreadEnd> {
+        self.threads
+            .iter()
+            .filter_map(move |thread| thread.end_by(deadline))
     }
 
-    /// The error, as an error when it is final.
-    fn may_try_again(
-        &self,
-        failures: u32,
-        error: StreamingError,
-    ) -> Result<StreamingError, StreamingError> {
-        let (id, target) = (&self.settings.id, self.settings.target_shown());
-        // A file cannot be opened again without losing it, and a full disk does not empty itself.
-        let is_final = matches!(self.settings.kind, OutputKind::File(_))
-            || matches!(error, StreamingError::DiskFull { .. });
-        if is_final {
-            return Err(error);
-        }
-        if self.settings.retry_attempts > 0 && failures >= self.settings.retry_attempts {
-            return Err(StreamingError::RetriesExhausted {
-                attempts: failures,
-                last: Box::new(error),
-            });
-        }
-        let said = error.chain();
-        if failures % WARN_EVERY == 1 {
-            tracing::warn!(
-                output = id,
-                target,
-                failures,
-                error = said,
-                "output failed; it will be tried again"
-            );
-        } else {
-            tracing::debug!(
-                output = id,
-                target,
-                failures,
-                error = said,
-                "output failed; it will be tried again"
-            );
-        }
-        Ok(error)
-    }
-
-    fn muxer_options(&self) -> MuxerOptions {
-        MuxerOptions {
-            ca_file: self.settings.ca_file.clone(),
-            hls: self.settings.hls.clone(),
-            send_buffer_bytes: self.context.send_buffer_bytes,
-            open_timeout: self.settings.timeout,
-            write_timeout: self.settings.timeout,
-            ..MuxerOptions::default()
-        }
-    }
-}
-
-fn classify(error: codec::CodecError) -> StreamingError {
-    if error.is_disk_full() {
-        StreamingError::DiskFull { source: error }
-    } else {
-        error.into()
+    /// The counts, for the output that takes its place.
+    fn bequeath(&self) -> Arc<Figures> {
+        let dropped: u64 = self
+            .queues()
+            .map(|(_, queue)| queue.figures().dropped)
+            .sum();
+        let figures = &self.board.figures;
+        figures.dropped_before.fetch_add(dropped, Ordering::Relaxed);
+        figures.target_index.store(0, Ordering::Relaxed);
+        Arc::clone(figures)
     }
 }

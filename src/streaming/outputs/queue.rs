@@ -6,6 +6,9 @@ use std::time::{Duration, Instant};
 
 use codec::Packet;
 
+/// Room for so many packets is taken at once; a longer queue grows when it is needed.
+const ALLOCATED_MAX: usize = 4096;
+
 /// Packets that wait for one output. The encoder's side never waits: a full queue drops up to its newest keyframe, or, with
 /// none in it, all of it and what follows until the next one. So what the output gets is always decodable, and a slow
 /// peer is behind by no more than the queue is long. Sound is dropped together with the picture that it belongs to.
@@ -13,12 +16,15 @@ use codec::Packet;
 pub(crate) struct PacketQueue {
     inner: Mutex<Inner>,
     changed: Condvar,
-    capacity: usize,
 }
 
 #[derive(Debug)]
 struct Inner {
     packets: VecDeque<Packet>,
+    /// Packets of both kinds that may wait, at least 1.
+    capacity: usize,
+    /// What the output's thread is to do.
+    order: Order,
     /// Whether packets are wanted at all; not while the output waits to reconnect.
     accepting: bool,
     /// Whether everything up to the next keyframe is left out.
@@ -30,6 +36,17 @@ struct Inner {
     dropped: u64,
     /// Decoding time of the newest packet that the encoder gave, accepted or not.
     newest_ns: i64,
+}
+
+/// What the output's thread is to do. It comes through the queue, because that is where the thread waits.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Order {
+    /// To connect and to write.
+    Run,
+    /// To write what waits, end the session, and rest.
+    Hold,
+    /// To write what waits, end the session, and begin another with the settings as they are then.
+    Reopen,
 }
 
 /// What may enter the queue.
@@ -48,7 +65,7 @@ enum Gate {
 pub(crate) enum Popped {
     Packet(Packet),
     Nothing,
-    /// Closed, and empty.
+    /// Empty, and closed or ordered to end the session.
     Ended,
 }
 
@@ -57,6 +74,8 @@ pub(crate) enum Popped {
 pub(crate) struct QueueFigures {
     /// Packets that wait.
     pub(crate) waiting: usize,
+    /// Media time from the oldest of them to the newest.
+    pub(crate) span: Duration,
     /// Packets dropped because the output was behind.
     pub(crate) dropped: u64,
     /// Decoding time of the newest packet that the encoder gave, in nanoseconds.
@@ -67,7 +86,9 @@ impl PacketQueue {
     /// `capacity` counts packets of both kinds.
     pub(crate) fn new(capacity: usize) -> Self {
         let inner = Inner {
-            packets: VecDeque::with_capacity(capacity),
+            packets: VecDeque::with_capacity(capacity.min(ALLOCATED_MAX)),
+            capacity: capacity.max(1),
+            order: Order::Run,
             accepting: true,
             gate: Gate::Start,
             closed: false,
@@ -78,7 +99,6 @@ impl PacketQueue {
         Self {
             inner: Mutex::new(inner),
             changed: Condvar::new(),
-            capacity: capacity.max(1),
         }
     }
 
@@ -86,10 +106,10 @@ impl PacketQueue {
     pub(crate) fn push(&self, packet: &Packet) {
         let mut inner = self.lock();
         inner.newest_ns = packet.dts_nanoseconds();
-        if !inner.accepting || inner.closed {
+        if !inner.accepting || inner.closed || inner.order != Order::Run {
             return;
         }
-        if inner.packets.len() >= self.capacity {
+        if inner.packets.len() >= inner.capacity {
             inner.make_room();
         }
         if inner.gate != Gate::Open && !packet.is_video_key() {
@@ -109,7 +129,7 @@ impl PacketQueue {
             if let Some(packet) = inner.packets.pop_front() {
                 return Popped::Packet(packet);
             }
-            if inner.closed {
+            if inner.closed || inner.order != Order::Run {
                 return Popped::Ended;
             }
             let remaining = deadline.saturating_duration_since(Instant::now());
@@ -122,6 +142,39 @@ impl PacketQueue {
                 .unwrap_or_else(PoisonError::into_inner)
                 .0;
         }
+    }
+
+    /// Orders the output's thread to do something else.
+    pub(crate) fn order(&self, order: Order) {
+        let mut inner = self.lock();
+        if order == Order::Run && inner.order != Order::Run {
+            // Packets have been refused since the last order.
+            inner.gate = Gate::Start;
+        }
+        inner.order = order;
+        self.changed.notify_all();
+    }
+
+    /// What the output's thread is to do.
+    pub(crate) fn standing_order(&self) -> Order {
+        self.lock().order
+    }
+
+    /// Waits until the order is to run; says whether it is, and not that the queue was closed.
+    pub(crate) fn wait_for_run(&self) -> bool {
+        let mut inner = self.lock();
+        while !inner.closed && inner.order != Order::Run {
+            inner = self
+                .changed
+                .wait(inner)
+                .unwrap_or_else(PoisonError::into_inner);
+        }
+        !inner.closed
+    }
+
+    /// Changes how many packets may wait; a shorter queue drops at the next packet.
+    pub(crate) fn set_capacity(&self, capacity: usize) {
+        self.lock().capacity = capacity.max(1);
     }
 
     /// Starts over: what waits is forgotten, and the next packet will be a keyframe.
@@ -152,11 +205,12 @@ impl PacketQueue {
         self.changed.notify_all();
     }
 
-    /// Waits until `timeout` has passed, the queue is closed, or somebody calls [`PacketQueue::wake`].
+    /// Waits until `timeout` has passed, the queue is closed, the order is another than to run, or somebody calls
+    /// [`PacketQueue::wake`].
     pub(crate) fn wait(&self, timeout: Duration) {
         let deadline = Instant::now() + timeout;
         let mut inner = self.lock();
-        while !inner.closed && !inner.woken {
+        while !inner.closed && !inner.woken && inner.order == Order::Run {
             let remaining = deadline.saturating_duration_since(Instant::now());
             if remaining.is_zero() {
                 break;
@@ -178,6 +232,7 @@ impl PacketQueue {
         let inner = self.lock();
         QueueFigures {
             waiting: inner.packets.len(),
+            span: inner.span(),
             dropped: inner.dropped,
             newest_ns: inner.newest_ns,
         }
@@ -189,6 +244,12 @@ impl PacketQueue {
 }
 
 impl Inner {
+    fn span(&self) -> Duration {
+        let time = |packet: Option<&Packet>| packet.map_or(0, Packet::dts_nanoseconds);
+        let span_ns = time(self.packets.back()) - time(self.packets.front());
+        Duration::from_nanos(u64::try_from(span_ns).unwrap_or(0))
+    }
+
     /// Drops what precedes the newest keyframe that is not at the front, or everything.
     fn make_room(&mut self) {
         let keyframe = self

@@ -4,48 +4,71 @@ use std::fs::{self, OpenOptions};
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 
-use codec::Container;
+use codec::CodecError;
 
-use super::settings::{OutputKind, OutputSettings};
+use super::settings::OutputSettings;
 use crate::streaming::error::StreamingError;
 
-/// The playlist in an HLS folder.
-const PLAYLIST: &str = "program.m3u8";
+/// The playlist of one rendition in an HLS folder.
+pub(super) const PLAYLIST: &str = "program.m3u8";
+/// The playlist that names those of all renditions.
+pub(super) const MASTER: &str = "master.m3u8";
+/// A disk with less room is full, whatever the bitrate.
+const ROOM_BYTES_MIN: u64 = 1024 * 1024;
+/// The room that a file needs to be begun or a segment to be written, in seconds of the stream.
+const ROOM_S: u64 = 4;
+/// The system's number of `ENOSPC`.
+const NO_SPACE: i32 = 28;
 
-/// What the muxer is to open, and how.
-pub(super) struct Prepared {
-    pub(super) target: String,
-    pub(super) container: Container,
+/// The files of an output, which are numbered when it makes several.
+#[derive(Debug, Default)]
+pub(super) struct Parts {
+    /// The number of the last one; 0 is before the first.
+    last: u32,
 }
 
-/// Prepares the target of an output: a file is made and must be new, an HLS folder is made and cleared of the segments of
-/// an earlier run.
-pub(super) fn prepare(settings: &OutputSettings) -> Result<Prepared, StreamingError> {
-    match settings.kind {
-        OutputKind::Rtmp => Ok(Prepared {
-            target: settings.target.clone(),
-            container: Container::Flv,
-        }),
-        OutputKind::Srt => Ok(Prepared {
-            target: settings.target.clone(),
-            container: Container::MpegTs,
-        }),
-        OutputKind::File(container) => {
-            create_file(Path::new(&settings.target))?;
-            Ok(Prepared {
-                target: settings.target.clone(),
-                container,
-            })
+impl Parts {
+    /// Makes the next file, which is new. The first has the target's own name, unless it is to be split; the others are
+    /// `NAME-0001.ext` and on from there, past those that exist.
+    ///
+    /// # Errors
+    /// There is no room for some seconds of `bytes_per_second`, a file of that very name exists, or it cannot be made.
+    pub(super) fn next(
+        &mut self,
+        settings: &OutputSettings,
+        bytes_per_second: u32,
+    ) -> Result<PathBuf, StreamingError> {
+        let target = Path::new(&settings.target);
+        let is_first = self.last == 0 && settings.split.is_none();
+        let is_device = is_first && fs::metadata(target).is_ok_and(|found| !found.is_file());
+        if !is_device {
+            check_room(target, bytes_per_second)?;
         }
-        OutputKind::Hls => {
-            let folder = Path::new(&settings.target);
-            clear_folder(folder)?;
-            Ok(Prepared {
-                target: folder.join(PLAYLIST).to_string_lossy().into_owned(),
-                container: Container::Hls,
-            })
+        if is_first {
+            create_file(target)?;
+            self.last = 1;
+            return Ok(target.to_owned());
+        }
+        loop {
+            self.last += 1;
+            let path = numbered(target, self.last);
+            match create_file(&path) {
+                Err(StreamingError::FileExists { .. }) if self.last < u32::MAX => {}
+                result => return result.map(|()| path),
+            }
         }
     }
+}
+
+/// `a.mp4` and 12 give `a-0012.mp4`.
+fn numbered(target: &Path, number: u32) -> PathBuf {
+    let mut name = target.file_stem().unwrap_or_default().to_owned();
+    name.push(format!("-{number:04}"));
+    if let Some(extension) = target.extension() {
+        name.push(".");
+        name.push(extension);
+    }
+    target.with_file_name(name)
 }
 
 /// Makes an empty file, so that no other can be overwritten. A device or a pipe is taken as it is.
@@ -61,6 +84,7 @@ fn create_file(path: &Path) -> Result<(), StreamingError> {
                 })
             }
         }
+        Err(error) if error.kind() == ErrorKind::StorageFull => Err(no_room(path)),
         Err(source) => Err(StreamingError::File {
             path: path.to_owned(),
             source,
@@ -68,16 +92,81 @@ fn create_file(path: &Path) -> Result<(), StreamingError> {
     }
 }
 
-fn clear_folder(folder: &Path) -> Result<(), StreamingError> {
-    let failed = |path: PathBuf| move |source| StreamingError::File { path, source };
-    fs::create_dir_all(folder).map_err(failed(folder.to_owned()))?;
-    for entry in fs::read_dir(folder).map_err(failed(folder.to_owned()))? {
-        let entry = entry.map_err(failed(folder.to_owned()))?;
+/// Takes a file away that nothing was written to.
+pub(super) fn discard(path: &Path) {
+    let is_file = fs::symlink_metadata(path).is_ok_and(|found| found.is_file());
+    if is_file && let Err(error) = fs::remove_file(path) {
+        tracing::debug!(path = %path.display(), %error, "an empty file stays");
+    }
+}
+
+/// Whether the disk of `path` has room for some seconds of a stream.
+///
+/// # Errors
+/// [`StreamingError::DiskFull`] when it has not. A disk that does not tell is taken to have.
+pub(super) fn check_room(path: &Path, bytes_per_second: u32) -> Result<(), StreamingError> {
+    let folder = if path.is_dir() {
+        path
+    } else {
+        path.parent()
+            .filter(|folder| !folder.as_os_str().is_empty())
+            .unwrap_or(Path::new("."))
+    };
+    let Ok(disk) = rustix::fs::statvfs(folder) else {
+        return Ok(());
+    };
+    let room = disk.f_bavail.saturating_mul(disk.f_frsize);
+    if room < (u64::from(bytes_per_second) * ROOM_S).max(ROOM_BYTES_MIN) {
+        return Err(no_room(path));
+    }
+    Ok(())
+}
+
+fn no_room(path: &Path) -> StreamingError {
+    StreamingError::DiskFull {
+        source: CodecError::Target {
+            action: "write to",
+            target: path.display().to_string(),
+            reason: std::io::Error::from_raw_os_error(NO_SPACE).to_string(),
+            code: -NO_SPACE,
+        },
+    }
+}
+
+/// Makes a folder, and clears it of the playlists and segments of an earlier run, in folders of renditions below it too.
+pub(super) fn clear_folder(folder: &Path) -> Result<(), StreamingError> {
+    fs::create_dir_all(folder).map_err(failed(folder))?;
+    for entry in fs::read_dir(folder).map_err(failed(folder))? {
+        let path = entry.map_err(failed(folder))?.path();
+        if path.is_dir() && path.join(PLAYLIST).is_file() {
+            clear_files(&path)?;
+            // It stays when something else is in it.
+            let _ = fs::remove_dir(&path);
+        }
+    }
+    clear_files(folder)
+}
+
+fn clear_files(folder: &Path) -> Result<(), StreamingError> {
+    for entry in fs::read_dir(folder).map_err(failed(folder))? {
+        let entry = entry.map_err(failed(folder))?;
         if entry.file_name().to_str().is_some_and(is_ours) {
-            fs::remove_file(entry.path()).map_err(failed(entry.path()))?;
+            fs::remove_file(entry.path()).map_err(failed(&entry.path()))?;
         }
     }
     Ok(())
+}
+
+/// Makes the error of a file or folder.
+pub(super) fn failed(path: &Path) -> impl FnOnce(std::io::Error) -> StreamingError + use<> {
+    let path = path.to_owned();
+    move |source| {
+        if source.kind() == ErrorKind::StorageFull {
+            no_room(&path)
+        } else {
+            StreamingError::File { path, source }
+        }
+    }
 }
 
 /// Whether a file of this name in an HLS folder was made by an output.
@@ -86,8 +175,7 @@ fn is_ours(name: &str) -> bool {
     let segment = name
         .strip_prefix("program_")
         .and_then(|rest| rest.strip_suffix(".m4s"));
-    name == PLAYLIST
-        || name == "init.mp4"
+    [PLAYLIST, MASTER, "init.mp4"].contains(&name)
         || segment.is_some_and(|number| {
             !number.is_empty() && number.bytes().all(|byte| byte.is_ascii_digit())
         })
@@ -95,13 +183,18 @@ fn is_ours(name: &str) -> bool {
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use super::*;
+    use crate::streaming::outputs::Split;
 
     #[test]
     fn only_our_own_files_are_cleared() {
         for ours in [
             "program.m3u8",
             "program.m3u8.tmp",
+            "master.m3u8",
+            "master.m3u8.tmp",
             "init.mp4",
             "program_00001.m4s",
             "program_00002.m4s.tmp",
@@ -117,5 +210,69 @@ mod tests {
         ] {
             assert!(!is_ours(other), "{other}");
         }
+    }
+
+    #[test]
+    fn folders_of_renditions_are_cleared_and_others_kept() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let make = |name: &str| {
+            let path = folder.path().join(name);
+            fs::create_dir_all(path.parent().expect("a parent")).expect("a folder");
+            fs::write(path, "x").expect("a file");
+        };
+        for name in [
+            "master.m3u8",
+            "720p/program.m3u8",
+            "720p/program_00001.m4s",
+            "480p/program.m3u8",
+            "480p/notes.txt",
+            "pictures/init.mp4",
+            "index.html",
+        ] {
+            make(name);
+        }
+        clear_folder(folder.path()).expect("cleared");
+        let is_there = |name: &str| folder.path().join(name).exists();
+        assert!(!is_there("720p") && !is_there("master.m3u8") && !is_there("480p/program.m3u8"));
+        assert!(
+            is_there("480p/notes.txt") && is_there("pictures/init.mp4") && is_there("index.html")
+        );
+    }
+
+    #[test]
+    fn files_are_numbered_past_those_that_exist() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let path = |name: &str| folder.path().join(name);
+        let target = path("show.1.mp4").to_string_lossy().into_owned();
+        let whole = OutputSettings::new("a", target).expect("settings");
+        let split = OutputSettings {
+            split: Split {
+                after: Some(Duration::from_secs(60)),
+                bytes: None,
+            },
+            ..whole.clone()
+        };
+        let mut parts = Parts::default();
+        assert_eq!(
+            parts.next(&whole, 1000).expect("a file"),
+            path("show.1.mp4")
+        );
+        assert_eq!(
+            parts.next(&whole, 1000).expect("a file"),
+            path("show.1-0002.mp4")
+        );
+        assert!(matches!(
+            Parts::default().next(&whole, 1000),
+            Err(StreamingError::FileExists { .. })
+        ));
+        let mut parts = Parts::default();
+        assert_eq!(
+            parts.next(&split, 1000).expect("a file"),
+            path("show.1-0001.mp4")
+        );
+        assert_eq!(
+            parts.next(&split, 1000).expect("a file"),
+            path("show.1-0003.mp4")
+        );
     }
 }

@@ -1,25 +1,53 @@
-//! AAC-LC by FFmpeg's own encoder.
+//! AAC-LC by FFmpeg's own encoder, and Opus by libopus.
 
 use std::sync::Arc;
 
+use ffmpeg::format::sample::Type;
 use ffmpeg::{ChannelLayout, codec, format};
 use ffmpeg_next as ffmpeg;
 
+use crate::codecs::AudioCodec;
 use crate::error::CodecError;
 use crate::ffi;
-use crate::packet::{Packet, StreamDescription, StreamKind, TimeBase};
+use crate::packet::{Coding, Packet, StreamDescription, StreamKind, TimeBase};
 use crate::settings::AudioSettings;
 
-const NAME: &str = "aac";
-/// Samples in an AAC-LC frame (ISO/IEC 14496-3).
-const FRAME_SAMPLES: usize = 1024;
+/// FFmpeg's name of a codec's encoder.
+fn name_of(codec: AudioCodec) -> &'static str {
+    match codec {
+        AudioCodec::Aac => "aac",
+        AudioCodec::Opus => "libopus",
+    }
+}
 
-/// Turns stereo samples into AAC packets.
+/// Samples in a frame: of AAC-LC (ISO/IEC 14496-3), and 20 ms of Opus, which is the most that it encodes at once without
+/// loss (RFC 6716, section 2.1.4).
+fn frame_samples(codec: AudioCodec) -> usize {
+    match codec {
+        AudioCodec::Aac => 1024,
+        AudioCodec::Opus => 960,
+    }
+}
+
+fn options(codec: AudioCodec) -> &'static [(&'static str, &'static str)] {
+    match codec {
+        AudioCodec::Aac => &[],
+        AudioCodec::Opus => &[
+            ("application", "audio"),
+            ("frame_duration", "20"),
+            // The mean is kept over a second, as an output's rate needs.
+            ("vbr", "constrained"),
+        ],
+    }
+}
+
+/// Turns stereo samples into packets.
 ///
-/// Timestamps count samples. The encoder puts 1024 samples of priming before the first one, so that the first
-/// packet's timestamp is 1024 samples before the start, and each packet's timestamp is the moment at which a
-/// decoder's output of it must sound: sound and picture meet with no offset when the timestamps are kept.
+/// Timestamps count samples. The encoder puts some samples of priming before the first one (1024 for AAC, 312 for Opus),
+/// so that the first packet's timestamp is as many samples before the start, and each packet's timestamp is the moment
+/// at which a decoder's output of it must sound: sound and picture meet with no offset when the timestamps are kept.
 pub struct AudioEncoder {
+    name: &'static str,
     encoder: codec::encoder::audio::Audio,
     stream: StreamDescription,
     frame: ffi::SampleFrame,
@@ -34,17 +62,11 @@ impl AudioEncoder {
     /// A setting out of its range, or a refusal by FFmpeg.
     pub fn open(settings: &AudioSettings) -> Result<Self, CodecError> {
         ffi::initialize();
-        if !(32..=512).contains(&settings.bitrate_kbps) {
-            let value = settings.bitrate_kbps.to_string();
-            return Err(CodecError::Setting {
-                setting: "audio bitrate_kbps",
-                value,
-                expected: "32 to 512 kbit/s are needed",
-            });
-        }
+        settings.validate()?;
+        let name = name_of(settings.codec);
         let codec =
-            ffmpeg::encoder::find_by_name(NAME).ok_or(CodecError::EncoderMissing { name: NAME })?;
-        let error = |error| CodecError::encoder("open", NAME, error);
+            ffmpeg::encoder::find_by_name(name).ok_or(CodecError::EncoderMissing { name })?;
+        let error = |error| CodecError::encoder("open", name, error);
         let mut encoder = codec::Context::new_with_codec(codec)
             .encoder()
             .audio()
@@ -54,25 +76,36 @@ impl AudioEncoder {
             denominator: settings.sample_rate.cast_signed(),
         };
         encoder.set_rate(settings.sample_rate.cast_signed());
-        encoder.set_format(format::Sample::F32(format::sample::Type::Planar));
+        let layout = match settings.codec {
+            AudioCodec::Aac => Type::Planar,
+            AudioCodec::Opus => Type::Packed,
+        };
+        encoder.set_format(format::Sample::F32(layout));
         encoder.set_channel_layout(ChannelLayout::STEREO);
         encoder.set_time_base(time_base.rational());
         encoder.set_bit_rate(settings.bitrate_kbps as usize * 1000);
         ffi::flag_global_header(&mut encoder);
-        if let Some(names) = ffi::open_codec(&mut encoder, &[]).map_err(error)? {
+        let options: Vec<(&str, String)> = options(settings.codec)
+            .iter()
+            .map(|(key, value)| (*key, (*value).to_owned()))
+            .collect();
+        if let Some(names) = ffi::open_codec(&mut encoder, &options).map_err(error)? {
             return Err(CodecError::UnusedOptions {
-                what: NAME.to_owned(),
+                what: name.to_owned(),
                 names,
             });
         }
         let stream = StreamDescription {
             parameters: Arc::new(ffi::stream_parameters(&encoder).map_err(error)?),
             kind: StreamKind::Audio,
+            coding: Coding::Audio(settings.codec),
             time_base,
             frame_rate: None,
         };
-        let frame = ffi::SampleFrame::new(FRAME_SAMPLES, settings.sample_rate);
+        let frame =
+            ffi::SampleFrame::new(frame_samples(settings.codec), settings.sample_rate, layout);
         Ok(Self {
+            name,
             encoder,
             stream,
             frame,
@@ -133,7 +166,7 @@ impl AudioEncoder {
         }
         self.encoder
             .send_eof()
-            .map_err(|error| CodecError::encoder("flush", NAME, error))?;
+            .map_err(|error| CodecError::encoder("flush", self.name, error))?;
         self.drain(sink)
     }
 
@@ -149,7 +182,7 @@ impl AudioEncoder {
             taken += self
                 .frame
                 .fill(count - taken, rest)
-                .map_err(|error| CodecError::encoder("feed", NAME, error))?;
+                .map_err(|error| CodecError::encoder("feed", self.name, error))?;
             if self.frame.free() == 0 {
                 self.send(sink)?;
             }
@@ -161,7 +194,7 @@ impl AudioEncoder {
         let samples = self.frame.filled();
         self.frame
             .send(&mut self.encoder, self.pts)
-            .map_err(|error| CodecError::encoder("feed", NAME, error))?;
+            .map_err(|error| CodecError::encoder("feed", self.name, error))?;
         self.pts += i64::try_from(samples).unwrap_or(0);
         self.drain(sink)
     }
@@ -181,7 +214,7 @@ impl AudioEncoder {
                     }
                     | ffmpeg::Error::Eof,
                 ) => return Ok(()),
-                Err(error) => return Err(CodecError::encoder("drain", NAME, error)),
+                Err(error) => return Err(CodecError::encoder("drain", self.name, error)),
             }
         }
     }
@@ -192,32 +225,56 @@ mod tests {
     use super::*;
 
     #[test]
-    fn timestamps_count_samples_from_a_priming_frame() {
-        let mut encoder = AudioEncoder::open(&AudioSettings::default()).expect("aac");
-        let mut packets = Vec::new();
-        let mut sink = |packet: Packet| packets.push((packet.pts(), packet.duration()));
-        encoder.set_start(48_000);
-        // Odd amounts, so that frames and pushes do not meet.
-        for samples in [1, 1023, 1600, 1601, 5000] {
-            let wave = vec![0.25; samples];
-            encoder
-                .push(&wave, &wave, &mut sink)
-                .expect("samples taken");
+    fn timestamps_count_samples_from_the_priming() {
+        for (codec, priming, length) in
+            [(AudioCodec::Aac, 1024, 1024), (AudioCodec::Opus, 312, 960)]
+        {
+            let settings = AudioSettings {
+                codec,
+                ..AudioSettings::default()
+            };
+            let mut encoder = AudioEncoder::open(&settings).expect("an encoder");
+            let mut packets = Vec::new();
+            let mut sink = |packet: Packet| packets.push((packet.pts(), packet.duration()));
+            encoder.set_start(48_000);
+            // Odd amounts, so that frames and pushes do not meet.
+            for samples in [1, 1023, 1600, 1601, 5000] {
+                let wave = vec![0.25; samples];
+                encoder
+                    .push(&wave, &wave, &mut sink)
+                    .expect("samples taken");
+            }
+            encoder.push_silence(775, &mut sink).expect("samples taken");
+            assert_eq!(encoder.position(), 48_000 + 10_000);
+            encoder.flush(&mut sink).expect("the last packets");
+            for (index, (pts, _)) in packets.iter().enumerate() {
+                assert_eq!(*pts, 48_000 - priming + index as i64 * length, "{codec}");
+            }
+            assert!(
+                packets[..packets.len() - 1]
+                    .iter()
+                    .all(|(_, duration)| *duration == length)
+            );
+            let (pts, duration) = packets.last().expect("packets");
+            assert!(
+                pts + duration >= 58_000,
+                "{codec}: the end is in {pts} + {duration}"
+            );
         }
-        encoder.push_silence(775, &mut sink).expect("samples taken");
-        assert_eq!(encoder.position(), 48_000 + 10_000);
-        encoder.flush(&mut sink).expect("the last packets");
-        let expected = 48_000 - 1024;
-        for (index, (pts, _)) in packets.iter().enumerate() {
-            assert_eq!(*pts, expected + index as i64 * 1024);
-        }
-        assert!(
-            packets[..packets.len() - 1]
-                .iter()
-                .all(|(_, duration)| *duration == 1024)
+    }
+
+    #[test]
+    fn opus_says_its_rate() {
+        let settings = AudioSettings {
+            codec: AudioCodec::Opus,
+            sample_rate: 44_100,
+            ..AudioSettings::default()
+        };
+        let error = AudioEncoder::open(&settings).err().expect("a refusal");
+        assert_eq!(
+            error.to_string(),
+            "audio sample_rate is 44100: Opus needs 48000 Hz"
         );
-        let (pts, duration) = packets.last().expect("packets");
-        assert!(pts + duration >= 58_000, "the end is in {pts} + {duration}");
     }
 
     #[test]

@@ -2,6 +2,7 @@
 
 use ffmpeg_next as ffmpeg;
 
+use crate::container::Unsupported;
 use crate::interrupt::Interrupt;
 
 /// An encoder or a muxer that could not do its work. Targets in it are already redacted.
@@ -47,6 +48,23 @@ pub enum CodecError {
         /// FFmpeg's text.
         reason: String,
     },
+    /// The bitrate of this encoder is the one that it was opened with.
+    #[error("the bitrate of the {encoder} encoder cannot be changed while it runs")]
+    FixedBitrate {
+        /// FFmpeg's name of the encoder.
+        encoder: &'static str,
+    },
+    /// A stream cannot go on with a new encoder, as its headers would differ from the ones that were sent.
+    #[error(
+        "a new {encoder} encoder with these settings cannot continue the stream: its headers differ"
+    )]
+    OtherHeaders {
+        /// FFmpeg's name of the encoder.
+        encoder: &'static str,
+    },
+    /// A container does not take such a stream.
+    #[error(transparent)]
+    Unsupported(#[from] Unsupported),
     /// Opening, writing or finishing a target failed.
     #[error("cannot {action} {target}: {reason}")]
     Target {
@@ -97,6 +115,19 @@ impl CodecError {
             encoder,
             reason: error.to_string(),
         }
+    }
+
+    /// Adds to the reason of an SRT target that did not open why its peer refused: FFmpeg has one error for all.
+    pub(crate) fn refused(mut self, refusal: Option<String>) -> Self {
+        if let Self::Target { reason, .. } = &mut self {
+            match refusal {
+                Some(refusal) => *reason = format!("{refusal} ({reason})"),
+                None => reason.push_str(
+                    " (nobody listens, or the peer refused, as it does for a wrong passphrase or streamid)",
+                ),
+            }
+        }
+        self
     }
 
     pub(crate) fn target(

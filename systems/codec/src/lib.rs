@@ -8,23 +8,34 @@
 //! bounded in no other way.
 
 mod audio;
+mod codecs;
+mod container;
 mod error;
 mod ffi;
+mod hls;
 mod interrupt;
 mod muxer;
 mod packet;
+mod preset;
 mod redact;
+mod rfc6381;
 mod settings;
+mod transport;
 mod video;
 
 pub use audio::AudioEncoder;
+pub use codecs::{Acceleration, AudioCodec, VideoCodec};
+pub use container::{Container, Unsupported};
 pub use error::CodecError;
+pub use hls::{HlsOptions, SegmentType};
 pub use interrupt::Interrupt;
-pub use muxer::{Container, HlsOptions, Muxer, MuxerOptions};
+pub use muxer::{Muxer, MuxerOptions};
 pub use packet::{Packet, StreamDescription, StreamKind, TimeBase};
+pub use preset::Preset;
 pub use redact::redact_url;
-pub use settings::{AudioSettings, FrameRate, Preset, RateControl, VideoSettings};
-pub use video::VideoEncoder;
+pub use settings::{AudioSettings, FrameRate, RateControl, VideoSettings};
+pub use transport::{Transport, TransportProbe};
+pub use video::{Fallback, VideoEncoder};
 
 /// Registers FFmpeg's parts and leads its log into `tracing`; every `open` of this crate calls it, so that
 /// calling it at startup only moves the cost there. Only the first call does anything.

@@ -1,79 +1,17 @@
 //! Writing packets to one target: a server, a file, or a folder of segments.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
+use crate::container::Container;
 use crate::error::CodecError;
-use crate::ffi::{self, OutputContext};
+use crate::ffi::{self, BufferTag, OutputContext};
+use crate::hls::HlsOptions;
 use crate::interrupt::Interrupt;
 use crate::packet::{Packet, StreamDescription, StreamKind, TimeBase};
 use crate::redact::{SecretGuard, redact_url};
-
-/// How packets are laid out.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Container {
-    /// FLV in a file, or over `rtmp://` and `rtmps://`.
-    Flv,
-    /// MP4 in fragments, one a keyframe: playable up to the last fragment even when writing never ended.
-    FragmentedMp4,
-    /// MP4 with one index, written at the end: worth nothing unless finished.
-    Mp4,
-    /// Matroska in clusters, one a keyframe.
-    Matroska,
-    /// MPEG transport stream, in a file or over `srt://`.
-    MpegTs,
-    /// WebM in clusters, for VP8, VP9 and Opus.
-    WebM,
-    /// A folder: `program.m3u8`, `init.mp4`, and fragmented MP4 segments. The target is the playlist's path.
-    Hls,
-}
-
-impl Container {
-    /// The container that a file's extension stands for; `None` for one that is not known. `mp4` and `m4v` are
-    /// fragmented, as recordings must survive a crash.
-    #[must_use]
-    pub fn from_path(path: &Path) -> Option<Self> {
-        match path.extension()?.to_str()?.to_ascii_lowercase().as_str() {
-            "mp4" | "m4v" => Some(Self::FragmentedMp4),
-            "mkv" => Some(Self::Matroska),
-            "flv" => Some(Self::Flv),
-            "ts" => Some(Self::MpegTs),
-            "webm" => Some(Self::WebM),
-            "m3u8" => Some(Self::Hls),
-            _ => None,
-        }
-    }
-
-    const fn format(self) -> &'static str {
-        match self {
-            Self::Flv => "flv",
-            Self::FragmentedMp4 | Self::Mp4 => "mp4",
-            Self::Matroska => "matroska",
-            Self::MpegTs => "mpegts",
-            Self::WebM => "webm",
-            Self::Hls => "hls",
-        }
-    }
-}
-
-/// How an HLS folder is kept.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct HlsOptions {
-    /// Seconds in a segment, at least 1; it ends at the first keyframe from there on.
-    pub segment_s: u32,
-    /// Segments in the playlist, at least 2; older ones are deleted.
-    pub window: u32,
-}
-
-impl Default for HlsOptions {
-    fn default() -> Self {
-        Self {
-            segment_s: 2,
-            window: 6,
-        }
-    }
-}
+use crate::transport::{Transport, TransportProbe};
 
 /// How a target is opened and how long each step may take.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -84,8 +22,8 @@ pub struct MuxerOptions {
     pub ca_file: Option<PathBuf>,
     /// Segments of an HLS folder.
     pub hls: HlsOptions,
-    /// Bytes of the socket's send buffer. A small one tells early that the peer reads nothing. The kernel caps it
-    /// at `net.core.wmem_max`.
+    /// Bytes of the socket's send buffer, of which up to 2 KiB are kept back, for connections to have different ones. A
+    /// small one tells early that the peer reads nothing. The kernel caps it at `net.core.wmem_max`.
     pub send_buffer_bytes: u32,
     /// For connecting and the header, each.
     pub open_timeout: Duration,
@@ -109,15 +47,27 @@ impl Default for MuxerOptions {
     }
 }
 
+/// What is known of a stream that is written.
+struct Written {
+    kind: StreamKind,
+    /// The unit that the container chose.
+    time_base: TimeBase,
+    /// By how much its packets are moved, nanoseconds, for the container to say what they say.
+    delay_ns: i64,
+}
+
 /// An open target. All its calls block, each for no longer than its deadline.
 pub struct Muxer {
     output: Option<OutputContext>,
     target: String,
-    /// Per stream, in the order of the descriptions: its kind, and the unit the container chose.
-    streams: Vec<(StreamKind, TimeBase)>,
+    /// In the order of the descriptions.
+    streams: Vec<Written>,
     options: MuxerOptions,
     guard: Arc<Interrupt>,
     payload_bytes: u64,
+    probe: Option<TransportProbe>,
+    /// Keeps the size of the send buffer, by which the connection was found, for it alone.
+    _tag: Option<BufferTag>,
     /// Strikes this target's key out of FFmpeg's log while it is open.
     _secrets: SecretGuard,
 }
@@ -126,6 +76,7 @@ impl Muxer {
     /// Opens `target` (a URL or a path; a file there is overwritten) and writes the header.
     ///
     /// # Errors
+    /// [`CodecError::Unsupported`] when the container cannot hold the streams ([`Container::check`]),
     /// [`CodecError::Target`] with FFmpeg's reason, or [`CodecError::Deadline`] when the target did not answer in
     /// time or `guard` was aborted. Nothing stays open then.
     pub fn open(
@@ -136,6 +87,7 @@ impl Muxer {
         guard: &Arc<Interrupt>,
     ) -> Result<Self, CodecError> {
         ffi::initialize();
+        check_streams(container, streams, options)?;
         let shown = redact_url(target);
         let secrets = SecretGuard::new(target);
         let error = |error| CodecError::target("open", &shown, error, guard);
@@ -144,15 +96,26 @@ impl Muxer {
             output.be_bit_exact();
         }
         output.flush_each_packet();
-        let protocol = protocol_options(target, options);
-        let unused = guard
-            .during(options.open_timeout, || output.open_io(&protocol))
-            .map_err(error)?;
+        let tag = has_scheme(target, &RTMP)
+            .then(|| BufferTag::take(options.send_buffer_bytes))
+            .flatten();
+        let send_buffer_bytes = tag
+            .as_ref()
+            .map_or(options.send_buffer_bytes, BufferTag::bytes);
+        let protocol = protocol_options(target, options, send_buffer_bytes);
+        let mut open = || guard.during(options.open_timeout, || output.open_io(&protocol));
+        let unused = if has_scheme(target, &["srt"]) {
+            let (opened, refusal) = ffi::hearing_refusal(open);
+            opened.map_err(|failure| error(failure).refused(refusal))?
+        } else {
+            open().map_err(error)?
+        };
         report_unused(&shown, unused)?;
+        let probe = tag.as_ref().and_then(BufferTag::find).map(TransportProbe);
         let described = streams
             .iter()
             .try_for_each(|stream| output.add_stream(stream));
-        let format = format_options(target, container, options);
+        let format = container.options(target, options);
         let header = described
             .and_then(|()| guard.during(options.open_timeout, || output.write_header(&format)));
         let unused = match header {
@@ -167,11 +130,10 @@ impl Muxer {
         let streams = streams
             .iter()
             .enumerate()
-            .map(|(index, stream)| {
-                (
-                    stream.kind,
-                    output.time_base(index).unwrap_or(stream.time_base),
-                )
+            .map(|(index, stream)| Written {
+                kind: stream.kind,
+                time_base: output.time_base(index).unwrap_or(stream.time_base),
+                delay_ns: container.delay_ns(stream),
             })
             .collect();
         Ok(Self {
@@ -181,6 +143,8 @@ impl Muxer {
             options: options.clone(),
             guard: Arc::clone(guard),
             payload_bytes: 0,
+            probe,
+            _tag: tag,
             _secrets: secrets,
         })
     }
@@ -209,18 +173,23 @@ impl Muxer {
         let Some(index) = self
             .streams
             .iter()
-            .position(|(kind, _)| *kind == packet.kind())
+            .position(|stream| stream.kind == packet.kind())
         else {
             return Ok(());
         };
         let mut copy = packet.reference();
         let from = packet.time_base();
-        let shift = from.timestamp(shift_nanoseconds);
-        copy.set_pts(Some(packet.pts() - shift));
-        copy.set_dts(Some(packet.dts() - shift));
+        let to = &self.streams[index];
+        // By way of nanoseconds: the encoder's unit may be a whole frame, and the shift none of it.
+        let moved = |timestamp| {
+            let nanoseconds = from.nanoseconds(timestamp) - shift_nanoseconds + to.delay_ns;
+            Some(to.time_base.timestamp(nanoseconds))
+        };
+        copy.rescale_ts(from.rational(), to.time_base.rational());
+        copy.set_pts(moved(packet.pts()));
+        copy.set_dts(moved(packet.dts()));
         copy.set_stream(index);
         copy.set_position(-1);
-        copy.rescale_ts(from.rational(), self.streams[index].1.rational());
         self.guard
             .during(self.options.write_timeout, || output.write(&mut copy))
             .map_err(|error| CodecError::target("write to", &self.target, error, &self.guard))?;
@@ -253,6 +222,18 @@ impl Muxer {
         self.payload_bytes
     }
 
+    /// What TCP says of the connection now: for `rtmp` and `rtmps`, unless the connection could not be told from others.
+    #[must_use]
+    pub fn transport(&self) -> Option<Transport> {
+        self.probe.as_ref()?.transport()
+    }
+
+    /// What [`Muxer::transport`] asks, for another thread to ask while this one writes.
+    #[must_use]
+    pub fn transport_probe(&self) -> Option<TransportProbe> {
+        self.probe.clone()
+    }
+
     /// The redacted target.
     #[must_use]
     pub fn target(&self) -> &str {
@@ -275,6 +256,21 @@ fn close_abandoned(output: OutputContext, options: &MuxerOptions, guard: &Interr
     guard.during(ABANDON_TIMEOUT.min(options.finish_timeout), || drop(output));
 }
 
+/// Refuses what FFmpeg would refuse with fewer words, or, in MPEG-TS, would write so that nobody can read it.
+fn check_streams(
+    container: Container,
+    streams: &[StreamDescription],
+    options: &MuxerOptions,
+) -> Result<(), CodecError> {
+    let video = streams.iter().find_map(StreamDescription::video_codec);
+    let audio = streams.iter().find_map(StreamDescription::audio_codec);
+    match container {
+        Container::Hls => options.hls.segment_type.check_streams(video, audio)?,
+        _ => container.check_streams(video, audio)?,
+    }
+    Ok(())
+}
+
 /// An option that nobody takes is a mistake of this file: an error where it is developed, a warning in the field.
 fn report_unused(target: &str, unused: Option<String>) -> Result<(), CodecError> {
     let Some(names) = unused else {
@@ -290,16 +286,29 @@ fn report_unused(target: &str, unused: Option<String>) -> Result<(), CodecError>
     Ok(())
 }
 
-fn protocol_options(target: &str, options: &MuxerOptions) -> Vec<(&'static str, String)> {
+const RTMP: [&str; 2] = ["rtmp", "rtmps"];
+
+fn has_scheme(target: &str, schemes: &[&str]) -> bool {
+    target.split_once("://").is_some_and(|(scheme, _)| {
+        schemes
+            .iter()
+            .any(|known| scheme.eq_ignore_ascii_case(known))
+    })
+}
+
+fn protocol_options(
+    target: &str,
+    options: &MuxerOptions,
+    send_buffer_bytes: u32,
+) -> Vec<(&'static str, String)> {
     let mut pairs = Vec::new();
-    let scheme = target
-        .split_once("://")
-        .map(|(scheme, _)| scheme.to_ascii_lowercase());
-    let scheme = scheme.as_deref();
-    if matches!(scheme, Some("rtmp" | "rtmps")) {
-        pairs.push(("send_buffer_size", options.send_buffer_bytes.to_string()));
+    if has_scheme(target, &RTMP) {
+        pairs.push(("send_buffer_size", send_buffer_bytes.to_string()));
     }
-    if scheme == Some("rtmps") {
+    if has_scheme(target, &["srt"]) {
+        pairs.extend(srt_options(target, options));
+    }
+    if has_scheme(target, &["rtmps"]) {
         // FFmpeg trusts any certificate unless told otherwise.
         pairs.push(("tls_verify", "1".to_owned()));
         if let Some(file) = &options.ca_file {
@@ -309,45 +318,32 @@ fn protocol_options(target: &str, options: &MuxerOptions) -> Vec<(&'static str, 
     pairs
 }
 
-fn format_options(
-    target: &str,
-    container: Container,
-    options: &MuxerOptions,
-) -> Vec<(&'static str, String)> {
-    match container {
-        // A server's stream has no end at which its length could be filled in.
-        Container::Flv if target.contains("://") => {
-            vec![("flvflags", "no_duration_filesize".to_owned())]
-        }
-        Container::Flv
-        | Container::Mp4
-        | Container::Matroska
-        | Container::MpegTs
-        | Container::WebM => Vec::new(),
-        Container::FragmentedMp4 => {
-            vec![(
-                "movflags",
-                "+frag_keyframe+empty_moov+default_base_moof".to_owned(),
-            )]
-        }
-        Container::Hls => {
-            let folder = Path::new(target).parent().unwrap_or(Path::new(""));
-            let segments = folder.join("program_%05d.m4s");
-            vec![
-                ("hls_time", options.hls.segment_s.to_string()),
-                ("hls_list_size", options.hls.window.to_string()),
-                ("hls_segment_type", "fmp4".to_owned()),
-                ("hls_fmp4_init_filename", "init.mp4".to_owned()),
-                (
-                    "hls_segment_filename",
-                    segments.to_string_lossy().into_owned(),
-                ),
-                // Readers see whole files only: they are written under another name first.
-                (
-                    "hls_flags",
-                    "independent_segments+delete_segments+temp_file".to_owned(),
-                ),
-            ]
-        }
+/// Microseconds for which an SRT receiver waits for what was lost, unless the target says otherwise.
+const SRT_LATENCY_US: u32 = 200_000;
+/// Seven packets of MPEG-TS, which fit into one datagram everywhere.
+const SRT_PAYLOAD_BYTES: u32 = 1316;
+
+/// What a target says in its query has precedence in FFmpeg over these.
+fn srt_options(target: &str, options: &MuxerOptions) -> Vec<(&'static str, String)> {
+    let query = target.split_once('?').map_or("", |(_, query)| query);
+    // One name for it would hide another, as FFmpeg sets each in turn.
+    let says_latency = query.split('&').any(|pair| {
+        ["latency=", "tsbpddelay=", "rcvlatency=", "peerlatency="]
+            .iter()
+            .any(|name| pair.starts_with(name))
+    });
+    let mut pairs = vec![
+        ("mode", "caller".to_owned()),
+        ("transtype", "live".to_owned()),
+        ("payload_size", SRT_PAYLOAD_BYTES.to_string()),
+        (
+            "connect_timeout",
+            options.open_timeout.as_millis().to_string(),
+        ),
+        ("timeout", options.write_timeout.as_micros().to_string()),
+    ];
+    if !says_latency {
+        pairs.push(("latency", SRT_LATENCY_US.to_string()));
     }
+    pairs
 }

@@ -5,7 +5,9 @@ use std::time::Duration;
 
 use ffmpeg_next as ffmpeg;
 
+use crate::codecs::{AudioCodec, VideoCodec};
 use crate::ffi;
+use crate::rfc6381;
 use crate::settings::FrameRate;
 
 /// Which of a rendition's two streams a packet or a description belongs to.
@@ -167,11 +169,19 @@ impl std::fmt::Debug for Packet {
     }
 }
 
+/// The codec of a stream.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Coding {
+    Video(VideoCodec),
+    Audio(AudioCodec),
+}
+
 /// What a muxer must know of an encoder's stream before the first packet: codec, size, headers, units.
 #[derive(Clone)]
 pub struct StreamDescription {
     pub(crate) parameters: Arc<ffi::SharedParameters>,
     pub(crate) kind: StreamKind,
+    pub(crate) coding: Coding,
     pub(crate) time_base: TimeBase,
     pub(crate) frame_rate: Option<FrameRate>,
 }
@@ -195,7 +205,45 @@ impl StreamDescription {
         self.frame_rate
     }
 
-    /// The codec's headers: SPS and PPS (Annex B) of H.264, the AudioSpecificConfig of AAC.
+    /// How the picture is encoded; `None` for sound.
+    #[must_use]
+    pub fn video_codec(&self) -> Option<VideoCodec> {
+        match self.coding {
+            Coding::Video(codec) => Some(codec),
+            Coding::Audio(_) => None,
+        }
+    }
+
+    /// How the sound is encoded; `None` for a picture.
+    #[must_use]
+    pub fn audio_codec(&self) -> Option<AudioCodec> {
+        match self.coding {
+            Coding::Video(_) => None,
+            Coding::Audio(codec) => Some(codec),
+        }
+    }
+
+    /// Width and height of a picture, pixels; `None` for sound.
+    #[must_use]
+    pub fn size(&self) -> Option<(u32, u32)> {
+        matches!(self.coding, Coding::Video(_)).then(|| self.parameters.size())
+    }
+
+    /// The codec as players are told of it (RFC 6381), for example `avc1.64001f`, `vp09.00.30.08`, `mp4a.40.2` or
+    /// `opus`. `None` when the headers do not tell.
+    #[must_use]
+    pub fn rfc6381(&self) -> Option<String> {
+        match self.coding {
+            Coding::Video(VideoCodec::H264) => rfc6381::avc(self.headers()),
+            Coding::Video(VideoCodec::Vp8) => Some("vp8".to_owned()),
+            Coding::Video(VideoCodec::Vp9) => rfc6381::vp9(self.size()?, self.frame_rate?),
+            Coding::Audio(AudioCodec::Aac) => rfc6381::aac(self.headers()),
+            Coding::Audio(AudioCodec::Opus) => Some("opus".to_owned()),
+        }
+    }
+
+    /// The codec's headers: SPS and PPS (Annex B) of H.264, the AudioSpecificConfig of AAC, the identification header of
+    /// Opus (RFC 7845). VP8 and VP9 have none.
     #[must_use]
     pub fn headers(&self) -> &[u8] {
         self.parameters.extradata()

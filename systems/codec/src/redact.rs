@@ -7,6 +7,21 @@ use std::sync::{Mutex, PoisonError};
 const HIDDEN: &str = "***";
 /// Shorter strings are too likely to be ordinary words of a log line.
 const SECRET_BYTES_MIN: usize = 4;
+/// Keys of an SRT target's query whose values are ordinary words or numbers, and no secrets.
+const SRT_PLAIN_KEYS: [&str; 12] = [
+    "mode",
+    "transtype",
+    "latency",
+    "rcvlatency",
+    "peerlatency",
+    "tsbpddelay",
+    "pbkeylen",
+    "pkt_size",
+    "payload_size",
+    "timeout",
+    "connect_timeout",
+    "maxbw",
+];
 /// Schemes whose path, after the application, is the stream key.
 const KEY_IN_PATH: [&str; 4] = ["rtmp", "rtmps", "rtmpt", "rtmpts"];
 
@@ -47,6 +62,9 @@ pub(crate) struct SecretGuard {
 impl SecretGuard {
     pub(crate) fn new(target: &str) -> Self {
         let mut secrets: Vec<String> = secrets_of(target).map(str::to_owned).collect();
+        // Protocols decode the values of a query, and log them so.
+        let decoded: Vec<String> = secrets.iter().filter_map(|secret| decode(secret)).collect();
+        secrets.extend(decoded);
         // The longest goes first, so that no part of it is left over.
         secrets.sort_by_key(|secret| std::cmp::Reverse(secret.len()));
         SECRETS
@@ -102,23 +120,48 @@ pub(crate) fn redact_line(line: &str) -> Cow<'_, str> {
 /// The parts of a target that must not be shown, each alone, as protocols log them.
 fn secrets_of(target: &str) -> impl Iterator<Item = &str> {
     let parts = UrlParts::split(target);
-    let (user, hidden, query) = parts.map_or((None, "", None), |parts| {
-        (parts.user, parts.path_hidden, parts.query)
+    let (scheme, user, hidden, query) = parts.map_or(("", None, "", None), |parts| {
+        (parts.scheme, parts.user, parts.path_hidden, parts.query)
     });
+    let is_srt = scheme.eq_ignore_ascii_case("srt");
     let user = user
         .into_iter()
         .flat_map(|user| std::iter::once(user).chain(user.split(':').skip(1)));
-    let key = std::iter::once(hidden).chain(hidden.split('?'));
-    let query = query.into_iter().flat_map(|query| {
+    // Some servers take a query before the key: `app?backup=1/key`.
+    let key = std::iter::once(hidden).chain(hidden.split(['?', '/']));
+    let query = query.into_iter().flat_map(move |query| {
         std::iter::once(query).chain(
             query
                 .split('&')
-                .filter_map(|pair| Some(pair.split_once('=')?.1)),
+                .filter_map(|pair| pair.split_once('='))
+                .filter(move |(key, _)| !(is_srt && SRT_PLAIN_KEYS.contains(key)))
+                .map(|(_, value)| value),
         )
     });
     user.chain(key)
         .chain(query)
         .filter(|secret| secret.len() >= SECRET_BYTES_MIN)
+}
+
+/// The text without its percent-encoding; `None` when there is none in it, or no text under it.
+fn decode(text: &str) -> Option<String> {
+    if !text.contains('%') {
+        return None;
+    }
+    let mut bytes = Vec::with_capacity(text.len());
+    let mut rest = text.as_bytes();
+    while let Some((first, others)) = rest.split_first() {
+        let code = others
+            .get(..2)
+            .filter(|_| *first == b'%')
+            .and_then(|digits| std::str::from_utf8(digits).ok())
+            .and_then(|digits| u8::from_str_radix(digits, 16).ok());
+        rest = if code.is_some() { &others[2..] } else { others };
+        bytes.push(code.unwrap_or(*first));
+    }
+    String::from_utf8(bytes)
+        .ok()
+        .filter(|decoded| decoded.len() >= SECRET_BYTES_MIN)
 }
 
 struct UrlParts<'a> {
@@ -221,11 +264,27 @@ mod tests {
         );
         assert_eq!(redact_line("publishing s3cr3t-key"), "publishing ***");
         assert_eq!(redact_line("auth hunter22, abcdef"), "auth ***, ***");
+        let behind_query = SecretGuard::new("rtmp://host/app?backup=1/b4ckup-key");
+        assert_eq!(redact_line("publishing b4ckup-key"), "publishing ***");
+        drop(behind_query);
         drop(guard);
         assert_eq!(
             redact_line("'rtmp://host/live/other': refused"),
             "'rtmp://host/live/***': refused"
         );
+    }
+
+    #[test]
+    fn what_srt_is_told_is_struck_out_as_it_is_logged() {
+        let guard = SecretGuard::new(
+            "srt://host:9000?mode=caller&passphrase=correct%20horse&streamid=%23!::r=live,u=me",
+        );
+        assert_eq!(
+            redact_line("caller with 'correct horse' or correct%20horse and #!::r=live,u=me"),
+            "caller with '***' or *** and ***"
+        );
+        drop(guard);
+        assert_eq!(redact_line("correct horse"), "correct horse");
     }
 
     proptest! {

@@ -1,9 +1,8 @@
 //! What the encoders can be asked for.
 
-use std::fmt;
-use std::str::FromStr;
-
-use crate::CodecError;
+use crate::codecs::{Acceleration, AudioCodec, VideoCodec};
+use crate::error::CodecError;
+use crate::preset::Preset;
 
 /// Frames a second as a fraction, for example 30/1 or 30000/1001.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -40,87 +39,13 @@ impl FrameRate {
     }
 }
 
-/// How much work libx264 spends on a frame, from the least to the most.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-#[expect(
-    missing_docs,
-    reason = "the names are libx264's own, which is where they are explained"
-)]
-pub enum Preset {
-    Ultrafast,
-    Superfast,
-    Veryfast,
-    Faster,
-    Fast,
-    Medium,
-    Slow,
-}
-
-impl Preset {
-    /// Every preset, from the least effort to the most.
-    pub const ALL: [Self; 7] = [
-        Self::Ultrafast,
-        Self::Superfast,
-        Self::Veryfast,
-        Self::Faster,
-        Self::Fast,
-        Self::Medium,
-        Self::Slow,
-    ];
-
-    /// Whether an encoder of this preset writes the same headers as one of `other`, so that one can follow the other in a stream.
-    #[must_use]
-    pub fn continues(self, other: Self) -> bool {
-        self == other || (self.has_common_headers() && other.has_common_headers())
-    }
-
-    /// These differ in effort alone, once each looks back at one frame only.
-    pub(crate) fn has_common_headers(self) -> bool {
-        matches!(self, Self::Superfast | Self::Veryfast | Self::Faster)
-    }
-
-    /// libx264's name.
-    #[must_use]
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::Ultrafast => "ultrafast",
-            Self::Superfast => "superfast",
-            Self::Veryfast => "veryfast",
-            Self::Faster => "faster",
-            Self::Fast => "fast",
-            Self::Medium => "medium",
-            Self::Slow => "slow",
-        }
-    }
-}
-
-impl fmt::Display for Preset {
-    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        formatter.write_str(self.as_str())
-    }
-}
-
-impl FromStr for Preset {
-    type Err = CodecError;
-
-    fn from_str(name: &str) -> Result<Self, CodecError> {
-        Self::ALL
-            .into_iter()
-            .find(|preset| preset.as_str() == name)
-            .ok_or_else(|| CodecError::Setting {
-                setting: "preset",
-                value: name.to_owned(),
-                expected: "one of ultrafast, superfast, veryfast, faster, fast, medium, slow",
-            })
-    }
-}
-
 /// How bits are spread over time.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub enum RateControl {
     /// The bitrate is both mean and ceiling, for live outputs. `buffer_s` is the decoder's buffer (VBV) in seconds of
     /// the bitrate, 0.1 to 10: small holds the rate tightly, large lets keyframes be better. With more than one
-    /// thread, libx264 plans by the progress of its other threads here, so that bytes differ from run to run.
+    /// thread, libx264 plans by the progress of its other threads here, so that bytes differ from run to run. It is the
+    /// only one that hardware knows: the others are left to software.
     Constant {
         /// Seconds of the bitrate.
         buffer_s: f32,
@@ -129,14 +54,19 @@ pub enum RateControl {
     Average,
     /// The quality is held and the bitrate follows. The same frames give the same bytes.
     Quality {
-        /// libx264's rate factor: 0 is lossless, 18 hardly differs from the original, 51 is worst.
+        /// libx264's rate factor: 0 is lossless, 18 hardly differs from the original, 51 is worst. libvpx's own, 0 to
+        /// 63, is taken in proportion.
         rate_factor: f32,
     },
 }
 
-/// How a rendition's picture is encoded: H.264 High, yuv420p, BT.709 limited range, no B-frames.
+/// How a rendition's picture is encoded: yuv420p, BT.709 limited range, each frame from earlier ones alone.
 #[derive(Debug, Clone, PartialEq)]
 pub struct VideoSettings {
+    /// What the frames become.
+    pub codec: VideoCodec,
+    /// Which hardware is to encode them. It knows H.264 with a constant bitrate; all else is left to software, and said.
+    pub acceleration: Acceleration,
     /// Pixels, even, 16 to 8192.
     pub width: u32,
     /// Pixels, even, 16 to 8192.
@@ -147,7 +77,7 @@ pub struct VideoSettings {
     pub bitrate_kbps: u32,
     /// What holds the bitrate.
     pub rate_control: RateControl,
-    /// libx264's effort.
+    /// The encoder's effort.
     pub preset: Preset,
     /// Seconds between keyframes, more than 0; rounded to whole frames.
     pub keyframe_interval_s: f32,
@@ -155,16 +85,18 @@ pub struct VideoSettings {
     pub threads: usize,
     /// Whether each frame comes out before the next is given (slices of one frame side by side, libx264's
     /// `zerolatency`). Otherwise frames are encoded side by side, which is faster and better, and each comes out
-    /// `threads - 1` and the lookahead's frames later.
+    /// `threads - 1` and the lookahead's frames later. libvpx and hardware always give each frame at once.
     pub low_latency: bool,
     /// Frames that libx264 looks ahead, 0 to 60; `None` is the preset's own number. More spends bits better, at more
-    /// CPU and delay. Without effect on `low_latency`, which looks at none.
+    /// CPU and delay. Without effect on `low_latency`, which looks at none, and on every other encoder.
     pub lookahead_frames: Option<u32>,
 }
 
 impl Default for VideoSettings {
     fn default() -> Self {
         Self {
+            codec: VideoCodec::default(),
+            acceleration: Acceleration::default(),
             width: 1920,
             height: 1080,
             frame_rate: FrameRate::whole(30),
@@ -265,10 +197,12 @@ impl VideoSettings {
     }
 }
 
-/// How a rendition's sound is encoded: AAC-LC, stereo.
+/// How a rendition's sound is encoded: stereo.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct AudioSettings {
-    /// Hertz.
+    /// What the samples become.
+    pub codec: AudioCodec,
+    /// Hertz. Opus takes 48,000 alone.
     pub sample_rate: u32,
     /// Kilobits a second, 32 to 512.
     pub bitrate_kbps: u32,
@@ -277,23 +211,41 @@ pub struct AudioSettings {
 impl Default for AudioSettings {
     fn default() -> Self {
         Self {
+            codec: AudioCodec::default(),
             sample_rate: 48_000,
             bitrate_kbps: 128,
         }
     }
 }
 
+impl AudioSettings {
+    /// # Errors
+    /// [`CodecError::Setting`] names the first value out of its range.
+    pub fn validate(&self) -> Result<(), CodecError> {
+        let refuse = |setting, value: u32, expected| {
+            Err(CodecError::Setting {
+                setting,
+                value: value.to_string(),
+                expected,
+            })
+        };
+        if !(32..=512).contains(&self.bitrate_kbps) {
+            return refuse(
+                "audio bitrate_kbps",
+                self.bitrate_kbps,
+                "32 to 512 kbit/s are needed",
+            );
+        }
+        if self.codec == AudioCodec::Opus && self.sample_rate != 48_000 {
+            return refuse("audio sample_rate", self.sample_rate, "Opus needs 48000 Hz");
+        }
+        Ok(())
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn presets_read_back() {
-        for preset in Preset::ALL {
-            assert_eq!(preset.as_str().parse(), Ok(preset));
-        }
-        assert!("turbo".parse::<Preset>().is_err());
-    }
 
     #[test]
     fn samples_of_ticks_add_up_without_drift() {

@@ -12,7 +12,7 @@ use std::{hint::black_box, sync::Arc, time::Instant};
 
 use glam::{Affine2, Vec2};
 use stream_manager_raster::{
-    Compositor, DrawItem, FramePool, Group, Matte, Raster, Stack, Workers,
+    Compositor, DrawItem, FramePool, Group, I420Frame, Matte, Raster, Scaler, Stack, Workers,
     kernels::{Level, bilinear, convert, over, ramp},
 };
 
@@ -173,6 +173,13 @@ fn limits() {
     report("cross-fade of a full frame", &mut || {
         over::fade(level, black_box(&mut out), &below, 100)
     });
+    let frame = I420Frame::new(WIDTH, HEIGHT).unwrap();
+    for (width, height) in [(1280, 720), (854, 480), (640, 360)] {
+        let mut scaler = Scaler::new(width, height, 1).unwrap();
+        report(&format!("planes scaled to {width}x{height}"), &mut || {
+            drop(black_box(scaler.scale(black_box(&frame))));
+        });
+    }
     let mut coverage = vec![0u32; WIDTH as usize];
     for (name, ramp) in [
         (

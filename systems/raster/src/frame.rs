@@ -153,6 +153,15 @@ impl I420Frame {
         bytemuck::cast_slice_mut(&mut self.lines)
     }
 
+    /// The three planes, to be written: luma, blue difference, red difference. The frame's content is nobody's from here on.
+    pub(crate) fn planes_mut(&mut self) -> [&mut [u8]; 3] {
+        self.content = Content::default();
+        let (luma, chroma) = (self.luma_len(), self.chroma_len());
+        let (y, rest) = self.bytes_mut().split_at_mut(luma);
+        let (u, v) = rest.split_at_mut(chroma);
+        [y, u, v]
+    }
+
     /// Splits the frame into bands of `band_height` rows (even) that may be written at the same time.
     pub(crate) fn bands(&mut self, band_height: usize) -> Bands<'_> {
         debug_assert!(band_height.is_multiple_of(2));

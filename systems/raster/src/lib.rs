@@ -26,6 +26,7 @@ mod pool;
 mod prepare;
 mod raster;
 mod rect;
+mod scaler;
 mod strip;
 #[cfg(test)]
 mod testing;
@@ -41,6 +42,7 @@ pub use matte::Matte;
 pub use pool::{FramePool, PoolStats};
 pub use raster::{Raster, RasterError, SIDE_MAX};
 pub use rect::IRect;
+pub use scaler::Scaler;
 pub use workers::Workers;
 
 pub use components::BlendMode;

@@ -4,8 +4,11 @@ use bevy_ecs::component::Mutable;
 use bevy_ecs::prelude::*;
 use components::animation::Glide;
 use components::effect::Effects;
-use components::layer::{LayerId, Opacity, Position, Rotation, Scale, Size};
-use components::source::{AvatarSource, ColourSource, GradientSource, ShapeSource, TextSource};
+use components::layer::{Anchor, Crop, LayerId, Opacity, Position, Rotation, Scale, Size, ZIndex};
+use components::source::{
+    AvatarSource, ChatSource, ColourSource, GradientSource, ImageSource, ShapeSource, TextSource,
+    TickerSource,
+};
 
 use super::fields::glide_with;
 use super::property::{CompiledTracks, MovingProperty, begin_glide};
@@ -24,14 +27,20 @@ pub(crate) fn blend_timeline(
         let mut layer = world.entity_mut(layer);
         property::<Position>(&mut layer, timeline, glide, clock);
         property::<Size>(&mut layer, timeline, glide, clock);
+        property::<Anchor>(&mut layer, timeline, glide, clock);
         property::<Scale>(&mut layer, timeline, glide, clock);
         property::<Rotation>(&mut layer, timeline, glide, clock);
         property::<Opacity>(&mut layer, timeline, glide, clock);
+        property::<Crop>(&mut layer, timeline, glide, clock);
+        property::<ZIndex>(&mut layer, timeline, glide, clock);
         glide_with::<ColourSource>(&mut layer, timeline, glide, clock);
         glide_with::<GradientSource>(&mut layer, timeline, glide, clock);
         glide_with::<ShapeSource>(&mut layer, timeline, glide, clock);
         glide_with::<TextSource>(&mut layer, timeline, glide, clock);
         glide_with::<AvatarSource>(&mut layer, timeline, glide, clock);
+        glide_with::<ImageSource>(&mut layer, timeline, glide, clock);
+        glide_with::<TickerSource>(&mut layer, timeline, glide, clock);
+        glide_with::<ChatSource>(&mut layer, timeline, glide, clock);
         glide_with::<Effects>(&mut layer, timeline, glide, clock);
     }
 }

@@ -48,11 +48,11 @@ pub(super) fn roll(clock: Res<FrameClock>, data: Res<SceneData>, mut texts: Quer
             continue;
         };
         let target = counter.value.resolve_wide(|path| data.lookup(*scope, path));
-        // A track rolls by itself.
-        let tracked = motions.is_some_and(|motions| motions.has_track(FIELD));
+        // What moves by itself rolls by itself.
+        let moves = motions.is_some_and(|motions| motions.moves(FIELD));
         let row = rolling.bypass_change_detection();
         row.shown = match row.way {
-            Some(way) if !tracked => {
+            Some(way) if !moves => {
                 if way.1 != target {
                     row.way = Some((row.shown, target, clock.tick.saturating_sub(1)));
                 }

@@ -1,13 +1,11 @@
 //! One track made ready to be sampled: its curves built, its path measured.
 
 use bevy_ecs::entity::Entity;
-use bevy_ecs::system::Query;
 use components::animation::Lane;
 use glam::{Vec4, Vec4Swizzles as _};
 
 use super::easing::EasingCurve;
 use super::path::LengthPath;
-use super::timeline::TimelineNow;
 
 /// One track with its curves built.
 #[derive(Debug)]
@@ -81,17 +79,18 @@ impl CompiledLane {
         }
     }
 
-    /// Lays the lane over `value`, while its timeline is not stopped. `combine` is how an additive one meets what is there.
+    /// Lays the lane over `value`, while its timeline is not stopped; gives whether it did. `seconds` tells where a timeline stands,
+    /// and `combine` is how an additive one meets what is there.
     pub(super) fn lay_over(
         &self,
         value: &mut Vec4,
-        timelines: &Query<&TimelineNow>,
+        seconds: impl Fn(Entity) -> Option<f64>,
         combine: impl Fn(f32, f32) -> f32,
-    ) {
-        let Ok(TimelineNow(Some(seconds))) = timelines.get(self.timeline) else {
-            return;
+    ) -> bool {
+        let Some(seconds) = seconds(self.timeline) else {
+            return false;
         };
-        let sampled = self.sample(*seconds);
+        let sampled = self.sample(seconds);
         for axis in 0..4 {
             if self.mask[axis] {
                 value[axis] = if self.additive {
@@ -101,6 +100,7 @@ impl CompiledLane {
                 };
             }
         }
+        true
     }
 
     /// The largest value of each number over all keyframes, by absolute value; 0 for those that are not moved.

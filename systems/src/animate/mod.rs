@@ -8,6 +8,7 @@ mod counter;
 mod easing;
 mod fields;
 mod glide;
+mod integral;
 mod lane;
 mod path;
 mod property;
@@ -18,8 +19,10 @@ mod words;
 use bevy_app::App;
 use bevy_ecs::prelude::*;
 use components::effect::Effects;
-use components::layer::{Opacity, Position, Rotation, Scale, Size};
-use components::source::{ColourSource, GradientSource, ShapeSource, TextSource};
+use components::layer::{Anchor, Crop, Opacity, Position, Rotation, Scale, Size, ZIndex};
+use components::source::{
+    ChatSource, ColourSource, GradientSource, ImageSource, ShapeSource, TextSource, TickerSource,
+};
 
 use crate::data::SceneData;
 use crate::profile::AddTimed;
@@ -34,6 +37,7 @@ pub(crate) use fields::compute as compute_fields;
 pub use fields::{FieldMotions, MovingFields};
 pub(crate) use fields::{add_lanes, glide_to, remove_lanes};
 pub use glide::GlideState;
+pub(crate) use integral::{Integral, Speed};
 pub use lane::CompiledLane;
 pub use path::LengthPath;
 pub(crate) use property::begin_glide;
@@ -52,9 +56,12 @@ pub fn plugin(app: &mut App) {
         crate::avatar::animate(app),
         app.timed(set, "animate::position", property::compute::<Position>),
         app.timed(set, "animate::size", property::compute::<Size>),
+        app.timed(set, "animate::anchor", property::compute::<Anchor>),
         app.timed(set, "animate::scale", property::compute::<Scale>),
         app.timed(set, "animate::rotation", property::compute::<Rotation>),
         app.timed(set, "animate::opacity", property::compute::<Opacity>),
+        app.timed(set, "animate::crop", property::compute::<Crop>),
+        app.timed(set, "animate::z_index", property::compute::<ZIndex>),
     )
         .chain();
     let sources = (
@@ -62,6 +69,15 @@ pub fn plugin(app: &mut App) {
         app.timed(set, "animate::gradients", fields::compute::<GradientSource>),
         app.timed(set, "animate::shapes", fields::compute::<ShapeSource>),
         app.timed(set, "animate::texts", fields::compute::<TextSource>),
+        app.timed(set, "animate::plays", crate::layout::advance_plays),
+        app.timed(set, "animate::images", fields::compute::<ImageSource>),
+        app.timed(set, "animate::ticker_ways", ticker::run),
+        app.timed(
+            set,
+            "animate::tickers_looks",
+            fields::compute::<TickerSource>,
+        ),
+        app.timed(set, "animate::chats_looks", fields::compute::<ChatSource>),
         app.timed(set, "animate::effects", fields::compute::<Effects>),
         app.timed(set, "animate::counters", counter::roll),
         app.timed(set, "animate::words", words::fill),

@@ -4,7 +4,7 @@ use bevy_ecs::component::Mutable;
 use bevy_ecs::prelude::*;
 use components::animation::{Glide, Tracks};
 use components::derived::{Animatable, Computed};
-use components::layer::{Opacity, Position, Rotation, Scale, Size};
+use components::layer::{Anchor, Crop, Opacity, Position, Rotation, Scale, Size, ZIndex};
 use glam::{Vec2, Vec4, Vec4Swizzles as _};
 use serde_json::Value;
 
@@ -113,6 +113,60 @@ impl MovingProperty for Opacity {
     }
     fn combine(base: f32, track: f32) -> f32 {
         base * track
+    }
+}
+
+impl MovingProperty for Anchor {
+    fn resolve<'a>(&self, _: &dyn Fn(&str) -> Option<&'a Value>) -> Vec2 {
+        Vec2::new(self.x, self.y)
+    }
+    fn is_bound(&self) -> bool {
+        false
+    }
+    fn split(value: Vec2) -> Vec4 {
+        value.extend(0.0).extend(0.0)
+    }
+    fn join(numbers: Vec4) -> Vec2 {
+        numbers.xy().clamp(Vec2::splat(-100.0), Vec2::splat(100.0))
+    }
+}
+
+impl MovingProperty for Crop {
+    fn resolve<'a>(&self, _: &dyn Fn(&str) -> Option<&'a Value>) -> Self {
+        *self
+    }
+    fn is_bound(&self) -> bool {
+        false
+    }
+    fn split(value: Self) -> Vec4 {
+        Vec4::new(value.left, value.top, value.right, value.bottom)
+    }
+    fn join(numbers: Vec4) -> Self {
+        let [left, top, right, bottom] =
+            numbers.clamp(Vec4::ZERO, Vec4::splat(Size::MAX)).to_array();
+        Self {
+            left,
+            top,
+            right,
+            bottom,
+        }
+    }
+}
+
+/// In the world it always has a number: that of its role where none is authored.
+impl MovingProperty for ZIndex {
+    fn resolve<'a>(&self, _: &dyn Fn(&str) -> Option<&'a Value>) -> i32 {
+        self.0.unwrap_or_default()
+    }
+    fn is_bound(&self) -> bool {
+        false
+    }
+    fn split(value: i32) -> Vec4 {
+        Vec4::new(value as f32, 0.0, 0.0, 0.0)
+    }
+    fn join(numbers: Vec4) -> i32 {
+        // A float that becomes a whole number is cut to what that can hold.
+        numbers.x.round() as i32
     }
 }
 
@@ -228,9 +282,15 @@ pub(super) fn compute<T: MovingProperty>(
             continue;
         }
         let lookup = |path: &str| data.lookup(*scope, path);
-        let mut value = T::split(authored.resolve(&lookup));
+        let own = authored.resolve(&lookup);
+        if !moves {
+            computed.set_if_neq(Computed(own));
+            continue;
+        }
+        let mut value = T::split(own);
+        let seconds = |timeline| timelines.get(timeline).ok()?.0;
         for lane in tracks.iter().flat_map(|tracks| &tracks.lanes) {
-            lane.lay_over(&mut value, &timelines, T::combine);
+            lane.lay_over(&mut value, seconds, T::combine);
         }
         if let Some(motion) = &mut motion {
             if let Some(glide) = &mut motion.glide {

@@ -126,6 +126,42 @@ pub fn local_seconds(timeline: &Timeline, clock: &FrameClock) -> Option<f64> {
     })
 }
 
+/// As [`local_seconds`], on an earlier tick than that of `clock` on which it was in the same state; `None` on one before it played.
+pub(super) fn seconds_before(timeline: &Timeline, clock: &FrameClock, tick: u64) -> Option<f64> {
+    let mut then = *clock;
+    then.tick = tick;
+    match timeline.state {
+        PlayState::Playing {
+            since_tick,
+            from_seconds,
+        } if tick < since_tick => {
+            let from_seconds = from_seconds - clock.rate.seconds_at(since_tick - tick);
+            let state = PlayState::Playing {
+                since_tick: tick,
+                from_seconds,
+            };
+            let played = Timeline {
+                state,
+                ..timeline.clone()
+            };
+            (from_seconds >= 0.0)
+                .then(|| local_seconds(&played, &then))
+                .flatten()
+        }
+        _ => local_seconds(timeline, &then),
+    }
+}
+
+/// Whether a timeline stands where it does from the tick of `clock` on, as long as nothing is told to it.
+pub(super) fn has_come_to_rest(timeline: &Timeline, clock: &FrameClock) -> bool {
+    match timeline.state {
+        PlayState::Playing { since_tick, .. } => {
+            clock.tick >= since_tick && has_ended(timeline, clock)
+        }
+        PlayState::Paused { .. } | PlayState::Stopped => true,
+    }
+}
+
 /// Whether a timeline that plays once has come to its end.
 pub fn has_ended(timeline: &Timeline, clock: &FrameClock) -> bool {
     timeline.loop_mode == LoopMode::Once

@@ -68,11 +68,13 @@ impl Animation {
         frames + self.ends_nanos.len() * size_of::<u64>()
     }
 
-    /// The frame that shows `elapsed_nanos` after the picture came on air. In whole numbers, so that it is the same after a year.
-    pub fn frame_at(&self, elapsed_nanos: u64, playback: &Playback) -> usize {
+    /// The frame that shows `elapsed_nanos` after the picture came on air, when it has played `more` seconds of the file more than
+    /// that, or less. In whole numbers, so that it is the same after a year.
+    pub fn frame_at(&self, elapsed_nanos: u64, more: f64, playback: &Playback) -> usize {
         let thousandths = |value: f32| (f64::from(value.max(0.0)) * 1000.0).round() as u128;
         let at = thousandths(playback.start) * 1_000_000
             + u128::from(elapsed_nanos) * thousandths(playback.speed) / 1000;
+        let at = at.saturating_add_signed((more * 1e9).round() as i128);
         let last = self.frames.len() - 1;
         let duration = u128::from(self.ends_nanos[last]);
         let plays = match playback.loop_mode {

@@ -18,12 +18,12 @@ const BREATH_STEPS: f32 = 4.0;
 
 /// An avatar without a size is as large as its pictures.
 pub(crate) fn measure(
-    mut avatars: Query<(&Avatar, &Crop, &mut NaturalSize)>,
+    mut avatars: Query<(&Avatar, &Computed<Crop>, &mut NaturalSize)>,
     pictures: Query<&ShownPicture>,
 ) {
     for (avatar, crop, mut natural) in &mut avatars {
         if let Some(frame) = frame_of(avatar, &pictures) {
-            natural.set_if_neq(NaturalSize(crop_box(frame, crop).1));
+            natural.set_if_neq(NaturalSize(crop_box(frame, &crop.0).1));
         }
     }
 }
@@ -40,7 +40,7 @@ type FitRow<'a> = (
     &'a Avatar,
     &'a Computed<AvatarSource>,
     &'a LayoutBox,
-    &'a Crop,
+    &'a Computed<Crop>,
     &'a Fit,
 );
 
@@ -51,7 +51,7 @@ pub(crate) fn fit(
     pictures: Query<&ShownPicture>,
     mut spaces: Query<&mut ChildSpace>,
 ) {
-    for (avatar, Computed(source), layout, crop, fit) in &avatars {
+    for (avatar, Computed(source), layout, Computed(crop), fit) in &avatars {
         let space = avatar.rig.and_then(|rig| spaces.get_mut(rig).ok());
         let (Some(mut space), Some(frame)) = (space, frame_of(avatar, &pictures)) else {
             continue;

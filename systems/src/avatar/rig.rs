@@ -212,7 +212,7 @@ pub(super) fn act(
             level: level
                 .filter(|level| !level.is_nan())
                 .map_or(0.0, |level| level.clamp(0.0, 1.0)),
-            exact: motions.is_some_and(|motions| motions.has_track(LEVEL)),
+            exact: motions.is_some_and(|motions| motions.moves(LEVEL)),
             seed: *seed,
         };
         // Whoever goes back in time finds what would have been there.

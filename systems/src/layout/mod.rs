@@ -16,7 +16,8 @@ use crate::schedule::{Tick, TickSet};
 
 pub use measure::{Fonts, crop_box, fitted};
 pub use pictures::ShownPicture;
-pub use propagate::{ChildSpace, ClipsChildren, Flows, Placed, RasterScale};
+pub(crate) use pictures::advance_plays;
+pub use propagate::{ChildSpace, ClipsChildren, CropClip, Flows, Placed, RasterScale};
 pub use tree::{FileOrder, LayerTree, Node};
 pub use view::{OutputSize, Views, on_frame};
 

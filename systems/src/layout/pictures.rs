@@ -6,12 +6,14 @@ use std::sync::Arc;
 use bevy_ecs::lifecycle::HookContext;
 use bevy_ecs::prelude::*;
 use bevy_ecs::world::DeferredWorld;
-use components::derived::{FilledText, NaturalSize};
+use components::animation::Timeline;
+use components::derived::{Computed, FilledText, NaturalSize};
 use components::layer::Crop;
-use components::source::ImageSource;
+use components::source::{ImageSource, Playback};
 
 use super::measure::crop_box;
 use super::propagate::Placed;
+use crate::animate::{FieldMotions, Integral, Speed};
 use crate::assets::{Picture, PictureKind, Pictures};
 use crate::clock::FrameClock;
 
@@ -26,6 +28,8 @@ pub struct ShownPicture {
     pub since_tick: u64,
     /// How long it had played at that tick, in nanoseconds: more than 0 only after the rate of the ticks has changed.
     pub from_nanos: u64,
+    /// Seconds of the file that came to it as the speed was moved.
+    played: Integral,
     /// The frame of a moving picture; 0 of others.
     pub frame: usize,
     /// Whether the layer was looked at before.
@@ -44,6 +48,16 @@ impl ShownPicture {
     /// Plays from its start: its source is another one from this tick on.
     pub(crate) fn begin_anew(&mut self, clock: &FrameClock) {
         (self.since_tick, self.from_nanos) = (clock.tick, 0);
+        self.played = Integral::new(clock.tick);
+    }
+
+    /// Goes on from where it is on this tick, having played at `speed`, when its source plays it in another way.
+    pub(crate) fn play_on(&mut self, speed: f32, clock: &FrameClock) {
+        self.played.settle(clock, clock.rate);
+        let seconds = self.elapsed_nanos(clock) as f64 / 1e9 * f64::from(speed);
+        let played = Integral::of(seconds + self.played.value(), clock.tick);
+        (self.since_tick, self.from_nanos) = (clock.tick, 0);
+        self.played = played;
     }
 
     /// Counts from this tick on, at which the rate of the ticks changes.
@@ -59,13 +73,14 @@ fn note_tick(mut world: DeferredWorld, context: HookContext) {
         .map_or(0, |clock| clock.tick);
     if let Some(mut shown) = world.get_mut::<ShownPicture>(context.entity) {
         shown.since_tick = tick;
+        shown.played = Integral::new(tick);
     }
 }
 
 type PictureRow<'a> = (
     Ref<'a, ImageSource>,
     Ref<'a, FilledText>,
-    Ref<'a, Crop>,
+    Ref<'a, Computed<Crop>>,
     &'a mut ShownPicture,
     &'a mut NaturalSize,
 );
@@ -91,7 +106,7 @@ pub(super) fn measure_pictures(
         let Some(picture) = pictures.get(&words.0) else {
             continue;
         };
-        natural.set_if_neq(NaturalSize(crop_box(picture.size(), &crop).1));
+        natural.set_if_neq(NaturalSize(crop_box(picture.size(), &crop.0).1));
         let is_same = shown
             .picture
             .as_ref()
@@ -100,18 +115,50 @@ pub(super) fn measure_pictures(
             shown.picture = Some(picture);
             shown.frame = 0;
             if !is_new {
-                (shown.since_tick, shown.from_nanos) = (clock.tick, 0);
+                shown.begin_anew(&clock);
             }
         }
     }
 }
 
-/// After it, each visible moving picture has the frame of this tick. Only another frame counts as a change.
-pub(super) fn choose_frames(
+type RunningRow<'a> = (
+    &'a ImageSource,
+    &'a mut ShownPicture,
+    Option<&'a mut FieldMotions<ImageSource>>,
+);
+
+/// Adds up how far a speed that moves has played each picture before this tick. Stands in `Animate`, before that speed is computed.
+pub(crate) fn advance_plays(
     clock: Res<FrameClock>,
-    mut layers: Query<(&ImageSource, &Placed, &mut ShownPicture)>,
+    timelines: Query<&Timeline>,
+    mut pictures: Query<RunningRow>,
 ) {
-    for (source, placed, mut shown) in &mut layers {
+    for (source, mut shown, motions) in &mut pictures {
+        let shown = shown.bypass_change_detection();
+        let speed = Speed {
+            path: "playback.speed",
+            own: source.playback.speed,
+            range: (0.0, 16.0),
+        };
+        let since_tick = shown.since_tick;
+        shown
+            .played
+            .advance(&speed, since_tick, motions, &timelines, &clock, clock.rate);
+    }
+}
+
+type PlayingRow<'a> = (
+    &'a ImageSource,
+    &'a Computed<ImageSource>,
+    &'a Placed,
+    &'a mut ShownPicture,
+);
+
+/// After it, each visible moving picture has the frame of this tick. Only another frame counts as a change.
+pub(super) fn choose_frames(clock: Res<FrameClock>, mut layers: Query<PlayingRow>) {
+    for (authored, Computed(source), placed, mut shown) in &mut layers {
+        let faster = f64::from(source.playback.speed) - f64::from(authored.playback.speed);
+        shown.bypass_change_detection().played.note(faster);
         let Some(PictureKind::Animated(animation)) = shown.picture.as_ref().map(Picture::kind)
         else {
             continue;
@@ -119,7 +166,12 @@ pub(super) fn choose_frames(
         if !placed.visible || placed.opacity <= 0.0 {
             continue;
         }
-        let frame = animation.frame_at(shown.elapsed_nanos(&clock), &source.playback);
+        let playback = Playback {
+            speed: authored.playback.speed,
+            ..source.playback
+        };
+        let played = shown.played.value();
+        let frame = animation.frame_at(shown.elapsed_nanos(&clock), played, &playback);
         if shown.frame != frame {
             shown.frame = frame;
         }

@@ -4,7 +4,7 @@ use bevy_ecs::prelude::*;
 use components::derived::{Computed, LayoutBox};
 use components::effect::Effects;
 use components::layer::{Anchor, Crop, Fit, Opacity, Position, Rotation, Scale, Visible};
-use components::source::GroupSource;
+use components::source::{GroupSource, ImageSource};
 use components::transition::{Enter, Exit, TransitionKind};
 use components::viewport::Viewport;
 use glam::{Affine2, Vec2};
@@ -16,7 +16,7 @@ use super::tree::LayerTree;
 use super::view::{OutputSize, Views};
 use crate::animate::{CompiledTracks, Motion};
 use crate::inner::{InTransition, Interior};
-use crate::render::Flattened;
+use crate::render::{Effected, Flattened};
 use crate::scene::Outgoing;
 use crate::transition::{Frame, Look, Presence, SceneMix, look};
 
@@ -67,6 +67,11 @@ impl Default for RasterScale {
     }
 }
 
+/// Whether a layer's crop cuts it where it is composed, and not out of its picture, which stays as it is while the crop moves. On
+/// layers with pixels of their own; written in `Layout`.
+#[derive(Component, Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct CropClip(pub bool);
+
 /// A layer that cuts all below it at its box, as a group with a crop does. Written with the sources that show rows or strips.
 #[derive(Component, Clone, Copy, Debug, Default)]
 pub struct ClipsChildren;
@@ -98,9 +103,9 @@ type PlacementRow<'a> = (
     &'a Computed<Rotation>,
     &'a Computed<Opacity>,
     &'a LayoutBox,
-    &'a Anchor,
+    &'a Computed<Anchor>,
     &'a Visible,
-    &'a Crop,
+    &'a Computed<Crop>,
     (
         Has<GroupSource>,
         Has<ClipsChildren>,
@@ -120,6 +125,14 @@ type PlacementRow<'a> = (
     ),
     (Option<&'a Presence>, Option<&'a Enter>, Option<&'a Exit>),
     Option<(&'a Computed<Effects>, &'a Flattened)>,
+    (
+        Has<CompiledTracks<Anchor>>,
+        Has<CompiledTracks<Crop>>,
+        Option<&'a Motion<Anchor>>,
+        Option<&'a Motion<Crop>>,
+        Has<ImageSource>,
+        Has<Effected>,
+    ),
 );
 
 #[derive(Clone, Copy)]
@@ -139,7 +152,7 @@ pub(super) fn propagate(
     tree: Res<LayerTree>,
     rows: Query<PlacementRow>,
     outgoing: Query<(), With<Outgoing>>,
-    mut outputs: Query<(&mut Placed, &mut RasterScale)>,
+    mut outputs: Query<(&mut Placed, &mut RasterScale, Option<&mut CropClip>)>,
     mut inherited: Local<Vec<Inherited>>,
 ) {
     inherited.clear();
@@ -169,13 +182,17 @@ pub(super) fn propagate(
             .and_then(|place| inherited.get(place as usize))
             .copied()
             .unwrap_or_else(|| root_of(view));
-        let (Ok(row), Ok((mut placed, mut raster_scale))) =
+        let (Ok(row), Ok((mut placed, mut raster_scale, crop_clip))) =
             (rows.get(node.entity), outputs.get_mut(node.entity))
         else {
             inherited.push(parent);
             continue;
         };
-        let own = place(&parent, row, view);
+        let mut own = place(&parent, row, view);
+        if let Some(mut crop_clip) = crop_clip {
+            crop_clip.set_if_neq(CropClip(own.cut.is_some()));
+            own.for_itself.clip = own.cut.or(own.for_itself.clip);
+        }
         raster_scale.set_if_neq(RasterScale(drawn_scale(own.scale)));
         placed.set_if_neq(own.for_itself);
         inherited.push(Inherited {
@@ -209,6 +226,8 @@ struct Own {
     crop: Crop,
     fit: Fit,
     scale_of_children: Vec2,
+    /// What a crop that moves leaves of its own picture.
+    cut: Option<Clip>,
 }
 
 fn place(
@@ -224,7 +243,7 @@ fn place(
         layout,
         anchor,
         visible,
-        crop,
+        Computed(crop),
         (is_group, clips, flows, space),
         scale_tracks,
         (
@@ -239,13 +258,18 @@ fn place(
         ),
         (presence, enter, exit),
         effects,
+        (anchor_tracked, crop_tracked, anchor_motion, crop_motion, is_image, is_effected),
     ) = row;
     if let Some(interior) = interior {
         return place_interior(parent, *interior);
     }
-    let position_moves = position_tracked || position_motion.is_some_and(Motion::glides);
+    let position_moves = position_tracked
+        || anchor_tracked
+        || position_motion.is_some_and(Motion::glides)
+        || anchor_motion.is_some_and(Motion::glides);
     let rotation_moves = rotation_tracked || rotation_motion.is_some_and(Motion::glides);
-    let anchor_point = Vec2::new(anchor.x, anchor.y) * layout.0;
+    let crop_moves = crop_tracked || crop_motion.is_some_and(Motion::glides);
+    let anchor_point = anchor.0 * layout.0;
     let parent_from_layer =
         Affine2::from_scale_angle_translation(scale.0, rotation.0.to_radians(), position.0)
             * Affine2::from_translation(-anchor_point);
@@ -285,7 +309,8 @@ fn place(
             || scale_tracks.is_some()
             || gliding.is_some()
             || position_moves
-            || rotation_moves,
+            || rotation_moves
+            || crop_moves && is_image,
         clip: parent.placed.clip,
         matte: look.matte,
         veil: look
@@ -322,7 +347,15 @@ fn place(
         below
     };
     let scale = parent.scale * drawn_scale;
+    // A picture is cropped before it is put into its box.
+    let left = if is_image { Crop::default() } else { *crop };
+    let (origin, size) = crop_box(layout.0, &left);
+    let cut = Clip {
+        canvas_from_clip: canvas_from_layer * Affine2::from_translation(origin),
+        size,
+    };
     let own = Own {
+        cut: cut_within(placed.clip, cut).filter(|_| crop_moves && !is_effected),
         for_itself: placed,
         for_children,
         scale,
@@ -387,6 +420,7 @@ fn place_interior(parent: &Inherited, interior: Interior) -> Own {
         layout: box_size,
         crop: Crop::default(),
         fit: parent.fit,
+        cut: None,
     }
 }
 
@@ -445,6 +479,12 @@ fn meet(outer: Option<Clip>, inner: Clip) -> Clip {
         canvas_from_clip: Affine2::from_translation(low),
         size: high - low,
     }
+}
+
+/// The meeting of a layer's own clip and that of the groups above; `None` where one is turned, so that both cannot be had as one.
+fn cut_within(outer: Option<Clip>, inner: Clip) -> Option<Clip> {
+    let can_meet = outer.is_none_or(|outer| upright(outer).and(upright(inner)).is_some());
+    can_meet.then(|| meet(outer, inner))
 }
 
 /// The corners of a clip that is not turned.

@@ -1,8 +1,8 @@
 //! The drawing order: the hierarchy as a flat list, from the back of the canvas to the front.
 
 use bevy_ecs::prelude::*;
-use components::derived::DrawOrder;
-use components::layer::{Role, ZIndex};
+use components::derived::{Computed, DrawOrder};
+use components::layer::ZIndex;
 
 use crate::scene::Outgoing;
 use crate::transition::SceneMix;
@@ -41,8 +41,7 @@ impl LayerTree {
 
 type Sorting<'a> = (
     Entity,
-    &'a Role,
-    &'a ZIndex,
+    &'a Computed<ZIndex>,
     &'a FileOrder,
     Option<&'a ChildOf>,
     Has<Outgoing>,
@@ -51,7 +50,7 @@ type Sorting<'a> = (
 pub(super) fn order(
     mix: Res<SceneMix>,
     mut tree: ResMut<LayerTree>,
-    changed: Query<(), Or<(Changed<ZIndex>, Changed<ChildOf>)>>,
+    changed: Query<(), Or<(Changed<Computed<ZIndex>>, Changed<ChildOf>)>>,
     layers: Query<Sorting>,
     mut orders: Query<&mut DrawOrder>,
 ) {
@@ -60,11 +59,10 @@ pub(super) fn order(
     }
     let mut sorted: Vec<_> = layers
         .iter()
-        .map(|(entity, role, z_index, place, parent, goes)| {
-            let z = z_index.0.unwrap_or(role.z_band());
+        .map(|(entity, z_index, place, parent, goes)| {
             let is_over = mix.is_active() && goes == mix.outgoing_is_over();
             let parent = parent.map(|parent| parent.parent());
-            (parent, is_over, z, *place, entity)
+            (parent, is_over, z_index.0, *place, entity)
         })
         .collect();
     sorted.sort_by_key(|&(parent, is_over, z, place, _)| (parent, is_over, z, place));

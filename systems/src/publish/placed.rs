@@ -2,7 +2,7 @@
 //! nobody asks pays for one look into an empty queue.
 
 use bevy_ecs::prelude::*;
-use components::derived::LayoutBox;
+use components::derived::{Computed, LayoutBox};
 use components::layer::{Crop, LayerId};
 use components::scene::CanvasSpec;
 use components::source::ImageSource;
@@ -174,7 +174,7 @@ type Row<'a> = (
     &'a LayerId,
     &'a Placed,
     &'a LayoutBox,
-    &'a Crop,
+    &'a Computed<Crop>,
     Has<ImageSource>,
 );
 
@@ -230,7 +230,7 @@ fn list(
             seen: if is_image {
                 whole
             } else {
-                crop_box(layout.0, crop)
+                crop_box(layout.0, &crop.0)
             },
             opacity: placed.opacity,
             visible: placed.visible,

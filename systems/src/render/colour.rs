@@ -13,7 +13,7 @@ pub(super) fn draw(
     mut layers: Query<(&Computed<ColourSource>, Target), Stale<Computed<ColourSource>>>,
 ) {
     for (Computed(source), mut target) in &mut layers {
-        let (origin, size) = crop_box(target.layout.0, target.crop);
+        let (origin, size) = crop_box(target.layout.0, &target.cut());
         if size.min_element() <= 0.0 {
             target.drawn.clear();
             continue;

@@ -2,12 +2,12 @@
 
 use bevy_ecs::prelude::*;
 use bevy_ecs::query::QueryData;
-use components::derived::{FilledText, LayoutBox};
+use components::derived::{Computed, FilledText, LayoutBox};
 use components::layer::{Crop, Fit, LayerId};
 use glam::{Affine2, Vec2};
 use raster::Paint;
 
-use crate::layout::{RasterScale, ShownPicture};
+use crate::layout::{CropClip, RasterScale, ShownPicture};
 
 /// What a layer looks like by itself. Written in `Render`, by the system of its kind of source.
 #[derive(Component, Clone, Default)]
@@ -45,11 +45,24 @@ pub struct Target {
     /// Raster pixels a layer pixel.
     pub scale: &'static RasterScale,
     /// What is cut off.
-    pub crop: &'static Crop,
+    pub crop: &'static Computed<Crop>,
+    /// Whether that is cut off where the picture is composed, and not out of it.
+    pub crop_clip: &'static CropClip,
     /// How a picture fills the box.
     pub fit: &'static Fit,
     /// Where the result goes.
     pub drawn: &'static mut Drawn,
+}
+
+impl TargetItem<'_, '_> {
+    /// What is cut out of the picture.
+    pub fn cut(&self) -> Crop {
+        if self.crop_clip.0 {
+            Crop::default()
+        } else {
+            self.crop.0
+        }
+    }
 }
 
 /// Layers of source `S` that must be drawn anew.
@@ -57,7 +70,8 @@ pub type Stale<S> = Or<(
     Changed<S>,
     Changed<LayoutBox>,
     Changed<RasterScale>,
-    Changed<Crop>,
+    Changed<Computed<Crop>>,
+    Changed<CropClip>,
     Changed<Fit>,
     Changed<FilledText>,
     Changed<ShownPicture>,

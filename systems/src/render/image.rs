@@ -30,7 +30,15 @@ pub(super) fn draw(
     for (mut shown, corners, mut target) in &mut layers {
         let Some((picture, part)) = shown.picture.clone().and_then(|picture| {
             let (layout, scale) = (target.layout.0, target.scale.0);
-            let part = Part::new(&picture, layout, scale, target.crop, *target.fit)?;
+            let part = target
+                .crop_clip
+                .0
+                .then(|| Part::uncut(&picture, layout, scale, &target.crop.0, *target.fit))
+                .flatten();
+            let part = match part {
+                Some(part) => part,
+                None => Part::new(&picture, layout, scale, &target.crop.0, *target.fit)?,
+            };
             Some((picture, part))
         }) else {
             target.drawn.clear();
@@ -162,6 +170,22 @@ impl Part {
             part.limit(high - low, pixels);
         }
         Some(part)
+    }
+
+    /// The whole of a picture that is neither enlarged nor made smaller in its box, so that a crop which moves has it shown elsewhere
+    /// and not resized anew; `None` of others.
+    fn uncut(picture: &Picture, layout: Vec2, scale: Vec2, crop: &Crop, fit: Fit) -> Option<Self> {
+        let whole = picture.size();
+        let (crop_origin, cropped) = crop_box(whole, crop);
+        let (origin, size) = fitted(cropped, layout, fit);
+        if cropped.min_element() <= 0.0 || (size - cropped).abs().max_element() > 1e-3 {
+            return None;
+        }
+        let part = Self::new(picture, whole, scale, &Crop::default(), Fit::Fill)?;
+        Some(Self {
+            origin: origin - crop_origin,
+            ..part
+        })
     }
 
     /// Draws an area of `size` layer pixels that would take more than an SVG's most pixels with fewer.

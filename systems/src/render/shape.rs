@@ -85,22 +85,22 @@ pub(super) fn set_raster(target: &mut TargetItem, cached: Option<CachedRaster>, 
         target.drawn.clear();
         return;
     };
-    let scale = target.scale.0;
+    let (scale, cut) = (target.scale.0, target.cut());
     let size = Vec2::new(raster.width() as f32, raster.height() as f32);
-    let (paint, size, offset) = if target.crop.is_none() {
+    let (paint, size, offset) = if cut.is_none() {
         (Some(raster), size, Vec2::ZERO)
     } else {
-        let (low, kept) = crop_box(target.layout.0, target.crop);
+        let (low, kept) = crop_box(target.layout.0, &cut);
         let low_px = ((low - origin) * scale).round().clamp(Vec2::ZERO, size);
         let high_px = ((low + kept - origin) * scale).round().clamp(low_px, size);
-        let cut = cut_out(&raster, low_px, high_px).map(Arc::new);
-        (cut, high_px - low_px, low_px / scale)
+        let part = cut_out(&raster, low_px, high_px).map(Arc::new);
+        (part, high_px - low_px, low_px / scale)
     };
     target.drawn.paint = paint.map(raster::Paint::Raster);
     target.drawn.size = size;
     target.drawn.layer_from_paint =
         Affine2::from_scale_angle_translation(scale.recip(), 0.0, origin + offset);
-    target.drawn.revision = key ^ crop_bits(target.crop);
+    target.drawn.revision = key ^ crop_bits(&cut);
 }
 
 fn crop_bits(crop: &components::layer::Crop) -> u64 {

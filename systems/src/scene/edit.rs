@@ -10,7 +10,9 @@ use bevy_ecs::prelude::*;
 use components::animation::{Glide, Timeline, TimelineId, TimelineSpec, Tracks};
 use components::derived::{Animatable, Computed, NaturalSize};
 use components::effect::Effects;
-use components::layer::{LayerId, LayerSpec, Opacity, Position, Rotation, Scale, Size};
+use components::layer::{
+    Anchor, Crop, LayerId, LayerSpec, Opacity, Position, Rotation, Scale, Size, ZIndex,
+};
 use components::scene::{CanvasSpec, SceneSpec};
 use components::source::{
     AvatarSource, ChatSource, ColourSource, GradientSource, GroupSource, ImageSource, SceneSource,
@@ -25,7 +27,8 @@ use super::spawn::{
 };
 use super::stage::{Leaving, Reachable};
 use crate::animate::{
-    CompiledTracks, MovingFields, MovingProperty, begin_glide, glide_to, keep_place, remove_lanes,
+    CompiledTracks, FieldMotions, MovingFields, MovingProperty, begin_glide, glide_to, keep_place,
+    remove_lanes,
 };
 use crate::assets::{Picture, Pictures};
 use crate::clock::FrameClock;
@@ -265,7 +268,7 @@ pub(crate) fn change_layer(
     put(&mut entity, &spec.scale);
     put(&mut entity, &spec.rotation);
     put(&mut entity, &spec.opacity);
-    put(&mut entity, &spec.z_index);
+    put(&mut entity, &ZIndex(Some(spec.z())));
     put(&mut entity, &spec.blend);
     put(&mut entity, &spec.crop);
     put(&mut entity, &spec.fit);
@@ -295,8 +298,20 @@ fn put_source(entity: &mut EntityWorldMut, spec: &LayerSpec, measure: bool) {
         Source::Image(source) if entity.contains::<ImageSource>() => {
             if entity.get::<ImageSource>() != Some(source) {
                 let clock = *entity.world().resource::<FrameClock>();
+                let goes_on = entity
+                    .get::<FieldMotions<ImageSource>>()
+                    .is_some_and(FieldMotions::glides);
+                let before = entity.get::<ImageSource>().filter(|before| {
+                    goes_on
+                        && (&before.src, before.playback.loop_mode)
+                            == (&source.src, source.playback.loop_mode)
+                });
+                let speed = before.map(|before| before.playback.speed);
                 if let Some(mut shown) = entity.get_mut::<ShownPicture>() {
-                    shown.begin_anew(&clock);
+                    match speed {
+                        Some(speed) => shown.play_on(speed, &clock),
+                        None => shown.begin_anew(&clock),
+                    }
                 }
                 entity.insert(source.clone());
             }
@@ -337,9 +352,13 @@ fn begin_glides(world: &mut World, entity: Entity, spec: &LayerSpec, glide: &Gli
     let mut entity = world.entity_mut(entity);
     glide_property(&mut entity, Some(&spec.position), glide, &clock);
     glide_property(&mut entity, spec.size.as_ref(), glide, &clock);
+    glide_property(&mut entity, Some(&spec.anchor), glide, &clock);
     glide_property(&mut entity, Some(&spec.scale), glide, &clock);
     glide_property(&mut entity, Some(&spec.rotation), glide, &clock);
     glide_property(&mut entity, Some(&spec.opacity), glide, &clock);
+    glide_property(&mut entity, Some(&spec.crop), glide, &clock);
+    let z_index = ZIndex(Some(spec.z()));
+    glide_property(&mut entity, Some(&z_index), glide, &clock);
     glide_to(&mut entity, &spec.effects, glide, &clock);
     match &spec.source {
         Source::Colour(source) => glide_to(&mut entity, source, glide, &clock),
@@ -347,12 +366,10 @@ fn begin_glides(world: &mut World, entity: Entity, spec: &LayerSpec, glide: &Gli
         Source::Shape(source) => glide_to(&mut entity, source, glide, &clock),
         Source::Text(source) => glide_to(&mut entity, source, glide, &clock),
         Source::Avatar(source) => glide_to(&mut entity, source, glide, &clock),
-        Source::Image(_)
-        | Source::Ticker(_)
-        | Source::Chat(_)
-        | Source::VisualFeed(_)
-        | Source::Scene(_)
-        | Source::Group(_) => {}
+        Source::Ticker(source) => glide_to(&mut entity, source, glide, &clock),
+        Source::Chat(source) => glide_to(&mut entity, &**source, glide, &clock),
+        Source::Image(source) => glide_to(&mut entity, source, glide, &clock),
+        Source::VisualFeed(_) | Source::Scene(_) | Source::Group(_) => {}
     }
 }
 
@@ -413,14 +430,20 @@ fn replace_timelines(
         };
         release::<Position>(&mut entity);
         release::<Size>(&mut entity);
+        release::<Anchor>(&mut entity);
         release::<Scale>(&mut entity);
         release::<Rotation>(&mut entity);
         release::<Opacity>(&mut entity);
+        release::<Crop>(&mut entity);
+        release::<ZIndex>(&mut entity);
         remove_lanes::<ColourSource>(&mut entity);
         remove_lanes::<GradientSource>(&mut entity);
         remove_lanes::<ShapeSource>(&mut entity);
         remove_lanes::<TextSource>(&mut entity);
         remove_lanes::<AvatarSource>(&mut entity);
+        remove_lanes::<ImageSource>(&mut entity);
+        remove_lanes::<TickerSource>(&mut entity);
+        remove_lanes::<ChatSource>(&mut entity);
         remove_lanes::<Effects>(&mut entity);
     }
     insert_lanes(world, specs, layers, &timelines);

@@ -6,7 +6,9 @@ use std::sync::Arc;
 use bevy_ecs::component::Mutable;
 use bevy_ecs::prelude::*;
 use components::derived::{Computed, FilledText};
-use components::layer::{LayerId, LayerSpec, Opacity, Position, Rotation, Scale, Size};
+use components::layer::{
+    Anchor, Crop, LayerId, LayerSpec, Opacity, Position, Rotation, Scale, Size, ZIndex,
+};
 use components::source::{ImageSource, TextSource};
 use serde_json::Value;
 
@@ -68,9 +70,12 @@ fn compute(world: &mut World, data: &SceneData, layer: Entity) {
     let mut entity = world.entity_mut(layer);
     property::<Position>(&mut entity, &lookup);
     property::<Size>(&mut entity, &lookup);
+    property::<Anchor>(&mut entity, &lookup);
     property::<Scale>(&mut entity, &lookup);
     property::<Rotation>(&mut entity, &lookup);
     property::<Opacity>(&mut entity, &lookup);
+    property::<Crop>(&mut entity, &lookup);
+    property::<ZIndex>(&mut entity, &lookup);
     let template = match (entity.get::<TextSource>(), entity.get::<ImageSource>()) {
         (Some(text), _) => Some(text.text.clone()),
         (None, Some(image)) => Some(image.src.clone()),

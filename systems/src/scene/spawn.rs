@@ -9,7 +9,9 @@ use components::animation::{
 };
 use components::derived::{Animatable, Computed, DrawOrder, FilledText, LayoutBox, NaturalSize};
 use components::effect::Effects;
-use components::layer::{LayerId, LayerSpec, Opacity, Position, Rotation, Scale, Size, Visible};
+use components::layer::{
+    Anchor, Crop, LayerId, LayerSpec, Opacity, Position, Rotation, Scale, Size, Visible, ZIndex,
+};
 use components::scene::{CanvasSpec, FrameRate, SceneSpec};
 use components::source::{
     AvatarSource, ChatSource, ColourSource, GradientSource, GroupSource, ImageSource, SceneSource,
@@ -32,7 +34,8 @@ use crate::data::{DataScope, SceneData};
 use crate::feed;
 use crate::inner::{InnerScene, fill_scenes};
 use crate::layout::{
-    CanvasSize, ClipsChildren, FileOrder, Fonts, LayerTree, Placed, RasterScale, ShownPicture,
+    CanvasSize, ClipsChildren, CropClip, FileOrder, Fonts, LayerTree, Placed, RasterScale,
+    ShownPicture,
 };
 use crate::render::{Background, ComposedFrame, Drawn, Effected, Flattened, RasterCache};
 use crate::transition::{self, Clip, Presence};
@@ -283,9 +286,12 @@ pub(super) fn insert_lanes(
         match property {
             Property::Position => insert_tracks::<Position>(&mut entity, lanes),
             Property::Size => insert_tracks::<Size>(&mut entity, lanes),
+            Property::Anchor => insert_tracks::<Anchor>(&mut entity, lanes),
             Property::Scale => insert_tracks::<Scale>(&mut entity, lanes),
             Property::Rotation => insert_tracks::<Rotation>(&mut entity, lanes),
             Property::Opacity => insert_tracks::<Opacity>(&mut entity, lanes),
+            Property::Crop => insert_tracks::<Crop>(&mut entity, lanes),
+            Property::ZIndex => insert_tracks::<ZIndex>(&mut entity, lanes),
             Property::Source(path) => add_source_lanes(&mut entity, &path, &lanes),
             Property::Effect(path) => add_lanes::<Effects>(&mut entity, &path, &lanes),
             _ => {}
@@ -298,7 +304,11 @@ fn whole(property: &Property) -> Property {
     match property {
         Property::PositionX | Property::PositionY => Property::Position,
         Property::SizeWidth | Property::SizeHeight => Property::Size,
+        Property::AnchorX | Property::AnchorY => Property::Anchor,
         Property::ScaleX | Property::ScaleY => Property::Scale,
+        Property::CropLeft | Property::CropTop | Property::CropRight | Property::CropBottom => {
+            Property::Crop
+        }
         own => own.clone(),
     }
 }
@@ -310,6 +320,9 @@ fn add_source_lanes(entity: &mut EntityWorldMut, path: &str, lanes: &[Lane]) {
     add_lanes::<ShapeSource>(entity, path, lanes);
     add_lanes::<TextSource>(entity, path, lanes);
     add_lanes::<AvatarSource>(entity, path, lanes);
+    add_lanes::<ImageSource>(entity, path, lanes);
+    add_lanes::<TickerSource>(entity, path, lanes);
+    add_lanes::<ChatSource>(entity, path, lanes);
 }
 
 fn insert_tracks<T: Animatable>(entity: &mut EntityWorldMut, lanes: Vec<Lane>) {
@@ -361,7 +374,7 @@ pub(super) fn spawn_one(world: &mut World, spec: &LayerSpec, place: &Place, orde
         spec.scale.clone(),
         spec.rotation.clone(),
         spec.opacity.clone(),
-        spec.z_index,
+        ZIndex(Some(spec.z())),
         spec.blend,
         spec.crop,
         spec.fit,
@@ -369,9 +382,12 @@ pub(super) fn spawn_one(world: &mut World, spec: &LayerSpec, place: &Place, orde
     let derived = (
         (
             unset::<Position>(),
+            unset::<Anchor>(),
             unset::<Scale>(),
             unset::<Rotation>(),
             unset::<Opacity>(),
+            unset::<Crop>(),
+            unset::<ZIndex>(),
         ),
         FileOrder(order),
         DrawOrder::default(),
@@ -473,33 +489,28 @@ pub(super) fn put_ways(entity: &mut EntityWorldMut, spec: &LayerSpec) {
 /// Gives a layer its source, and what belongs to it.
 pub(super) fn insert_source(entity: &mut EntityWorldMut, spec: &LayerSpec) {
     match &spec.source {
-        Source::Colour(source) => insert_computed(entity, source),
-        Source::Gradient(source) => insert_computed(entity, source),
-        Source::Shape(source) => insert_computed(entity, source),
+        Source::Colour(source) => insert_drawn(entity, source),
+        Source::Gradient(source) => insert_drawn(entity, source),
+        Source::Shape(source) => insert_drawn(entity, source),
         Source::Text(source) => {
-            insert_computed(entity, source);
+            insert_drawn(entity, source);
             entity.insert((FilledText::default(), Rolling::default()));
         }
         Source::Image(source) => {
-            entity.insert((
-                source.clone(),
-                FilledText::default(),
-                ShownPicture::default(),
-            ));
+            insert_drawn(entity, source);
+            entity.insert((FilledText::default(), ShownPicture::default()));
         }
         Source::Ticker(source) => {
             let tick = entity.world().resource::<FrameClock>().tick;
-            entity.insert((source.clone(), Strip::new(tick), ClipsChildren));
+            insert_computed(entity, source);
+            entity.insert((Strip::new(tick), ClipsChildren));
         }
         Source::VisualFeed(source) => feed::insert(entity, source),
         Source::Scene(source) => drop(entity.insert(source.clone())),
         Source::Chat(source) => {
             let tick = entity.world().resource::<FrameClock>().tick;
-            entity.insert((
-                ChatSource::clone(source),
-                ChatRows::new(tick),
-                ClipsChildren,
-            ));
+            insert_computed(entity, &**source);
+            entity.insert((ChatRows::new(tick), ClipsChildren));
         }
         Source::Avatar(source) => {
             insert_computed(entity, source);
@@ -513,6 +524,12 @@ fn insert_computed<S: MovingFields>(entity: &mut EntityWorldMut, source: &S) {
     entity.insert((source.clone(), Computed::<S>(source.clone())));
 }
 
+/// Gives a layer a source that has pixels of its own.
+fn insert_drawn<S: MovingFields>(entity: &mut EntityWorldMut, source: &S) {
+    insert_computed(entity, source);
+    entity.insert(CropClip::default());
+}
+
 /// Takes a layer's source away, with all that belongs to it.
 pub(super) fn remove_source(entity: &mut EntityWorldMut) {
     feed::remove(entity);
@@ -521,11 +538,14 @@ pub(super) fn remove_source(entity: &mut EntityWorldMut) {
     remove_computed::<ShapeSource>(entity);
     remove_computed::<TextSource>(entity);
     remove_computed::<AvatarSource>(entity);
+    remove_computed::<ImageSource>(entity);
+    remove_computed::<TickerSource>(entity);
+    remove_computed::<ChatSource>(entity);
     despawn_all_internal(entity);
     entity
-        .remove::<(ImageSource, GroupSource, SceneSource, InnerScene)>()
-        .remove::<(FilledText, Rolling, ShownPicture, Avatar)>()
-        .remove::<(TickerSource, Strip, ChatSource, ChatRows, ClipsChildren)>()
+        .remove::<(GroupSource, SceneSource, InnerScene)>()
+        .remove::<(FilledText, Rolling, ShownPicture, CropClip, Avatar)>()
+        .remove::<(Strip, ChatRows, ClipsChildren)>()
         .insert((NaturalSize::default(), Drawn::default()));
 }
 

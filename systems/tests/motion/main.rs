@@ -3,7 +3,9 @@
 
 mod continuity;
 mod layers;
+mod properties;
 mod scenes;
 mod seeking;
 mod smoothness;
+mod sources;
 mod stage;

@@ -27,6 +27,10 @@ fn one_track() -> impl Strategy<Value = TrackSpec> {
         Property::Rotation,
         Property::Opacity,
         Property::SizeWidth,
+        Property::AnchorX,
+        Property::Crop,
+        Property::CropBottom,
+        Property::ZIndex,
     ];
     let way = (any::<bool>(), 0.0..0.7_f32, prop::option::of(any::<bool>()));
     (select(properties), easing(), 0.2..1.0_f32, way).prop_map(

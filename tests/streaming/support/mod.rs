@@ -1,7 +1,10 @@
 //! What the tests share: pictures, a tick source, temporary folders, and waiting for a condition under a limit.
 
+pub mod events;
 pub mod log;
+pub mod nginx;
 pub mod probe;
+pub mod proxy;
 
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};

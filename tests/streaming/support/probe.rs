@@ -134,6 +134,35 @@ impl Probe {
             assert_eq!(packet.is_key, index % 60 == 0, "frame {index}");
         }
     }
+
+    /// `frames` frames, each 1/30 s after the one before.
+    #[track_caller]
+    pub fn assert_steady_frames(&self, frames: u64) {
+        let video = self.video();
+        assert_eq!(video.len() as u64, frames);
+        for (index, packet) in video.iter().enumerate() {
+            let expected = index as f64 / 30.0;
+            assert!(
+                (packet.pts_s - expected).abs() < 1e-5,
+                "frame {index} at {}",
+                packet.pts_s
+            );
+        }
+    }
+}
+
+/// No frame is missing between the first and the last.
+#[track_caller]
+pub fn assert_no_gaps(path: &Path, video: &[&ProbedPacket]) {
+    for pair in video.windows(2) {
+        let step_s = pair[1].pts_s - pair[0].pts_s;
+        assert!(
+            (step_s - 1.0 / 30.0).abs() < 0.002,
+            "{}: {step_s} s after {}",
+            path.display(),
+            pair[0].pts_s
+        );
+    }
 }
 
 /// What a tool prints; it must succeed and say nothing wrong.

@@ -14,7 +14,7 @@ pub use look::AvatarSlots;
 pub use picture::AvatarPicture;
 
 use super::image::{read_template, write_template};
-use crate::animation::{Easing, FieldMut, Fields, number};
+use crate::animation::{Easing, FieldMut, Fields, number, template};
 use crate::value::{Number, Template};
 
 /// A character of pictures that lie over each other: the body of what it does, the eyes, the mouth.
@@ -177,8 +177,8 @@ pub struct Offset {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct AvatarMouth {
-    /// How loud it speaks, 0 to 1, or the data path that gives it. A track can move one that is written out, as
-    /// `source.mouth.level`; it is then followed without smoothing. Default 0.
+    /// How loud it speaks, 0 to 1, or the data path that gives it. A track can move it as `source.mouth.level`; it is then followed
+    /// without smoothing. Default 0.
     #[serde(default, skip_serializing_if = "is_default")]
     #[schemars(schema_with = "part")]
     pub level: Number,
@@ -351,17 +351,16 @@ impl Default for AvatarBreath {
 
 impl Fields for AvatarSource {
     fn field_mut(&mut self, path: &str) -> Option<FieldMut<'_>> {
-        match (path, &mut self.mouth.as_mut()?.level) {
-            ("mouth.level", Number::Literal(level)) => number(level, 0.0, 1.0),
+        match path {
+            "mouth.level" => template(&mut self.mouth.as_mut()?.level, 0.0, 1.0),
+            "breathe.amount" => number(&mut self.breathe.as_mut()?.amount, 0.0, 200.0),
             _ => None,
         }
     }
 
     fn field_paths(&self) -> Vec<String> {
-        let level = self.mouth.as_ref().and_then(|mouth| mouth.level.literal());
-        level
-            .map(|_| "mouth.level".to_owned())
-            .into_iter()
-            .collect()
+        let level = self.mouth.as_ref().map(|_| "mouth.level".to_owned());
+        let breath = self.breathe.as_ref().map(|_| "breathe.amount".to_owned());
+        level.into_iter().chain(breath).collect()
     }
 }

@@ -81,20 +81,23 @@ pub(crate) fn flag_global_header(context: &mut codec::Context) {
 }
 
 /// What an encoder may spend; 0 stands for no bound.
+#[derive(Debug, Clone, Copy)]
 pub(crate) struct Rate {
     pub(crate) bits_per_second: i64,
     pub(crate) ceiling_bits_per_second: i64,
+    pub(crate) floor_bits_per_second: i64,
     pub(crate) buffer_bits: i32,
 }
 
-/// Sets the rate. On an open libx264 context it is read again before each frame (`reconfig_encoder` in
-/// libavcodec/libx264.c).
+/// Sets the rate. On an open context of libx264 or NVENC it is read again before each frame (`reconfig_encoder` in
+/// libavcodec/libx264.c and nvenc.c); the others do not look again.
 pub(crate) fn set_rate(context: &mut codec::Context, rate: Rate) {
     // SAFETY: the context is live, this thread is its only user, and these are plain numbers.
     unsafe {
         let context = context.as_mut_ptr();
         (*context).bit_rate = rate.bits_per_second;
         (*context).rc_max_rate = rate.ceiling_bits_per_second;
+        (*context).rc_min_rate = rate.floor_bits_per_second;
         (*context).rc_buffer_size = rate.buffer_bits;
         // Half full rather than nine tenths, so that the first second does not overshoot.
         (*context).rc_initial_buffer_occupancy = rate.buffer_bits / 2;
@@ -119,6 +122,25 @@ unsafe impl Sync for SharedParameters {}
 impl SharedParameters {
     pub(super) fn parameters(&self) -> &codec::Parameters {
         &self.0
+    }
+
+    /// Width and height of a picture, pixels; 0 for sound.
+    pub(crate) fn size(&self) -> (u32, u32) {
+        // SAFETY: the parameters are live and these are plain numbers.
+        let (width, height) = unsafe {
+            let parameters = self.0.as_ptr();
+            ((*parameters).width, (*parameters).height)
+        };
+        (
+            u32::try_from(width).unwrap_or(0),
+            u32::try_from(height).unwrap_or(0),
+        )
+    }
+
+    /// Samples that an audio encoder puts before the first one.
+    pub(crate) fn priming_samples(&self) -> i64 {
+        // SAFETY: the parameters are live and this is a plain number.
+        i64::from(unsafe { (*self.0.as_ptr()).initial_padding })
     }
 
     pub(crate) fn extradata(&self) -> &[u8] {

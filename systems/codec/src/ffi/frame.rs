@@ -5,9 +5,10 @@ use std::sync::Arc;
 
 use ffmpeg::ffi::{
     AV_BUFFER_FLAG_READONLY, AVColorPrimaries, AVColorRange, AVColorSpace,
-    AVColorTransferCharacteristic, AVPictureType, AVPixelFormat, av_buffer_create,
+    AVColorTransferCharacteristic, AVFrame, AVPictureType, AVPixelFormat, av_buffer_create,
     av_frame_make_writable, av_frame_unref, avcodec_send_frame,
 };
+use ffmpeg::format::sample::Type;
 use ffmpeg::{Error, codec, frame};
 use ffmpeg_next as ffmpeg;
 
@@ -64,20 +65,25 @@ pub(crate) fn send_borrowed_frame(
         (*raw).width = width;
         (*raw).height = height;
         (*raw).format = AVPixelFormat::AV_PIX_FMT_YUV420P as c_int;
-        (*raw).color_range = AVColorRange::AVCOL_RANGE_MPEG;
-        (*raw).colorspace = AVColorSpace::AVCOL_SPC_BT709;
-        (*raw).color_primaries = AVColorPrimaries::AVCOL_PRI_BT709;
-        (*raw).color_trc = AVColorTransferCharacteristic::AVCOL_TRC_BT709;
-        (*raw).pts = pts;
-        (*raw).pict_type = if keyframe {
-            AVPictureType::AV_PICTURE_TYPE_I
-        } else {
-            AVPictureType::AV_PICTURE_TYPE_NONE
-        };
+        describe(&mut *raw, pts, keyframe);
         let result = avcodec_send_frame(context.as_mut_ptr(), raw);
         av_frame_unref(raw);
         check(result).map(drop)
     }
+}
+
+/// Says when a frame is shown, in which colours, and whether it must be a keyframe.
+pub(super) fn describe(frame: &mut AVFrame, pts: i64, keyframe: bool) {
+    frame.color_range = AVColorRange::AVCOL_RANGE_MPEG;
+    frame.colorspace = AVColorSpace::AVCOL_SPC_BT709;
+    frame.color_primaries = AVColorPrimaries::AVCOL_PRI_BT709;
+    frame.color_trc = AVColorTransferCharacteristic::AVCOL_TRC_BT709;
+    frame.pts = pts;
+    frame.pict_type = if keyframe {
+        AVPictureType::AV_PICTURE_TYPE_I
+    } else {
+        AVPictureType::AV_PICTURE_TYPE_NONE
+    };
 }
 
 /// Called by FFmpeg, on whichever of its threads, when the last reference to a lent picture is gone.
@@ -92,20 +98,24 @@ const _: fn() = || {
     is_send_and_sync::<I420Frame>();
 };
 
-/// A frame of planar stereo samples that is filled bit by bit and then sent.
+/// A frame of stereo samples that is filled bit by bit and then sent.
 pub(crate) struct SampleFrame {
     frame: frame::Audio,
+    /// Left and right in turn, rather than in a plane each.
+    is_packed: bool,
     capacity: usize,
     filled: usize,
 }
 
 impl SampleFrame {
-    pub(crate) fn new(capacity: usize, sample_rate: u32) -> Self {
-        let format = ffmpeg::format::Sample::F32(ffmpeg::format::sample::Type::Planar);
+    /// `layout` is the encoder's: a plane for each side, or both sides in turn.
+    pub(crate) fn new(capacity: usize, sample_rate: u32, layout: Type) -> Self {
+        let format = ffmpeg::format::Sample::F32(layout);
         let mut frame = frame::Audio::new(format, capacity, ffmpeg::ChannelLayout::STEREO);
         frame.set_rate(sample_rate);
         Self {
             frame,
+            is_packed: layout == Type::Packed,
             capacity,
             filled: 0,
         }
@@ -134,11 +144,23 @@ impl SampleFrame {
         }
         let count = count.min(self.free());
         let range = self.filled..self.filled + count;
-        for channel in 0..2 {
-            let plane = &mut self.frame.plane_mut::<f32>(channel)[range.clone()];
+        if self.is_packed {
+            let pairs = &mut self.frame.plane_mut::<(f32, f32)>(0)[range];
             match samples {
-                Some(samples) => plane.copy_from_slice(&samples[channel][..count]),
-                None => plane.fill(0.0),
+                Some([left, right]) => {
+                    for (pair, (left, right)) in pairs.iter_mut().zip(left.iter().zip(right)) {
+                        *pair = (*left, *right);
+                    }
+                }
+                None => pairs.fill((0.0, 0.0)),
+            }
+        } else {
+            for channel in 0..2 {
+                let plane = &mut self.frame.plane_mut::<f32>(channel)[range.clone()];
+                match samples {
+                    Some(samples) => plane.copy_from_slice(&samples[channel][..count]),
+                    None => plane.fill(0.0),
+                }
             }
         }
         self.filled += count;

@@ -1,5 +1,49 @@
 //! FFmpeg's log, led into `tracing` with secrets struck out.
 
+use std::cell::RefCell;
+
+/// Lines that one call may be asked for.
+const HEARD_LINES_MAX: usize = 3;
+
+thread_local! {
+    /// The errors that the call under way on this thread logs; `None` while nobody listens.
+    static HEARD: RefCell<Option<Vec<String>>> = const { RefCell::new(None) };
+}
+
+/// Runs `call` and gives what FFmpeg, on this thread, logged as errors meanwhile: its reasons, which its error numbers do
+/// not tell. They are logged as detail then, as the caller reports them.
+pub(crate) fn listening<T>(call: impl FnOnce() -> T) -> (T, Option<String>) {
+    HEARD.with_borrow_mut(|heard| *heard = Some(Vec::new()));
+    let result = call();
+    let lines = HEARD.take().unwrap_or_default();
+    (result, (!lines.is_empty()).then(|| lines.join("; ")))
+}
+
+/// Keeps a line for a listener. Says whether there is one.
+#[cfg(target_arch = "x86_64")]
+fn heard(line: &str) -> bool {
+    // "[name @ 0x...] " says nothing to a person.
+    let words = line
+        .strip_prefix('[')
+        .and_then(|rest| rest.split_once("] "))
+        .map_or(line, |(_, words)| words);
+    // A thread that is ending, or a line from inside this function, has no listener.
+    HEARD
+        .try_with(|heard| {
+            let Ok(mut heard) = heard.try_borrow_mut() else {
+                return false;
+            };
+            let Some(lines) = heard.as_mut() else {
+                return false;
+            };
+            if lines.len() < HEARD_LINES_MAX && !lines.iter().any(|known| known == words) {
+                lines.push(words.to_owned());
+            }
+            true
+        })
+        .unwrap_or(false)
+}
+
 /// FFmpeg calls its log from any thread, and a custom callback gets every level, so that the level is checked
 /// before anything is formatted.
 #[cfg(target_arch = "x86_64")]
@@ -27,7 +71,7 @@ mod x86_64 {
 
     /// What these say of a failure comes back as the error of the call that failed, which its caller reports at a limited rate;
     /// said here as well, an hour without a server would fill the log.
-    const ALSO_RETURNED: [&str; 4] = ["[tcp @", "[tls @", "[rtmp @", "[rtmps @"];
+    const ALSO_RETURNED: [&str; 5] = ["[tcp @", "[tls @", "[rtmp @", "[rtmps @", "[srt @"];
     /// Longer lines are cut.
     const LINE_BYTES_MAX: usize = 1024;
 
@@ -50,7 +94,9 @@ mod x86_64 {
         } else {
             return;
         };
-        if level > tracing::level_filters::LevelFilter::current() {
+        // A listener wants errors even where the log wants none.
+        if level != tracing::Level::ERROR && level > tracing::level_filters::LevelFilter::current()
+        {
             return;
         }
         let mut line = [0 as c_char; LINE_BYTES_MAX];
@@ -81,6 +127,8 @@ mod x86_64 {
             .iter()
             .any(|protocol| line.starts_with(protocol));
         let line = redact_line(line.trim_end());
+        let is_told_twice =
+            (level == tracing::Level::ERROR && super::heard(&line)) || is_told_twice;
         match level {
             tracing::Level::ERROR if is_told_twice => tracing::debug!(target: "ffmpeg", "{line}"),
             tracing::Level::ERROR => tracing::error!(target: "ffmpeg", "{line}"),

@@ -1,11 +1,15 @@
-//! The calls into FFmpeg that ffmpeg-next has no safe form of, each behind a safe function or type.
+//! The calls into FFmpeg that ffmpeg-next has no safe form of, and those into the kernel that FFmpeg has none of, each
+//! behind a safe function or type.
 //!
 //! All `unsafe` of this crate is in this folder.
 
 mod codec;
 mod frame;
+mod hardware;
 mod log;
 mod output;
+mod srt_log;
+mod transport;
 
 use std::sync::Once;
 
@@ -15,7 +19,11 @@ pub(crate) use codec::{
     Rate, SharedParameters, flag_global_header, open_codec, set_rate, stream_parameters,
 };
 pub(crate) use frame::{SampleFrame, send_borrowed_frame};
+pub(crate) use hardware::{Nv12Frame, VaapiUpload};
+pub(crate) use log::listening;
 pub(crate) use output::OutputContext;
+pub(crate) use srt_log::hearing_refusal;
+pub(crate) use transport::{BufferTag, TcpSocket};
 
 /// Registers FFmpeg's networking and the log, once.
 pub(crate) fn initialize() {
@@ -26,7 +34,14 @@ pub(crate) fn initialize() {
             tracing::error!(%error, "FFmpeg did not start");
         }
         log::install();
+        srt_log::install();
     });
+}
+
+/// The major version of the libavformat in use.
+pub(crate) fn format_version_major() -> u32 {
+    // SAFETY: the call has no conditions.
+    (unsafe { ffmpeg::ffi::avformat_version() }) >> 16
 }
 
 /// A further reference to the payload of `packet`, with its own timestamps.

@@ -10,6 +10,7 @@ pub mod blend;
 pub mod convert;
 pub mod over;
 pub mod ramp;
+pub mod resize;
 pub mod scale;
 
 pub use fearless_simd::Level;

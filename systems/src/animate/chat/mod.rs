@@ -16,7 +16,7 @@ use glam::Vec2;
 
 use super::easing::sample_easing;
 use crate::clock::FrameClock;
-use crate::layout::{Flows, Fonts};
+use crate::layout::{Flows, Fonts, ShownPicture};
 use crate::render::Rounded;
 use crate::scene::{despawn_internal, spawn_internal};
 use card::Card;
@@ -33,6 +33,7 @@ const CUT_MAX: f32 = 0.3;
 type Hosts<'w> = (
     Entity,
     Ref<'w, ChatSource>,
+    Ref<'w, Computed<ChatSource>>,
     &'w ChatRows,
     Option<Ref<'w, Computed<Size>>>,
 );
@@ -41,29 +42,45 @@ type Hosts<'w> = (
 pub(super) fn follow(
     world: &mut World,
     hosts: &mut QueryState<Hosts<'static>>,
-    mut stale: Local<Vec<Entity>>,
+    mut stale: Local<Vec<(Entity, Cause)>>,
 ) {
     stale.clear();
     let tick = world.resource::<FrameClock>().tick;
     stale.extend(
         hosts
             .iter(world)
-            .filter(|(_, chat, rows, size)| {
-                chat.is_changed()
+            .filter_map(|(host, authored, chat, rows, size)| {
+                let is_told = authored.is_changed()
                     || rows.has_out
                     || rows.due_tick.is_some_and(|due| due <= tick)
-                    || size.as_ref().is_some_and(|size| size.is_changed())
-            })
-            .map(|(host, ..)| host),
+                    || size.as_ref().is_some_and(|size| size.is_changed());
+                match (is_told, chat.is_changed()) {
+                    (true, _) => Some((host, Cause::Told)),
+                    (false, true) => Some((host, Cause::Moved)),
+                    (false, false) => None,
+                }
+            }),
     );
-    for host in &*stale {
-        update(world, *host);
+    for (host, cause) in &*stale {
+        update(world, *host, *cause);
     }
 }
 
-fn update(world: &mut World, host: Entity) {
+/// Why rows stand elsewhere.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(super) enum Cause {
+    /// Something came or went: they go there.
+    Told,
+    /// A track or a glide moves the look of the chat: they stand there, and what they were on the way from goes on.
+    Moved,
+}
+
+fn update(world: &mut World, host: Entity, cause: Cause) {
     let clock = *world.resource::<FrameClock>();
-    let Some(chat) = world.get::<ChatSource>(host).cloned() else {
+    let Some(chat) = world
+        .get::<Computed<ChatSource>>(host)
+        .map(|chat| chat.0.clone())
+    else {
         return;
     };
     let box_size = world
@@ -77,11 +94,10 @@ fn update(world: &mut World, host: Entity) {
     };
     let mut gone = rows.take_messages(&chat, &clock);
     gone.extend(rows.pass_time(&chat, &clock));
-    let same_style = rows
-        .style
-        .as_ref()
-        .is_some_and(|style| style.has_style_of(&chat));
-    if !same_style || rows.box_size.x != box_size.x {
+    let style = rows.style.as_ref();
+    let same_style = style.is_some_and(|style| style.has_style_of(&chat));
+    let same_cards = style.is_some_and(|style| style.has_cards_of(&chat));
+    if !same_cards || rows.box_size.x != box_size.x {
         // What they look like follows from both; where they stand does not.
         for row in &mut rows.rows {
             gone.extend(row.layer.take());
@@ -92,7 +108,7 @@ fn update(world: &mut World, host: Entity) {
     for layer in gone {
         despawn_internal(world, layer);
     }
-    stack(world, host, &chat, &mut rows, &clock);
+    stack(world, host, &chat, &mut rows, cause, &clock);
     if !same_style {
         rows.style = Some(chat.style());
     }
@@ -107,6 +123,7 @@ fn stack(
     host: Entity,
     chat: &ChatSource,
     rows: &mut ChatRows,
+    cause: Cause,
     clock: &FrameClock,
 ) {
     let is_first = rows.style.is_none();
@@ -137,7 +154,10 @@ fn stack(
         let target = rows.top(chat, before, height);
         before += height + chat.gap;
         if row.is_placed {
-            row.go_to(target, chat, clock);
+            match cause {
+                Cause::Told => row.go_to(target, chat, clock),
+                Cause::Moved => row.shift_to(target),
+            }
         } else {
             fresh.push((index, target));
         }
@@ -190,6 +210,7 @@ fn spawn(world: &mut World, host: Entity, chat: &ChatSource, width: f32, row: &m
     row.layer = spawn_internal(world, host, Arc::new(spec));
     let Some(layer) = row.layer else { return };
     world.entity_mut(layer).insert(Flows(true));
+    play_since(world, layer, row.came_tick);
     let children = world.get::<Children>(layer);
     let avatar = children.and_then(|children| {
         children.iter().find(|child| {
@@ -203,6 +224,17 @@ fn spawn(world: &mut World, host: Entity, chat: &ChatSource, width: f32, row: &m
     }
 }
 
+/// Moving pictures play since their message came, whenever its layers are made.
+fn play_since(world: &mut World, row: Entity, tick: u64) {
+    let parts = world.get::<Children>(row);
+    let parts: Vec<Entity> = parts.map_or_else(Vec::new, |parts| parts.iter().collect());
+    for part in parts {
+        if let Some(mut shown) = world.get_mut::<ShownPicture>(part) {
+            shown.since_tick = tick;
+        }
+    }
+}
+
 type Placing<'a> = (
     &'a mut Computed<Position>,
     &'a mut Computed<Opacity>,
@@ -213,10 +245,10 @@ type Placing<'a> = (
 /// Puts every row where it stands on this tick.
 pub(super) fn flow(
     clock: Res<FrameClock>,
-    mut chats: Query<(&ChatSource, &mut ChatRows)>,
+    mut chats: Query<(&Computed<ChatSource>, &mut ChatRows)>,
     mut layers: Query<Placing>,
 ) {
-    for (chat, mut rows) in &mut chats {
+    for (Computed(chat), mut rows) in &mut chats {
         let rows = rows.bypass_change_detection();
         let box_size = rows.box_size;
         let mut out = false;

@@ -205,6 +205,12 @@ impl Row {
         }
     }
 
+    /// Has a row that is shown stand at another place, from which it is as far as it was from the one before.
+    pub(super) fn shift_to(&mut self, target: f32) {
+        self.shown += target - self.target;
+        self.target = target;
+    }
+
     /// Puts a row that was not shown at its place, as far from it as `lag` says, with that speed.
     pub(super) fn stand(
         &mut self,

@@ -67,7 +67,7 @@ pub(in crate::render) struct Folding<'w, 's> {
         (
             &'static LayerId,
             &'static Computed<Effects>,
-            &'static Crop,
+            &'static Computed<Crop>,
             &'static mut Flattened,
         ),
     >,
@@ -76,7 +76,9 @@ pub(in crate::render) struct Folding<'w, 's> {
 impl Folding<'_, '_> {
     /// Puts one item into the place of all that were listed since the layer was opened.
     pub fn fold(&mut self, list: &mut DrawList, open: &OpenFold, canvas: Vec2) {
-        let Ok((id, Computed(effects), crop, mut state)) = self.layers.get_mut(open.entity) else {
+        let Ok((id, Computed(effects), Computed(crop), mut state)) =
+            self.layers.get_mut(open.entity)
+        else {
             return;
         };
         let state = &mut state.bypass_change_detection().0;

@@ -233,7 +233,7 @@ type Row<'a> = (
     &'a Drawn,
     &'a RasterScale,
     &'a LayoutBox,
-    &'a Crop,
+    &'a Computed<Crop>,
     &'a Placed,
     Has<ImageSource>,
     Option<&'a ShownPicture>,
@@ -263,7 +263,7 @@ pub(super) fn apply(
         let (low, size) = if is_image {
             (own.origin, drawn.size / own.scale)
         } else {
-            crop_box(layout.0, crop)
+            crop_box(layout.0, &crop.0)
         };
         let area = ((low - own.origin) * own.scale, size * own.scale);
         room.plan.make(effects, own.scale, area, &mut pictures);

@@ -2,12 +2,13 @@
 //!
 //! Every item is a raster of its own, so that words which change are drawn anew alone, and a long strip needs no large raster.
 
+mod way;
+
 use std::sync::Arc;
 
 use bevy_ecs::prelude::*;
 use components::derived::{Computed, FilledText};
 use components::layer::{LayerSpec, Opacity, Position, Size};
-use components::scene::FrameRate;
 use components::source::{Source, TextDirection, TextSource, TickerSource};
 use components::value::{Paint, Template};
 use glam::Vec2;
@@ -15,6 +16,8 @@ use glam::Vec2;
 use crate::clock::FrameClock;
 use crate::layout::{Flows, Fonts};
 use crate::scene::{despawn_internal, spawn_internal};
+use way::Way;
+pub(super) use way::run;
 
 /// The most copies of one item; a strip that is shorter than a 256th of its box leaves some of it empty.
 const COPIES_MAX: usize = 256;
@@ -28,19 +31,12 @@ pub(crate) struct Strip {
     elements: Vec<Element>,
     /// Pixels from an item to its next copy; 0 when there is nothing to see.
     length: f64,
+    /// The same as it is authored, before anything has moved gaps or letters.
+    own_length: f64,
+    /// What it was laid out from.
+    looks: Option<TickerSource>,
     box_size: Vec2,
     mirrored: bool,
-}
-
-/// How far the strip has moved, as a function of the tick.
-#[derive(Clone, Copy, Debug, Default)]
-struct Way {
-    since_tick: u64,
-    /// Pixels on that tick.
-    from: f64,
-    /// Pixels a second.
-    speed: f64,
-    rate: Option<FrameRate>,
 }
 
 /// One item or one separator.
@@ -50,8 +46,12 @@ struct Element {
     /// What `size` was measured of.
     words: String,
     size: Vec2,
+    /// The same as it is authored.
+    own_size: Vec2,
     /// Pixels from the start of the strip.
     start: f64,
+    /// The same as it is authored.
+    own_start: f64,
     copies: Vec<Entity>,
 }
 
@@ -62,14 +62,15 @@ pub(crate) struct StripPart(Entity);
 impl Strip {
     /// A strip that comes on air on `tick`; its texts are made on the same tick.
     pub(crate) fn new(tick: u64) -> Self {
-        let way = Way {
-            since_tick: tick,
-            ..Way::default()
-        };
         Self {
-            way,
+            way: Way::new(tick),
             ..Self::default()
         }
+    }
+
+    fn has_looks_of(&self, source: &TickerSource) -> bool {
+        let looks = self.looks.as_ref();
+        looks.is_some_and(|looks| looks.has_looks_of(source))
     }
 
     /// Where an element stands while nothing has moved yet.
@@ -81,6 +82,20 @@ impl Strip {
         }
     }
 
+    /// How long the strip is over what is authored.
+    fn stretch(&self) -> f64 {
+        if self.own_length > 0.0 && self.length > 0.0 {
+            self.length / self.own_length
+        } else {
+            1.0
+        }
+    }
+
+    /// Pixels that the strip has moved.
+    fn moved(&self, clock: &FrameClock) -> f64 {
+        self.way.at(clock) * self.stretch()
+    }
+
     /// Where the first copy of an element stands that is not left of the box, `moved` pixels on.
     fn first(&self, element: &Element, moved: f64) -> f64 {
         let width = f64::from(element.size.x);
@@ -90,17 +105,10 @@ impl Strip {
     }
 }
 
-impl Way {
-    fn at(&self, clock: &FrameClock) -> f64 {
-        let rate = self.rate.unwrap_or(clock.rate);
-        let ticks = clock.tick.saturating_sub(self.since_tick);
-        self.from + self.speed * rate.seconds_at(ticks)
-    }
-}
-
 type Hosts<'w> = (
     Entity,
-    Ref<'w, TickerSource>,
+    &'w TickerSource,
+    Ref<'w, Computed<TickerSource>>,
     &'w Strip,
     Option<Ref<'w, Computed<Size>>>,
 );
@@ -122,9 +130,9 @@ pub(super) fn follow(
     stale.extend(
         hosts
             .iter(world)
-            .filter(|(_, source, strip, size)| {
-                source.is_changed()
-                    || strip.way.rate != Some(rate)
+            .filter(|(_, authored, source, strip, size)| {
+                source.is_changed() && !strip.has_looks_of(&source.0)
+                    || !strip.way.goes_at(authored.speed, rate)
                     || size.as_ref().is_some_and(|size| size.is_changed())
             })
             .map(|(host, ..)| host),
@@ -141,9 +149,13 @@ pub(super) fn follow(
 
 fn lay_out(world: &mut World, host: Entity) {
     let clock = *world.resource::<FrameClock>();
-    let Some(source) = world.get::<TickerSource>(host).cloned() else {
+    let (Some(authored), Some(source)) = (
+        world.get::<TickerSource>(host).cloned(),
+        world.get::<Computed<TickerSource>>(host),
+    ) else {
         return;
     };
+    let source = source.0.clone();
     let box_size = world
         .get::<Computed<Size>>(host)
         .map_or(Vec2::ZERO, |size| size.0);
@@ -153,23 +165,23 @@ fn lay_out(world: &mut World, host: Entity) {
     }) else {
         return;
     };
-    let moved = strip.way.at(&clock);
-    let anchor = anchor(&strip, moved);
-    let before = strip.length;
+    let anchor = anchor(&strip, strip.moved(&clock));
+    let before = strip.own_length;
     strip.box_size = box_size;
     strip.mirrored = source.direction == TextDirection::Rtl;
 
     write_elements(world, host, &mut strip, &source);
-    let is_moved = measure(world, &mut strip, &source);
-    turn(&mut strip.way, &source, &clock);
+    let is_moved = measure(world, &mut strip, &source, &authored);
+    strip.way.turn(authored.speed, &clock);
     // What stands at the left edge stays there, whatever became longer or shorter further on.
     if let (Some((index, left)), true) = (anchor, is_moved && before > 0.0)
         && let Some(element) = strip.elements.get(index)
     {
-        strip.way.from = strip.home(element) - left;
-        strip.way.since_tick = clock.tick;
+        let from = (strip.home(element) - left) / strip.stretch();
+        strip.way.restart(from, &clock);
     }
     copy(world, host, &mut strip);
+    strip.looks = Some(source);
     if let Some(mut slot) = world.get_mut::<Strip>(host) {
         *slot = strip;
     }
@@ -187,23 +199,6 @@ fn anchor(strip: &Strip, moved: f64) -> Option<(usize, f64)> {
         .min_by(|a, b| a.1.total_cmp(&b.1))
 }
 
-/// Goes on from where the strip stands when its speed or the rate of ticks changes.
-fn turn(way: &mut Way, source: &TickerSource, clock: &FrameClock) {
-    let speed = f64::from(source.speed);
-    if way.rate.is_none() {
-        // It has not moved yet, and has been on air since it was made.
-        way.speed = speed;
-        way.rate = Some(clock.rate);
-    } else if way.speed != speed || way.rate != Some(clock.rate) {
-        *way = Way {
-            since_tick: clock.tick,
-            from: way.at(clock),
-            speed,
-            rate: Some(clock.rate),
-        };
-    }
-}
-
 /// Has an element for each item and for each separator; those that stay the same keep their layers.
 fn write_elements(world: &mut World, host: Entity, strip: &mut Strip, source: &TickerSource) {
     let texts = texts(source);
@@ -218,6 +213,7 @@ fn write_elements(world: &mut World, host: Entity, strip: &mut Strip, source: &T
     for (index, text) in texts.into_iter().enumerate() {
         match strip.elements.get_mut(index) {
             Some(element) if element.text == text => {}
+            Some(element) if element.text.text == text.text => dress(world, element, text),
             Some(element) => {
                 // The next tick fills the words of these; this one must see them already.
                 for copy in element.copies.drain(..) {
@@ -229,7 +225,9 @@ fn write_elements(world: &mut World, host: Entity, strip: &mut Strip, source: &T
                 text,
                 words: String::new(),
                 size: Vec2::ZERO,
+                own_size: Vec2::ZERO,
                 start: 0.0,
+                own_start: 0.0,
                 copies: Vec::new(),
             }),
         }
@@ -241,6 +239,25 @@ fn write_elements(world: &mut World, host: Entity, strip: &mut Strip, source: &T
             element.size = Vec2::ZERO;
         }
     }
+}
+
+/// Gives an element that keeps its words another look, in the layers that are there.
+fn dress(world: &mut World, element: &mut Element, text: TextSource) {
+    for copy in &element.copies {
+        // The systems of texts have run already on this tick.
+        if let Ok(mut copy) = world.get_entity_mut(*copy) {
+            copy.insert((text.clone(), Computed::<TextSource>(text.clone())));
+        }
+    }
+    let same_form = TextSource {
+        fill: text.fill.clone(),
+        ..element.text.clone()
+    };
+    if same_form != text {
+        element.words.clear();
+        element.size = Vec2::ZERO;
+    }
+    element.text = text;
 }
 
 fn texts(source: &TickerSource) -> Vec<TextSource> {
@@ -280,8 +297,16 @@ fn spawn(world: &mut World, host: Entity, element: &mut Element) {
     }
 }
 
-/// Measures what has other words than before, and puts the elements in a row. Gives whether any of them stands elsewhere.
-fn measure(world: &mut World, strip: &mut Strip, source: &TickerSource) -> bool {
+/// Measures what has other words than before, and puts the elements in a row. Gives whether any of them would stand elsewhere as the
+/// strip is authored.
+fn measure(
+    world: &mut World,
+    strip: &mut Strip,
+    source: &TickerSource,
+    authored: &TickerSource,
+) -> bool {
+    let has_own_letters = (&source.font, &source.outline, &source.shadow)
+        == (&authored.font, &authored.outline, &authored.shadow);
     world.resource_scope(|world, mut fonts: Mut<Fonts>| {
         for element in &mut strip.elements {
             let filled = element
@@ -298,27 +323,38 @@ fn measure(world: &mut World, strip: &mut Strip, source: &TickerSource) -> bool 
                     false => fonts.library.measure(&element.text, words, None, None),
                 };
             }
+            element.own_size = element.size;
+            if !has_own_letters && element.size != Vec2::ZERO {
+                let text = TextSource {
+                    font: authored.font.clone(),
+                    outline: authored.outline.clone(),
+                    shadow: authored.shadow.clone(),
+                    ..element.text.clone()
+                };
+                element.own_size = fonts.library.measure(&text, words, None, None);
+            }
         }
     });
-    let before = (strip.length, strip.elements.len());
+    let before = (strip.own_length, strip.elements.len());
     let mut is_moved = false;
-    let mut end = 0.0;
+    let (mut end, mut own_end) = (0.0, 0.0);
     // A separator goes with its item: both are left out when the item has no words.
     let is_separated = has_separator(source);
     let mut is_empty = false;
     for (index, element) in strip.elements.iter_mut().enumerate() {
         if is_separated && index % 2 == 1 && is_empty {
-            element.size = Vec2::ZERO;
+            (element.size, element.own_size) = (Vec2::ZERO, Vec2::ZERO);
         }
         is_empty = element.size.x <= 0.0;
-        is_moved |= element.start != end;
-        element.start = end;
+        is_moved |= element.own_start != own_end;
+        (element.start, element.own_start) = (end, own_end);
         if !is_empty {
             end += f64::from(element.size.x) + f64::from(source.gap);
+            own_end += f64::from(element.own_size.x) + f64::from(authored.gap);
         }
     }
-    strip.length = end;
-    is_moved || before != (strip.length, strip.elements.len())
+    (strip.length, strip.own_length) = (end, own_end);
+    is_moved || before != (strip.own_length, strip.elements.len())
 }
 
 /// Has as many copies of each element as can be in the box at one time.
@@ -351,11 +387,13 @@ type Placing<'a> = (
 /// Puts every copy where it stands on this tick.
 pub(super) fn flow(
     clock: Res<FrameClock>,
-    strips: Query<&Strip>,
+    mut strips: Query<(&Computed<TickerSource>, &mut Strip)>,
     mut parts: Query<Placing, With<StripPart>>,
 ) {
-    for strip in &strips {
-        let moved = strip.way.at(&clock);
+    for (Computed(source), mut strip) in &mut strips {
+        let strip = strip.bypass_change_detection();
+        strip.way.note(source.speed);
+        let moved = strip.moved(&clock);
         for element in &strip.elements {
             let is_seen = strip.length > 0.0 && element.size.x > 0.0;
             let first = if is_seen {
@@ -371,7 +409,7 @@ pub(super) fn flow(
                 };
                 position.set_if_neq(Computed(Vec2::new(x as f32, y)));
                 opacity.set_if_neq(Computed(f32::from(u8::from(is_seen))));
-                flows.set_if_neq(Flows(strip.way.speed != 0.0));
+                flows.set_if_neq(Flows(source.speed != 0.0));
                 x += strip.length;
             }
         }
