@@ -212,6 +212,15 @@ impl Streaming {
             ids.map(|id| self.rendition(Some(id)))
                 .collect::<Result<_, _>>()?
         };
+        for rendition in &wanted {
+            let rendition = rendition.settings();
+            let held = settings.holds(&rendition.encoder);
+            held.map_err(|source| StreamingError::Unsupported {
+                id: settings.id.clone(),
+                rendition: rendition.id.clone(),
+                source,
+            })?;
+        }
         // One that has been removed may still be at the end of the same file or folder.
         let same_target = outputs
             .ending

@@ -40,6 +40,17 @@ pub enum StreamingError {
         /// The name.
         id: String,
     },
+    /// A codec of the rendition cannot be carried.
+    #[error("output {id} cannot carry the rendition {rendition}")]
+    Unsupported {
+        /// The output.
+        id: String,
+        /// The rendition.
+        rendition: String,
+        /// The codec, and why.
+        #[source]
+        source: codec::Unsupported,
+    },
     /// A file is there already, and is not overwritten.
     #[error("{} exists already and is not overwritten", path.display())]
     FileExists {

@@ -1,14 +1,15 @@
 //! One rendition: an encoder thread, and the list of outputs that its packets go to.
 //!
 //! Frames are shared by reference and come from one pool, which a ladder must not empty: add up, for a pool of `POOL_SIZE`,
-//! - one frame that is being composed, and one that was composed last,
-//! - for each rendition those that wait ([`EncoderSettings::frame_queue`]) and one inside its encoder; while one waits, others may
-//!   be ahead, so that no two need hold the same frame,
+//! - one frame that is being composed, one that was composed last, and one that is looked at as a picture,
+//! - for each rendition those that wait ([`EncoderSettings::frame_queue`]) and one inside its encoder; while one is behind, others
+//!   may be ahead, so that no two need hold the same frame,
 //! - one for each encoder thread that hangs and was given up, [`ABANDONED_MAX`] at most.
 //!
-//! [`Ladder::frame_queue`] solves this for the queue: 9 frames for one rendition and the 16 of the default, 2 each for three,
-//! 1 each for five; from six on a pool of 16 is too small by one or more should encoders hang, and larger ones are told so.
-//! A rendition that scales holds a composed frame only until it is scaled; its own frames come from a pool of its own.
+//! [`Ladder::frame_queue`] solves this for the queues. Of the 16 frames that a pool has by default, 8 may wait for one
+//! rendition, 2 for each of three, and 1 for each of more; from five on, that is enough only while fewer encoders hang, and
+//! eight want a pool of 19 (23, should four hang). A rendition that scales holds a composed frame no longer than it takes to
+//! scale it; its own frames are four more of its own size.
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -34,8 +35,8 @@ pub const RENDITIONS_MAX: usize = 8;
 /// Encoder threads that hang and were given up, of all renditions. When there are as many, encoders that hang are left as they are
 /// until one of these ends.
 pub(super) const ABANDONED_MAX: usize = 4;
-/// Frames of the pool that the compositor holds.
-const COMPOSED_FRAMES: usize = 2;
+/// Frames of the pool that others than encoders hold.
+const OTHER_FRAMES: usize = 3;
 
 /// One rendition, as it is asked for.
 #[derive(Debug, Clone, PartialEq)]
@@ -78,7 +79,7 @@ impl Ladder {
     /// least.
     #[must_use]
     pub fn frame_queue(pool_size: usize, renditions: usize) -> usize {
-        let left = pool_size.saturating_sub(COMPOSED_FRAMES + ABANDONED_MAX);
+        let left = pool_size.saturating_sub(OTHER_FRAMES + ABANDONED_MAX);
         (left / renditions.max(1)).saturating_sub(1).clamp(1, 16)
     }
 
@@ -408,14 +409,39 @@ impl Drop for LeaveOnDrop {
 }
 
 /// A second of the stream, at least 256 KiB: enough for any round trip, and so little that a peer that reads nothing is
-/// noticed soon. Half as much where the bitrate follows what the outputs take, which is seen once the buffer is full.
+/// noticed soon. A quarter where the bitrate follows what the outputs take, which is seen once the buffer is full: the system doubles
+/// it, which is enough for a round trip of half a second.
 fn send_buffer_bytes(settings: &RenditionSettings) -> u32 {
     let encoder = &settings.encoder;
     let audio = encoder.audio.as_ref().map_or(0, |audio| audio.bitrate_kbps);
     let bits = (encoder.video.bitrate_kbps + audio).saturating_mul(1000);
     if settings.adaptive.is_some() {
-        (bits / 16).max(64 * 1024)
+        (bits / 32).max(64 * 1024)
     } else {
         (bits / 8).max(256 * 1024)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_ladder_leaves_the_pool_frames_to_compose_in() {
+        for (pool, renditions, queue) in
+            [(16, 1, 8), (16, 2, 3), (16, 3, 2), (16, 4, 1), (64, 8, 6)]
+        {
+            assert_eq!(
+                Ladder::frame_queue(pool, renditions),
+                queue,
+                "{pool}, {renditions}"
+            );
+            assert!(OTHER_FRAMES + renditions * (queue + 1) + ABANDONED_MAX <= pool);
+        }
+        // Never none, and never more than a channel takes.
+        assert_eq!(
+            (Ladder::frame_queue(4, 8), Ladder::frame_queue(64, 1)),
+            (1, 16)
+        );
     }
 }

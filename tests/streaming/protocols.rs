@@ -109,13 +109,13 @@ fn srt_listener(folder: &TempFolder, port: u16, name: &str) -> Process {
 #[test]
 fn srt_arrives_and_a_listener_that_returns_is_joined_again() {
     let (folder, port) = (TempFolder::new("srt"), free_port());
-    let target = format!("srt://127.0.0.1:{port}?transtype=live");
+    let target = format!("srt://127.0.0.1:{port}?transtype=live&connect_timeout=500");
     let push = OutputSettings {
         retry_delay: Duration::from_millis(200),
         timeout: Duration::from_secs(2),
         ..OutputSettings::new("srt", target).unwrap()
     };
-    let streaming = Streaming::start(encoder_settings(1000), vec![push]).unwrap();
+    let streaming = Streaming::start(encoder_settings(3000), vec![push]).unwrap();
     let ticker = Ticker::start(streaming.sender(), noise(320, 180, 30));
     let stats = || output(&streaming, "srt").unwrap();
     // Nobody there: that must not pass for success.

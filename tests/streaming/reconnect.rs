@@ -77,7 +77,9 @@ fn time_goes_on_over_a_reconnect() {
     let receive = |name: &str| {
         let target = folder.target(name);
         let keep = ["-c", "copy", "-copyts", "-f", "matroska", &target];
-        let listen = ["-v", "error", "-copyts", "-listen", "1", "-i", &url];
+        // It would look at 5 s of the stream before it writes any.
+        let soon = ["-v", "error", "-analyzeduration", "300000"];
+        let listen = [&soon[..], &["-copyts", "-listen", "1", "-i", &url]].concat();
         Process::start("ffmpeg", &[&listen[..], &keep[..]].concat())
     };
     let size = |name: &str| std::fs::metadata(folder.path(name)).map_or(0, |file| file.len());
@@ -113,11 +115,12 @@ fn a_session_is_rotated_at_a_keyframe_and_nothing_is_lost() {
     let (nginx, heard) = (Nginx::new(), Heard::default());
     let server = nginx.start();
     let settings = OutputSettings {
-        session_max: Some(Duration::from_millis(2100)),
+        session_max: Some(Duration::from_millis(1100)),
         ..push(nginx.url("key"))
     };
-    let streaming =
-        Streaming::start_with(encoder_settings(600), vec![settings], heard.listener()).unwrap();
+    let mut encoder = encoder_settings(600);
+    encoder.video.keyframe_interval_s = 0.5;
+    let streaming = Streaming::start_with(encoder, vec![settings], heard.listener()).unwrap();
     let ticker = Ticker::start(streaming.sender(), noise(320, 180, 30));
     let stats = || output(&streaming, "push").unwrap();
     wait_until("two rotations", Duration::from_secs(20), || {

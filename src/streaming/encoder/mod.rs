@@ -5,8 +5,7 @@
 //! still says is not heard any more. Frames of another size than the rendition's are scaled here.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, TryLockError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use codec::{AudioEncoder, AudioSettings, CodecError, Packet, StreamDescription, VideoSettings};
@@ -14,9 +13,8 @@ use crossbeam_channel::{Receiver, select};
 use raster::{I420Frame, Scaler};
 
 use super::error::StreamingError;
-use super::event::{Listener, StreamingEvent};
-use super::fan_out::FanOut;
-use super::media::{MediaReceiver, TickMedia};
+use super::event::StreamingEvent;
+use super::media::TickMedia;
 use super::thread::panicked;
 pub(super) use clock::KeyframeClock;
 pub(super) use control::EncoderControl;
@@ -25,6 +23,7 @@ use line::Line;
 #[cfg(test)]
 pub(super) use picture::Fallback;
 pub(super) use picture::{OpenPicture, PictureEncoder, open_real};
+pub(super) use post::Post;
 pub(super) use watch::{Patience, Watch};
 
 mod clock;
@@ -32,6 +31,7 @@ mod control;
 mod interleave;
 mod line;
 mod picture;
+mod post;
 #[cfg(test)]
 pub(super) mod tests;
 mod watch;
@@ -60,100 +60,6 @@ impl Default for EncoderSettings {
             audio: Some(AudioSettings::default()),
             frame_queue: 3,
         }
-    }
-}
-
-/// Where the encoder threads of a rendition work, one after the other.
-pub(super) struct Post {
-    /// The rendition's name.
-    pub(super) rendition: String,
-    pub(super) settings: EncoderSettings,
-    pub(super) control: Arc<EncoderControl>,
-    pub(super) fan_out: Arc<FanOut>,
-    pub(super) receiver: MediaReceiver,
-    pub(super) listener: Listener,
-    pub(super) open: OpenPicture,
-    /// Threads that hang and were given up, of all renditions.
-    pub(super) abandoned: Arc<AtomicUsize>,
-    /// Counts the threads. Only the newest is heard.
-    generation: AtomicU64,
-    line: Mutex<Arc<Mutex<Line>>>,
-    /// Cleared when the line is given up.
-    is_heard: Mutex<Arc<AtomicBool>>,
-    /// What the first encoder wrote into its headers, which the outputs have.
-    stream: OnceLock<StreamDescription>,
-}
-
-impl Post {
-    pub(super) fn new(
-        rendition: String,
-        settings: EncoderSettings,
-        control: Arc<EncoderControl>,
-        receiver: MediaReceiver,
-        listener: Listener,
-    ) -> Self {
-        let fan_out = Arc::new(FanOut::default());
-        let line = Line::new(Arc::clone(&fan_out), None);
-        Self {
-            rendition,
-            settings,
-            control,
-            fan_out,
-            receiver,
-            listener,
-            open: open_real(),
-            abandoned: Arc::default(),
-            generation: AtomicU64::new(0),
-            is_heard: Mutex::new(line.outputs.is_heard()),
-            line: Mutex::new(Arc::new(Mutex::new(line))),
-            stream: OnceLock::new(),
-        }
-    }
-
-    pub(super) fn generation(&self) -> u64 {
-        self.generation.load(Ordering::SeqCst)
-    }
-
-    /// Gives up the thread there is, and says which generation the next one is. From here on nothing that the old one says
-    /// is heard. Should it hang in the sound encoder, that is given up too.
-    pub(super) fn give_up(&self) -> u64 {
-        let generation = self.generation.fetch_add(1, Ordering::SeqCst) + 1;
-        self.abandoned.fetch_add(1, Ordering::SeqCst);
-        let mut line = self.line.lock().unwrap_or_else(PoisonError::into_inner);
-        if matches!(line.try_lock(), Err(TryLockError::WouldBlock)) {
-            let mut is_heard = self.is_heard.lock().unwrap_or_else(PoisonError::into_inner);
-            is_heard.store(false, Ordering::SeqCst);
-            let next = Line::succeed(Arc::clone(&self.fan_out), &self.control);
-            *is_heard = next.outputs.is_heard();
-            *line = Arc::new(Mutex::new(next));
-        }
-        generation
-    }
-
-    /// The thread that was given up is at the post after all, since `generation` never was.
-    pub(super) fn take_back(&self, generation: u64) {
-        let (new, old) = (generation, generation - 1);
-        let order = Ordering::SeqCst;
-        if self
-            .generation
-            .compare_exchange(new, old, order, order)
-            .is_ok()
-        {
-            self.abandoned.fetch_sub(1, order);
-        }
-    }
-
-    /// Tells the outputs that no packet follows, unless another thread is at the post.
-    pub(super) fn leave(&self, generation: u64) {
-        if self.generation() == generation {
-            self.fan_out.close();
-        } else {
-            self.abandoned.fetch_sub(1, Ordering::SeqCst);
-        }
-    }
-
-    fn line(&self) -> Arc<Mutex<Line>> {
-        Arc::clone(&self.line.lock().unwrap_or_else(PoisonError::into_inner))
     }
 }
 

@@ -4,13 +4,15 @@ use std::fs::{self, OpenOptions};
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 
-use codec::CodecError;
+use codec::{CodecError, HlsOptions};
 
 use super::settings::OutputSettings;
 use crate::streaming::error::StreamingError;
 
 /// The playlist of one rendition in an HLS folder.
 pub(super) const PLAYLIST: &str = "program.m3u8";
+/// Its name without the extension.
+const PLAYLIST_STEM: &str = "program";
 /// The playlist that names those of all renditions.
 pub(super) const MASTER: &str = "master.m3u8";
 /// A disk with less room is full, whatever the bitrate.
@@ -171,14 +173,8 @@ pub(super) fn failed(path: &Path) -> impl FnOnce(std::io::Error) -> StreamingErr
 
 /// Whether a file of this name in an HLS folder was made by an output.
 fn is_ours(name: &str) -> bool {
-    let name = name.strip_suffix(".tmp").unwrap_or(name);
-    let segment = name
-        .strip_prefix("program_")
-        .and_then(|rest| rest.strip_suffix(".m4s"));
-    [PLAYLIST, MASTER, "init.mp4"].contains(&name)
-        || segment.is_some_and(|number| {
-            !number.is_empty() && number.bytes().all(|byte| byte.is_ascii_digit())
-        })
+    let whole = name.strip_suffix(".tmp").unwrap_or(name);
+    whole == MASTER || HlsOptions::makes_file(PLAYLIST_STEM, name)
 }
 
 #[cfg(test)]

@@ -128,6 +128,15 @@ impl VideoSettings {
         frames.max(1)
     }
 
+    /// Whether an encoder with `preset` can take over the stream of one with these settings.
+    #[must_use]
+    pub fn continues_with(&self, preset: Preset) -> bool {
+        match self.codec {
+            VideoCodec::H264 => self.preset.continues(preset),
+            VideoCodec::Vp8 | VideoCodec::Vp9 => true,
+        }
+    }
+
     /// # Errors
     /// [`CodecError::Setting`] names the first value out of its range.
     pub fn validate(&self) -> Result<(), CodecError> {

@@ -172,8 +172,8 @@ impl Place {
         };
         let (width, height) = (side(source.0, target.0), side(source.1, target.1));
         Self {
-            left: (target.0 - width) / 2 & !1,
-            top: (target.1 - height) / 2 & !1,
+            left: ((target.0 - width) / 2) & !1,
+            top: ((target.1 - height) / 2) & !1,
             width,
             height,
         }

@@ -2,7 +2,8 @@
 
 use std::cell::RefCell;
 
-/// Lines that one call may be asked for.
+/// Lines that are kept for a listener.
+#[cfg(target_arch = "x86_64")]
 const HEARD_LINES_MAX: usize = 3;
 
 thread_local! {

@@ -11,6 +11,7 @@ use std::sync::{Mutex, PoisonError};
 use crate::redact::redact_line;
 
 /// `SRT_LOG_HANDLER_FN` of srt/srt.h.
+// SAFETY: libsrt alone calls what is of this type, with strings that live as long as the call.
 type Handler =
     unsafe extern "C" fn(*mut c_void, c_int, *const c_char, c_int, *const c_char, *const c_char);
 /// No time, thread, severity and end of line in the messages (srt/logging_api.h).
@@ -31,6 +32,7 @@ pub(super) fn install() {
         if handler.is_null() || flags.is_null() {
             return;
         }
+        // SAFETY: as above; a pointer to a function is what both symbols are.
         let set_flags: unsafe extern "C" fn(c_int) = mem::transmute(flags);
         let set_handler: unsafe extern "C" fn(*mut c_void, Handler) = mem::transmute(handler);
         set_flags(MESSAGE_ALONE);

@@ -300,18 +300,17 @@ pub fn left_channel(path: &Path) -> Vec<f32> {
         .collect()
 }
 
-/// Seconds by which the beep at a tick is later than its flash.
-pub fn offset_s(path: &Path) -> f64 {
+/// Seconds by which the beep at a tick is later than its flash, in a file whose frames are shown at `frames_s`.
+pub fn offset_s(path: &Path, frames_s: &[f64]) -> f64 {
     let flash = brightness(path)
         .iter()
         .position(|mean| *mean > 128)
         .unwrap();
-    let flash_s = decoded_s(path, "v")[flash];
     let beep = left_channel(path)
         .iter()
         .position(|sample| sample.abs() > 0.3)
         .unwrap();
     // Where the first sample that comes out of the decoder belongs, without those that it is told to leave out.
     let start_s = decoded_s(path, "a")[0];
-    start_s + beep as f64 / 48_000.0 - flash_s
+    start_s + beep as f64 / 48_000.0 - frames_s[flash]
 }
