@@ -2,15 +2,15 @@
 //! a clean end.
 
 use std::net::SocketAddr;
-use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::thread;
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::Duration;
 
 use anyhow::Context as _;
 use codec::{AudioSettings, FrameRate as CodecRate, VideoSettings};
 use components::layer::LayerSpec;
+use components::output::RenditionSpec;
 use components::scene::FrameRate;
 use raster::I420Frame;
 use systems::publish::Status;
@@ -25,16 +25,16 @@ use crate::config::Settings;
 use crate::control::assets::AssetStore;
 use crate::control::config::Config;
 use crate::control::keys::KeyStore;
+use crate::control::outputs::{Desk, OutputList};
 use crate::control::{
-    Director, Events, Library, Parts, Reloads, Show, Staged, Start, Station, Ticks, now_ms,
-    scene_id,
+    Director, Ear, Events, Library, Parts, Reloads, Show, Staged, Start, Station, Ticks, now_ms,
+    recordings, scene_id,
 };
 use crate::ports::{FrameRequests, PlacedRequests};
 use crate::scene::{LoadOptions, LoadedScene, scene_from_text};
 use crate::server::{self, Api, Guard, Limits};
 use crate::streaming::{
-    EncoderSettings, Ladder, OutputKind, OutputSettings, Priority, StreamingStats, ThreadEnd,
-    set_priority,
+    EncoderSettings, Ladder, Priority, StreamingStats, ThreadEnd, set_priority,
 };
 use crate::{prepare, tick_loop};
 
@@ -136,6 +136,15 @@ pub fn run(scene: LoadedScene, settings: &Settings, options: LoadOptions) -> any
             engine.picture_door(),
         )?
     };
+    let desk = Desk::open(settings, OutputList::of(settings, &scene.spec))?;
+    let outputs = desk.list();
+    let main = outputs.rendition(RenditionSpec::MAIN)?;
+    let config = Config::new(settings, main, (canvas.width, canvas.height), rate);
+    let recordings = recordings::Store::open(
+        settings.recordings_dir(),
+        settings.data_dir.join("recordings.json"),
+    )?;
+    let (ear, heard) = Ear::new();
     let placed = engine.placed_door();
     let (ticks, events) = (Ticks::default(), Events::after(now_ms()));
     let show = Show {
@@ -145,7 +154,8 @@ pub fn run(scene: LoadedScene, settings: &Settings, options: LoadOptions) -> any
         changing: None,
         pause: None,
         live_since_ms: None,
-        config: Config::new(settings, (canvas.width, canvas.height), rate),
+        config,
+        outputs: Arc::new(outputs),
     };
     let director = {
         let _context = runtime.enter();
@@ -170,6 +180,9 @@ pub fn run(scene: LoadedScene, settings: &Settings, options: LoadOptions) -> any
         events,
         frames,
         placed: PlacedRequests(placed),
+        desk,
+        recordings,
+        ear,
     });
     let reloads = Reloads::new(director.clone(), library.clone(), runtime.handle().clone());
     let watcher = reloads.watch(&scene, options)?;
@@ -180,6 +193,9 @@ pub fn run(scene: LoadedScene, settings: &Settings, options: LoadOptions) -> any
     let result = runtime.block_on(async {
         tokio::spawn(station.clone().watch(director.snapshots()));
         tokio::spawn(reloads.follow(watcher));
+        tokio::spawn(station.clone().hear(heard));
+        let every = Duration::from_secs(u64::from(settings.thumbnail_interval_s));
+        tokio::spawn(station.clone().take_thumbnails(every));
         station
             .start()
             .await
@@ -266,87 +282,6 @@ fn spawn_ticks(
                 "the engine ended"
             );
         })
-}
-
-/// The outputs of the settings.
-///
-/// # Errors
-/// A folder cannot be made, or a target is bad.
-pub fn outputs(settings: &Settings, rate: FrameRate) -> anyhow::Result<Vec<OutputSettings>> {
-    let mut outputs = Vec::new();
-    if settings.hls {
-        let folder = settings.hls_dir();
-        std::fs::create_dir_all(&folder)
-            .with_context(|| format!("the folder `{}` cannot be made", folder.display()))?;
-        outputs.push(OutputSettings::new(
-            "hls",
-            format!("{}/", folder.display()),
-        )?);
-    }
-    if settings.recording {
-        let folder = settings.recordings_dir();
-        std::fs::create_dir_all(&folder)
-            .with_context(|| format!("the folder `{}` cannot be made", folder.display()))?;
-        outputs.push(OutputSettings::new(
-            "recording",
-            free_name(&folder).to_string_lossy(),
-        )?);
-    }
-    if let Some(url) = &settings.stream_url {
-        let mut push = OutputSettings::new("push", url.reveal())?;
-        push.retry_attempts = settings.retry_attempts;
-        push.retry_delay = settings.retry_delay;
-        outputs.push(push);
-    }
-    for output in &mut outputs {
-        let wanted = settings.queue_packets(rate);
-        // A recording should lose nothing to a slow disk; a live peer should not fall far behind.
-        output.max_queue = if matches!(output.kind, OutputKind::File(_)) {
-            output.max_queue.max(wanted)
-        } else {
-            wanted.max(16)
-        };
-        tracing::info!(output = output.id, target = output.target_shown(), "output");
-    }
-    Ok(outputs)
-}
-
-/// A file name that is not taken, from the time in UTC: `20260131T235959Z.mp4`.
-fn free_name(folder: &Path) -> PathBuf {
-    let seconds = SystemTime::now()
-        .duration_since(UNIX_EPOCH)
-        .map_or(0, |since| since.as_secs());
-    let stamp = utc_stamp(seconds);
-    let mut path = folder.join(format!("{stamp}.mp4"));
-    let mut number = 1;
-    while path.exists() {
-        number += 1;
-        path = folder.join(format!("{stamp}-{number}.mp4"));
-    }
-    path
-}
-
-/// Seconds since 1970 as `YYYYMMDDTHHMMSSZ` (ISO 8601 basic), by the civil calendar of days since 0000-03-01.
-fn utc_stamp(seconds: u64) -> String {
-    let (days, rest) = (seconds / 86_400 + 719_468, seconds % 86_400);
-    let (era, day_of_era) = (days / 146_097, days % 146_097);
-    let year_of_era =
-        (day_of_era - day_of_era / 1460 + day_of_era / 36_524 - day_of_era / 146_096) / 365;
-    let day_of_year = day_of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
-    let month_from_march = (5 * day_of_year + 2) / 153;
-    let day = day_of_year - (153 * month_from_march + 2) / 5 + 1;
-    let month = if month_from_march < 10 {
-        month_from_march + 3
-    } else {
-        month_from_march - 9
-    };
-    let year = era * 400 + year_of_era + u64::from(month <= 2);
-    format!(
-        "{year:04}{month:02}{day:02}T{:02}{:02}{:02}Z",
-        rest / 3600,
-        rest / 60 % 60,
-        rest % 60
-    )
 }
 
 /// What asks the program to end.
@@ -456,17 +391,5 @@ pub fn report_ends(ends: &[ThreadEnd]) {
             Ok(()) => tracing::info!(thread = end.who, "ended"),
             Err(error) => tracing::error!(thread = end.who, error = error.chain(), "ended"),
         }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::utc_stamp;
-
-    #[test]
-    fn stamps_follow_the_calendar() {
-        assert_eq!(utc_stamp(0), "19700101T000000Z");
-        assert_eq!(utc_stamp(951_827_696), "20000229T123456Z");
-        assert_eq!(utc_stamp(4_107_542_399), "21000228T235959Z");
     }
 }

@@ -19,8 +19,14 @@ mod effects;
 mod feeds;
 #[path = "program/motion.rs"]
 mod motion;
+#[path = "program/nginx.rs"]
+mod nginx;
 #[path = "program/on_air.rs"]
 mod on_air;
+#[path = "program/outputs.rs"]
+mod outputs;
+#[path = "program/recordings.rs"]
+mod recordings;
 #[path = "program/saved.rs"]
 mod saved;
 #[path = "program/support.rs"]

@@ -222,7 +222,7 @@ fn an_empty_url_takes_a_lower_layers_away() {
 }
 
 /// A value that is not allowed, for every setting.
-const BAD_VALUES: [(&str, &str); 29] = [
+const BAD_VALUES: [(&str, &str); 35] = [
     ("PORT", "65536"),
     ("WS_PORT", "ws"),
     ("METRICS_PORT", "4290.0"),
@@ -242,11 +242,17 @@ const BAD_VALUES: [(&str, &str); 29] = [
     ("STREAM_BITRATE", "4G"),
     ("STREAM_CODEC", "h265"),
     ("AUDIO_ENABLED", "perhaps"),
-    ("AUDIO_CODEC", "opus"),
+    ("AUDIO_CODEC", "mp3"),
     ("AUDIO_BITRATE", "1M"),
+    ("HWACCEL", "cuda"),
+    ("RENDITIONS", "720p:3000,719p:1"),
     ("STREAM_URL", "https://bad-value/app"),
     ("HLS", ""),
     ("RECORDING", "2"),
+    ("RECORDING_CONTAINER", "avi"),
+    ("RECORDING_SPLIT", "60"),
+    ("REPLAY_SECONDS", "601"),
+    ("THUMBNAIL_INTERVAL", "-1"),
     ("MAX_QUEUE_SIZE", "1"),
     ("RETRY_ATTEMPTS", "1.5"),
     ("RETRY_DELAY", "1h"),

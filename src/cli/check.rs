@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 
 use clap::ArgMatches;
+use components::scene::SceneSpec;
 
 use super::{Failure, describe, print, say};
 use crate::scene::{LoadOptions, load_scene};
@@ -22,10 +23,11 @@ pub(super) fn main(matches: &ArgMatches) -> Result<(), Failure> {
         match load_scene(path, &options) {
             Ok(scene) => {
                 let layers = scene.spec.count_layers();
+                let timelines = scene.spec.timelines.len();
+                let streams = streams(&scene.spec);
                 print(&format!(
-                    "{}: ok ({layers} layers, {} timelines)",
+                    "{}: ok ({layers} layers, {timelines} timelines{streams})",
                     path.display(),
-                    scene.spec.timelines.len()
                 ));
             }
             Err(errors) => {
@@ -42,4 +44,13 @@ pub(super) fn main(matches: &ArgMatches) -> Result<(), Failure> {
             paths.len()
         )))
     }
+}
+
+/// What it says of where the program goes, which holds for the scene that the program starts with alone.
+fn streams(scene: &SceneSpec) -> String {
+    let (outputs, renditions) = (scene.outputs.len(), scene.renditions.len());
+    if outputs + renditions == 0 {
+        return String::new();
+    }
+    format!("; {outputs} outputs and {renditions} renditions, used when the program starts with it")
 }

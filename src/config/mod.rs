@@ -14,6 +14,7 @@ mod log_levels;
 mod rule;
 mod sources;
 mod stream_url;
+mod streams;
 mod table;
 mod values;
 
@@ -24,8 +25,9 @@ pub use listing::{env_example, markdown_table};
 pub use log_levels::LogLevels;
 pub use sources::{LoadSources, process_environment};
 pub use stream_url::StreamUrl;
+pub use streams::StreamKeys;
 pub use table::{Setting, Settings, all};
-pub use values::{AudioCodec, LogFormat, RenderQuality, StreamCodec};
+pub use values::{LogFormat, RenderQuality};
 
 use std::path::PathBuf;
 
@@ -46,6 +48,7 @@ impl Settings {
         let mut given = sources::Given::collect(sources);
         let settings = table::read(&mut given);
         let stream_preset_is_given = given.is_given("STREAM_PRESET");
+        let stream_keys = given.stream_keys();
         let (notes, mut problems) = given.finish();
         if let Some(settings) = &settings {
             settings.check_together(&mut problems);
@@ -53,6 +56,7 @@ impl Settings {
         match settings {
             Some(mut settings) if problems.is_empty() => {
                 settings.notes = notes;
+                settings.stream_keys = stream_keys;
                 if !stream_preset_is_given {
                     settings.stream_preset = settings.render_quality.preset();
                 }
@@ -83,12 +87,18 @@ impl Settings {
     /// How many packets an output's queue holds so that `MAX_QUEUE_SIZE` frames at `rate` fit in together with their sound.
     #[must_use]
     pub fn queue_packets(&self, rate: FrameRate) -> usize {
+        self.packets_of(self.max_queue_size, rate)
+    }
+
+    /// How many packets so many frames at `rate` are together with their sound.
+    #[must_use]
+    pub fn packets_of(&self, frames: usize, rate: FrameRate) -> usize {
         if !self.audio_enabled {
-            return self.max_queue_size;
+            return frames;
         }
         let sound_packets_per_frame = AAC_PACKETS_PER_SECOND / rate.as_f64();
-        let sound_packets = (self.max_queue_size as f64 * sound_packets_per_frame).ceil();
-        self.max_queue_size + sound_packets as usize
+        let sound_packets = (frames as f64 * sound_packets_per_frame).ceil();
+        frames + sound_packets as usize
     }
 
     /// What no single value shows.

@@ -10,11 +10,13 @@ use std::str::FromStr;
 use std::time::Duration;
 
 use codec::Preset;
+use components::output::{RenditionSpec, SplitSpec};
 use components::scene::FrameRate;
 
 use super::access::{ApiToken, Origins};
 use super::log_levels::LogLevels;
 use super::stream_url::StreamUrl;
+use super::streams;
 
 type Reader<T> = Box<dyn Fn(&str) -> Option<T>>;
 
@@ -150,6 +152,18 @@ pub(super) fn milliseconds(range: RangeInclusive<u32>) -> Rule<Duration> {
 pub(super) fn preset() -> Rule<Preset> {
     let allowed = "one of ultrafast, superfast, veryfast, faster, fast, medium, slow";
     Rule::new(allowed, |text| text.to_ascii_lowercase().parse().ok())
+}
+
+/// Renditions beside the main one.
+pub(super) fn renditions() -> Rule<Vec<RenditionSpec>> {
+    let allowed = "empty, or up to 7 heights with kbit/s, such as 720p:3000,480p:1200,360p";
+    Rule::new(allowed, streams::renditions)
+}
+
+/// When a file ends and the next begins.
+pub(super) fn split() -> Rule<Option<SplitSpec>> {
+    let allowed = "empty, or minutes, megabytes or both, such as 60m or 60m,4000MB";
+    Rule::new(allowed, streams::split)
 }
 
 /// Where to push, or nothing.

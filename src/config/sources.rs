@@ -9,6 +9,7 @@ use toml::de::{DeTable, DeValue};
 
 use super::error::{Origin, SettingProblem};
 use super::rule::Rule;
+use super::streams::StreamKeys;
 use super::table;
 
 /// Names that differ by more single edits than this are not offered as "did you mean".
@@ -44,6 +45,7 @@ pub(super) struct Given {
     values: HashMap<&'static str, (String, Origin)>,
     notes: Vec<String>,
     problems: Vec<SettingProblem>,
+    stream_keys: StreamKeys,
 }
 
 impl Given {
@@ -55,6 +57,7 @@ impl Given {
             values: HashMap::new(),
             notes: Vec::new(),
             problems: Vec::new(),
+            stream_keys: StreamKeys::default(),
         };
         if let Some(path) = sources.config_file {
             given.add_config_file(&path);
@@ -65,7 +68,10 @@ impl Given {
         for (name, value) in sources.environment {
             match table::all().iter().find(|setting| setting.name == name) {
                 Some(setting) => given.set(setting.name, value, Origin::Environment),
-                None => given.note_if_not_yet(&name, &Origin::Environment),
+                None => {
+                    given.stream_keys.note(&name, &value);
+                    given.note_if_not_yet(&name, &Origin::Environment);
+                }
             }
         }
         for (name, value) in sources.flags {
@@ -101,6 +107,11 @@ impl Given {
             self.problems.push(problem);
         }
         value
+    }
+
+    /// The stream keys that variables hold.
+    pub(super) fn stream_keys(&self) -> StreamKeys {
+        self.stream_keys.clone()
     }
 
     pub(super) fn finish(self) -> (Vec<String>, Vec<SettingProblem>) {
@@ -187,6 +198,7 @@ impl Given {
             };
             match table::all().iter().find(|setting| setting.name == name) {
                 Some(setting) => self.set(setting.name, value, origin),
+                None if self.stream_keys.note(&name, &value) => {}
                 None => {
                     self.note_if_not_yet(&name, &origin);
                     self.note_if_mistyped(&name, &origin);

@@ -5,7 +5,8 @@ use std::path::PathBuf;
 use std::sync::LazyLock;
 use std::time::Duration;
 
-use codec::Preset;
+use codec::{Acceleration, AudioCodec, Preset, VideoCodec};
+use components::output::{ContainerName, RenditionSpec, SplitSpec};
 use components::scene::FrameRate;
 
 use super::access::{ApiToken, Origins};
@@ -13,7 +14,8 @@ use super::log_levels::LogLevels;
 use super::rule;
 use super::sources::Given;
 use super::stream_url::StreamUrl;
-use super::values::{AudioCodec, LogFormat, RenderQuality, StreamCodec};
+use super::streams::{self, StreamKeys};
+use super::values::{self, LogFormat, RenderQuality};
 
 /// One setting, as help texts and listings show it.
 #[derive(Clone, Debug)]
@@ -66,6 +68,8 @@ macro_rules! settings {
                 #[doc = concat!($doc, ". `", stringify!($name), "`, default `", $default, "`.")]
                 pub $field: $type,
             )+)+
+            /// Stream keys of variables, which outputs name by `keyFrom`.
+            pub stream_keys: StreamKeys,
             /// What the operator should hear though nothing is wrong enough to stop, such as a name in `.env` that looks mistyped.
             pub notes: Vec<String>,
         }
@@ -89,6 +93,7 @@ macro_rules! settings {
             $($(let $field: Option<$type> = given.read(stringify!($name), $default, &$rule);)+)+
             Some(Settings {
                 $($($field: $field?,)+)+
+                stream_keys: StreamKeys::default(),
                 notes: Vec::new(),
             })
         }
@@ -135,14 +140,18 @@ settings! {
         stream_preset: Preset = STREAM_PRESET, "veryfast", rule::preset();
         /// Bitrate of the picture, constant
         stream_bitrate_kbps: u32 = STREAM_BITRATE, "4000", rule::bitrate(50..=200_000, "4000, 4000k or 4M");
-        /// Codec of the picture
-        stream_codec: StreamCodec = STREAM_CODEC, "h264", rule::choice(&StreamCodec::NAMES);
+        /// Codec of the picture; platforms take h264, and VP8 and VP9 go into WebM and Matroska files
+        stream_codec: VideoCodec = STREAM_CODEC, "h264", rule::choice(&values::VIDEO_CODECS);
         /// Whether the stream has sound; in this release the sound is silence
         audio_enabled: bool = AUDIO_ENABLED, "true", rule::switch();
-        /// Codec of the sound
-        audio_codec: AudioCodec = AUDIO_CODEC, "aac", rule::choice(&AudioCodec::NAMES);
+        /// Codec of the sound; platforms take aac
+        audio_codec: AudioCodec = AUDIO_CODEC, "aac", rule::choice(&values::AUDIO_CODECS);
         /// Bitrate of the sound
         audio_bitrate_kbps: u32 = AUDIO_BITRATE, "128", rule::bitrate(32..=512, "128 or 128k");
+        /// Hardware that encodes; where there is none, software does, and the log says so
+        hwaccel: Acceleration = HWACCEL, "none", rule::choice(&values::ACCELERATIONS);
+        /// Smaller renditions beside `main`, which is as large as the canvas: heights with kbit/s; each costs an encoder
+        renditions: Vec<RenditionSpec> = RENDITIONS, "", rule::renditions();
     }
     "Outputs" {
         /// Where the stream is pushed; none when empty. It holds the stream key and is never shown
@@ -151,6 +160,14 @@ settings! {
         hls: bool = HLS, "true", rule::switch();
         /// Whether the stream is recorded to DATA_DIR/recordings, about 1.9 GB an hour at the default bitrates
         recording: bool = RECORDING, "true", rule::switch();
+        /// Layout of recordings
+        recording_container: ContainerName = RECORDING_CONTAINER, "mp4", rule::choice(&streams::CONTAINERS);
+        /// When a recording's file ends and the next begins; never when empty
+        recording_split: Option<SplitSpec> = RECORDING_SPLIT, "", rule::split();
+        /// Seconds of the program that are kept in memory, to be saved as a replay; 0 keeps none. 30 s at 4 Mbit/s are 15 MB
+        replay_seconds: u32 = REPLAY_SECONDS, "30", rule::whole(0..=600, "seconds");
+        /// Seconds from one thumbnail of the program to the next; 0 takes none. The newest 12 are kept, about 20 KB each
+        thumbnail_interval_s: u32 = THUMBNAIL_INTERVAL, "10", rule::whole(0..=3600, "seconds");
         /// Frames of picture that an output may lag before it drops to the next keyframe
         max_queue_size: usize = MAX_QUEUE_SIZE, "60", rule::whole(2..=10_000, "frames");
         /// Reconnects in a row before an output gives up; 0 never gives up
@@ -167,10 +184,9 @@ settings! {
 }
 
 /// Settings that belong to the product but do nothing in this release. Who gives one hears so.
-pub(super) const NOT_YET: [&str; 9] = [
+pub(super) const NOT_YET: [&str; 8] = [
     "CHUNK_SIZE",
     "GOP_CACHE",
-    "HWACCEL",
     "PING",
     "PING_TIMEOUT",
     "REDIS_PASSWORD",

@@ -1,6 +1,6 @@
 //! The few values that settings choose between.
 
-use codec::Preset;
+use codec::{Acceleration, AudioCodec, Preset, VideoCodec};
 
 /// How much work is spent on a frame.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize, schemars::JsonSchema)]
@@ -40,27 +40,25 @@ impl RenderQuality {
     }
 }
 
-/// How the picture is encoded.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum StreamCodec {
-    /// H.264 High by libx264.
-    H264,
-}
+/// Codecs of the picture.
+pub(super) const VIDEO_CODECS: [(&str, VideoCodec); 3] = [
+    ("h264", VideoCodec::H264),
+    ("vp8", VideoCodec::Vp8),
+    ("vp9", VideoCodec::Vp9),
+];
 
-impl StreamCodec {
-    pub(super) const NAMES: [(&str, Self); 1] = [("h264", Self::H264)];
-}
+/// Codecs of the sound.
+pub(super) const AUDIO_CODECS: [(&str, AudioCodec); 2] =
+    [("aac", AudioCodec::Aac), ("opus", AudioCodec::Opus)];
 
-/// How the sound is encoded.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum AudioCodec {
-    /// AAC-LC, 48 kHz, stereo.
-    Aac,
-}
-
-impl AudioCodec {
-    pub(super) const NAMES: [(&str, Self); 1] = [("aac", Self::Aac)];
-}
+/// What encodes.
+pub(super) const ACCELERATIONS: [(&str, Acceleration); 5] = [
+    ("none", Acceleration::None),
+    ("auto", Acceleration::Auto),
+    ("nvenc", Acceleration::Nvenc),
+    ("vaapi", Acceleration::Vaapi),
+    ("qsv", Acceleration::Qsv),
+];
 
 /// How log lines look.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -7,6 +7,7 @@ use components::animation::TimelineSpec;
 use components::effect::{Effect, Effects};
 use components::layer::LayerSpec;
 use components::{Problem, Problems, Validate};
+use serde::de::DeserializeOwned;
 use serde_json::{Map, Value, json};
 
 use super::error::{ApiError, ErrorCode};
@@ -89,6 +90,15 @@ pub fn patched_effect(value: &Value, at: &str) -> Result<Effect, ApiError> {
 pub fn timeline(value: &Value, at: &str) -> Result<TimelineSpec, ApiError> {
     let mut problems = Problems::new();
     registry::parse_timeline(value, at, &mut problems).ok_or_else(|| refused(&problems.into_vec()))
+}
+
+/// A value of any authored type whose kind does not depend on others.
+///
+/// # Errors
+/// Every problem of it.
+pub fn value<T: DeserializeOwned + Validate>(value: &Value, at: &str) -> Result<T, ApiError> {
+    let mut problems = Problems::new();
+    registry::parse_value(value, at, &mut problems).ok_or_else(|| refused(&problems.into_vec()))
 }
 
 /// Looks at a value that was read already.

@@ -1,6 +1,7 @@
 //! Settings that can be changed while the program runs, under the names of the settings table.
 
-use codec::Preset;
+use codec::{AudioCodec, Preset, VideoCodec};
+use components::output::RenditionSpec;
 use components::scene::FrameRate;
 use components::{Problem, Problems};
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
@@ -8,6 +9,7 @@ use serde::Serialize;
 use serde_json::{Map, Value};
 
 use super::error::{ApiError, ErrorCode};
+use super::outputs;
 use crate::config::{RenderQuality, Settings};
 
 /// Kbit/s.
@@ -42,6 +44,12 @@ pub struct Config {
     pub audio_bitrate_kbps: u32,
     /// Kbit/s of the sound from the next start on.
     pub next_audio_bitrate_kbps: u32,
+    /// Codec of the main rendition's picture, now and from the next start on.
+    pub codec: (VideoCodec, VideoCodec),
+    /// Codec of its sound, now and from the next start on.
+    pub audio_codec: (AudioCodec, AudioCodec),
+    /// Whether hardware is asked to encode, now and from the next start on.
+    pub accelerated: (bool, bool),
 }
 
 /// The settings as the API shows them.
@@ -65,7 +73,7 @@ pub struct ConfigView {
     pub stream_bitrate: String,
     /// Codec of the picture.
     pub stream_codec: String,
-    /// Whether a hardware encoder is in use.
+    /// Whether hardware is asked to encode; where there is none, software does.
     pub enable_hardware_acceleration: bool,
     /// Whether the stream has sound.
     pub audio_enabled: bool,
@@ -95,6 +103,7 @@ pub struct ConfigPatch {
     audio_bitrate_kbps: Option<u32>,
     resolution: Option<(u32, u32)>,
     hardware: Option<bool>,
+    codecs: Option<(VideoCodec, AudioCodec, bool)>,
 }
 
 const NAMES: [&str; 9] = [
@@ -110,20 +119,30 @@ const NAMES: [&str; 9] = [
 ];
 
 impl Config {
-    /// What the program starts with.
-    pub fn new(settings: &Settings, resolution: (u32, u32), fps: FrameRate) -> Self {
+    /// What the program starts with: the settings, and what is authored of the main rendition over them.
+    pub fn new(
+        settings: &Settings,
+        main: &RenditionSpec,
+        resolution: (u32, u32),
+        fps: FrameRate,
+    ) -> Self {
+        let preset = main.preset.and_then(|preset| preset.as_str().parse().ok());
+        let audio_bitrate_kbps = main.audio_bitrate.unwrap_or(settings.audio_bitrate_kbps);
         Self {
             resolution,
             fps,
             next_fps: fps,
             quality: settings.render_quality,
-            preset: settings.stream_preset,
-            bitrate_kbps: settings.stream_bitrate_kbps,
+            preset: preset.unwrap_or(settings.stream_preset),
+            bitrate_kbps: main.bitrate.unwrap_or(settings.stream_bitrate_kbps),
             max_layers: settings.max_layers,
             audio: settings.audio_enabled,
             next_audio: settings.audio_enabled,
-            audio_bitrate_kbps: settings.audio_bitrate_kbps,
-            next_audio_bitrate_kbps: settings.audio_bitrate_kbps,
+            audio_bitrate_kbps,
+            next_audio_bitrate_kbps: audio_bitrate_kbps,
+            codec: twice(outputs::video_codec(main, settings)),
+            audio_codec: twice(outputs::audio_codec(main, settings)),
+            accelerated: twice(outputs::is_accelerated(main, settings)),
         }
     }
 
@@ -142,6 +161,18 @@ impl Config {
                 self.next_audio_bitrate_kbps.into(),
             );
         }
+        let (now, next) = (self.codec.0, self.codec.1);
+        if next != now {
+            later.insert("STREAM_CODEC".to_owned(), next.as_str().into());
+        }
+        let (now, next) = (self.audio_codec.0, self.audio_codec.1);
+        if next != now {
+            later.insert("AUDIO_CODEC".to_owned(), next.as_str().into());
+        }
+        let (now, next) = self.accelerated;
+        if next != now {
+            later.insert("ENABLE_HARDWARE_ACCELERATION".to_owned(), next.into());
+        }
         ConfigView {
             stream_resolution: format!("{}x{}", self.resolution.0, self.resolution.1),
             target_fps: rounded(self.fps),
@@ -149,10 +180,10 @@ impl Config {
             stream_preset: self.preset.as_str().to_owned(),
             max_layers: self.max_layers,
             stream_bitrate: format!("{}k", self.bitrate_kbps),
-            stream_codec: "h264".to_owned(),
-            enable_hardware_acceleration: false,
+            stream_codec: self.codec.0.as_str().to_owned(),
+            enable_hardware_acceleration: self.accelerated.0,
             audio_enabled: self.audio,
-            audio_codec: "aac".to_owned(),
+            audio_codec: self.audio_codec.0.as_str().to_owned(),
             audio_bitrate: self.audio_bitrate_kbps,
             at_next_start: later,
         }
@@ -174,10 +205,16 @@ impl Config {
                 self.view().stream_resolution
             )));
         }
-        if patch.hardware == Some(true) {
-            return Err(ApiError::conflict(
-                "ENABLE_HARDWARE_ACCELERATION: this program encodes in software",
-            ));
+        if let Some(hardware) = patch.hardware.filter(|on| *on != self.accelerated.1) {
+            return Err(ApiError::conflict(format!(
+                "ENABLE_HARDWARE_ACCELERATION is {}: `acceleration` of the rendition `main` says which hardware is asked",
+                !hardware
+            )));
+        }
+        if let Some((codec, audio_codec, accelerated)) = patch.codecs {
+            config.codec.1 = codec;
+            config.audio_codec.1 = audio_codec;
+            config.accelerated.1 = accelerated;
         }
         if let Some(fps) = patch.fps {
             if let Some(own) = fps_of_scene.filter(|own| *own != fps) {
@@ -216,11 +253,31 @@ impl Config {
         self.fps = self.next_fps;
         self.audio = self.next_audio;
         self.audio_bitrate_kbps = self.next_audio_bitrate_kbps;
+        self.codec.0 = self.codec.1;
+        self.audio_codec.0 = self.audio_codec.1;
+        self.accelerated.0 = self.accelerated.1;
         self
     }
 }
 
 impl ConfigPatch {
+    /// What the main rendition's bitrate, effort and bitrate of the sound become; what is `None` stays. And its codecs, and whether it is
+    /// accelerated.
+    pub fn of_main(
+        bitrate_kbps: Option<u32>,
+        preset: Option<Preset>,
+        audio_bitrate_kbps: Option<u32>,
+        codecs: (VideoCodec, AudioCodec, bool),
+    ) -> Self {
+        Self {
+            bitrate_kbps,
+            preset,
+            audio_bitrate_kbps,
+            codecs: Some(codecs),
+            ..Self::default()
+        }
+    }
+
     /// Reads a patch; every wrong value is named.
     ///
     /// # Errors
@@ -359,11 +416,15 @@ impl JsonSchema for ConfigPatch {
                     {"type": "string", "pattern": BITRATE_PATTERN},
                 ]},
                 "STREAM_RESOLUTION": {"type": "string", "pattern": "^[0-9]{1,5}x[0-9]{1,5}$", "description": "The scene's canvas decides; another value is refused."},
-                "ENABLE_HARDWARE_ACCELERATION": {"type": "boolean", "description": "Only false: this program encodes in software."},
+                "ENABLE_HARDWARE_ACCELERATION": {"type": "boolean", "description": "Only as it is: `acceleration` of the rendition `main` says which hardware is asked."},
             },
             "examples": [{"STREAM_BITRATE": "6000k", "RENDER_QUALITY": "high"}],
         })
     }
+}
+
+fn twice<T: Copy>(value: T) -> (T, T) {
+    (value, value)
 }
 
 fn rounded(rate: FrameRate) -> f64 {

@@ -17,9 +17,11 @@ use systems::encode::FramePort;
 use tokio::sync::{mpsc, oneshot, watch};
 
 use super::change::Asked;
+use super::config::ConfigPatch;
 use super::error::{ApiError, ErrorCode};
 use super::events::Events;
 use super::library::Library;
+use super::outputs::OutputList;
 use super::plan::{Prepared, ReadScene};
 use super::show::{Show, Snapshot};
 use super::task::Task;
@@ -49,6 +51,13 @@ pub enum Work {
     Reload(Arc<Prepared>),
     /// A scene of the library was written or deleted; what was prepared of it is stale.
     Forget(String),
+    /// The outputs are others, and with them perhaps the settings that stand for the main rendition.
+    Outputs {
+        /// All of them.
+        list: Arc<OutputList>,
+        /// What changes of the settings.
+        patch: ConfigPatch,
+    },
     /// The scene on air was saved.
     Saved {
         /// The name that it was saved under.

@@ -10,6 +10,7 @@ use serde_json::{Map, Value, json};
 
 use super::events::Event;
 use super::feeds;
+use super::outputs;
 use super::show::{Show, Snapshot};
 use super::view;
 
@@ -60,6 +61,7 @@ pub fn of(before: &Snapshot, after: &Snapshot, loads_scene: bool) -> Vec<Event> 
     {
         events.push(Event::new("config:update", data));
     }
+    outputs::news::of(&old.outputs, &new.outputs, &mut events);
     if (old.live_since_ms, old.pause) != (new.live_since_ms, new.pause) {
         let data = json!({
             "isLive": new.live_since_ms.is_some(),
@@ -204,7 +206,7 @@ fn walk<'a>(
 }
 
 /// The fields of `new` that differ from those of `old`; what is gone is null.
-fn differing(old: &Value, new: &Value) -> Map<String, Value> {
+pub(super) fn differing(old: &Value, new: &Value) -> Map<String, Value> {
     let (Value::Object(old), Value::Object(new)) = (old, new) else {
         return Map::new();
     };

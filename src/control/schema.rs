@@ -3,6 +3,7 @@
 use components::animation::Glide;
 use components::effect::Effect;
 use components::layer::{LayerId, LayerSpec};
+use components::output::{OutputSpec, RenditionSpec};
 use components::source::{ChatMessage, FeedItem};
 use components::transition::Transition;
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
@@ -34,6 +35,11 @@ pub fn effect_name(_: &mut SchemaGenerator) -> Schema {
 /// The name of a timeline.
 pub fn text(_: &mut SchemaGenerator) -> Schema {
     json_schema!({"type": "string", "minLength": 1, "maxLength": 128})
+}
+
+/// A name of anything that may be left out.
+pub fn optional_text(_: &mut SchemaGenerator) -> Schema {
+    json_schema!({"type": ["string", "null"], "minLength": 1, "maxLength": 128})
 }
 
 /// A place in a list.
@@ -112,6 +118,42 @@ impl JsonSchema for ItemPatch {
         let mut patch = patch_of(&schema, generator);
         patch["description"] = "Fields of an item that change (JSON merge patch, RFC 7396): what is absent stays, null is the default. \
             `id` may be there and is the item's own."
+            .into();
+        Schema::try_from(patch).unwrap_or_default()
+    }
+}
+
+/// The fields of an output that change.
+pub struct OutputPatch;
+
+impl JsonSchema for OutputPatch {
+    fn schema_name() -> std::borrow::Cow<'static, str> {
+        "OutputPatch".into()
+    }
+
+    fn json_schema(generator: &mut SchemaGenerator) -> Schema {
+        let schema = <OutputSpec as JsonSchema>::json_schema(generator).to_value();
+        let mut patch = patch_of(&schema, generator);
+        patch["description"] = "Fields of an output that change (JSON merge patch, RFC 7396): what is absent stays, null is the \
+            default. `id` may be there and is the output's own. What is shown with `***` keeps its secret when it comes back as it is shown."
+            .into();
+        Schema::try_from(patch).unwrap_or_default()
+    }
+}
+
+/// The fields of a rendition that change.
+pub struct RenditionPatch;
+
+impl JsonSchema for RenditionPatch {
+    fn schema_name() -> std::borrow::Cow<'static, str> {
+        "RenditionPatch".into()
+    }
+
+    fn json_schema(generator: &mut SchemaGenerator) -> Schema {
+        let schema = <RenditionSpec as JsonSchema>::json_schema(generator).to_value();
+        let mut patch = patch_of(&schema, generator);
+        patch["description"] = "Fields of a rendition that change (JSON merge patch, RFC 7396): what is absent stays, null is the \
+            default. `id` may be there and is the rendition's own."
             .into();
         Schema::try_from(patch).unwrap_or_default()
     }

@@ -14,6 +14,7 @@ use systems::feed::FeedState;
 use systems::transition::MixCourse;
 
 use super::config::Config;
+use super::outputs::OutputList;
 
 /// The authored state of the program.
 #[derive(Clone, Debug)]
@@ -32,6 +33,8 @@ pub struct Show {
     pub live_since_ms: Option<u64>,
     /// Settings that can be changed while running.
     pub config: Config,
+    /// Where the program goes, and in which encodings.
+    pub outputs: Arc<OutputList>,
 }
 
 impl Show {
@@ -55,6 +58,7 @@ impl Show {
             && self.pause == other.pause
             && self.live_since_ms == other.live_since_ms
             && self.config == other.config
+            && self.outputs == other.outputs
     }
 }
 

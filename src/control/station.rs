@@ -1,6 +1,5 @@
 //! The station: starts and stops the encoder and its outputs, follows settings that change while it runs, and measures.
 
-use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
@@ -8,16 +7,20 @@ use systems::profile::Profile;
 use systems::publish::{Status, StatusBoard};
 use tokio::sync::watch;
 
-use super::config::Config;
 use super::director::{Director, Outcome, Terms, Work};
 use super::error::{ApiError, ErrorCode};
 use super::events::{Event, Events};
+use super::figures::{Figures, Meter};
+use super::hear::Ear;
+use super::outputs::{self, Desk};
+use super::recordings;
 use super::show::Show;
+use super::thumbnails::Thumbnails;
 use super::ticks::Ticks;
 use crate::config::Settings;
 use crate::live;
 use crate::ports::{FrameRequests, LivePort, PlacedRequests};
-use crate::streaming::{Streaming, StreamingStats, ThreadEnd};
+use crate::streaming::{Replay, Streaming, StreamingStats, ThreadEnd};
 
 /// Files and sessions must have ended by then when the stream is stopped.
 pub const SHUTDOWN_MAX: Duration = Duration::from_millis(4500);
@@ -39,6 +42,11 @@ struct Inner {
     frames: FrameRequests,
     placed: PlacedRequests,
     figures: watch::Sender<Figures>,
+    desk: Desk,
+    recordings: recordings::Store,
+    replay: Arc<Replay>,
+    thumbnails: Thumbnails,
+    ear: Ear,
     /// Of outputs that were stopped with the stream, for counters that never go back.
     past: Mutex<Past>,
 }
@@ -54,25 +62,6 @@ pub struct Past {
     pub dropped: u64,
     /// Encoders that failed and were replaced.
     pub restarts: u64,
-}
-
-/// Measured once a second.
-#[derive(Clone, Copy, Debug, Default, PartialEq)]
-pub struct Figures {
-    /// Frames made a second, over the last five seconds.
-    pub fps: f64,
-    /// Kbit/s of picture and sound.
-    pub bitrate_kbps: f64,
-    /// Frames that were the one before again, or that the encoder had no room for.
-    pub dropped_frames: u64,
-    /// Percent of one core.
-    pub cpu_percent: f64,
-    /// Bytes of memory in use (resident set).
-    pub memory_bytes: u64,
-    /// Mean milliseconds that a tick's systems take.
-    pub render_ms: f64,
-    /// Clients that watch the program.
-    pub viewers: u64,
 }
 
 /// What the station is made of.
@@ -93,11 +82,20 @@ pub struct Parts {
     pub frames: FrameRequests,
     /// Where it is asked how the layers stand.
     pub placed: PlacedRequests,
+    /// What is kept of the outputs.
+    pub desk: Desk,
+    /// The recordings.
+    pub recordings: recordings::Store,
+    /// Where the streaming threads tell what happens.
+    pub ear: Ear,
 }
 
 impl Station {
     /// A stopped station.
     pub fn new(parts: Parts) -> Self {
+        let replay = Arc::new(Replay::default());
+        let seconds = parts.settings.replay_seconds;
+        replay.set(if seconds == 0 { 30 } else { seconds }, seconds > 0);
         Self(Arc::new(Inner {
             settings: parts.settings,
             director: parts.director,
@@ -110,6 +108,11 @@ impl Station {
             frames: parts.frames,
             placed: parts.placed,
             figures: watch::Sender::new(Figures::default()),
+            desk: parts.desk,
+            recordings: parts.recordings,
+            replay,
+            thumbnails: Thumbnails::default(),
+            ear: parts.ear,
             past: Mutex::default(),
         }))
     }
@@ -154,6 +157,43 @@ impl Station {
         &self.0.placed
     }
 
+    /// What is kept of the outputs.
+    pub fn desk(&self) -> &Desk {
+        &self.0.desk
+    }
+
+    /// The recordings.
+    pub fn recordings(&self) -> &recordings::Store {
+        &self.0.recordings
+    }
+
+    /// The last seconds of the program.
+    pub fn replay(&self) -> &Replay {
+        &self.0.replay
+    }
+
+    /// Small pictures of the program.
+    pub fn thumbnails(&self) -> &Thumbnails {
+        &self.0.thumbnails
+    }
+
+    /// Events of the streaming threads that found no room.
+    pub fn events_lost(&self) -> u64 {
+        self.0.ear.lost()
+    }
+
+    /// Held while the stream, or what it writes to, is started or stopped.
+    pub(super) async fn changing(&self) -> tokio::sync::MutexGuard<'_, ()> {
+        self.0.changing.lock().await
+    }
+
+    /// Tells an event of now.
+    pub fn tell(&self, event: Event) {
+        let status = self.status();
+        let events = self.events();
+        events.tell(event, status.counters.revision, status.tick);
+    }
+
     /// What was measured last.
     pub fn figures(&self) -> Figures {
         *self.0.figures.borrow()
@@ -183,10 +223,10 @@ impl Station {
         if self.streaming().is_some() {
             return Ok(self.unchanged());
         }
-        let config = self.0.director.snapshot().show.config.clone().started();
-        let settings = self.0.settings.clone();
-        let started =
-            tokio::task::spawn_blocking(move || start_streaming(&settings, &config)).await;
+        let mut show = (*self.0.director.snapshot().show).clone();
+        show.config = show.config.started();
+        let station = self.clone();
+        let started = tokio::task::spawn_blocking(move || station.start_streaming(&show)).await;
         let streaming = match started {
             Ok(Ok(streaming)) => Arc::new(streaming),
             Ok(Err(error)) => {
@@ -227,12 +267,40 @@ impl Station {
             past.dropped += stats.frames_dropped;
             past.restarts += stats.restarts;
         }
-        let ends = tokio::task::spawn_blocking(move || shut_down(streaming))
+        self.measure_recordings(&streaming, &streaming.stats());
+        self.desk().stopped();
+        let recordings = self.recordings().clone();
+        let shut_down = move || (shut_down(streaming), recordings.end_all());
+        let (ends, ended) = tokio::task::spawn_blocking(shut_down)
             .await
             .unwrap_or_default();
         live::report_ends(&ends);
+        for recording in &ended {
+            self.tell_recording(recording);
+        }
         tracing::info!(tick = outcome.tick, "off air");
         Ok(outcome)
+    }
+
+    /// Opens the encoders, and starts the outputs, the recording and the replay.
+    fn start_streaming(&self, show: &Show) -> anyhow::Result<Streaming> {
+        let (settings, config) = (self.settings(), &show.config);
+        let ladder = outputs::ladder(&show.outputs, settings, config)?;
+        // None of the outputs can keep the stream from starting.
+        let streaming = Streaming::start_with(ladder, Vec::new(), self.0.ear.listener())?;
+        self.desk()
+            .start(&streaming, &show.outputs, settings, config);
+        if let Some((output, begun)) = self.records_at_start(show) {
+            self.recordings().begin(&begun);
+            if let Err(error) = outputs::begin(&streaming, output) {
+                tracing::error!(%error, "nothing is recorded");
+                let failed = recordings::RecordingState::Failed;
+                self.recordings()
+                    .end(recordings::OUTPUT, failed, Some(&error.message));
+            }
+        }
+        streaming.keep_replay(None, &self.0.replay)?;
+        Ok(streaming)
     }
 
     fn unchanged(&self) -> Outcome {
@@ -245,15 +313,13 @@ impl Station {
         }
     }
 
-    /// Has the running encoder follow a config. What it cannot change holds from the next start on.
-    pub fn follow(&self, config: &Config) {
+    /// Has the running encoders follow a show. What they cannot change holds from the next start on.
+    pub fn follow(&self, show: &Show) {
         let Some(streaming) = self.streaming() else {
             return;
         };
-        let bitrate = streaming.set_bitrate_kbps(None, config.bitrate_kbps);
-        let preset = streaming.set_preset(None, config.preset);
-        for error in [bitrate.err(), preset.err()].into_iter().flatten() {
-            tracing::warn!(%error, "the running encoder does not follow");
+        for rendition in &show.outputs.renditions {
+            outputs::follow_rendition(&streaming, rendition, &show.config);
         }
     }
 
@@ -262,7 +328,7 @@ impl Station {
         let mut second = tokio::time::interval(Duration::from_secs(1));
         second.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
         let mut meter = Meter::new();
-        let mut config = shows.borrow().show.config.clone();
+        let mut known = Arc::clone(&shows.borrow().show);
         loop {
             tokio::select! {
                 changed = shows.changed() => {
@@ -270,10 +336,10 @@ impl Station {
                         return;
                     }
                     let show: Arc<Show> = Arc::clone(&shows.borrow_and_update().show);
-                    if show.config != config {
-                        config = show.config.clone();
-                        self.follow(&config);
+                    if show.config != known.config {
+                        self.follow(&show);
                     }
+                    known = show;
                 }
                 _ = second.tick() => {
                     if let Some(streaming) = self.streaming() {
@@ -288,6 +354,9 @@ impl Station {
     fn measure(&self, meter: &mut Meter) {
         let status = self.status();
         let stats = self.streaming_stats();
+        if let (Some(streaming), Some(stats)) = (self.streaming(), &stats) {
+            self.measure_recordings(&streaming, stats);
+        }
         let figures = meter.measure(&status, stats.as_ref(), self.past(), &self.0.profile);
         self.0.figures.send_replace(figures);
         let data = serde_json::json!({
@@ -298,11 +367,7 @@ impl Station {
             "memory": figures.memory_bytes,
             "viewers": figures.viewers,
         });
-        self.0.events.tell(
-            Event::new("metrics:update", data),
-            status.counters.revision,
-            status.tick,
-        );
+        self.tell(Event::new("metrics:update", data));
     }
 
     fn lock(&self) -> std::sync::MutexGuard<'_, Option<Arc<Streaming>>> {
@@ -311,25 +376,6 @@ impl Station {
             .lock()
             .unwrap_or_else(PoisonError::into_inner)
     }
-}
-
-fn start_streaming(settings: &Settings, config: &Config) -> anyhow::Result<Streaming> {
-    let mut encoder = live::encoder_settings(
-        settings,
-        config.resolution.0,
-        config.resolution.1,
-        config.fps,
-    );
-    encoder.video.bitrate_kbps = config.bitrate_kbps;
-    encoder.video.preset = config.preset;
-    if !config.audio {
-        encoder.audio = None;
-    }
-    if let Some(audio) = &mut encoder.audio {
-        audio.bitrate_kbps = config.audio_bitrate_kbps;
-    }
-    let outputs = live::outputs(settings, config.fps)?;
-    Ok(Streaming::start(encoder, outputs)?)
 }
 
 fn shut_down(mut streaming: Arc<Streaming>) -> Vec<ThreadEnd> {
@@ -353,109 +399,4 @@ pub fn now_ms() -> u64 {
     SystemTime::now()
         .duration_since(UNIX_EPOCH)
         .map_or(0, |since| since.as_millis() as u64)
-}
-
-/// Seconds over which frames are counted for their rate: one more or less matters little then.
-const FPS_SECONDS: usize = 5;
-
-/// Makes rates of counters.
-struct Meter {
-    /// When how many frames had been made, the newest last.
-    frames: VecDeque<(Instant, u64)>,
-    at: Instant,
-    cpu: Duration,
-    ticks: u64,
-    tick_nanos: u64,
-}
-
-impl Meter {
-    fn new() -> Self {
-        Self {
-            frames: VecDeque::with_capacity(FPS_SECONDS + 1),
-            at: Instant::now(),
-            cpu: Duration::ZERO,
-            ticks: 0,
-            tick_nanos: 0,
-        }
-    }
-
-    fn measure(
-        &mut self,
-        status: &Status,
-        stats: Option<&StreamingStats>,
-        past: Past,
-        profile: &Profile,
-    ) -> Figures {
-        let now = Instant::now();
-        let seconds = (now - self.at).as_secs_f64().max(1e-3);
-        let usage = own_usage();
-        let counters = status.counters;
-        let nanos: u64 = profile
-            .systems()
-            .iter()
-            .map(|system| system.total_nanos())
-            .sum();
-        let ticks = counters.frames - counters.repeated.min(counters.frames);
-        let ticked = ticks.saturating_sub(self.ticks).max(1);
-        if self.frames.len() > FPS_SECONDS {
-            self.frames.pop_front();
-        }
-        let fps = self.frames.front().map_or(0.0, |(at, frames)| {
-            counters.frames.saturating_sub(*frames) as f64 / (now - *at).as_secs_f64().max(1e-3)
-        });
-        self.frames.push_back((now, counters.frames));
-        let dropped = past.dropped + stats.map_or(0, |stats| stats.encoder().frames_dropped);
-        let figures = Figures {
-            fps: (fps * 100.0).round() / 100.0,
-            bitrate_kbps: stats.map_or(0.0, |stats| stats.encoder().bitrate_kbps),
-            dropped_frames: counters.repeated + dropped,
-            cpu_percent: usage.cpu.saturating_sub(self.cpu).as_secs_f64() / seconds * 100.0,
-            memory_bytes: usage.memory_bytes,
-            render_ms: nanos.saturating_sub(self.tick_nanos) as f64 / 1e6 / ticked as f64,
-            viewers: 0,
-        };
-        self.at = now;
-        self.cpu = usage.cpu;
-        self.ticks = ticks;
-        self.tick_nanos = nanos;
-        figures
-    }
-}
-
-/// What this process has used.
-#[derive(Clone, Copy, Debug, Default)]
-pub struct Usage {
-    /// Processor time of all threads.
-    pub cpu: Duration,
-    /// Resident memory.
-    pub memory_bytes: u64,
-    /// Open files and sockets.
-    pub descriptors: u64,
-}
-
-/// As Linux's `/proc/self` says (proc(5)); nought elsewhere.
-pub fn own_usage() -> Usage {
-    let Ok(stat) = std::fs::read_to_string("/proc/self/stat") else {
-        return Usage::default();
-    };
-    // After the name in parentheses: utime and stime are the 12th and 13th, rss the 22nd.
-    let fields: Vec<&str> = stat
-        .rsplit_once(')')
-        .map_or("", |(_, rest)| rest)
-        .split_whitespace()
-        .collect();
-    let number = |index: usize| -> u64 {
-        fields
-            .get(index)
-            .and_then(|field| field.parse().ok())
-            .unwrap_or(0)
-    };
-    let ticks_per_second = rustix::param::clock_ticks_per_second().max(1);
-    let descriptors =
-        std::fs::read_dir("/proc/self/fd").map_or(0, |entries| entries.count() as u64);
-    Usage {
-        cpu: Duration::from_secs_f64((number(11) + number(12)) as f64 / ticks_per_second as f64),
-        memory_bytes: number(21) * rustix::param::page_size() as u64,
-        descriptors,
-    }
 }

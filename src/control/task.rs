@@ -3,19 +3,15 @@
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::Arc;
 
-use components::animation::{Timeline, TimelineSpec};
 use components::scene::{FrameRate, SceneSpec};
 use components::source::Source;
 use raster::I420Frame;
 use serde_json::json;
 use systems::EngineSettings;
-use systems::animate::{after_action, from_now, keep_place, start_followers};
 use systems::clock::FrameClock;
 use systems::command::{Applied, Command, CommandError, CommandSender, QUEUE_LENGTH};
-use systems::feed::FeedState;
 use systems::render::Hold;
-use systems::scene::{SceneBundle, timeline_component};
-use systems::transition::{MixAction, MixCourse};
+use systems::scene::SceneBundle;
 use tokio::sync::{mpsc, watch};
 
 use super::director::{
@@ -24,12 +20,13 @@ use super::director::{
 use super::error::{ApiError, ErrorCode};
 use super::events::{Event, Events};
 use super::feeds;
+use super::landed::{fresh_timelines, landed_feeds, landed_mix};
 use super::library::Library;
 use super::news;
 use super::plan::{
     FeedTold, Means, Mixing, Need, Plan, Planned, Prepared, Told, plan, plan_reload,
 };
-use super::show::{MixNow, Show, Snapshot};
+use super::show::{Show, Snapshot};
 use super::ticks::Ticks;
 
 /// How many scenes are kept ready.
@@ -44,20 +41,20 @@ struct Done {
 }
 
 /// What went into the world.
-struct Sent {
-    show: Arc<Show>,
-    plan: Landing,
+pub(super) struct Sent {
+    pub(super) show: Arc<Show>,
+    pub(super) plan: Landing,
     answer: Answer,
 }
 
 /// What to note when it has landed.
-struct Landing {
-    actions: Vec<Told>,
-    mixes: Vec<Mixing>,
-    feeds: Vec<FeedTold>,
-    loads_scene: bool,
+pub(super) struct Landing {
+    pub(super) actions: Vec<Told>,
+    pub(super) mixes: Vec<Mixing>,
+    pub(super) feeds: Vec<FeedTold>,
+    pub(super) loads_scene: bool,
     /// The rate of the ticks before it, where that changes.
-    old_rate: Option<FrameRate>,
+    pub(super) old_rate: Option<FrameRate>,
 }
 
 pub(super) struct Task {
@@ -327,6 +324,11 @@ impl Task {
                 }
                 plain(show)
             }
+            Work::Outputs { list, patch } => {
+                show.outputs = Arc::clone(list);
+                show.config = show.config.patched(patch, None)?;
+                plain(show)
+            }
             Work::Saved { id, spec } => {
                 // Changes may have come since.
                 show.program.is_edited = !Arc::ptr_eq(spec, &show.program.spec);
@@ -354,7 +356,7 @@ impl Task {
             // Its file is another one now.
             Work::Saved { id, .. } => self.forget(&id),
             Work::Reload(prepared) => self.keep(prepared),
-            Work::Changes(_) | Work::GoOff => {}
+            Work::Changes(_) | Work::Outputs { .. } | Work::GoOff => {}
         }
         // What changes nothing is answered from the tick as well, so that what was asked for before it is on air.
         let is_change = !plan.commands.is_empty() || !plan.show.is_same(&self.show);
@@ -600,100 +602,4 @@ fn without_change(show: &Arc<Show>) -> Arc<Show> {
         changing: None,
         ..(**show).clone()
     })
-}
-
-/// The timelines and the change of scenes as the world has them after what was sent: by the same functions, on the same tick.
-fn landed_mix(
-    before: &Snapshot,
-    sent: &Sent,
-    clock: &FrameClock,
-) -> (Arc<BTreeMap<String, Timeline>>, Option<MixNow>) {
-    let mut timelines = Arc::clone(&before.timelines);
-    let mut mix = before.mix.clone();
-    for mixing in &sent.plan.mixes {
-        match *mixing {
-            Mixing::Cuts => mix = None,
-            Mixing::Begins { duration, hold } => {
-                mix = Some(MixNow {
-                    course: MixCourse::begin(duration, hold, clock),
-                    timelines: Arc::clone(&timelines),
-                });
-            }
-            Mixing::Told(action) => {
-                let Some(now) = &mut mix else { continue };
-                now.course = now.course.after(action, clock);
-                if matches!(action, MixAction::Reverse | MixAction::Cancel) {
-                    std::mem::swap(&mut timelines, &mut now.timelines);
-                }
-                if matches!(action, MixAction::Finish | MixAction::Cancel) {
-                    mix = None;
-                }
-            }
-        }
-    }
-    let timelines = landed_timelines(before, &timelines, sent, clock);
-    (Arc::new(timelines), mix)
-}
-
-fn landed_timelines(
-    before: &Snapshot,
-    timelines_before: &BTreeMap<String, Timeline>,
-    sent: &Sent,
-    clock: &FrameClock,
-) -> BTreeMap<String, Timeline> {
-    if let Some(rate) = sent.plan.old_rate {
-        let old = FrameClock {
-            tick: clock.tick,
-            rate,
-        };
-        let mut timelines = timelines_before.clone();
-        for timeline in timelines.values_mut() {
-            timeline.state = from_now(timeline, &old);
-        }
-        return timelines;
-    }
-    let specs = &sent.show.program.spec.timelines;
-    let same_scene = Arc::ptr_eq(&before.show.program.spec, &sent.show.program.spec);
-    if same_scene && sent.plan.actions.is_empty() && !sent.plan.loads_scene {
-        return timelines_before.clone();
-    }
-    let mut timelines = fresh_timelines(specs, clock);
-    if !sent.plan.loads_scene {
-        let mut old = timelines_before.clone();
-        // Until the tick before this one, timelines started after others.
-        let tick_before = FrameClock {
-            tick: clock.tick.saturating_sub(1),
-            rate: clock.rate,
-        };
-        start_followers(&mut old, &tick_before);
-        for (id, timeline) in &mut timelines {
-            if let Some(old) = old.get(id) {
-                *timeline = keep_place(timeline.clone(), old, clock);
-            }
-        }
-    }
-    for told in &sent.plan.actions {
-        if let Some(timeline) = timelines.get_mut(&told.id) {
-            timeline.state = after_action(timeline, told.action, clock);
-        }
-    }
-    timelines
-}
-
-/// The feeds as the world has them after what was sent.
-fn landed_feeds(before: &Snapshot, sent: &Sent, clock: &FrameClock) -> BTreeMap<String, FeedState> {
-    let landing = feeds::Landing {
-        told: &sent.plan.feeds,
-        loads_scene: sent.plan.loads_scene,
-        old_rate: sent.plan.old_rate,
-    };
-    feeds::landed(before, &sent.show.program.spec, &landing, clock)
-}
-
-/// Timelines as they are when their scene comes on air.
-fn fresh_timelines(specs: &[Arc<TimelineSpec>], clock: &FrameClock) -> BTreeMap<String, Timeline> {
-    specs
-        .iter()
-        .map(|spec| (spec.id.clone(), timeline_component(spec, clock.tick)))
-        .collect()
 }

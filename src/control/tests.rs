@@ -4,6 +4,7 @@ use std::collections::HashSet;
 use std::path::PathBuf;
 use std::sync::Arc;
 
+use components::output::RenditionSpec;
 use components::scene::{FrameRate, SceneSpec};
 use proptest::prelude::*;
 use serde_json::{Value, json};
@@ -88,7 +89,13 @@ impl Stage {
                 changing: None,
                 pause: None,
                 live_since_ms: None,
-                config: Config::new(&own, (96, 64), FrameRate::whole(30)),
+                config: Config::new(
+                    &own,
+                    &RenditionSpec::new("main"),
+                    (96, 64),
+                    FrameRate::whole(30),
+                ),
+                outputs: Arc::default(),
             },
             rate: FrameRate::whole(30),
             commands: engine.commands(),

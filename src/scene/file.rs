@@ -49,6 +49,12 @@ pub(super) fn read_scene(value: &Value, found: &mut Vec<Problem>) -> Option<Scen
                     scene.transitions = transitions;
                 }
             }
+            "renditions" => {
+                scene.renditions = shared(registry::list(value, name, found, registry::rendition))
+            }
+            "outputs" => {
+                scene.outputs = shared(registry::list(value, name, found, registry::output))
+            }
             _ => found.push(fault::unknown_field(name, name, SceneSpec::FIELDS)),
         }
     }

@@ -13,6 +13,7 @@ pub mod files;
 mod load;
 mod motion;
 mod nested;
+mod outputs;
 mod reader;
 pub mod registry;
 pub mod schema;

@@ -7,6 +7,7 @@ use std::sync::Arc;
 
 use components::animation::{Property, TimelineSpec, TrackSpec};
 use components::layer::{LayerSpec, Size};
+use components::output::{OutputSpec, RenditionSpec};
 use components::source::{
     AvatarSource, ChatSource, ColourSource, GradientSource, GroupSource, ImageSource, SceneSource,
     ShapeSource, Source, TextSource, TickerSource, VisualFeedSource,
@@ -325,6 +326,17 @@ pub(super) fn timeline(value: &Value, path: &str, found: &mut Vec<Problem>) -> T
     }
     found.append(&mut own);
     timeline
+}
+
+/// A rendition; a stand-in without a name when it cannot be read.
+pub(super) fn rendition(value: &Value, path: &str, found: &mut Vec<Problem>) -> RenditionSpec {
+    take_checked(value, path, &mut Vec::new(), found).unwrap_or_default()
+}
+
+/// An output; a stand-in without a name when it cannot be read.
+pub(super) fn output(value: &Value, path: &str, found: &mut Vec<Problem>) -> OutputSpec {
+    let read = take_checked(value, path, &mut Vec::new(), found);
+    read.unwrap_or_else(|| OutputSpec::new(""))
 }
 
 /// Every element of a list, the broken ones in their place.

@@ -16,6 +16,7 @@ use systems::animate::COUNTER;
 
 use super::feeds;
 use super::files::{self, FileError, FileKind};
+use super::outputs;
 use super::reader::MAX_PROBLEMS;
 use super::registry::field;
 use super::words;
@@ -104,6 +105,7 @@ pub(super) fn check(scene: &SceneSpec, rules: &SceneRules<'_>, found: &mut Vec<P
         checker.picture(src, "transitions.scene.src".to_owned());
     }
     checker.timelines();
+    outputs::check(scene, found);
 }
 
 pub(super) struct Checker<'a> {

@@ -164,7 +164,7 @@ pub async fn apply(api: &Api, value: &Value) -> Answered {
     };
     let outcome = api.director().ask(Work::Changes(changes), terms).await?;
     if !terms.dry_run && outcome.scheduled.is_none() {
-        api.station().follow(&outcome.show.config);
+        api.station().follow(&outcome.show);
     }
     Reply::changed(&outcome, Applied { applied })
 }

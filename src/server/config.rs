@@ -37,7 +37,7 @@ async fn patch(State(api): State<Api>, Asking(terms): Asking, Json(patch): Json)
     let change = Change::UpdateConfig(UpdateConfig { patch });
     let outcome = api.director().change(asked(change), terms).await?;
     if !terms.dry_run {
-        api.station().follow(&outcome.show.config);
+        api.station().follow(&outcome.show);
     }
     Reply::changed(&outcome, outcome.show.config.view())
 }

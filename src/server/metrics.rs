@@ -17,9 +17,8 @@ use prometheus_client::encoding::{DescriptorEncoder, MetricEncoder};
 use prometheus_client::metrics::MetricType;
 use prometheus_client::registry::Registry;
 
-use super::Api;
+use super::{Api, metrics_streams};
 use crate::control::{SCHEDULED_MAX, own_usage};
-use crate::streaming::{OutputState, OutputStats};
 
 /// The route.
 pub fn router(api: Api) -> Router {
@@ -91,17 +90,17 @@ impl Collector for Everything {
         self.stream(&mut page)?;
         self.systems(&mut page)?;
         self.encoder(&mut page)?;
-        self.outputs(&mut page)?;
+        metrics_streams::write(&self.0, &mut page)?;
         self.control(&mut page)?;
         rtmp(&mut page)
     }
 }
 
 /// Writes one metric after the other.
-struct Page<'a>(DescriptorEncoder<'a>);
+pub(super) struct Page<'a>(DescriptorEncoder<'a>);
 
 impl Page<'_> {
-    fn gauge(&mut self, name: &str, help: &str, value: f64) -> fmt::Result {
+    pub(super) fn gauge(&mut self, name: &str, help: &str, value: f64) -> fmt::Result {
         let mut encoder = self
             .0
             .encode_descriptor(name, help, None, MetricType::Gauge)?;
@@ -109,7 +108,7 @@ impl Page<'_> {
     }
 
     /// `_total` is put behind the name.
-    fn counter(&mut self, name: &str, help: &str, value: u64) -> fmt::Result {
+    pub(super) fn counter(&mut self, name: &str, help: &str, value: u64) -> fmt::Result {
         let mut encoder = self
             .0
             .encode_descriptor(name, help, None, MetricType::Counter)?;
@@ -117,7 +116,7 @@ impl Page<'_> {
     }
 
     /// One value each of several things.
-    fn family<'l>(
+    pub(super) fn family<'l>(
         &mut self,
         name: &str,
         help: &str,
@@ -138,7 +137,7 @@ impl Page<'_> {
     }
 }
 
-fn flag(value: bool) -> f64 {
+pub(super) fn flag(value: bool) -> f64 {
     f64::from(u8::from(value))
 }
 
@@ -360,81 +359,6 @@ impl Everything {
             "stream_encode_seconds",
             "Mean time that a frame takes to encode.",
             now(|stats| stats.encode_ms_mean / 1e3),
-        )
-    }
-
-    fn outputs(&self, page: &mut Page<'_>) -> fmt::Result {
-        let outputs = self
-            .0
-            .station()
-            .streaming_stats()
-            .map_or_else(Vec::new, |stats| stats.outputs);
-        let live = outputs
-            .iter()
-            .filter(|output| output.state == OutputState::Live);
-        page.gauge(
-            "muxer_active_outputs",
-            "Outputs that are live.",
-            live.count() as f64,
-        )?;
-        page.gauge(
-            "muxer_queue_size",
-            "Packets that wait for outputs.",
-            outputs.iter().map(|output| output.queue_len).sum::<usize>() as f64,
-        )?;
-        page.gauge(
-            "muxer_errors",
-            "Connections of outputs that failed or broke.",
-            outputs
-                .iter()
-                .map(|output| output.reconnects + u64::from(output.attempts_failed))
-                .sum::<u64>() as f64,
-        )?;
-        let mut each = |name: &str, help: &str, kind: MetricType, of: fn(&OutputStats) -> f64| {
-            page.family(
-                name,
-                help,
-                kind,
-                outputs
-                    .iter()
-                    .map(|output| (vec![("output", output.id.clone())], of(output))),
-            )
-        };
-        each(
-            "stream_output_up",
-            "Whether an output is live.",
-            MetricType::Gauge,
-            |output| flag(output.state == OutputState::Live),
-        )?;
-        each(
-            "stream_output_bytes",
-            "Bytes written to an output.",
-            MetricType::Counter,
-            |output| output.bytes as f64,
-        )?;
-        each(
-            "stream_output_packets_dropped",
-            "Packets dropped because an output was behind.",
-            MetricType::Counter,
-            |output| output.packets_dropped as f64,
-        )?;
-        each(
-            "stream_output_reconnects",
-            "Connections of an output after its first.",
-            MetricType::Counter,
-            |output| output.reconnects as f64,
-        )?;
-        each(
-            "stream_output_lag_seconds",
-            "How far an output is behind the encoder.",
-            MetricType::Gauge,
-            |output| output.lag.as_secs_f64(),
-        )?;
-        each(
-            "stream_output_queue_packets",
-            "Packets that wait for an output.",
-            MetricType::Gauge,
-            |output| output.queue_len as f64,
         )
     }
 

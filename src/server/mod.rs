@@ -20,16 +20,21 @@ mod keys;
 mod layers;
 mod listen;
 mod metrics;
+mod metrics_streams;
 mod openapi;
+mod outputs;
 mod page;
 mod picture;
+mod recordings;
 mod routes;
 mod scenes;
 mod stream;
+mod thumbnails;
 mod timelines;
 mod transition;
 mod viewport;
 mod ws;
+mod ws_streams;
 
 use std::sync::Arc;
 
@@ -127,6 +132,9 @@ fn all() -> Routes {
         .merge(data::routes())
         .merge(commands::routes())
         .merge(assets::routes())
+        .merge(outputs::routes())
+        .merge(recordings::routes())
+        .merge(thumbnails::routes())
         .merge(picture::routes())
         .merge(viewport::routes())
         .merge(diagnostics::routes())

@@ -1,42 +1,26 @@
 //! Pictures of the program, taken from the very frames that the encoders get, and of the preview.
 
-use std::io::Cursor;
-use std::sync::Arc;
-
 use axum::extract::State;
 use axum::http::HeaderValue;
 use axum::http::header::{CACHE_CONTROL, CONTENT_TYPE};
 use axum::response::{IntoResponse, Response};
 use components::viewport::{self, CanvasFit, Viewport};
 use glam::Vec2;
-use image::codecs::jpeg::JpegEncoder;
-use image::codecs::png::{CompressionType, FilterType, PngEncoder};
-use image::{DynamicImage, ExtendedColorType, ImageEncoder as _, RgbImage, RgbaImage, imageops};
-use raster::I420Frame;
+use image::{DynamicImage, RgbImage, RgbaImage};
 use serde_json::json;
-use tokio::sync::Semaphore;
 
 use super::Api;
 use super::answer::Params;
 use super::guides::{self, Guides};
 use super::keys::blocking;
 use super::routes::{Doc, Routes};
+use crate::control::still::{self, Format};
 use crate::control::{ApiError, ErrorCode};
 use crate::prepare;
 
 const TAG: &str = "pictures";
-/// How many pictures are made at a time; more wait.
-static AT_A_TIME: Semaphore = Semaphore::const_new(1);
-
 /// The latest look at a preview, in seconds.
 const SECONDS_MAX: f64 = 86_400.0;
-
-/// What kind of file is asked for.
-#[derive(Clone, Copy)]
-enum Format {
-    Png,
-    Jpeg,
-}
 
 fn doc(id: &'static str, summary: &'static str, media_types: &'static [&'static str]) -> Doc {
     let width = json!({"type": "integer", "minimum": 16, "maximum": 7680});
@@ -71,7 +55,9 @@ pub fn routes() -> Routes {
                 &["image/jpeg"],
             )
             .query("quality", quality.clone(), "1 to 100; 85 when absent."),
-            async |State(api): State<Api>, query: Params| program(&api, &query, Format::Jpeg).await,
+            async |State(api): State<Api>, query: Params| {
+                program(&api, &query, jpeg(&query)?).await
+            },
         )
         .get(
             "/preview.png",
@@ -90,7 +76,9 @@ pub fn routes() -> Routes {
                 &["image/jpeg"],
             )
             .query("quality", quality, "1 to 100; 85 when absent."),
-            async |State(api): State<Api>, query: Params| preview(&api, &query, Format::Jpeg).await,
+            async |State(api): State<Api>, query: Params| {
+                preview(&api, &query, jpeg(&query)?).await
+            },
         )
 }
 
@@ -177,8 +165,8 @@ impl Look {
 }
 
 async fn program(api: &Api, query: &Params, format: Format) -> Result<Response, ApiError> {
-    let (width, quality) = (width(query)?, quality(query)?);
-    let _turn = AT_A_TIME.acquire().await;
+    let width = width(query)?;
+    let _turn = still::AT_A_TIME.acquire().await;
     let frame = api.station().frames().next().await.ok_or_else(|| {
         ApiError::new(
             ErrorCode::Unavailable,
@@ -186,17 +174,17 @@ async fn program(api: &Api, query: &Params, format: Format) -> Result<Response, 
         )
     })?;
     // Copied at once: the frame is one of the pool.
-    let picture = blocking(move || rgb(&frame.frame)).await?;
-    answer(picture, width, format, quality).await
+    let picture = blocking(move || still::rgb(&frame.frame)).await?;
+    answer(picture, width, format).await
 }
 
 async fn preview(api: &Api, query: &Params, format: Format) -> Result<Response, ApiError> {
-    let (width, quality, look) = (width(query)?, quality(query)?, Look::of(query)?);
+    let (width, look) = (width(query)?, Look::of(query)?);
     let show = api.director().snapshot().show.clone();
     let Some(staged) = &show.preview else {
         return Err(ApiError::conflict("no scene is in preview"));
     };
-    let _turn = AT_A_TIME.acquire().await;
+    let _turn = still::AT_A_TIME.acquire().await;
     let (library, id) = (api.library().clone(), staged.id.clone());
     let (max_layers, mut engine) = (show.config.max_layers, api.director().engine_settings());
     let picture = blocking(move || {
@@ -220,7 +208,7 @@ async fn preview(api: &Api, query: &Params, format: Format) -> Result<Response, 
         without_alpha(picture)
     })
     .await?;
-    answer(picture, width, format, quality).await
+    answer(picture, width, format).await
 }
 
 fn width(query: &Params) -> Result<Option<u32>, ApiError> {
@@ -234,10 +222,11 @@ fn width(query: &Params) -> Result<Option<u32>, ApiError> {
     }
 }
 
-fn quality(query: &Params) -> Result<u8, ApiError> {
+/// A JPEG of the quality that is asked for.
+fn jpeg(query: &Params) -> Result<Format, ApiError> {
     match query.parsed::<u8>("quality", "a whole number from 1 to 100")? {
-        None => Ok(85),
-        Some(quality @ 1..=100) => Ok(quality),
+        None => Ok(Format::Jpeg(85)),
+        Some(quality @ 1..=100) => Ok(Format::Jpeg(quality)),
         Some(_) => Err(ApiError::new(
             ErrorCode::BadRequest,
             "the query parameter `quality` must be from 1 to 100",
@@ -249,12 +238,11 @@ async fn answer(
     picture: RgbImage,
     width: Option<u32>,
     format: Format,
-    quality: u8,
 ) -> Result<Response, ApiError> {
-    let bytes = blocking(move || encode(picture, width, format, quality)).await?;
+    let bytes = blocking(move || still::encode(picture, width, format)).await?;
     let media_type = match format {
         Format::Png => "image/png",
-        Format::Jpeg => "image/jpeg",
+        Format::Jpeg(_) => "image/jpeg",
     };
     let headers = [
         (CONTENT_TYPE, HeaderValue::from_static(media_type)),
@@ -267,68 +255,4 @@ fn without_alpha(picture: systems::Picture) -> Result<RgbImage, ApiError> {
     RgbaImage::from_raw(picture.width, picture.height, picture.rgba)
         .map(|picture| DynamicImage::from(picture).into_rgb8())
         .ok_or_else(|| ApiError::internal("the picture has the wrong size"))
-}
-
-/// The picture in a frame: BT.709, limited range (ITU-R BT.709-6).
-fn rgb(frame: &Arc<I420Frame>) -> Result<RgbImage, ApiError> {
-    let planes = yuv::YuvPlanarImage {
-        y_plane: frame.y(),
-        y_stride: frame.luma_stride() as u32,
-        u_plane: frame.u(),
-        u_stride: frame.chroma_stride() as u32,
-        v_plane: frame.v(),
-        v_stride: frame.chroma_stride() as u32,
-        width: frame.width(),
-        height: frame.height(),
-    };
-    let mut picture = RgbImage::new(frame.width(), frame.height());
-    let stride = frame.width() * 3;
-    yuv::yuv420_to_rgb(
-        &planes,
-        &mut picture,
-        stride,
-        yuv::YuvRange::Limited,
-        yuv::YuvStandardMatrix::Bt709,
-    )
-    .map_err(|error| {
-        tracing::error!(%error, "a frame is no picture");
-        ApiError::internal("the frame cannot be read")
-    })?;
-    Ok(picture)
-}
-
-fn encode(
-    picture: RgbImage,
-    width: Option<u32>,
-    format: Format,
-    quality: u8,
-) -> Result<Vec<u8>, ApiError> {
-    let picture = match width.filter(|width| *width < picture.width()) {
-        None => picture,
-        Some(width) => {
-            let height =
-                u64::from(picture.height()) * u64::from(width) / u64::from(picture.width());
-            let height = (height as u32).max(1);
-            imageops::resize(&picture, width, height, imageops::FilterType::Triangle)
-        }
-    };
-    let mut bytes = Cursor::new(Vec::new());
-    let (width, height) = picture.dimensions();
-    let written = match format {
-        Format::Png => {
-            PngEncoder::new_with_quality(&mut bytes, CompressionType::Fast, FilterType::Adaptive)
-                .write_image(&picture, width, height, ExtendedColorType::Rgb8)
-        }
-        Format::Jpeg => JpegEncoder::new_with_quality(&mut bytes, quality).write_image(
-            &picture,
-            width,
-            height,
-            ExtendedColorType::Rgb8,
-        ),
-    };
-    written.map_err(|error| {
-        tracing::error!(%error, "a picture cannot be written");
-        ApiError::internal("the picture cannot be written")
-    })?;
-    Ok(bytes.into_inner())
 }

@@ -267,6 +267,20 @@ impl Doc {
         self
     }
 
+    /// A file that can be asked for in parts, and again only where it has changed (RFC 9110, sections 13 and 14).
+    #[must_use]
+    pub fn file(self, doc: &'static str, media_types: &'static [&'static str]) -> Self {
+        let mut doc = self.raw(doc, media_types);
+        doc.answers.push(Answer {
+            status: 206,
+            doc: "The part that `Range` asks for.",
+            content: Content::Raw(media_types),
+            links: Vec::new(),
+        });
+        doc.nothing(304, "It is as it was at `If-Modified-Since`.")
+            .nothing(416, "It has no such part.")
+    }
+
     /// A success without a body.
     #[must_use]
     pub fn nothing(mut self, status: u16, doc: &'static str) -> Self {

@@ -16,6 +16,7 @@ use super::routes::{Doc, Routes, schema_of};
 use crate::control::authored;
 use crate::control::change::{ActivateScene, PreviewScene};
 use crate::control::library::SceneEntry;
+use crate::control::outputs::{keep_scene_secrets, masked_scene};
 use crate::control::schema::{self, NAME_PATTERN};
 use crate::control::{ApiError, Change, ErrorCode, Library, Staged, Terms, Work};
 use crate::scene::{LoadOptions, LoadedScene, scene_from_text};
@@ -199,11 +200,11 @@ async fn list(State(api): State<Api>) -> Answered {
 async fn get(State(api): State<Api>, Name(id): Name) -> Answered {
     let show = api.director().snapshot().show.clone();
     if show.program.id == id {
-        return Reply::of(&*show.program.spec);
+        return Reply::of(masked_scene(&show.program.spec));
     }
     let (library, max_layers) = (api.library().clone(), show.config.max_layers);
     let scene = blocking(move || library.load(&id, max_layers)).await?;
-    Reply::of(scene.spec)
+    Reply::of(masked_scene(&scene.spec))
 }
 
 /// Reads a scene that came in a body.
@@ -237,8 +238,15 @@ async fn put(State(api): State<Api>, Name(id): Name, Json(value): Json) -> Answe
     let (is_new, prepared) = {
         let (api, library, id) = (api.clone(), api.library().clone(), id.clone());
         blocking(move || {
-            let spec = read(&api, &id, &value, &library)?;
             let is_new = !library.list().iter().any(|entry| entry.id == id);
+            let mut value = value;
+            let before = if is_new {
+                None
+            } else {
+                library.load(&id, usize::MAX).ok()
+            };
+            keep_scene_secrets(&mut value, before.as_ref().map(|scene| &scene.spec))?;
+            let spec = read(&api, &id, &value, &library)?;
             let scene = LoadedScene::new(spec, library.folder().to_owned(), PathBuf::new());
             let prepared = library.prepare_loaded(&id, &scene, &engine)?;
             Ok((is_new, prepared))

@@ -23,7 +23,7 @@ use super::answer::{Answered, Params, Reply, parse, read};
 use super::guard::TOKEN_MAX;
 use super::routes::{Doc, Routes};
 use super::stream::{self, Action};
-use super::{Api, BODY_MAX, commands, layers};
+use super::{Api, BODY_MAX, commands, layers, ws_streams};
 use crate::control::events::Told;
 use crate::control::{ApiError, Asked, ErrorCode, Terms, Work};
 use crate::scene::schema::WHOLE_MAX;
@@ -70,7 +70,8 @@ pub fn routes() -> Routes {
                 "Messages in: `{\"id\": 1, \"type\": \"command\", \"command\": {\"type\": \"layer.update\", ...}}`, \
                  `{\"id\", \"type\": \"batch\", \"commands\": [...], \"at\", \"ifRevision\", \"dryRun\"}`, \
                  `{\"id\", \"type\": \"stream\", \"action\": \"start\"}`, `{\"id\", \"type\": \"subscribe\", \"events\": [\"layer:*\"], \"subjects\": [\"host\"]}`, \
-                 `{\"id\", \"type\": \"snapshot\"}`, `{\"id\", \"type\": \"ping\"}`. Each is answered by `{\"id\", \"success\", ...}` as in REST. \
+                 `{\"id\", \"type\": \"output\", \"action\": \"add\", \"settings\": {...}}` and likewise `rendition`, `recording`, `replay` and `thumbnail` with \
+                 `action`, `name` and `settings` as their routes have them, `{\"id\", \"type\": \"snapshot\"}`, `{\"id\", \"type\": \"ping\"}`. Each is answered by `{\"id\", \"success\", ...}` as in REST. \
                  Messages out: `{\"event\", \"seq\", \"revision\", \"tick\", \"data\"}`; a client that has fallen behind gets a `snapshot` of everything.",
             )
             .query("events", list.clone(), "Events to subscribe to, with commas between: `layer:*,stream:status`. All when absent.")
@@ -472,7 +473,7 @@ async fn ask(api: &Api, value: &Value) -> Answered {
                 .ask(Work::Changes(vec![asked]), terms)
                 .await?;
             if !terms.dry_run {
-                api.station().follow(&outcome.show.config);
+                api.station().follow(&outcome.show);
             }
             Reply::changed(&outcome, json!({}))
         }
@@ -488,6 +489,7 @@ async fn ask(api: &Api, value: &Value) -> Answered {
             let lifecycle: Lifecycle = read(value)?;
             stream::act(api, lifecycle.action).await
         }
+        Some(kind) if ws_streams::TYPES.contains(&kind) => ws_streams::ask(api, kind, value).await,
         other => {
             let error = ApiError::new(
                 ErrorCode::BadRequest,
@@ -499,10 +501,9 @@ async fn ask(api: &Api, value: &Value) -> Answered {
                     None => "a message is an object with a `type`".to_owned(),
                 },
             );
-            Err(error.suggest(crate::scene::words::suggest(
-                other.unwrap_or_default(),
-                &TYPES,
-            )))
+            let known = [&TYPES[..], &ws_streams::TYPES].concat();
+            let near = crate::scene::words::suggest(other.unwrap_or_default(), &known);
+            Err(error.suggest(near))
         }
     }
 }

@@ -156,7 +156,7 @@ impl Streaming {
     }
 
     /// The rendition of a name; the main one without.
-    fn rendition(&self, id: Option<&str>) -> Result<&Rendition, StreamingError> {
+    pub(super) fn rendition(&self, id: Option<&str>) -> Result<&Rendition, StreamingError> {
         let mut renditions = self.renditions.iter();
         let found = match id {
             Some(id) => renditions.find(|rendition| rendition.id() == id),

@@ -1,11 +1,16 @@
 //! The list of outputs that the encoder's packets go to, which may change at any time.
 
+use std::collections::VecDeque;
 use std::sync::atomic::{AtomicI64, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use codec::{Packet, StreamKind};
 
 use super::outputs::PacketQueue;
+use super::replay::Replay;
+
+/// How many keyframes are remembered.
+const KEYFRAMES: usize = 32;
 
 /// Every packet goes to every queue by reference. The list is replaced, never changed in place, so that the encoder
 /// holds the lock only to take it. Times of picture and sound only grow, whichever encoder thread they come from: what is not
@@ -15,6 +20,17 @@ pub(super) struct FanOut {
     queues: Mutex<Arc<Vec<Arc<PacketQueue>>>>,
     /// Decoding times of the last picture and the last sound, in nanoseconds.
     last_ns: [AtomicI64; 2],
+    replay: Mutex<Option<Arc<Replay>>>,
+    marks: Mutex<Marks>,
+}
+
+/// Where the stream stands on its own clock, in nanoseconds since tick 0.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Marks {
+    /// The end of the newest frame.
+    pub(super) newest_ns: i64,
+    /// The last keyframes, the oldest first.
+    pub(super) keyframes_ns: VecDeque<i64>,
 }
 
 impl Default for FanOut {
@@ -22,6 +38,8 @@ impl Default for FanOut {
         Self {
             queues: Mutex::default(),
             last_ns: [const { AtomicI64::new(i64::MIN) }; 2],
+            replay: Mutex::default(),
+            marks: Mutex::default(),
         }
     }
 }
@@ -35,6 +53,16 @@ impl FanOut {
         self.change(|queues| queues.retain(|other| !Arc::ptr_eq(other, queue)));
     }
 
+    /// Who keeps the last seconds from now on.
+    pub(super) fn set_replay(&self, replay: Option<Arc<Replay>>) {
+        *lock(&self.replay) = replay;
+    }
+
+    /// Where the stream stands.
+    pub(super) fn marks(&self) -> Marks {
+        lock(&self.marks).clone()
+    }
+
     /// Gives `packet` to every output. Never waits for one.
     pub(super) fn push(&self, packet: &Packet) {
         let kind = usize::from(packet.kind() == StreamKind::Audio);
@@ -42,24 +70,50 @@ impl FanOut {
         if self.last_ns[kind].fetch_max(now_ns, Ordering::Relaxed) >= now_ns {
             return;
         }
-        let queues = Arc::clone(&self.queues.lock().unwrap_or_else(PoisonError::into_inner));
+        lock(&self.marks).note(packet);
+        let queues = Arc::clone(&lock(&self.queues));
         for queue in queues.iter() {
             queue.push(packet);
+        }
+        let replay = lock(&self.replay).clone();
+        if let Some(replay) = replay {
+            replay.push(packet);
         }
     }
 
     /// Tells every output that no packet follows.
     pub(super) fn close(&self) {
-        let queues = Arc::clone(&self.queues.lock().unwrap_or_else(PoisonError::into_inner));
+        let queues = Arc::clone(&lock(&self.queues));
         for queue in queues.iter() {
             queue.close();
         }
     }
 
     fn change(&self, change: impl FnOnce(&mut Vec<Arc<PacketQueue>>)) {
-        let mut queues = self.queues.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut queues = lock(&self.queues);
         let mut changed = queues.as_ref().clone();
         change(&mut changed);
         *queues = Arc::new(changed);
     }
+}
+
+impl Marks {
+    fn note(&mut self, packet: &Packet) {
+        if packet.kind() != StreamKind::Video {
+            return;
+        }
+        let length_ns = i64::try_from(packet.length().as_nanos()).unwrap_or(0);
+        let at_ns = packet.dts_nanoseconds();
+        self.newest_ns = at_ns + length_ns;
+        if packet.is_key() {
+            if self.keyframes_ns.len() == KEYFRAMES {
+                self.keyframes_ns.pop_front();
+            }
+            self.keyframes_ns.push_back(at_ns);
+        }
+    }
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

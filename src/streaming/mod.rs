@@ -21,6 +21,7 @@ mod media;
 pub mod offline;
 pub mod outputs;
 mod rendition;
+mod replay;
 mod supervisor;
 mod thread;
 
@@ -35,4 +36,7 @@ pub use outputs::{
     Severity, Split, check,
 };
 pub use rendition::{Ladder, RENDITIONS_MAX, RenditionSettings};
+pub use replay::{
+    REPLAY_BYTES_MAX, REPLAY_SECONDS_MAX, Replay, ReplayClip, ReplayStats, StreamClock,
+};
 pub use thread::{Priority, ThreadEnd, set_priority};

@@ -187,6 +187,8 @@ fn a_tick_of_moving_layers_allocates_nothing() {
         .into(),
         timelines: Vec::new(),
         transitions: Default::default(),
+        renditions: Vec::new(),
+        outputs: Vec::new(),
     };
     spec.canvas.width = 640;
     spec.canvas.height = 360;

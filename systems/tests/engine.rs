@@ -43,6 +43,8 @@ fn scene(layers: Vec<LayerSpec>) -> SceneBundle {
         layers: layers.into_iter().map(Arc::new).collect(),
         timelines: Vec::new(),
         transitions: Default::default(),
+        renditions: Vec::new(),
+        outputs: Vec::new(),
     };
     (spec.canvas.width, spec.canvas.height) = (64, 64);
     SceneBundle::new(spec)

@@ -68,6 +68,8 @@ fn spec(layers: Vec<LayerSpec>) -> SceneSpec {
         layers: layers.into_iter().map(Arc::new).collect(),
         timelines: Vec::new(),
         transitions: Default::default(),
+        renditions: Vec::new(),
+        outputs: Vec::new(),
     };
     (spec.canvas.width, spec.canvas.height) = (CANVAS, CANVAS);
     spec

@@ -47,6 +47,8 @@ fn shown(svg: &str, change: impl FnOnce(&mut LayerSpec)) -> Engine {
         layers: vec![Arc::new(layer)],
         timelines: Vec::new(),
         transitions: Default::default(),
+        renditions: Vec::new(),
+        outputs: Vec::new(),
     };
     (spec.canvas.width, spec.canvas.height) = (CANVAS, CANVAS);
     let mut bundle = SceneBundle::new(spec);

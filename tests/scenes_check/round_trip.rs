@@ -11,6 +11,7 @@ use components::layer::{
     Anchor, Crop, Fit, LayerId, LayerName, LayerSpec, Opacity, Position, Role, Rotation, Scale,
     Size, Visible, ZIndex,
 };
+use components::output::{OutputSpec, RenditionSpec};
 use components::scene::{AssetSpec, CanvasSpec, FrameRate, SCENE_VERSION, SceneSpec, Transitions};
 use components::source::{
     Align, AvatarBlink, AvatarBreath, AvatarEmotion, AvatarFade, AvatarMouth, AvatarOverride,
@@ -530,7 +531,9 @@ prop_compose! {
         timelines in (timeline(0), timeline(1)),
         timeline_count in 0..3_usize,
         transition in transition(),
+        streams in (renditions(), outputs()),
     ) -> SceneSpec {
+        let (renditions, outputs) = streams;
         let mut data: Map<String, Value> = Map::new();
         data.insert("a".to_owned(), 3.into());
         data.insert("list".to_owned(), json!([1.5, {"x": [null, true, "é\u{0}"]}]));
@@ -547,8 +550,49 @@ prop_compose! {
             layers: layers.into_iter().map(Arc::new).collect(),
             timelines: timelines.into_iter().map(Arc::new).collect(),
             transitions: Transitions { scene: transition },
+            renditions: renditions.into_iter().map(Arc::new).collect(),
+            outputs: outputs.into_iter().map(Arc::new).collect(),
         }
     }
+}
+
+/// Outputs of every kind, as they may be written.
+fn outputs() -> impl Strategy<Value = Vec<OutputSpec>> {
+    let kinds = [
+        json!({"platform": "x", "region": "va", "keyFrom": "X_STREAM_KEY", "sessionHours": 11.5, "adaptive": false}),
+        json!({"url": "rtmps://host:443/app", "key": "k\u{e9}y", "backupUrls": ["rtmp://other/app"], "caFile": "ca.pem"}),
+        json!({"type": "srt", "url": "srt://host:8890?streamid=a", "enabled": false, "timeout": 900, "maxQueue": 30}),
+        json!({"url": "friday.mkv", "split": {"minutes": 12.5}, "renditions": ["low"]}),
+        json!({"type": "file", "container": "ts", "split": {"minutes": 0.1, "megabytes": 700}}),
+        json!({"type": "hls", "renditions": ["main", "low"], "segmentSeconds": 4, "window": 10, "segmentType": "mpegts"}),
+        json!({"url": "stage/", "retryAttempts": 0, "retryDelay": 250}),
+    ];
+    prop::sample::subsequence(kinds.to_vec(), 0..=7).prop_map(|kinds| {
+        let numbered = kinds.into_iter().enumerate();
+        let read = numbered.map(|(index, mut output)| {
+            output["id"] = format!("out-{index}").into();
+            serde_json::from_value(output).unwrap()
+        });
+        read.collect()
+    })
+}
+
+fn renditions() -> impl Strategy<Value = Vec<RenditionSpec>> {
+    let low = json!({"id": "low", "height": 180, "bitrate": 400, "codec": "vp9", "audioCodec": "opus", "audioBitrate": 64,
+        "adaptive": {"floor": 150}});
+    let main =
+        json!({"id": "main", "preset": "faster", "acceleration": "auto", "keyframeInterval": 1.5});
+    any::<bool>().prop_map(move |has_main| {
+        let list = if has_main {
+            vec![main.clone(), low.clone()]
+        } else {
+            vec![low.clone()]
+        };
+        let read = list
+            .into_iter()
+            .map(|one| serde_json::from_value(one).unwrap());
+        read.collect()
+    })
 }
 
 fn read(text: &str) -> Result<SceneSpec, String> {

@@ -10,6 +10,7 @@ use serde_json::{Map, Value};
 use super::CanvasSpec;
 use crate::animation::TimelineSpec;
 use crate::layer::LayerSpec;
+use crate::output::{OutputSpec, RenditionSpec};
 use crate::transition::Transition;
 use crate::validate::{Problems, Validate};
 
@@ -51,6 +52,16 @@ pub struct SceneSpec {
     #[serde(skip_serializing_if = "Transitions::is_default")]
     #[schemars(default)]
     pub transitions: Transitions,
+    /// Encodings of the program besides `main`, at most 7, and what `main` has otherwise than the settings say. Those of the scene that the
+    /// program starts with count; a scene that comes on air later leaves them.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    #[schemars(default, length(max = 8))]
+    pub renditions: Vec<Arc<RenditionSpec>>,
+    /// Where the program goes, at most 32. Those of the scene that the program starts with count; a scene that comes on air later leaves
+    /// them.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    #[schemars(default, length(max = 32))]
+    pub outputs: Vec<Arc<OutputSpec>>,
 }
 
 /// A file that a scene uses.
@@ -89,6 +100,8 @@ impl SceneSpec {
         "layers",
         "timelines",
         "transitions",
+        "renditions",
+        "outputs",
     ];
 
     /// An empty scene on a canvas of the default size.
@@ -103,6 +116,8 @@ impl SceneSpec {
             layers: Vec::new(),
             timelines: Vec::new(),
             transitions: Transitions::default(),
+            renditions: Vec::new(),
+            outputs: Vec::new(),
         }
     }
 

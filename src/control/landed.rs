@@ -1,0 +1,119 @@
+//! What a snapshot becomes when something has landed: timelines, feeds and the change of scenes, by the functions that the systems use.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use components::animation::{Timeline, TimelineSpec};
+use systems::animate::{after_action, from_now, keep_place, start_followers};
+use systems::clock::FrameClock;
+use systems::feed::FeedState;
+use systems::scene::timeline_component;
+use systems::transition::{MixAction, MixCourse};
+
+use super::feeds;
+use super::plan::Mixing;
+use super::show::{MixNow, Snapshot};
+use super::task::Sent;
+
+/// The timelines and the change of scenes as the world has them after what was sent: by the same functions, on the same tick.
+pub(super) fn landed_mix(
+    before: &Snapshot,
+    sent: &Sent,
+    clock: &FrameClock,
+) -> (Arc<BTreeMap<String, Timeline>>, Option<MixNow>) {
+    let mut timelines = Arc::clone(&before.timelines);
+    let mut mix = before.mix.clone();
+    for mixing in &sent.plan.mixes {
+        match *mixing {
+            Mixing::Cuts => mix = None,
+            Mixing::Begins { duration, hold } => {
+                mix = Some(MixNow {
+                    course: MixCourse::begin(duration, hold, clock),
+                    timelines: Arc::clone(&timelines),
+                });
+            }
+            Mixing::Told(action) => {
+                let Some(now) = &mut mix else { continue };
+                now.course = now.course.after(action, clock);
+                if matches!(action, MixAction::Reverse | MixAction::Cancel) {
+                    std::mem::swap(&mut timelines, &mut now.timelines);
+                }
+                if matches!(action, MixAction::Finish | MixAction::Cancel) {
+                    mix = None;
+                }
+            }
+        }
+    }
+    let timelines = landed_timelines(before, &timelines, sent, clock);
+    (Arc::new(timelines), mix)
+}
+
+fn landed_timelines(
+    before: &Snapshot,
+    timelines_before: &BTreeMap<String, Timeline>,
+    sent: &Sent,
+    clock: &FrameClock,
+) -> BTreeMap<String, Timeline> {
+    if let Some(rate) = sent.plan.old_rate {
+        let old = FrameClock {
+            tick: clock.tick,
+            rate,
+        };
+        let mut timelines = timelines_before.clone();
+        for timeline in timelines.values_mut() {
+            timeline.state = from_now(timeline, &old);
+        }
+        return timelines;
+    }
+    let specs = &sent.show.program.spec.timelines;
+    let same_scene = Arc::ptr_eq(&before.show.program.spec, &sent.show.program.spec);
+    if same_scene && sent.plan.actions.is_empty() && !sent.plan.loads_scene {
+        return timelines_before.clone();
+    }
+    let mut timelines = fresh_timelines(specs, clock);
+    if !sent.plan.loads_scene {
+        let mut old = timelines_before.clone();
+        // Until the tick before this one, timelines started after others.
+        let tick_before = FrameClock {
+            tick: clock.tick.saturating_sub(1),
+            rate: clock.rate,
+        };
+        start_followers(&mut old, &tick_before);
+        for (id, timeline) in &mut timelines {
+            if let Some(old) = old.get(id) {
+                *timeline = keep_place(timeline.clone(), old, clock);
+            }
+        }
+    }
+    for told in &sent.plan.actions {
+        if let Some(timeline) = timelines.get_mut(&told.id) {
+            timeline.state = after_action(timeline, told.action, clock);
+        }
+    }
+    timelines
+}
+
+/// The feeds as the world has them after what was sent.
+pub(super) fn landed_feeds(
+    before: &Snapshot,
+    sent: &Sent,
+    clock: &FrameClock,
+) -> BTreeMap<String, FeedState> {
+    let landing = feeds::Landing {
+        told: &sent.plan.feeds,
+        loads_scene: sent.plan.loads_scene,
+        old_rate: sent.plan.old_rate,
+    };
+    feeds::landed(before, &sent.show.program.spec, &landing, clock)
+}
+
+/// Timelines as they are when their scene comes on air.
+pub(super) fn fresh_timelines(
+    specs: &[Arc<TimelineSpec>],
+    clock: &FrameClock,
+) -> BTreeMap<String, Timeline> {
+    specs
+        .iter()
+        .map(|spec| (spec.id.clone(), timeline_component(spec, clock.tick)))
+        .collect()
+}

@@ -1,0 +1,527 @@
+//! The index of recordings, and the folder that it is of.
+
+use std::collections::HashSet;
+use std::fs;
+use std::io::ErrorKind;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::UNIX_EPOCH;
+
+use components::output::ContainerName;
+use tokio::sync::Notify;
+
+use super::{MARKERS_MAX, Marker, RecordedFile, Recording, RecordingState, chapters};
+use crate::control::error::{ApiError, ErrorCode};
+use crate::control::library::write_whole;
+use crate::control::station::now_ms;
+use crate::streaming::StreamClock;
+
+/// The most files of the folder that are listed.
+const LISTED_MAX: usize = 10_000;
+
+/// The recordings. Cheap to copy.
+#[derive(Clone, Debug)]
+pub struct Store(Arc<Inner>);
+
+#[derive(Debug)]
+struct Inner {
+    folder: PathBuf,
+    index: PathBuf,
+    entries: Mutex<Vec<Recording>>,
+    /// Whenever one has ended.
+    ended: Notify,
+}
+
+/// What is known of a recording when it begins.
+#[derive(Clone, Debug)]
+pub struct Begun {
+    /// The output that writes it.
+    pub output: String,
+    /// Its file; of several, the name that theirs begin with.
+    pub path: PathBuf,
+    /// The layout of its files.
+    pub container: ContainerName,
+    /// The rendition that it has.
+    pub rendition: String,
+    /// The codecs of picture and sound.
+    pub codecs: Vec<String>,
+    /// The newest moment on the stream's clock when it was asked for, in seconds since tick 0.
+    pub asked_s: f64,
+}
+
+impl Store {
+    /// The recordings of a data folder. What an earlier run did not end is noted as interrupted.
+    ///
+    /// # Errors
+    /// The index is there and cannot be read: it is left as it is.
+    pub fn open(folder: PathBuf, index: PathBuf) -> anyhow::Result<Self> {
+        let mut entries: Vec<Recording> = match fs::read(&index) {
+            Ok(bytes) => serde_json::from_slice(&bytes)
+                .map_err(|error| anyhow::anyhow!("`{}` is no index: {error}", index.display()))?,
+            Err(error) if error.kind() == ErrorKind::NotFound => Vec::new(),
+            Err(error) => anyhow::bail!("`{}` cannot be read: {error}", index.display()),
+        };
+        for entry in &mut entries {
+            if entry.state == RecordingState::Recording {
+                entry.state = RecordingState::Interrupted;
+                measure(&folder, entry);
+            }
+        }
+        Ok(Self(Arc::new(Inner {
+            folder,
+            index,
+            entries: Mutex::new(entries),
+            ended: Notify::new(),
+        })))
+    }
+
+    /// Where the files are.
+    pub fn folder(&self) -> &Path {
+        &self.0.folder
+    }
+
+    /// Every recording, the newest first: what the index knows and has files, then what else lies in the folder.
+    pub fn list(&self) -> Vec<Recording> {
+        let mut list = self.lock().clone();
+        for entry in &mut list {
+            if entry.state == RecordingState::Recording {
+                measure(&self.0.folder, entry);
+            }
+        }
+        let is_there = |entry: &Recording| {
+            let mut files = entry.files.iter();
+            files.any(|file| self.0.folder.join(&file.name).is_file())
+        };
+        list.retain(|entry| entry.state == RecordingState::Recording || is_there(entry));
+        let known: HashSet<String> = list
+            .iter()
+            .flat_map(|entry| entry.files.iter().map(|file| file.name.clone()))
+            .collect();
+        let ids: HashSet<String> = list.iter().map(|entry| entry.id.clone()).collect();
+        list.extend(self.found(&known, &ids));
+        list.sort_by(|a, b| b.started_at.cmp(&a.started_at).then(a.id.cmp(&b.id)));
+        list
+    }
+
+    /// Files that no recording has.
+    fn found(&self, known: &HashSet<String>, ids: &HashSet<String>) -> Vec<Recording> {
+        let Ok(entries) = fs::read_dir(&self.0.folder) else {
+            return Vec::new();
+        };
+        let files = entries.filter_map(|entry| {
+            let entry = entry.ok()?;
+            let name = entry.file_name().into_string().ok()?;
+            let container = ContainerName::of_file(&name)?;
+            let facts = entry.metadata().ok().filter(fs::Metadata::is_file)?;
+            if known.contains(&name) || name.starts_with('.') {
+                return None;
+            }
+            let written = facts.modified().ok()?.duration_since(UNIX_EPOCH).ok()?;
+            let stem = name
+                .rsplit_once('.')
+                .map_or(name.as_str(), |(stem, _)| stem);
+            // The whole name where a recording has the stem.
+            let id = if ids.contains(stem) {
+                name.as_str()
+            } else {
+                stem
+            };
+            Some(Recording {
+                id: id.to_owned(),
+                state: RecordingState::Found,
+                container,
+                rendition: None,
+                codecs: Vec::new(),
+                started_at: written.as_millis() as u64,
+                seconds: None,
+                bytes: facts.len(),
+                markers: Vec::new(),
+                output: None,
+                error: None,
+                first_s: None,
+                asked_s: 0.0,
+                files: vec![RecordedFile {
+                    bytes: facts.len(),
+                    name,
+                    seconds: None,
+                }],
+            })
+        });
+        files.take(LISTED_MAX).collect()
+    }
+
+    /// A recording.
+    ///
+    /// # Errors
+    /// There is none of this name.
+    pub fn get(&self, id: &str) -> Result<Recording, ApiError> {
+        let list = self.list();
+        let found = list.iter().find(|entry| entry.id == id).cloned();
+        found.ok_or_else(|| {
+            ApiError::not_found("recording", id, list.iter().map(|entry| entry.id.as_str()))
+        })
+    }
+
+    /// A path for a recording that has neither the file nor the name of another: `stem.extension`, or with a number where it is taken.
+    pub fn free_path(&self, stem: &str, extension: &str) -> PathBuf {
+        let entries = self.lock();
+        let is_taken = |name: &str| {
+            // The first of several files has a number of its own.
+            let files = [
+                format!("{name}.{extension}"),
+                format!("{name}-0001.{extension}"),
+            ];
+            entries.iter().any(|entry| entry.id == name)
+                || files.iter().any(|file| self.0.folder.join(file).exists())
+        };
+        let mut name = stem.to_owned();
+        let mut number = 1;
+        while is_taken(&name) {
+            number += 1;
+            name = format!("{stem}-{number}");
+        }
+        self.0.folder.join(format!("{name}.{extension}"))
+    }
+
+    /// Notes that one begins; gives what is known of it. Its files are noted as they begin.
+    pub fn begin(&self, begun: &Begun) -> Recording {
+        let name = file_name(&begun.path);
+        let stem = name
+            .rsplit_once('.')
+            .map_or(name.as_str(), |(stem, _)| stem);
+        let mut entries = self.lock();
+        let entry = Recording {
+            id: stem.to_owned(),
+            state: RecordingState::Recording,
+            files: Vec::new(),
+            container: begun.container,
+            rendition: Some(begun.rendition.clone()),
+            codecs: begun.codecs.clone(),
+            started_at: now_ms(),
+            seconds: Some(0.0),
+            bytes: 0,
+            markers: Vec::new(),
+            output: Some(begun.output.clone()),
+            error: None,
+            first_s: None,
+            asked_s: begun.asked_s,
+        };
+        entries.push(entry.clone());
+        self.write(&entries);
+        entry
+    }
+
+    /// The recording that an output writes now.
+    pub fn of_output(&self, output: &str) -> Option<Recording> {
+        let entries = self.lock();
+        let found = entries.iter().rev().find(|entry| writes(entry, output));
+        found.cloned()
+    }
+
+    /// Notes how far an output's recording has come; it is `lag_s` seconds behind the encoder. In memory alone, as it comes every second.
+    pub fn measured(&self, output: &str, clock: &StreamClock, lag_s: f64) {
+        let mut entries = self.lock();
+        if let Some(entry) = entries.iter_mut().rev().find(|entry| writes(entry, output)) {
+            // It begins at the first keyframe after it was asked for.
+            let mut keyframes = clock.keyframes_s.iter().copied();
+            let first_s = keyframes.find(|at| *at > entry.asked_s);
+            entry.first_s = entry.first_s.or(first_s);
+            if let Some(first_s) = entry.first_s {
+                let seconds = (clock.newest_s - lag_s - first_s).max(0.0);
+                let seconds = (seconds * 1000.0).round() / 1000.0;
+                entry.seconds = Some(entry.seconds.unwrap_or(0.0).max(seconds));
+            }
+        }
+    }
+
+    /// Notes that an output writes a further file.
+    pub fn file_begun(&self, output: &str, path: &Path) {
+        let name = file_name(path);
+        self.change(output, |entry| {
+            if entry.files.iter().all(|file| file.name != name) {
+                entry.files.push(RecordedFile {
+                    name: name.clone(),
+                    ..RecordedFile::default()
+                });
+            }
+        });
+    }
+
+    /// Notes the length of a file that has ended.
+    pub fn file_ended(&self, output: &str, path: &Path, seconds: f64) {
+        self.file_begun(output, path);
+        let name = file_name(path);
+        self.change(output, |entry| {
+            if let Some(file) = entry.files.iter_mut().find(|file| file.name == name) {
+                file.seconds = Some(seconds);
+            }
+        });
+    }
+
+    /// Notes that an output's recording has ended; gives what it came to.
+    pub fn end(
+        &self,
+        output: &str,
+        state: RecordingState,
+        error: Option<&str>,
+    ) -> Option<Recording> {
+        let ended = self.change(output, |entry| {
+            entry.state = state;
+            entry.error = error.map(str::to_owned);
+            let lengths: Option<Vec<f64>> = entry.files.iter().map(|file| file.seconds).collect();
+            if let Some(lengths) = lengths.filter(|lengths| !lengths.is_empty()) {
+                let seconds: f64 = lengths.iter().sum();
+                entry.seconds = Some((seconds * 1000.0).round() / 1000.0);
+            }
+            measure(&self.0.folder, entry);
+        });
+        if let Some(entry) = &ended {
+            self.write_chapters(entry);
+        }
+        self.0.ended.notify_waiters();
+        ended
+    }
+
+    /// Notes that all have ended: the stream was stopped. Gives them.
+    pub fn end_all(&self) -> Vec<Recording> {
+        let outputs: Vec<String> = {
+            let entries = self.lock();
+            let running = entries
+                .iter()
+                .filter(|entry| entry.state == RecordingState::Recording);
+            running.filter_map(|entry| entry.output.clone()).collect()
+        };
+        let ended = outputs.iter();
+        ended
+            .filter_map(|output| self.end(output, RecordingState::Finished, None))
+            .collect()
+    }
+
+    /// Returns once an output writes no recording any more.
+    pub async fn until_ended(&self, output: &str) {
+        loop {
+            let ended = self.0.ended.notified();
+            tokio::pin!(ended);
+            ended.as_mut().enable();
+            if self.of_output(output).is_none() {
+                return;
+            }
+            ended.await;
+        }
+    }
+
+    /// Marks a moment of the recording that an output writes.
+    ///
+    /// # Errors
+    /// It has as many markers as it may have.
+    pub fn mark(
+        &self,
+        output: &str,
+        tick: u64,
+        now_s: f64,
+        label: &str,
+    ) -> Result<(Recording, Marker), ApiError> {
+        let mut entries = self.lock();
+        let entry = entries
+            .iter_mut()
+            .rev()
+            .find(|entry| writes(entry, output))
+            .ok_or_else(|| ApiError::conflict("nothing is recorded now"))?;
+        if entry.markers.len() >= MARKERS_MAX {
+            let message = format!("the recording has {MARKERS_MAX} markers, which is the most");
+            return Err(ApiError::conflict(message));
+        }
+        // Before its first frame, a moment is its beginning.
+        let at = entry
+            .first_s
+            .map_or(0.0, |first_s| (now_s - first_s).max(0.0));
+        let marker = Marker {
+            at: (at * 1000.0).round() / 1000.0,
+            tick,
+            label: label.to_owned(),
+        };
+        entry.markers.push(marker.clone());
+        let entry = entry.clone();
+        self.write(&entries);
+        drop(entries);
+        self.write_chapters(&entry);
+        Ok((entry, marker))
+    }
+
+    /// Deletes a recording with its files.
+    ///
+    /// # Errors
+    /// There is none of this name, it is being written, or the disk's.
+    pub fn delete(&self, id: &str) -> Result<(), ApiError> {
+        let recording = self.get(id)?;
+        if recording.state == RecordingState::Recording {
+            let message = format!("the recording `{id}` is being written; stop it first");
+            return Err(ApiError::conflict(message));
+        }
+        for file in &recording.files {
+            remove(&self.0.folder.join(&file.name))?;
+        }
+        if !recording.markers.is_empty() {
+            remove(&self.chapters(&recording))?;
+        }
+        let mut entries = self.lock();
+        entries.retain(|entry| entry.id != id);
+        self.write(&entries);
+        Ok(())
+    }
+
+    fn change(&self, output: &str, change: impl FnOnce(&mut Recording)) -> Option<Recording> {
+        let mut entries = self.lock();
+        let entry = entries
+            .iter_mut()
+            .rev()
+            .find(|entry| writes(entry, output))?;
+        change(entry);
+        let entry = entry.clone();
+        self.write(&entries);
+        Some(entry)
+    }
+
+    fn chapters(&self, recording: &Recording) -> PathBuf {
+        let first = recording.files.first();
+        let name = first.map_or(recording.id.as_str(), |file| file.name.as_str());
+        self.0.folder.join(Path::new(name).with_extension("vtt"))
+    }
+
+    fn write_chapters(&self, recording: &Recording) {
+        if recording.markers.is_empty() {
+            return;
+        }
+        let ended = recording.state != RecordingState::Recording;
+        let seconds = recording.seconds.filter(|_| ended);
+        let text = chapters::web_vtt(&recording.markers, seconds);
+        if let Err(error) = write_whole(&self.chapters(recording), text.as_bytes()) {
+            tracing::warn!(recording = recording.id, %error, "the chapters cannot be written");
+        }
+    }
+
+    /// The files are what counts; an index that cannot be written is said, and they are found all the same.
+    fn write(&self, entries: &[Recording]) {
+        let written = serde_json::to_vec_pretty(entries)
+            .map_err(std::io::Error::other)
+            .and_then(|bytes| {
+                if let Some(folder) = self.0.index.parent() {
+                    fs::create_dir_all(folder)?;
+                }
+                write_whole(&self.0.index, &bytes)
+            });
+        if let Err(error) = written {
+            tracing::warn!(%error, "the index of recordings cannot be written");
+        }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Vec<Recording>> {
+        self.0
+            .entries
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+fn writes(entry: &Recording, output: &str) -> bool {
+    entry.state == RecordingState::Recording && entry.output.as_deref() == Some(output)
+}
+
+/// Takes the sizes from the files.
+fn measure(folder: &Path, entry: &mut Recording) {
+    for file in &mut entry.files {
+        file.bytes = fs::metadata(folder.join(&file.name)).map_or(0, |facts| facts.len());
+    }
+    entry.bytes = entry.files.iter().map(|file| file.bytes).sum();
+}
+
+fn file_name(path: &Path) -> String {
+    let name = path.file_name().unwrap_or(path.as_os_str());
+    name.to_string_lossy().into_owned()
+}
+
+/// Deletes a file; one that is not there is gone already.
+fn remove(path: &Path) -> Result<(), ApiError> {
+    match fs::remove_file(path) {
+        Ok(()) => Ok(()),
+        Err(error) if error.kind() == ErrorKind::NotFound => Ok(()),
+        Err(error) => {
+            tracing::warn!(path = %path.display(), %error, "a recording cannot be deleted");
+            let message = "the recording cannot be deleted";
+            Err(ApiError::new(ErrorCode::Unavailable, message))
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn begun(folder: &Path, name: &str) -> Begun {
+        Begun {
+            output: super::super::OUTPUT.to_owned(),
+            path: folder.join(name),
+            container: ContainerName::Mp4,
+            rendition: "main".to_owned(),
+            codecs: vec!["h264".to_owned(), "aac".to_owned()],
+            asked_s: 1.0,
+        }
+    }
+
+    #[test]
+    fn recordings_outlive_a_restart_and_files_of_others_are_found() {
+        let temp = tempfile::tempdir().expect("a folder");
+        let (folder, index) = (
+            temp.path().join("recordings"),
+            temp.path().join("recordings.json"),
+        );
+        fs::create_dir(&folder).expect("a folder");
+        let store = Store::open(folder.clone(), index.clone()).expect("a store");
+        let first = store.begin(&begun(&folder, "one.mp4"));
+        store.file_begun("recording", &folder.join("one.mp4"));
+        fs::write(folder.join("one.mp4"), b"12345").expect("a file");
+        let clock = |newest_s: f64| StreamClock {
+            newest_s,
+            keyframes_s: vec![0.0, 1.0, 2.0, 4.0],
+        };
+        store.measured("recording", &clock(1.5), 0.0);
+        store.measured("recording", &clock(10.5), 0.5);
+        let (_, marker) = store.mark("recording", 300, 10.0, "Sold").expect("marked");
+        assert_eq!((marker.at, marker.tick), (8.0, 300));
+        assert_eq!(
+            store.delete("one").expect_err("it runs").code,
+            ErrorCode::Conflict
+        );
+        let ended = store
+            .end("recording", RecordingState::Finished, None)
+            .expect("one");
+        assert_eq!((ended.bytes, ended.seconds), (5, Some(8.0)));
+        assert!(folder.join("one.vtt").exists());
+        let two = store.free_path("one", "mp4");
+        assert!(two.ends_with("one-2.mp4"), "{}", two.display());
+        store.begin(&begun(&folder, "two.mp4"));
+        store.file_begun("recording", &folder.join("two.mp4"));
+        fs::write(folder.join("two.mp4"), b"123").expect("a file");
+        fs::write(folder.join("three.mkv"), b"1").expect("a file");
+        fs::write(folder.join("one.mkv"), b"1").expect("a file");
+
+        let store = Store::open(folder.clone(), index).expect("a store");
+        let state = |id: &str| store.get(id).expect("listed").state;
+        assert_eq!(state("one"), RecordingState::Finished);
+        assert_eq!(state("two"), RecordingState::Interrupted);
+        assert_eq!(state("three"), RecordingState::Found);
+        assert_eq!(state("one.mkv"), RecordingState::Found);
+        assert_eq!(store.get("one").expect("listed").markers, [marker]);
+        assert_eq!(store.get("two").expect("listed").bytes, 3);
+        assert_eq!(
+            store.get("thre").expect_err("none").details["suggestion"],
+            "did you mean `three`?"
+        );
+        for id in ["one.mkv", "one", "two", "three"] {
+            store.delete(id).expect("deleted");
+            assert!(store.get(id).is_err());
+        }
+        assert!(!folder.join("one.mp4").exists() && !folder.join("one.vtt").exists());
+        assert!(store.list().is_empty() && first.id == "one");
+    }
+}
