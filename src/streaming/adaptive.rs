@@ -98,9 +98,9 @@ fn held_back(stats: &OutputStats) -> Duration {
     let Some(acknowledged) = stats.acknowledged.filter(|_| stats.kbps >= 1.0) else {
         return Duration::ZERO;
     };
-    let pending = u32::try_from(acknowledged.bytes_pending).unwrap_or(u32::MAX);
+    let pending = acknowledged.bytes_in_flight;
     let seconds = f64::from(pending) * 8.0 / 1000.0 / stats.kbps;
-    Duration::from_secs_f64(seconds.min(60.0)).saturating_sub(acknowledged.round_trip * 3 / 2)
+    Duration::from_secs_f64(seconds.min(60.0)).saturating_sub(acknowledged.rtt * 3 / 2)
 }
 
 #[derive(Debug, Clone, Copy)]
@@ -122,7 +122,7 @@ impl Meter {
             at,
             bytes: stats
                 .acknowledged
-                .map_or(stats.bytes, |acknowledged| acknowledged.bytes),
+                .map_or(stats.bytes, |acknowledged| acknowledged.bytes_acknowledged),
             dropped: stats.packets_dropped,
             lag: stats.lag + held_back(stats),
         };
