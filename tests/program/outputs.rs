@@ -255,9 +255,9 @@ fn an_output_is_checked_before_and_after_it_is_added() {
     };
     let spec = json!({"id": "twitch", "platform": "twitch", "key": SECRET, "enabled": false});
     let checked = client.ok("POST", "/stream/outputs/check", spec.clone())["data"].take();
-    assert_eq!(checked["ok"], true);
+    assert_eq!(checked["ok"], false);
     assert!(
-        levels(&checked).contains(&"warning".to_owned()),
+        levels(&checked).contains(&"error".to_owned()),
         "8 Mbit/s are too many: {checked}"
     );
     assert!(checked.to_string().contains("8000 kbit/s"), "{checked}");

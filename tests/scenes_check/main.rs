@@ -10,6 +10,7 @@ mod folder;
 mod fuzz;
 mod hostile;
 mod nested;
+mod outputs;
 mod round_trip;
 mod shipped;
 mod watching;

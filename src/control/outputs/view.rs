@@ -120,7 +120,7 @@ pub fn output(now: &OutputNow) -> OutputView {
     } else {
         of_stats
     };
-    let mut status = stats.map_or_else(|| status_without(), status_of);
+    let mut status = stats.map_or_else(status_without, status_of);
     status.state = state;
     status.since = now.since_ms.filter(|_| state != StateName::Off);
     status.last_error = now.refused.clone().or(status.last_error);
