@@ -15,7 +15,7 @@ use std::time::Duration;
 
 use super::error::StreamingError;
 use super::event::BitrateReason;
-use super::outputs::{OutputState, OutputStats};
+use super::outputs::OutputStats;
 
 /// The time from one look to the next.
 pub(super) const BEAT: Duration = Duration::from_millis(250);
@@ -114,7 +114,8 @@ struct Look {
 impl Meter {
     /// Looks at the output, `at` the supervisor's time.
     pub(super) fn look(&mut self, at: Duration, stats: &OutputStats) -> OutputSample {
-        let is_live = stats.state == OutputState::Live;
+        // A stalled one too: whether it is dead is told by how long it writes nothing.
+        let is_live = stats.state.is_connected();
         if !is_live {
             self.looks.clear();
         }

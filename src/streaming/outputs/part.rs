@@ -8,6 +8,7 @@ use codec::{Interrupt, StreamDescription, Transport, TransportProbe};
 
 use super::queue::PacketQueue;
 use crate::streaming::encoder::EncoderControl;
+use crate::streaming::rendition::RenditionSettings;
 
 /// What every output of a rendition shares.
 #[derive(Debug, Clone)]
@@ -18,7 +19,7 @@ pub(crate) struct OutputContext {
     pub(crate) streams: Vec<StreamDescription>,
     /// Where a keyframe is asked for.
     pub(crate) encoder: Arc<EncoderControl>,
-    /// Bytes that the socket may hold back: about a second of the stream.
+    /// Bytes that the socket may hold back.
     pub(crate) send_buffer_bytes: u32,
 }
 
@@ -28,6 +29,8 @@ pub(super) struct Part {
     /// Its place among the parts.
     pub(super) index: usize,
     pub(super) context: OutputContext,
+    /// Of picture and sound, as they are set.
+    pub(super) bytes_per_second: u32,
     pub(super) queue: Arc<PacketQueue>,
     /// Decoding time of the last packet written, in nanoseconds.
     pub(super) written_ns: AtomicI64,
@@ -57,10 +60,19 @@ struct Bounds {
 }
 
 impl Part {
-    pub(super) fn new(index: usize, context: OutputContext, capacity: usize) -> Self {
+    pub(super) fn new(
+        index: usize,
+        context: OutputContext,
+        rendition: &RenditionSettings,
+        capacity: usize,
+    ) -> Self {
+        let encoder = &rendition.encoder;
+        let audio_kbps = encoder.audio.map_or(0, |audio| audio.bitrate_kbps);
+        let kbps = encoder.video.bitrate_kbps.saturating_add(audio_kbps);
         Self {
             index,
             context,
+            bytes_per_second: kbps.saturating_mul(125),
             queue: Arc::new(PacketQueue::new(capacity)),
             written_ns: AtomicI64::new(i64::MIN),
             is_stalled: AtomicBool::new(false),

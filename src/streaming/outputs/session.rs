@@ -268,10 +268,9 @@ impl Worker {
     /// A folder of segments tells of a full disk late or not at all, so the room is looked at before each group of pictures.
     fn check_room(&self, open: &Open) -> Result<(), StreamingError> {
         match (&self.ladder, open.kind) {
-            (Some(ladder), OutputKind::Hls) => target::check_room(
-                &ladder.playlist(self.index),
-                self.part().context.send_buffer_bytes,
-            ),
+            (Some(ladder), OutputKind::Hls) => {
+                target::check_room(&ladder.playlist(self.index), self.part().bytes_per_second)
+            }
             _ => Ok(()),
         }
     }
@@ -287,7 +286,7 @@ impl Worker {
         settings: &OutputSettings,
         course: &mut Course,
     ) -> Result<String, StreamingError> {
-        let bytes_per_second = self.part().context.send_buffer_bytes;
+        let bytes_per_second = self.part().bytes_per_second;
         let path = course.files.next(settings, bytes_per_second)?;
         let text = path_text(&path);
         course.path = Some(path);
@@ -312,10 +311,7 @@ impl Worker {
                 None
             }
         };
-        target::check_room(
-            Path::new(&settings.target),
-            self.part().context.send_buffer_bytes,
-        )?;
+        target::check_room(Path::new(&settings.target), self.part().bytes_per_second)?;
         let run = loop {
             if let Some(run) = ladder.join(self.index)? {
                 break run;

@@ -232,7 +232,7 @@ impl Worker {
             let begun = Instant::now();
             part.queue.wait(DISK_RETRY);
             let was_woken = begun.elapsed() < DISK_RETRY;
-            if was_woken || target::check_room(&path, part.context.send_buffer_bytes).is_ok() {
+            if was_woken || target::check_room(&path, part.bytes_per_second).is_ok() {
                 return;
             }
         }
