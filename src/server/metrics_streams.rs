@@ -117,9 +117,12 @@ fn outputs(outputs: &[OutputStats], page: &mut Page<'_>) -> fmt::Result {
         MetricType::Gauge,
         |output| output.queue_len as f64,
     )?;
-    let acknowledged = outputs
-        .iter()
-        .filter_map(|output| Some((label(output), output.acknowledged?.bytes as f64)));
+    let acknowledged = outputs.iter().filter_map(|output| {
+        Some((
+            label(output),
+            output.acknowledged?.bytes_acknowledged as f64,
+        ))
+    });
     page.family(
         "stream_output_acknowledged_bytes",
         "Bytes that the peer of an output has acknowledged, where it is known.",

@@ -1,7 +1,8 @@
 //! Adaptive bitrate: what a rendition's outputs take decides what is encoded. Pure: it is told the time and what was measured.
 //!
-//! An output lags once the buffers on its way are full; from then on it writes as fast as its link takes. So a lag says that it is
-//! too much, and what is written meanwhile says how much is not. The bitrate goes down to 0.85 of that at once, further
+//! An output lags by the packets that wait for it and by the bytes that its socket holds and the peer has not confirmed, as far as these
+//! are more than a round trip takes. So a lag says that it is too much, and what the peer confirms meanwhile (or, where the protocol does
+//! not tell, what is written) says how much is not. The bitrate goes down to 0.85 of that at once, further
 //! while what has gathered does not shrink, and back to it when that is gone. It goes up by 5 % of the operator's ceiling, after 10 s
 //! without lag, and near the rate that was too much before, by 10 % of what it is at most, and waits
 //! as long again after every step. A step up that fails doubles
@@ -14,7 +15,7 @@ use std::time::Duration;
 
 use super::error::StreamingError;
 use super::event::BitrateReason;
-use super::outputs::{OutputState, OutputStats};
+use super::outputs::OutputStats;
 
 /// The time from one look to the next.
 pub(super) const BEAT: Duration = Duration::from_millis(250);
@@ -92,6 +93,16 @@ pub(super) struct Meter {
     looks: Vec<Look>,
 }
 
+/// How long the peer takes for what its socket holds, beyond the time of a round trip.
+fn held_back(stats: &OutputStats) -> Duration {
+    let Some(acknowledged) = stats.acknowledged.filter(|_| stats.kbps >= 1.0) else {
+        return Duration::ZERO;
+    };
+    let pending = acknowledged.bytes_in_flight;
+    let seconds = f64::from(pending) * 8.0 / 1000.0 / stats.kbps;
+    Duration::from_secs_f64(seconds.min(60.0)).saturating_sub(acknowledged.rtt * 3 / 2)
+}
+
 #[derive(Debug, Clone, Copy)]
 struct Look {
     at: Duration,
@@ -103,15 +114,18 @@ struct Look {
 impl Meter {
     /// Looks at the output, `at` the supervisor's time.
     pub(super) fn look(&mut self, at: Duration, stats: &OutputStats) -> OutputSample {
-        let is_live = stats.state == OutputState::Live;
+        // A stalled one too: whether it is dead is told by how long it writes nothing.
+        let is_live = stats.state.is_connected();
         if !is_live {
             self.looks.clear();
         }
         let look = Look {
             at,
-            bytes: stats.bytes,
+            bytes: stats
+                .acknowledged
+                .map_or(stats.bytes, |acknowledged| acknowledged.bytes_acknowledged),
             dropped: stats.packets_dropped,
-            lag: stats.lag,
+            lag: stats.lag + held_back(stats),
         };
         self.measure(is_live, look)
     }

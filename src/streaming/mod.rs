@@ -32,8 +32,8 @@ pub use error::StreamingError;
 pub use event::{BitrateReason, Listener, StreamingEvent};
 pub use media::{AudioChunk, MediaSender, Refused, StereoSamples, TickMedia};
 pub use outputs::{
-    Acknowledged, Finding, Ingest, OutputKind, OutputSettings, OutputState, OutputStats, Platform,
-    Severity, Split, check,
+    Finding, Ingest, OutputKind, OutputSettings, OutputState, OutputStats, Platform, Severity,
+    Split, check,
 };
 pub use rendition::{Ladder, RENDITIONS_MAX, RenditionSettings};
 pub use replay::{

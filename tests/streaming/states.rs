@@ -151,7 +151,9 @@ fn a_peer_that_reads_nothing_is_stalled_before_it_is_given_up() {
         stats().state == Stalled
     });
     assert_eq!(stats().kbps, 0.0);
-    assert!(stats().lag > Duration::from_secs(1) && stats().connected_since.is_some());
+    // Whether the kernel still takes packets or not: none of what is on its way arrives.
+    assert!(stats().acknowledged.unwrap().bytes_in_flight > 0);
+    assert!(stats().connected_since.is_some());
     // Once more under way, it is live with the next packet.
     server.signal("-CONT");
     wait_until("it is live again", Duration::from_secs(5), || {

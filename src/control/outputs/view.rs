@@ -137,7 +137,7 @@ pub fn output(now: &OutputNow) -> OutputView {
 
 fn status_of(stats: &OutputStats) -> OutputStatus {
     let acknowledged = stats.acknowledged.as_ref();
-    let round_trip = acknowledged.map(|acknowledged| acknowledged.round_trip);
+    let round_trip = acknowledged.map(|acknowledged| acknowledged.rtt);
     OutputStatus {
         state: state_name(stats.state),
         since: None,
@@ -154,7 +154,7 @@ fn status_of(stats: &OutputStats) -> OutputStatus {
         failures: stats.failures,
         lag: seconds(stats.lag),
         uptime: seconds(stats.uptime),
-        acknowledged: acknowledged.map(|acknowledged| acknowledged.bytes),
+        acknowledged: acknowledged.map(|acknowledged| acknowledged.bytes_acknowledged),
         round_trip: round_trip.map(|time| seconds(time * 1000)),
         last_error: stats.last_error.clone(),
         last_error_at: stats.last_error_at.and_then(|at| {

@@ -17,7 +17,7 @@ use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use super::master::{self, Variant};
-use super::target::{MASTER, PLAYLIST, clear_folder, failed};
+use super::target::{MASTER, PLAYLIST, clear_folder, failed, next_segment};
 use crate::streaming::error::StreamingError;
 
 /// A rendition that gives nothing for so long is not waited for; it joins when it can.
@@ -46,6 +46,8 @@ struct Meeting {
     first_proposal: Option<Instant>,
     /// Time 0 of this run.
     start_ns: Option<i64>,
+    /// The number of its first segment.
+    first_number: u32,
     /// Whose playlist is there.
     listed: BTreeSet<usize>,
 }
@@ -107,6 +109,7 @@ impl HlsLadder {
                 drop(self.changed.wait_timeout(meeting, WAIT));
                 return Ok(None);
             }
+            meeting.first_number = meeting.first_number.max(next_segment(&self.folder));
             clear_folder(&self.folder)?;
             meeting.is_prepared = true;
         }
@@ -158,6 +161,11 @@ impl HlsLadder {
     /// Waits a moment for the others.
     pub(super) fn wait(&self) {
         drop(self.changed.wait_timeout(self.lock(), WAIT));
+    }
+
+    /// The number of the first segment of the run under way: one more than the last of the one before, in all renditions.
+    pub(super) fn first_number(&self) -> u32 {
+        self.lock().first_number
     }
 
     /// Whether a run goes on.

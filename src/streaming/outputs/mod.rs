@@ -37,5 +37,5 @@ pub(super) use queue::PacketQueue;
 #[cfg(test)]
 pub(super) use queue::Popped;
 pub use settings::{OutputKind, OutputSettings, Platform, Split};
-pub use stats::{Acknowledged, OutputState, OutputStats};
+pub use stats::{OutputState, OutputStats};
 pub(super) use watch::Watcher;

@@ -76,7 +76,9 @@ impl Output {
         let parts: Arc<[Part]> = renditions
             .into_iter()
             .enumerate()
-            .map(|(index, (_, context))| Part::new(index, context, settings.max_queue))
+            .map(|(index, (rendition, context))| {
+                Part::new(index, context, &rendition, settings.max_queue)
+            })
             .collect();
         if is_idle {
             parts.iter().for_each(|part| part.queue.order(Order::Hold));

@@ -4,10 +4,11 @@ use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-use codec::{Interrupt, StreamDescription};
+use codec::{Interrupt, StreamDescription, Transport, TransportProbe};
 
 use super::queue::PacketQueue;
 use crate::streaming::encoder::EncoderControl;
+use crate::streaming::rendition::RenditionSettings;
 
 /// What every output of a rendition shares.
 #[derive(Debug, Clone)]
@@ -18,7 +19,7 @@ pub(crate) struct OutputContext {
     pub(crate) streams: Vec<StreamDescription>,
     /// Where a keyframe is asked for.
     pub(crate) encoder: Arc<EncoderControl>,
-    /// Bytes that the socket may hold back: about a second of the stream.
+    /// Bytes that the socket may hold back.
     pub(crate) send_buffer_bytes: u32,
 }
 
@@ -28,13 +29,25 @@ pub(super) struct Part {
     /// Its place among the parts.
     pub(super) index: usize,
     pub(super) context: OutputContext,
+    /// Of picture and sound, as they are set.
+    pub(super) bytes_per_second: u32,
     pub(super) queue: Arc<PacketQueue>,
     /// Decoding time of the last packet written, in nanoseconds.
     pub(super) written_ns: AtomicI64,
-    /// The watcher found no progress; the next packet written ends that.
+    /// The watcher found that nothing is written; the next packet ends that.
     pub(super) is_stalled: AtomicBool,
     progress: Mutex<Instant>,
+    peer: Mutex<Option<Peer>>,
     bounds: Mutex<Bounds>,
+}
+
+/// What is known of a connection's other end.
+#[derive(Debug)]
+struct Peer {
+    probe: TransportProbe,
+    acknowledged: u64,
+    /// When that last became more, or nothing was on the way.
+    at: Instant,
 }
 
 /// How the thread's blocking calls are bounded from outside.
@@ -47,14 +60,24 @@ struct Bounds {
 }
 
 impl Part {
-    pub(super) fn new(index: usize, context: OutputContext, capacity: usize) -> Self {
+    pub(super) fn new(
+        index: usize,
+        context: OutputContext,
+        rendition: &RenditionSettings,
+        capacity: usize,
+    ) -> Self {
+        let encoder = &rendition.encoder;
+        let audio_kbps = encoder.audio.map_or(0, |audio| audio.bitrate_kbps);
+        let kbps = encoder.video.bitrate_kbps.saturating_add(audio_kbps);
         Self {
             index,
             context,
+            bytes_per_second: kbps.saturating_mul(125),
             queue: Arc::new(PacketQueue::new(capacity)),
             written_ns: AtomicI64::new(i64::MIN),
             is_stalled: AtomicBool::new(false),
             progress: Mutex::new(Instant::now()),
+            peer: Mutex::new(None),
             bounds: Mutex::new(Bounds {
                 guard: Arc::default(),
                 until: None,
@@ -91,6 +114,39 @@ impl Part {
         self.bounds().until = None;
     }
 
+    /// A session begins; `probe` asks about its peer.
+    pub(super) fn connect(&self, probe: Option<TransportProbe>) {
+        let at = Instant::now();
+        *self.peer() = probe.map(|probe| Peer {
+            probe,
+            acknowledged: 0,
+            at,
+        });
+        self.progressed();
+    }
+
+    /// The session ends.
+    pub(super) fn disconnect(&self) {
+        *self.peer() = None;
+    }
+
+    /// What the peer has confirmed, and for how long it has confirmed nothing of what is on its way. What is written may lie in
+    /// the kernel for seconds, so writes alone do not tell that a peer has gone.
+    pub(super) fn look_at_peer(&self) -> Option<(Transport, Duration)> {
+        let mut peer = self.peer();
+        let peer = peer.as_mut()?;
+        let transport = peer.probe.transport()?;
+        if transport.bytes_in_flight == 0 || transport.bytes_acknowledged > peer.acknowledged {
+            (peer.acknowledged, peer.at) = (transport.bytes_acknowledged, Instant::now());
+        }
+        Some((transport, peer.at.elapsed()))
+    }
+
+    /// Makes the session under way fail.
+    pub(super) fn give_up(&self) {
+        self.bounds().guard.abort();
+    }
+
     /// Something got through.
     pub(super) fn progressed(&self) {
         *self.progress() = Instant::now();
@@ -109,6 +165,10 @@ impl Part {
         }
         let behind_ns = self.queue.figures().newest_ns.saturating_sub(written_ns);
         Duration::from_nanos(u64::try_from(behind_ns).unwrap_or(0))
+    }
+
+    fn peer(&self) -> MutexGuard<'_, Option<Peer>> {
+        self.peer.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn bounds(&self) -> MutexGuard<'_, Bounds> {

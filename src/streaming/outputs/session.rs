@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
-use codec::{Container, Muxer, MuxerOptions, Packet};
+use codec::{Container, HlsOptions, Muxer, MuxerOptions, Packet};
 
 use super::ladder::{HlsLadder, Proposal};
 use super::queue::{Order, Popped};
@@ -107,9 +107,8 @@ impl Worker {
         // From here on it can be behind.
         let newest_ns = part.queue.figures().newest_ns;
         part.written_ns.store(newest_ns, Ordering::Relaxed);
-        part.progressed();
+        part.connect(muxer.transport_probe());
         self.enter(OutputState::Live, None);
-        self.board.figures.watch(muxer.transport_probe());
         tracing::info!(
             output = self.board.id(),
             target = muxer.target(),
@@ -133,6 +132,7 @@ impl Worker {
             });
         }
         let written = self.write_all(&mut open, course);
+        part.disconnect();
         self.close(open, written)
     }
 
@@ -268,10 +268,9 @@ impl Worker {
     /// A folder of segments tells of a full disk late or not at all, so the room is looked at before each group of pictures.
     fn check_room(&self, open: &Open) -> Result<(), StreamingError> {
         match (&self.ladder, open.kind) {
-            (Some(ladder), OutputKind::Hls) => target::check_room(
-                &ladder.playlist(self.index),
-                self.part().context.send_buffer_bytes,
-            ),
+            (Some(ladder), OutputKind::Hls) => {
+                target::check_room(&ladder.playlist(self.index), self.part().bytes_per_second)
+            }
             _ => Ok(()),
         }
     }
@@ -287,7 +286,7 @@ impl Worker {
         settings: &OutputSettings,
         course: &mut Course,
     ) -> Result<String, StreamingError> {
-        let bytes_per_second = self.part().context.send_buffer_bytes;
+        let bytes_per_second = self.part().bytes_per_second;
         let path = course.files.next(settings, bytes_per_second)?;
         let text = path_text(&path);
         course.path = Some(path);
@@ -312,10 +311,7 @@ impl Worker {
                 None
             }
         };
-        target::check_room(
-            Path::new(&settings.target),
-            self.part().context.send_buffer_bytes,
-        )?;
+        target::check_room(Path::new(&settings.target), self.part().bytes_per_second)?;
         let run = loop {
             if let Some(run) = ladder.join(self.index)? {
                 break run;
@@ -366,9 +362,14 @@ impl Worker {
     }
 
     fn muxer_options(&self, settings: &OutputSettings) -> MuxerOptions {
+        let ladder = self.ladder.as_ref();
+        let first_number = ladder.map_or(0, |ladder| ladder.first_number());
         MuxerOptions {
             ca_file: settings.ca_file.clone(),
-            hls: settings.hls.clone(),
+            hls: HlsOptions {
+                first_number,
+                ..settings.hls.clone()
+            },
             send_buffer_bytes: self.part().context.send_buffer_bytes,
             open_timeout: settings.timeout,
             write_timeout: settings.timeout,

@@ -4,7 +4,7 @@ use std::sync::atomic::{AtomicU32, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant, SystemTime};
 
-use codec::{Transport, TransportProbe};
+use codec::Transport;
 
 /// What an output is doing.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -78,30 +78,6 @@ impl OutputState {
     }
 }
 
-/// What a peer has told of having received.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub struct Acknowledged {
-    /// Bytes that the peer has confirmed, of this connection.
-    pub bytes: u64,
-    /// Bytes sent and not yet confirmed.
-    pub bytes_pending: u64,
-    /// The time that a packet and its confirmation take.
-    pub round_trip: Duration,
-    /// Segments that had to be sent again, of this connection.
-    pub retransmits: u32,
-}
-
-impl From<Transport> for Acknowledged {
-    fn from(transport: Transport) -> Self {
-        Self {
-            bytes: transport.bytes_acknowledged,
-            bytes_pending: u64::from(transport.bytes_in_flight),
-            round_trip: transport.rtt,
-            retransmits: transport.retransmits,
-        }
-    }
-}
-
 /// An error that has passed.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct PastError {
@@ -150,8 +126,8 @@ pub struct OutputStats {
     pub connected_since: Option<SystemTime>,
     /// How long it was connected, all connections together.
     pub uptime: Duration,
-    /// What the peer has confirmed, where the protocol tells.
-    pub acknowledged: Option<Acknowledged>,
+    /// What the peer has confirmed, where the protocol tells; in several renditions, of the first.
+    pub acknowledged: Option<Transport>,
     /// Files ended.
     pub files_finished: u64,
     /// The last failure, without the stream key.
@@ -184,8 +160,7 @@ struct History {
     /// Of connections that have ended.
     uptime: Duration,
     last_error: Option<PastError>,
-    /// Asks about the connection of now.
-    transport: Option<TransportProbe>,
+    acknowledged: Option<Transport>,
 }
 
 /// What [`Figures`] knows of connections.
@@ -193,7 +168,7 @@ pub(super) struct Connections {
     pub(super) since: Option<SystemTime>,
     pub(super) uptime: Duration,
     pub(super) last_error: Option<PastError>,
-    pub(super) acknowledged: Option<Acknowledged>,
+    pub(super) acknowledged: Option<Transport>,
 }
 
 impl Figures {
@@ -212,7 +187,7 @@ impl Figures {
             (false, Some((at, _))) => {
                 history.uptime += at.elapsed();
                 history.connected = None;
-                history.transport = None;
+                history.acknowledged = None;
             }
             _ => {}
         }
@@ -227,17 +202,12 @@ impl Figures {
             since: history.connected.map(|(_, since)| since),
             uptime: history.uptime + running,
             last_error: history.last_error.clone(),
-            acknowledged: history
-                .transport
-                .as_ref()
-                .and_then(TransportProbe::transport)
-                .map(Acknowledged::from),
+            acknowledged: history.acknowledged,
         }
     }
 
-    /// Asks `probe` from now on what the peer has confirmed.
-    pub(super) fn watch(&self, probe: Option<TransportProbe>) {
-        self.history().transport = probe;
+    pub(super) fn set_acknowledged(&self, acknowledged: Option<Transport>) {
+        self.history().acknowledged = acknowledged;
     }
 
     pub(super) fn set_kbps(&self, kbps: f64) {

@@ -173,8 +173,29 @@ pub(super) fn failed(path: &Path) -> impl FnOnce(std::io::Error) -> StreamingErr
 
 /// Whether a file of this name in an HLS folder was made by an output.
 fn is_ours(name: &str) -> bool {
-    let whole = name.strip_suffix(".tmp").unwrap_or(name);
-    whole == MASTER || HlsOptions::makes_file(PLAYLIST_STEM, name)
+    name.strip_suffix(".tmp").unwrap_or(name) == MASTER
+        || HlsOptions::makes_file(PLAYLIST_STEM, name)
+}
+
+/// The number of the segment that comes after those of the playlists in a folder and in folders of renditions below it; 0 without any.
+/// A player that knows the old playlist so takes the new one for what follows.
+pub(super) fn next_segment(folder: &Path) -> u32 {
+    let below = fs::read_dir(folder).into_iter().flatten().flatten();
+    let folders = below.map(|entry| entry.path()).chain([folder.to_owned()]);
+    let texts = folders.filter_map(|folder| fs::read_to_string(folder.join(PLAYLIST)).ok());
+    texts
+        .filter_map(|text| segment_after(&text))
+        .max()
+        .unwrap_or(0)
+}
+
+fn segment_after(playlist: &str) -> Option<u32> {
+    let first = playlist
+        .lines()
+        .find_map(|line| line.strip_prefix("#EXT-X-MEDIA-SEQUENCE:"))?;
+    let first: u32 = first.trim().parse().ok()?;
+    let count = playlist.matches("#EXTINF:").count();
+    first.checked_add(u32::try_from(count).ok()?)
 }
 
 #[cfg(test)]
@@ -206,6 +227,18 @@ mod tests {
         ] {
             assert!(!is_ours(other), "{other}");
         }
+    }
+
+    #[test]
+    fn numbers_go_on_from_the_playlists_that_are_there() {
+        let folder = tempfile::tempdir().expect("a folder");
+        assert_eq!(next_segment(folder.path()), 0);
+        fs::write(folder.path().join(PLAYLIST), "#EXTM3U\n").expect("a playlist");
+        assert_eq!(next_segment(folder.path()), 0);
+        fs::create_dir(folder.path().join("low")).expect("a folder");
+        let text = "#EXTM3U\n#EXT-X-MEDIA-SEQUENCE:41\n#EXTINF:2.0,\na\n#EXTINF:2.0,\nb\n";
+        fs::write(folder.path().join("low").join(PLAYLIST), text).expect("a playlist");
+        assert_eq!(next_segment(folder.path()), 43);
     }
 
     #[test]

@@ -52,15 +52,29 @@ impl Watched {
     }
 
     fn look(&self, now: Instant) {
+        let timeout = self.board.settings().timeout;
         for part in self.parts.iter() {
-            if part.since_progress() > STALLED_AFTER {
+            let peer = part.look_at_peer();
+            let silence = peer.map_or(Duration::ZERO, |(_, silence)| silence);
+            if part.index == 0 {
+                self.board
+                    .figures
+                    .set_acknowledged(peer.map(|(transport, _)| transport));
+            }
+            if part.since_progress() > STALLED_AFTER || silence > STALLED_AFTER {
                 if self
                     .board
                     .swap(part.index, OutputState::Live, OutputState::Stalled)
                 {
-                    part.is_stalled.store(true, Ordering::Relaxed);
+                    // A peer that confirms nothing is not live because the kernel takes another packet.
+                    let ends_with_a_packet = silence <= STALLED_AFTER;
+                    part.is_stalled.store(ends_with_a_packet, Ordering::Relaxed);
                 }
-            } else if part.is_stalled.swap(false, Ordering::Relaxed) {
+                if silence > timeout {
+                    part.give_up();
+                }
+            } else {
+                part.is_stalled.store(false, Ordering::Relaxed);
                 self.board
                     .swap(part.index, OutputState::Stalled, OutputState::Live);
             }

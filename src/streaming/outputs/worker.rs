@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
-use codec::Packet;
+use codec::{CodecError, Packet};
 use crossbeam_channel::{Receiver, Sender};
 
 use super::backoff;
@@ -232,7 +232,7 @@ impl Worker {
             let begun = Instant::now();
             part.queue.wait(DISK_RETRY);
             let was_woken = begun.elapsed() < DISK_RETRY;
-            if was_woken || target::check_room(&path, part.context.send_buffer_bytes).is_ok() {
+            if was_woken || target::check_room(&path, part.bytes_per_second).is_ok() {
                 return;
             }
         }
@@ -269,7 +269,8 @@ impl Worker {
         error: StreamingError,
     ) -> Result<StreamingError, StreamingError> {
         let is_mistake = match error {
-            StreamingError::FileExists { .. } => true,
+            StreamingError::FileExists { .. }
+            | StreamingError::Codec(CodecError::Unsupported { .. }) => true,
             // A folder that is not there. Later on it may have been a disk that will come back.
             StreamingError::File { .. } => !course.has_connected,
             _ => false,
