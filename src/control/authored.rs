@@ -101,6 +101,25 @@ pub fn value<T: DeserializeOwned + Validate>(value: &Value, at: &str) -> Result<
     registry::parse_value(value, at, &mut problems).ok_or_else(|| refused(&problems.into_vec()))
 }
 
+/// A value of any authored type that a patch was merged into. What is missing then depends on what was there, and is not of the patch's
+/// shape.
+///
+/// # Errors
+/// Every problem of it.
+pub fn patched_value<T: DeserializeOwned + Validate>(value: &Value) -> Result<T, ApiError> {
+    let mut problems = Problems::new();
+    registry::parse_value(value, "", &mut problems).ok_or_else(|| {
+        let problems = problems.into_vec();
+        let mut own = problems.iter().filter(|problem| !is_missing(problem));
+        let code = if own.any(is_malformed) {
+            ErrorCode::BadRequest
+        } else {
+            ErrorCode::Invalid
+        };
+        ApiError::problems(code, &problems)
+    })
+}
+
 /// Looks at a value that was read already.
 ///
 /// # Errors

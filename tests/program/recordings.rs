@@ -205,6 +205,88 @@ fn a_recording_ends_with_the_stream_and_the_next_begins_with_it() {
 }
 
 #[test]
+fn a_recording_of_several_files_is_one_and_so_is_the_file_of_an_output() {
+    let folder = TempFolder::new();
+    let (_on_air, client) = start(&folder, &["--recording", "false"]);
+    let asked = json!({"name": "long", "split": {"minutes": 0.05}});
+    client.ok("POST", "/stream/recordings/start", asked);
+    client.ok(
+        "POST",
+        "/stream/outputs",
+        json!({"id": "archive", "url": "archive.mkv"}),
+    );
+    let files = |id: &str| {
+        let (status, answer) = client.ask("GET", &format!("/stream/recordings/{id}"), Value::Null);
+        let files = answer["data"]["files"].as_array().map(Vec::len);
+        files.filter(|_| status == 200)
+    };
+    until("a second file", || {
+        files("long").filter(|count| *count >= 2)
+    });
+    let ended = client.ok("POST", "/stream/recordings/stop", Value::Null)["data"].take();
+    let names = ended["files"].as_array().unwrap();
+    let length: f64 = names
+        .iter()
+        .map(|file| file["seconds"].as_f64().unwrap())
+        .sum();
+    assert!(
+        (ended["seconds"].as_f64().unwrap() - length).abs() < 0.01,
+        "{ended}"
+    );
+    let second = download(&client, "/stream/recordings/long/download?file=2", "");
+    assert_eq!(second.status, 200, "{}", second.head);
+    assert_eq!(
+        probed(&folder, "second.mp4", &second)["streams"]
+            .as_array()
+            .unwrap()
+            .len(),
+        2
+    );
+
+    assert_eq!(files("archive"), Some(1));
+    client.ok("POST", "/stream/outputs/archive/stop", Value::Null);
+    let archive = until("the end of the file", || {
+        let archive = client.get("/stream/recordings/archive");
+        (archive["state"] == "finished").then_some(archive)
+    });
+    assert_eq!(
+        (&archive["output"], &archive["container"]),
+        (&json!("archive"), &json!("mkv"))
+    );
+}
+
+#[test]
+fn what_mp4_does_not_hold_is_recorded_in_what_does() {
+    let folder = TempFolder::new();
+    let (_on_air, client) = start(&folder, &["--stream-codec", "vp8", "--audio-codec", "opus"]);
+    let config = client.get("/stream/config");
+    assert_eq!(
+        (&config["STREAM_CODEC"], &config["AUDIO_CODEC"]),
+        (&json!("vp8"), &json!("opus"))
+    );
+    until_frames(&client, 75);
+    let ended = client.ok("POST", "/stream/recordings/stop", Value::Null)["data"].take();
+    assert_eq!(
+        (&ended["container"], &ended["codecs"]),
+        (&json!("webm"), &json!(["vp8", "opus"]))
+    );
+    let id = ended["id"].as_str().unwrap();
+    let answer = download(&client, &format!("/stream/recordings/{id}/download"), "");
+    assert!(answer.has("content-type", "video/webm"), "{}", answer.head);
+    assert_eq!(
+        probed(&folder, "v.webm", &answer)["streams"][0]["codec_name"],
+        "vp8"
+    );
+    // An output that cannot carry it says why, and nothing else is kept from running.
+    let push = json!({"id": "push", "url": "rtmp://127.0.0.1:1/live", "key": "k"});
+    let (code, answer) = client.ask("POST", "/stream/outputs", push);
+    assert_eq!(code, 422, "{answer}");
+    assert_eq!(client.get("/stream/outputs")["count"], 0);
+    let saved = client.ok("POST", "/stream/replay/save", Value::Null);
+    assert_eq!(saved["data"]["container"], "webm");
+}
+
+#[test]
 fn the_last_seconds_are_saved_from_memory() {
     let folder = TempFolder::new();
     let (_on_air, client) = start(&folder, &["--recording", "false", "--replay-seconds", "4"]);

@@ -236,7 +236,7 @@ impl Station {
         };
         if let Err(error) = done {
             // As it was before, on the disk and in the show.
-            let undo = work(&show.outputs, ConfigPatch::default());
+            let undo = work(&show.outputs, as_it_is(&show.config));
             let undone = self.director().ask(undo, Terms::default()).await;
             let written = self.write_outputs(saved_before).await;
             let followed = self.bring_outputs().await;
@@ -357,6 +357,16 @@ impl Station {
             json!({"id": id, "changes": changes}),
         ));
     }
+}
+
+/// The patch that leads back to these settings.
+fn as_it_is(config: &Config) -> ConfigPatch {
+    ConfigPatch::of_main(
+        Some(config.bitrate_kbps),
+        Some(config.preset),
+        Some(config.next_audio_bitrate_kbps),
+        (config.codec.1, config.audio_codec.1, config.accelerated.1),
+    )
 }
 
 fn is_same_but_on(before: &OutputSpec, now: &OutputSpec) -> bool {

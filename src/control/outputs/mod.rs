@@ -283,7 +283,7 @@ fn of_settings(settings: &Settings) -> Vec<OutputSpec> {
 }
 
 fn patched_output(spec: &OutputSpec, patch: &Map<String, Value>) -> Result<OutputSpec, ApiError> {
-    let patched: OutputSpec = authored::value(&merged(spec, patch), "")?;
+    let patched: OutputSpec = authored::patched_value(&merged(spec, patch))?;
     keep_id(&spec.id, &patched.id)?;
     Ok(patched)
 }
@@ -292,7 +292,7 @@ fn patched_rendition(
     spec: &RenditionSpec,
     patch: &Map<String, Value>,
 ) -> Result<RenditionSpec, ApiError> {
-    let patched: RenditionSpec = authored::value(&merged(spec, patch), "")?;
+    let patched: RenditionSpec = authored::patched_value(&merged(spec, patch))?;
     keep_id(&spec.id, &patched.id)?;
     Ok(patched)
 }

@@ -139,6 +139,10 @@ fn what_cannot_be_is_refused_and_says_why() {
     assert_eq!(refused(patch(json!({"windw": 3}))).0, ErrorCode::BadRequest);
     assert_eq!(refused(patch(json!({"window": 1}))).0, ErrorCode::Invalid);
     assert_eq!(refused(patch(json!({"id": "other"}))).0, ErrorCode::Invalid);
+    assert_eq!(refused(patch(json!({"id": null}))).0, ErrorCode::Invalid);
+    let adaptive = map(json!({"adaptive": {}}));
+    let (code, message) = refused(OutputChange::Rendition("main".to_owned(), adaptive));
+    assert_eq!(code, ErrorCode::Invalid, "{message}");
     let (code, message) = refused(OutputChange::Remove("hsl".to_owned()));
     assert_eq!(code, ErrorCode::NotFound, "{message}");
 }
