@@ -178,7 +178,7 @@ pub fn thread_times() -> Result<ThreadTimes> {
             .map_or(Duration::ZERO, Duration::from_nanos);
         let part = match name.trim() {
             _ if task.file_name() == main.as_str() => &mut times.main,
-            "encoder" => &mut times.encoder,
+            name if name.starts_with("encoder") => &mut times.encoder,
             name if name.starts_with("compose") => &mut times.compose,
             name if name.starts_with("output") => &mut times.output,
             _ => &mut times.x264,
