@@ -53,6 +53,11 @@ impl FanOut {
         self.change(|queues| queues.retain(|other| !Arc::ptr_eq(other, queue)));
     }
 
+    /// Whether anybody takes packets.
+    pub(super) fn is_wanted(&self) -> bool {
+        !lock(&self.queues).is_empty() || lock(&self.replay).is_some()
+    }
+
     /// Who keeps the last seconds from now on.
     pub(super) fn set_replay(&self, replay: Option<Arc<Replay>>) {
         *lock(&self.replay) = replay;

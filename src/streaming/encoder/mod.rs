@@ -88,7 +88,7 @@ impl EncoderThread {
     /// The first thread of a post. Opens both encoders, so that bad settings are told before any tick.
     pub(super) fn open(post: Arc<Post>, watch: Arc<Watch>) -> Result<Self, StreamingError> {
         let mut thread = Self::succeed(post, 0, watch, None);
-        thread.install((thread.post.open)(&thread.post.settings.video)?);
+        thread.install((thread.post.open)(&thread.post.settings.video, None)?);
         let audio = &thread.post.settings.audio;
         let audio = audio.as_ref().map(AudioEncoder::open).transpose()?;
         lock(&thread.line).audio = audio;
@@ -195,6 +195,9 @@ impl EncoderThread {
     fn take_picture(&mut self, media: TickMedia) -> bool {
         let begun = Instant::now();
         let tick = media.tick;
+        if !self.post.fan_out.is_wanted() {
+            return self.pass(tick);
+        }
         // The composed frame is let go of as soon as it is scaled.
         let Some(frame) = self.fit(media.frame) else {
             self.post.control.figures().count_misfit();
@@ -230,6 +233,17 @@ impl EncoderThread {
                 self.report("video", &error);
             }
         }
+        true
+    }
+
+    /// A picture that no output takes is not made. The next one that is begins with a keyframe.
+    fn pass(&mut self, tick: u64) -> bool {
+        let mut line = lock(&self.line);
+        if self.post.generation() != self.generation {
+            return false;
+        }
+        line.last_tick = Some(tick);
+        self.is_fresh = true;
         true
     }
 
@@ -358,7 +372,7 @@ impl EncoderThread {
 
     fn open_wanted(&self) -> Result<Box<dyn PictureEncoder>, CodecError> {
         self.watch.opening(true);
-        let opened = (self.post.open)(&self.wanted());
+        let opened = (self.post.open)(&self.wanted(), self.post.stream.get());
         self.watch.opening(false);
         opened
     }

@@ -35,13 +35,25 @@ pub(crate) struct Fallback {
     pub(crate) reason: String,
 }
 
-/// How a thread comes by its encoder.
-pub(crate) type OpenPicture =
-    Arc<dyn Fn(&VideoSettings) -> Result<Box<dyn PictureEncoder>, CodecError> + Send + Sync>;
+/// How a thread comes by its encoder. With a stream it is one that goes on with that.
+pub(crate) type OpenPicture = Arc<
+    dyn Fn(
+            &VideoSettings,
+            Option<&StreamDescription>,
+        ) -> Result<Box<dyn PictureEncoder>, CodecError>
+        + Send
+        + Sync,
+>;
 
 /// The encoders there are.
 pub(crate) fn open_real() -> OpenPicture {
-    Arc::new(|settings| Ok(Box::new(VideoEncoder::open(settings)?)))
+    Arc::new(|settings, stream| {
+        let encoder = match stream {
+            Some(stream) => VideoEncoder::open_after(settings, stream)?,
+            None => VideoEncoder::open(settings)?,
+        };
+        Ok(Box::new(encoder))
+    })
 }
 
 impl PictureEncoder for VideoEncoder {

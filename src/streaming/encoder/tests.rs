@@ -86,7 +86,7 @@ fn faulty(width: u32, faults: &[Option<(u64, Fault)>]) -> (OpenPicture, Sender<(
     let (keep, release) = bounded(0);
     let faults = faults.to_vec();
     let opened = AtomicUsize::new(0);
-    let open: OpenPicture = Arc::new(move |settings| {
+    let open: OpenPicture = Arc::new(move |settings, _| {
         let is_meant = settings.width == width;
         let index = if is_meant {
             opened.fetch_add(1, Ordering::SeqCst)
@@ -210,6 +210,22 @@ fn a_failed_video_encoder_is_replaced_on_the_next_tick() {
 }
 
 #[test]
+fn pictures_that_nobody_takes_are_not_made() {
+    let mut bench = Bench::new(&[], 1);
+    bench.thread.post.fan_out.remove(&bench.queue);
+    bench.take(0..100);
+    assert_eq!(bench.stats().frames, 0);
+    bench.thread.post.fan_out.add(Arc::clone(&bench.queue));
+    bench.take(100..130);
+    let packets = bench.finish();
+    assert_eq!(
+        pts(&packets, StreamKind::Video),
+        (100..130).collect::<Vec<_>>()
+    );
+    assert_eq!(keys(&packets), [100, 120]);
+}
+
+#[test]
 fn in_a_ladder_an_encoder_begins_at_a_keyframe_of_all() {
     let mut bench = Bench::new(&[Some((10, Fault::Fail))], 3);
     bench.take(0..30);
@@ -234,7 +250,7 @@ fn a_keyframe_whose_frame_was_dropped_is_made_of_the_next() {
 
 #[test]
 fn an_encoder_whose_bitrate_is_fixed_is_replaced_at_a_keyframe() {
-    let open: OpenPicture = Arc::new(|settings| {
+    let open: OpenPicture = Arc::new(|settings, _| {
         Ok(Box::new(Faulty {
             inner: VideoEncoder::open(settings)?,
             at: None,
@@ -446,6 +462,7 @@ fn no_more_than_a_few_threads_are_given_up() {
     shared.open = open;
     let abandoned = Arc::clone(&shared.abandoned);
     let streaming = Streaming::start_shared(ladder, shared).expect("a ladder");
+    let _taken = streaming.tap();
     let sender = streaming.sender();
     let beat = tick(Duration::from_nanos(1_000_000_000 / 30));
     let start = Instant::now();

@@ -50,13 +50,30 @@ impl VideoEncoder {
     /// # Errors
     /// A setting out of its range, an FFmpeg without the software encoder, or a refusal by that.
     pub fn open(settings: &VideoSettings) -> Result<Self, CodecError> {
+        Self::open_at(settings, None)
+    }
+
+    /// As [`VideoEncoder::open`], for an encoder that is to go on with `stream` in the place of one that is lost: its headers keep the
+    /// level that the stream began with, whatever the bitrate is by now.
+    ///
+    /// # Errors
+    /// As [`VideoEncoder::open`].
+    pub fn open_after(
+        settings: &VideoSettings,
+        stream: &StreamDescription,
+    ) -> Result<Self, CodecError> {
+        Self::open_at(settings, level_of(settings.codec, stream))
+    }
+
+    /// Opens the encoder with a level of H.264, times ten.
+    fn open_at(settings: &VideoSettings, level: Option<u8>) -> Result<Self, CodecError> {
         ffi::initialize();
         settings.validate()?;
         let software = Backend::software(settings.codec);
         if settings.acceleration == Acceleration::None {
-            return Self::open_with(software, settings, None);
+            return Self::open_with(software, settings, level);
         }
-        let reason = match Self::open_hardware(settings) {
+        let reason = match Self::open_hardware(settings, level) {
             Ok(encoder) => return Ok(encoder),
             Err(reason) => reason,
         };
@@ -71,13 +88,13 @@ impl VideoEncoder {
             reason = fallback.reason,
             "no hardware encoder could be opened; software does the work"
         );
-        let mut encoder = Self::open_with(software, settings, None)?;
+        let mut encoder = Self::open_with(software, settings, level)?;
         encoder.fallback = Some(fallback);
         Ok(encoder)
     }
 
     /// The first of the wanted hardware that opens, or why none did.
-    fn open_hardware(settings: &VideoSettings) -> Result<Self, String> {
+    fn open_hardware(settings: &VideoSettings, level: Option<u8>) -> Result<Self, String> {
         if settings.codec != VideoCodec::H264 {
             let codec = settings.codec.label();
             return Err(format!("hardware is used for H.264 alone, not for {codec}"));
@@ -87,7 +104,7 @@ impl VideoEncoder {
         }
         let mut reasons = Vec::new();
         for backend in Backend::hardware(settings.acceleration) {
-            match ffi::listening(|| Self::open_with(*backend, settings, None)) {
+            match ffi::listening(|| Self::open_with(*backend, settings, level)) {
                 (Ok(encoder), _) => return Ok(encoder),
                 (Err(error), words) => {
                     match words.or_else(|| backend.missing().map(str::to_owned)) {
@@ -173,11 +190,7 @@ impl VideoEncoder {
     /// As [`VideoEncoder::open`]; [`CodecError::OtherHeaders`] when a stream cannot go on with it.
     pub fn reopened(&self, settings: &VideoSettings) -> Result<Self, CodecError> {
         settings.validate()?;
-        // The level that the stream began with: the one for a lower bitrate may be a lower one.
-        let level = match self.settings.codec {
-            VideoCodec::H264 => rfc6381::avc_level(self.stream.headers()),
-            VideoCodec::Vp8 | VideoCodec::Vp9 => None,
-        };
+        let level = level_of(self.settings.codec, &self.stream);
         let next = Self {
             fallback: self.fallback.clone(),
             ..Self::open_with(self.backend, settings, level)?
@@ -322,5 +335,13 @@ impl VideoEncoder {
                 Err(error) => return Err(CodecError::encoder("drain", self.name(), error)),
             }
         }
+    }
+}
+
+/// The level that a stream of H.264 began with, times ten: the one for a lower bitrate may be a lower one.
+fn level_of(codec: VideoCodec, stream: &StreamDescription) -> Option<u8> {
+    match codec {
+        VideoCodec::H264 => rfc6381::avc_level(stream.headers()),
+        VideoCodec::Vp8 | VideoCodec::Vp9 => None,
     }
 }
