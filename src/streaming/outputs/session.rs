@@ -22,6 +22,10 @@ const IDLE: Duration = Duration::from_secs(1);
 /// gets as far is ended before, and the next one has a new time 0.
 const FLV_TIME_MAX_NS: i64 = 24 * 24 * 3600 * 1_000_000_000;
 
+/// So many reconnects are told in the log one by one, and one in so many after that.
+const SAID_MAX: u64 = 10;
+const SAID_EVERY: u64 = 20;
+
 /// What a session writes to.
 struct Open {
     muxer: Muxer,
@@ -109,11 +113,14 @@ impl Worker {
         part.written_ns.store(newest_ns, Ordering::Relaxed);
         part.connect(muxer.transport_probe());
         self.enter(OutputState::Live, None);
-        tracing::info!(
-            output = self.board.id(),
-            target = muxer.target(),
-            "output connected"
-        );
+        let sessions = self.board.figures.reconnects.load(Ordering::Relaxed);
+        let (output, target) = (self.board.id(), muxer.target());
+        // A peer that lets go every few seconds does not fill the log.
+        if sessions < SAID_MAX || sessions.is_multiple_of(SAID_EVERY) {
+            tracing::info!(output, target, sessions, "output connected");
+        } else {
+            tracing::debug!(output, target, sessions, "output connected");
+        }
         let is_file = matches!(settings.kind, OutputKind::File(_));
         let mut open = Open {
             muxer,
