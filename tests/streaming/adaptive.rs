@@ -1,12 +1,13 @@
 //! The bitrate follows a link that narrows: over a relay that lets through only so much, into a real receiver.
 
 use std::io::{Read, Write};
-use std::net::{Shutdown, TcpListener, TcpStream};
+use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use crossbeam_channel::{bounded, tick};
+use socket2::{Domain, Socket, Type};
 use stream_manager::streaming::{
     Adaptive, BitrateReason, Ladder, Listener, OutputSettings, OutputState, RenditionSettings,
     Streaming, StreamingEvent,
@@ -18,7 +19,13 @@ use crate::support::{
 
 /// Relays one connection to `port`, no faster than a number of kbit/s that may change. Gives its own port.
 fn relay(port: u16, kbps: Arc<AtomicU64>) -> u16 {
-    let listener = TcpListener::bind(("127.0.0.1", 0)).unwrap();
+    let socket = Socket::new(Domain::IPV4, Type::STREAM, None).unwrap();
+    // What lies in it is on its way as far as the sender knows; and loopback would fill and empty a large one in leaps of half a second.
+    socket.set_recv_buffer_size(16 * 1024).unwrap();
+    let address = SocketAddr::from(([127, 0, 0, 1], 0));
+    socket.bind(&address.into()).unwrap();
+    socket.listen(1).unwrap();
+    let listener = TcpListener::from(socket);
     let own = listener.local_addr().unwrap().port();
     std::thread::spawn(move || {
         let (mut client, _) = listener.accept().unwrap();

@@ -144,7 +144,8 @@ fn renditions_share_their_time_and_their_borders() {
 #[test]
 fn a_ladder_added_later_begins_at_a_common_keyframe() {
     let (folder, heard) = (TempFolder::new("late-ladder"), Heard::default());
-    let streaming = Streaming::start_with(ladder(), Vec::new(), heard.listener()).unwrap();
+    let early = file_output("early", &folder.target("early.mp4"));
+    let streaming = Streaming::start_with(ladder(), vec![early], heard.listener()).unwrap();
     let ticker = Ticker::start(streaming.sender(), noise(320, 180, 30));
     wait_until("it runs", Duration::from_secs(10), || {
         streaming.stats().encoder().frames > 10
