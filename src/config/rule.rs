@@ -168,7 +168,7 @@ pub(super) fn split() -> Rule<Option<SplitSpec>> {
 
 /// Where to push, or nothing.
 pub(super) fn stream_url() -> Rule<Option<StreamUrl>> {
-    let allowed = "empty, or a URL such as rtmp://host/app/key or rtmps://host:port/app/key";
+    let allowed = "empty, or a URL such as rtmp://host/app/key, rtmps://host:port/app/key or srt://host:port?streamid=name";
     let rule = Rule::new(allowed, |text| {
         if text.is_empty() {
             Some(None)

@@ -2,7 +2,8 @@
 
 use std::fmt;
 
-/// An `rtmp://` or `rtmps://` URL with a host and a path. `Debug` and `Display` hide user, password and stream key.
+/// An `rtmp://` or `rtmps://` URL with a host and a path, or an `srt://` URL with a host and a port. `Debug` and `Display` hide user,
+/// password, stream key and passphrase.
 #[derive(Clone, PartialEq, Eq)]
 pub struct StreamUrl(String);
 
@@ -13,6 +14,14 @@ impl StreamUrl {
         let (scheme, rest) = text.split_once("://")?;
         let is_rtmp = scheme.eq_ignore_ascii_case("rtmp") || scheme.eq_ignore_ascii_case("rtmps");
         let is_one_word = !text.contains(|c: char| c.is_whitespace() || c.is_control());
+        if scheme.eq_ignore_ascii_case("srt") {
+            let address = rest.split(['?', '/']).next().unwrap_or_default();
+            let has_port = address.rsplit_once(':').is_some_and(|(_, port)| {
+                !port.is_empty() && port.bytes().all(|byte| byte.is_ascii_digit())
+            });
+            let is_good = is_one_word && has_port && is_host_and_port(address);
+            return is_good.then(|| Self(text.to_owned()));
+        }
         let (authority, path) = rest.split_once('/')?;
         let host_and_port = authority
             .rsplit_once('@')
@@ -71,6 +80,8 @@ mod tests {
             "rtmp://127.0.0.1:1936/live/program",
             "rtmp://[::1]:1935/live/key",
             "RTMP://user:pass@host/app/key?token=1",
+            "srt://host:8890?streamid=live&passphrase=correct-horse",
+            "srt://[::1]:8890",
         ] {
             assert_eq!(StreamUrl::parse(text).unwrap().reveal(), text);
         }
@@ -92,6 +103,10 @@ mod tests {
             "rtmp://[::1/app/key",
             "rtmp://host/app/k ey",
             "rtmp://host?x/app",
+            "srt://host",
+            "srt://:8890",
+            "srt://[::1]",
+            "srt://host:0",
         ] {
             assert!(StreamUrl::parse(text).is_none(), "{text}");
         }

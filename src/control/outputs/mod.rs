@@ -274,7 +274,6 @@ fn of_settings(settings: &Settings) -> Vec<OutputSpec> {
     }
     if let Some(url) = &settings.stream_url {
         outputs.push(OutputSpec {
-            kind: Some(OutputType::Rtmp),
             url: Some(Secret::new(url.reveal())),
             ..OutputSpec::new("push")
         });

@@ -298,7 +298,9 @@ impl Station {
                 tracing::warn!(error = error.chain(), "a replay cannot be written");
                 ApiError::new(ErrorCode::Unavailable, "the replay cannot be written")
             })?;
-            let output = format!("replay {}", path.display());
+            // A name that no output has, and no other replay.
+            let file = path.file_name().unwrap_or_default().display();
+            let output = format!("replay {file}");
             let begun = Begun {
                 output: output.clone(),
                 path: path.clone(),

@@ -253,7 +253,7 @@ impl Store {
         let name = file_name(path);
         self.change(output, |entry| {
             if let Some(file) = entry.files.iter_mut().find(|file| file.name == name) {
-                file.seconds = Some(seconds);
+                file.seconds = Some((seconds * 1000.0).round() / 1000.0);
             }
         });
     }

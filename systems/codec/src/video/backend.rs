@@ -185,7 +185,7 @@ impl Backend {
 
 /// Of the wanted rate, what libx264 is told: with threads of frames it plans by the progress of the others, and goes over the rate by
 /// up to an eighth for a second on a busy machine. What is left keeps every second within a tenth.
-const X264_CONSTANT_PERCENT: i64 = 97;
+const X264_CONSTANT_PERCENT: i64 = 96;
 
 /// How an encoder is given a frame.
 pub(super) enum Feed {
