@@ -184,5 +184,14 @@ fn renditions(renditions: &[RenditionStats], page: &mut Page<'_>) -> fmt::Result
         "Encoders of a rendition that failed and were replaced.",
         MetricType::Counter,
         |one| one.encoder.restarts as f64,
+    )?;
+    let offsets = renditions
+        .iter()
+        .filter_map(|one| Some((label(one), one.sound_ahead_s?)));
+    page.family(
+        "stream_rendition_av_offset_seconds",
+        "By how much the newest sound of a rendition is ahead of its newest picture; below 0 it is behind.",
+        MetricType::Gauge,
+        offsets,
     )
 }

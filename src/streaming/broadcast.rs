@@ -60,6 +60,8 @@ pub struct RenditionStats {
     pub codec: &'static str,
     /// The encoder in use, by its library's name: `libx264`.
     pub encoder_name: String,
+    /// By how many seconds the newest sound that went to the outputs is ahead of the newest picture; `None` without both.
+    pub sound_ahead_s: Option<f64>,
     /// Its encoder thread, with the ceiling of the bitrate, what is held now, and what is measured.
     pub encoder: EncoderStats,
 }

@@ -86,6 +86,15 @@ impl FanOut {
         }
     }
 
+    /// By how many seconds the newest sound is ahead of the newest picture; `None` before there are both.
+    pub(super) fn sound_ahead_s(&self) -> Option<f64> {
+        let [picture, sound] = [0, 1].map(|kind: usize| self.last_ns[kind].load(Ordering::Relaxed));
+        let both = picture != i64::MIN && sound != i64::MIN;
+        // Far below 2^52 nanoseconds apart.
+        #[expect(clippy::cast_precision_loss, reason = "a statistic")]
+        both.then(|| (sound - picture) as f64 / 1e9)
+    }
+
     /// Tells every output that no packet follows.
     pub(super) fn close(&self) {
         let queues = Arc::clone(&lock(&self.queues));

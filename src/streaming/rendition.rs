@@ -287,6 +287,7 @@ impl Rendition {
             height: video.height,
             codec: video.codec.as_str(),
             encoder_name: self.post.control.encoder(),
+            sound_ahead_s: self.post.fan_out.sound_ahead_s(),
             encoder: self.stats(),
         }
     }
