@@ -6,6 +6,7 @@ pub mod cli;
 pub mod clock;
 pub mod config;
 pub mod control;
+pub mod ingest;
 pub mod live;
 pub mod logging;
 pub mod ports;

@@ -5,16 +5,14 @@ use systems::encode::{FrameOut, FramePort, Offer};
 use systems::publish::{PlacedDoor, PlacedLayers};
 use tokio::sync::oneshot;
 
-use crate::streaming::{AudioChunk, MediaSender, Refused, TickMedia};
+use crate::streaming::{MediaSender, Refused, TickMedia};
 
 /// What a tick hands to an encoder thread.
 pub fn media(frame: &FrameOut) -> TickMedia {
     TickMedia {
         tick: frame.tick,
         frame: frame.frame.clone(),
-        audio: AudioChunk::Silence {
-            samples: frame.samples,
-        },
+        audio: frame.sound.clone(),
     }
 }
 

@@ -118,7 +118,7 @@ mod tests {
             self.seen.lock().expect("no panic holds it").push((
                 frame.tick,
                 self.clock.now(),
-                frame.samples,
+                frame.sound.len(),
             ));
             if let Some(delay) = self.delays_ms.remove(&frame.tick) {
                 self.clock.advance(Duration::from_millis(delay));

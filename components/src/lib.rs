@@ -2,7 +2,7 @@
 //!
 //! A layer on the canvas is an ECS entity; its properties are the components in this crate. Two families live here:
 //!
-//! - *authored* components ([`layer`], [`source`], [`animation`], [`scene`], [`output`]) are what a scene file or an API call says. They
+//! - *authored* components ([`layer`], [`source`], [`sound`], [`animation`], [`scene`], [`output`]) are what a scene file or an API call says. They
 //!   derive serde and are what saving writes back.
 //! - *derived* components ([`derived`]) are what the systems compute from them on each tick. They are never saved.
 //!
@@ -15,6 +15,7 @@ pub mod effect;
 pub mod layer;
 pub mod output;
 pub mod scene;
+pub mod sound;
 pub mod source;
 pub mod transition;
 pub mod validate;

@@ -11,7 +11,6 @@ use super::offline::{Offline, progress};
 use super::{Failure, say};
 use crate::config::Settings;
 use crate::live::audio_settings;
-use crate::streaming::AudioChunk;
 use crate::streaming::offline::{OfflineEncoder, OfflineSettings};
 
 /// Seconds that are rendered when nothing says how many.
@@ -86,12 +85,7 @@ fn film(matches: &ArgMatches, output: &Path) -> Result<(), Failure> {
         let Some(out) = offline.engine.frame() else {
             continue;
         };
-        encoder.push(
-            out.frame,
-            AudioChunk::Silence {
-                samples: out.samples,
-            },
-        )?;
+        encoder.push(out.frame, out.sound)?;
         bar.inc(1);
     }
     encoder.finish()?;

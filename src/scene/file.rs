@@ -44,6 +44,11 @@ pub(super) fn read_scene(value: &Value, found: &mut Vec<Problem>) -> Option<Scen
             "timelines" => {
                 scene.timelines = shared(registry::list(value, name, found, registry::timeline))
             }
+            "audio" => {
+                if let Some(audio) = registry::take_checked(value, name, failed, found) {
+                    scene.audio = audio;
+                }
+            }
             "transitions" => {
                 if let Some(transitions) = registry::take_checked(value, name, failed, found) {
                     scene.transitions = transitions;

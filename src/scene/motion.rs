@@ -109,7 +109,7 @@ impl<'a> Checker<'a> {
     /// Whether the layer has the property, and the property takes the values.
     fn property(&mut self, track: &TrackSpec, layer: &LayerSpec, path: &str) {
         let at = field(path, "property");
-        let (mut source, mut effects);
+        let (mut source, mut effects, mut sound);
         let (fields, prefix, inner): (&mut dyn Fields, _, _) = match &track.property {
             Property::Size | Property::SizeWidth | Property::SizeHeight => {
                 if layer.size.is_none() && !self.broken {
@@ -126,6 +126,16 @@ impl<'a> Checker<'a> {
             Property::Effect(inner) => {
                 effects = layer.effects.clone();
                 (&mut effects, "effects", inner)
+            }
+            Property::Sound(inner) => {
+                if layer.source.sound_role().is_none() {
+                    let name = words::name(layer.id.as_str());
+                    let message = format!("the layer {name} has no sound");
+                    self.report(at, message, None);
+                    return;
+                }
+                sound = layer.sound.clone();
+                (&mut sound, "sound", inner)
             }
             _ => return,
         };

@@ -9,8 +9,9 @@ use components::animation::{Property, TimelineSpec, TrackSpec};
 use components::layer::{LayerSpec, Size};
 use components::output::{OutputSpec, RenditionSpec};
 use components::source::{
-    AvatarSource, ChatSource, ColourSource, GradientSource, GroupSource, ImageSource, SceneSource,
-    ShapeSource, Source, TextSource, TickerSource, VisualFeedSource,
+    AudioSource, AvatarSource, ChatSource, ColourSource, GradientSource, GroupSource, ImageSource,
+    IngestSource, RtspSource, SceneSource, ShapeSource, Source, TextSource, TickerSource,
+    VideoSource, VisualFeedSource,
 };
 use components::{Number, Problem, Problems, Validate};
 use serde::de::DeserializeOwned;
@@ -85,6 +86,26 @@ pub const SOURCE_KINDS: &[SourceKind] = &[
         name: "scene",
         example: r#"{"type": "scene", "src": "scoreboard", "background": true, "data": {"title": "Lot 12"}}"#,
         read: |value, path, found| fields_of::<SceneSource>(value, path, found, Source::Scene),
+    },
+    SourceKind {
+        name: "video",
+        example: r#"{"type": "video", "src": "assets/intro.mp4", "loop": true}"#,
+        read: |value, path, found| fields_of::<VideoSource>(value, path, found, Source::Video),
+    },
+    SourceKind {
+        name: "rtsp",
+        example: r#"{"type": "rtsp", "url": "rtsp://camera.local/stream", "username": "viewer", "passwordFrom": "RTSP_PASSWORD_CAMERA"}"#,
+        read: |value, path, found| fields_of::<RtspSource>(value, path, found, Source::Rtsp),
+    },
+    SourceKind {
+        name: "ingest",
+        example: r#"{"type": "ingest", "key": "guest", "reception": {"timeout": 3, "fallback": "assets/back-soon.webp"}}"#,
+        read: |value, path, found| fields_of::<IngestSource>(value, path, found, Source::Ingest),
+    },
+    SourceKind {
+        name: "audio",
+        example: r#"{"type": "audio", "src": "assets/bed.opus", "loop": true, "fadeIn": 2}"#,
+        read: |value, path, found| fields_of::<AudioSource>(value, path, found, Source::Audio),
     },
     SourceKind {
         name: "group",
@@ -198,6 +219,7 @@ pub(super) fn layer(value: &Value, path: &str, found: &mut Vec<Problem>) -> Laye
             "crop" => slot.fill(&mut layer.crop),
             "fit" => slot.fill(&mut layer.fit),
             "effects" => layer.effects = effects(value, path, slot.found),
+            "sound" => slot.fill(&mut layer.sound),
             "enter" => slot.fill(&mut layer.enter),
             "exit" => slot.fill(&mut layer.exit),
             "children" => {

@@ -10,49 +10,12 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use crossbeam_channel::{Receiver, Sender, TrySendError, bounded};
 use raster::I420Frame;
+pub use systems::audio::{AudioChunk, StereoSamples};
 
 use super::encoder::KeyframeClock;
 
 /// Ticks whose sound can wait while the encoder is behind: over 4 s at 60 frames a second.
 const SOUND_TICKS_MAX: usize = 256;
-
-/// Stereo samples at the rendition's rate, -1 to 1.
-#[derive(Debug, Clone, Default, PartialEq)]
-pub struct StereoSamples {
-    /// The left channel.
-    pub left: Vec<f32>,
-    /// The right channel, as long as the left one.
-    pub right: Vec<f32>,
-}
-
-/// The sound of one tick.
-#[derive(Debug, Clone)]
-pub enum AudioChunk {
-    /// Nothing plays.
-    Silence {
-        /// Samples of each channel.
-        samples: usize,
-    },
-    /// What plays.
-    Samples(Arc<StereoSamples>),
-}
-
-impl AudioChunk {
-    /// Samples of each channel.
-    #[must_use]
-    pub fn len(&self) -> usize {
-        match self {
-            Self::Silence { samples } => *samples,
-            Self::Samples(samples) => samples.left.len().min(samples.right.len()),
-        }
-    }
-
-    /// Whether there is not one sample.
-    #[must_use]
-    pub fn is_empty(&self) -> bool {
-        self.len() == 0
-    }
-}
 
 /// One tick's picture and sound. The sound must be as long as the tick
 /// (`FrameRate::samples_before(tick + 1, rate) - samples_before(tick, rate)`).

@@ -8,7 +8,7 @@ use components::viewport::CanvasFit;
 use raster::{Compositor, FramePool, RasterError, Workers};
 
 use crate::assets::{PictureDoor, Pictures, take_pictures};
-use crate::audio::samples_in_tick;
+use crate::audio::{AudioChunk, MixedSound, samples_in_tick};
 use crate::clock::FrameClock;
 use crate::command::{CommandQueue, CommandSender, NextTick};
 use crate::data::SceneData;
@@ -20,7 +20,7 @@ use crate::publish::{Counters, LatestBlame, PlacedDoor, StatusBoard, blame_tick}
 use crate::render::{CachedRaster, Canvas, ComposedFrame, RasterCache, RasterCosts, picture};
 use crate::scene::{MaxLayers, SceneBundle, SceneError, replace_scene};
 use crate::schedule::{Tick, TickSet};
-use crate::{animate, command, encode, feed, layout, publish, render, schedule, transition};
+use crate::{animate, audio, command, encode, feed, layout, publish, render, schedule, transition};
 
 /// What an engine is made with.
 #[derive(Clone, Copy, Debug)]
@@ -121,6 +121,7 @@ impl Engine {
             ))
             .add_plugins((
                 transition::plugin,
+                audio::plugin,
                 render::plugin,
                 encode::plugin,
                 publish::plugin,
@@ -211,10 +212,13 @@ impl Engine {
         let Some(frame) = self.world.resource::<ComposedFrame>().frame.clone() else {
             return;
         };
+        let sound = AudioChunk::Silence {
+            samples: samples_in_tick(clock.rate, clock.tick),
+        };
         let full = self
             .world
             .resource_mut::<FramePorts>()
-            .offer(&clock, &frame);
+            .offer(&clock, &frame, &sound);
         let mut counters = self.world.resource_mut::<Counters>();
         counters.frames += 1;
         counters.repeated += 1;
@@ -266,14 +270,14 @@ impl Engine {
         }
     }
 
-    /// The last tick's frame and how much sound belongs to it; `None` before the first tick.
+    /// The last tick's frame and its sound; `None` before the first tick.
     pub fn frame(&self) -> Option<FrameOut> {
         let clock = self.world.resource::<FrameClock>();
         let frame = self.world.resource::<ComposedFrame>().frame.clone()?;
         Some(FrameOut {
             tick: clock.tick,
             frame,
-            samples: samples_in_tick(clock.rate, clock.tick),
+            sound: self.world.resource::<MixedSound>().0.clone(),
         })
     }
 

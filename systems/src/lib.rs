@@ -18,6 +18,7 @@ pub mod encode;
 mod engine;
 pub mod feed;
 pub mod inner;
+pub mod input;
 pub mod layout;
 pub mod profile;
 pub mod publish;

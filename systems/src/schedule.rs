@@ -23,6 +23,8 @@ pub enum TickSet {
     Layout,
     /// After this set every mix between layers or scenes has its weight.
     Transition,
+    /// After this set the program's sound of this tick is mixed.
+    Mix,
     /// After this set the frame of this tick is composed, in the encoder's planes.
     Render,
     /// After this set the encoders have been offered the frame and this tick's sound.
@@ -49,6 +51,7 @@ pub fn plugin(app: &mut App) {
             TickSet::Animate,
             TickSet::Layout,
             TickSet::Transition,
+            TickSet::Mix,
             TickSet::Render,
             TickSet::Encode,
             TickSet::Publish,

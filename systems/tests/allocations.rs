@@ -187,6 +187,7 @@ fn a_tick_of_moving_layers_allocates_nothing() {
         .into(),
         timelines: Vec::new(),
         transitions: Default::default(),
+        audio: Default::default(),
         renditions: Vec::new(),
         outputs: Vec::new(),
     };

@@ -123,6 +123,7 @@ fn spec(layers: Vec<LayerSpec>, data: Value) -> SceneSpec {
         layers: layers.into_iter().map(Arc::new).collect(),
         timelines: Vec::new(),
         transitions: Default::default(),
+        audio: Default::default(),
         renditions: Vec::new(),
         outputs: Vec::new(),
     };

@@ -43,6 +43,7 @@ fn scene(layers: Vec<LayerSpec>) -> SceneBundle {
         layers: layers.into_iter().map(Arc::new).collect(),
         timelines: Vec::new(),
         transitions: Default::default(),
+        audio: Default::default(),
         renditions: Vec::new(),
         outputs: Vec::new(),
     };

@@ -68,6 +68,7 @@ fn spec(layers: Vec<LayerSpec>) -> SceneSpec {
         layers: layers.into_iter().map(Arc::new).collect(),
         timelines: Vec::new(),
         transitions: Default::default(),
+        audio: Default::default(),
         renditions: Vec::new(),
         outputs: Vec::new(),
     };

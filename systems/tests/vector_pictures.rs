@@ -47,6 +47,7 @@ fn shown(svg: &str, change: impl FnOnce(&mut LayerSpec)) -> Engine {
         layers: vec![Arc::new(layer)],
         timelines: Vec::new(),
         transitions: Default::default(),
+        audio: Default::default(),
         renditions: Vec::new(),
         outputs: Vec::new(),
     };

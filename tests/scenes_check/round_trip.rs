@@ -352,7 +352,7 @@ prop_compose! {
             scale: Scale { x: scale.0, y: scale.1 },
             rotation: Rotation(rotation), opacity: Opacity(opacity), z_index: ZIndex(z_index), blend,
             crop: Crop { left: crop[0], top: crop[1], right: crop[2], bottom: crop[3] },
-            fit: Fit::default(), effects: Effects::default(), enter: ways.0, exit: ways.1, children: Vec::new(),
+            fit: Fit::default(), effects: Effects::default(), sound: Default::default(), enter: ways.0, exit: ways.1, children: Vec::new(),
         }),
     ) -> LayerSpec {
         LayerSpec { fit, effects, ..layer }
@@ -550,6 +550,7 @@ prop_compose! {
             layers: layers.into_iter().map(Arc::new).collect(),
             timelines: timelines.into_iter().map(Arc::new).collect(),
             transitions: Transitions { scene: transition },
+            audio: Default::default(),
             renditions: renditions.into_iter().map(Arc::new).collect(),
             outputs: outputs.into_iter().map(Arc::new).collect(),
         }

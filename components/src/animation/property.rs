@@ -57,6 +57,8 @@ pub enum Property {
     Source(Box<str>),
     /// A number or a colour of one of the layer's effects: the effect's `id`, its `type` or its place from 0, then the name: `blur.radius`.
     Effect(Box<str>),
+    /// A number of the layer's sound, by its name there: `gain`, `pan`.
+    Sound(Box<str>),
 }
 
 const NAMES: &[&str] = &[
@@ -82,9 +84,11 @@ const NAMES: &[&str] = &[
     "zIndex",
     "source.",
     "effects.",
+    "sound.",
 ];
 const SOURCE: &str = "source.";
 const EFFECTS: &str = "effects.";
+const SOUND: &str = "sound.";
 
 impl Property {
     /// The properties that every layer has.
@@ -128,7 +132,7 @@ impl Property {
             Self::CropRight => [false, false, true, false],
             Self::CropBottom => [false, false, false, true],
             Self::Position | Self::Size | Self::Anchor | Self::Scale => [true, true, false, false],
-            Self::Crop | Self::Source(_) | Self::Effect(_) => [true; 4],
+            Self::Crop | Self::Source(_) | Self::Effect(_) | Self::Sound(_) => [true; 4],
         }
     }
 
@@ -158,6 +162,7 @@ impl Property {
             Self::ZIndex => plain(19),
             Self::Source(path) => format!("{SOURCE}{path}").into(),
             Self::Effect(path) => format!("{EFFECTS}{path}").into(),
+            Self::Sound(path) => format!("{SOUND}{path}").into(),
         }
     }
 
@@ -172,6 +177,9 @@ impl Property {
         }
         if let Some(path) = path(EFFECTS) {
             return Some(Self::Effect(path));
+        }
+        if let Some(path) = path(SOUND) {
+            return Some(Self::Sound(path));
         }
         Self::OF_LAYERS
             .into_iter()
@@ -193,7 +201,7 @@ impl Property {
             }
             Self::Scale | Self::ScaleX | Self::ScaleY => Some((-1000.0, 1000.0)),
             Self::Opacity => Some((0.0, 1.0)),
-            Self::Source(_) | Self::Effect(_) => None,
+            Self::Source(_) | Self::Effect(_) | Self::Sound(_) => None,
         }
     }
 
@@ -236,10 +244,10 @@ impl JsonSchema for Property {
             .map(|property| property.name())
             .collect();
         json_schema!({
-            "description": "A property of every layer, or the path of a number or a colour of its source (`source.fill`) or of one of its effects (`effects.blur.radius`; an effect is named by its `id`, its `type` or its place from 0).",
+            "description": "A property of every layer, or the path of a number or a colour of its source (`source.fill`) or of one of its effects (`effects.blur.radius`; an effect is named by its `id`, its `type` or its place from 0), or of its sound (`sound.gain`).",
             "anyOf": [
                 {"enum": names},
-                {"type": "string", "pattern": r"^(source|effects)\..+$", "maxLength": 264}
+                {"type": "string", "pattern": r"^(source|effects|sound)\..+$", "maxLength": 264}
             ],
             "examples": ["position.y", "opacity", "source.fill", "effects.blur.radius"]
         })

@@ -66,6 +66,10 @@ sources!(
     ChatSource
 );
 
+impl Animatable for crate::sound::Sound {
+    type Value = Self;
+}
+
 impl Animatable for crate::effect::Effects {
     type Value = Self;
 }

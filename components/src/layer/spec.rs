@@ -10,6 +10,7 @@ use super::{
     Size, Visible, ZIndex,
 };
 use crate::effect::Effects;
+use crate::sound::Sound;
 use crate::source::Source;
 use crate::transition::Transition;
 use crate::validate::{Problems, Validate};
@@ -82,6 +83,10 @@ pub struct LayerSpec {
     #[serde(skip_serializing_if = "Effects::is_empty")]
     #[schemars(default)]
     pub effects: Effects,
+    /// How its sound is mixed, where its source has sound. Default as it is.
+    #[serde(skip_serializing_if = "is_default")]
+    #[schemars(default)]
+    pub sound: Sound,
     /// How it comes: when it is created, when it becomes visible, and with its scene. At once when left out.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub enter: Option<Transition>,
@@ -132,8 +137,8 @@ impl LayerSpec {
     /// The names of a layer's fields, as files write them.
     pub const FIELDS: &[&str] = &[
         "id", "name", "type", "source", "visible", "position", "size", "anchor", "scale",
-        "rotation", "opacity", "zIndex", "blend", "crop", "fit", "effects", "enter", "exit",
-        "children",
+        "rotation", "opacity", "zIndex", "blend", "crop", "fit", "effects", "sound", "enter",
+        "exit", "children",
     ];
 
     /// A group of no size at the origin, to be filled in.
@@ -155,6 +160,7 @@ impl LayerSpec {
             crop: Crop::default(),
             fit: Fit::default(),
             effects: Effects::default(),
+            sound: Sound::default(),
             enter: None,
             exit: None,
             children: Vec::new(),
@@ -180,6 +186,7 @@ impl LayerSpec {
             crop: self.crop,
             fit: self.fit,
             effects: self.effects.clone(),
+            sound: self.sound.clone(),
             enter: self.enter.clone(),
             exit: self.exit.clone(),
             children: Vec::new(),
@@ -198,6 +205,17 @@ impl LayerSpec {
         }
         match &self.source {
             Source::Image(image) => visit("source.src", PictureName::Template(&image.src)),
+            source
+                if source
+                    .reception()
+                    .is_some_and(|held| held.fallback.is_some()) =>
+            {
+                let held = source.reception().and_then(|held| held.fallback.as_deref());
+                visit(
+                    "source.reception.fallback",
+                    PictureName::Plain(held.unwrap_or_default()),
+                );
+            }
             Source::Avatar(avatar) => {
                 for (path, src) in avatar.pictures() {
                     visit(&format!("source.{path}"), PictureName::Plain(src));
@@ -262,6 +280,13 @@ impl Validate for LayerSpec {
         });
         problems.at("crop", |problems| self.crop.validate(problems));
         self.effects.validate(problems);
+        problems.at("sound", |problems| {
+            self.sound.validate(problems);
+            if self.sound != Sound::default() && self.source.sound_role().is_none() {
+                let kind = self.source.kind();
+                problems.report(format!("a layer of the kind `{kind}` has no sound"));
+            }
+        });
         for (name, transition) in [("enter", &self.enter), ("exit", &self.exit)] {
             if let Some(transition) = transition {
                 problems.at(name, |problems| transition.validate(problems));

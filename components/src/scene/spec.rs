@@ -11,6 +11,7 @@ use super::CanvasSpec;
 use crate::animation::TimelineSpec;
 use crate::layer::LayerSpec;
 use crate::output::{OutputSpec, RenditionSpec};
+use crate::sound::AudioSpec;
 use crate::transition::Transition;
 use crate::validate::{Problems, Validate};
 
@@ -52,6 +53,10 @@ pub struct SceneSpec {
     #[serde(skip_serializing_if = "Transitions::is_default")]
     #[schemars(default)]
     pub transitions: Transitions,
+    /// What is done to the program's sound.
+    #[serde(skip_serializing_if = "AudioSpec::is_default")]
+    #[schemars(default)]
+    pub audio: AudioSpec,
     /// Encodings of the program besides `main`, at most 7, and what `main` has otherwise than the settings say. Those of the scene that the
     /// program starts with count; a scene that comes on air later leaves them.
     #[serde(skip_serializing_if = "Vec::is_empty")]
@@ -100,6 +105,7 @@ impl SceneSpec {
         "layers",
         "timelines",
         "transitions",
+        "audio",
         "renditions",
         "outputs",
     ];
@@ -116,6 +122,7 @@ impl SceneSpec {
             layers: Vec::new(),
             timelines: Vec::new(),
             transitions: Transitions::default(),
+            audio: AudioSpec::default(),
             renditions: Vec::new(),
             outputs: Vec::new(),
         }

@@ -2,6 +2,7 @@
 //!
 //! To add a kind: one file here, one in `systems`, one line in [`Source`].
 
+mod audio;
 mod avatar;
 mod chat;
 mod chat_message;
@@ -9,15 +10,20 @@ mod colour;
 mod feed;
 mod gradient;
 mod image;
+mod ingest;
+mod input;
+mod rtsp;
 mod scene;
 mod shape;
 mod text;
 mod ticker;
+mod video;
 
 use bevy_ecs::component::Component;
 use schemars::JsonSchema;
 use serde::Serialize;
 
+pub use audio::AudioSource;
 pub use avatar::{
     AvatarBlink, AvatarBreath, AvatarEmotion, AvatarFade, AvatarMouth, AvatarOverride,
     AvatarPicture, AvatarShapes, AvatarSlots, AvatarSource, AvatarState, MouthShape, Offset,
@@ -33,6 +39,9 @@ pub use feed::{
 };
 pub use gradient::GradientSource;
 pub use image::{ImageSource, Playback, PlaybackLoop};
+pub use ingest::IngestSource;
+pub use input::Reception;
+pub use rtsp::{RtspSource, RtspTransport};
 pub use scene::{SCENE_DEPTH_MAX, SceneSource};
 pub use shape::{CornerRadii, ShapeKind, ShapeSource, Stroke};
 pub use text::{
@@ -40,8 +49,10 @@ pub use text::{
     TextSource, VerticalAlign,
 };
 pub use ticker::{TickerItem, TickerSource};
+pub use video::VideoSource;
 
 use crate::animation::{FieldMut, Fields};
+use crate::sound::SoundRole;
 use crate::validate::{Problems, Validate};
 
 /// The source of a layer as files and the API write it; `type` tells the kind.
@@ -71,6 +82,14 @@ pub enum Source {
     Scene(SceneSource),
     /// What viewers write.
     Chat(Box<ChatSource>),
+    /// A film from a file or a URL.
+    Video(VideoSource),
+    /// A camera over RTSP.
+    Rtsp(RtspSource),
+    /// A publisher on the program's RTMP server.
+    Ingest(IngestSource),
+    /// Sound from a file, without a picture.
+    Audio(AudioSource),
     /// Nothing of its own: it holds its children together.
     Group(GroupSource),
 }
@@ -95,6 +114,10 @@ impl Source {
         "chat",
         "visualFeed",
         "scene",
+        "video",
+        "rtsp",
+        "ingest",
+        "audio",
         "group",
     ];
 
@@ -111,6 +134,10 @@ impl Source {
             Self::VisualFeed(_) => "visualFeed",
             Self::Scene(_) => "scene",
             Self::Chat(_) => "chat",
+            Self::Video(_) => "video",
+            Self::Rtsp(_) => "rtsp",
+            Self::Ingest(_) => "ingest",
+            Self::Audio(_) => "audio",
             Self::Group(_) => "group",
         }
     }
@@ -126,6 +153,28 @@ impl Source {
                 .map_or(0, |inner| inner.count_layers()),
             Self::VisualFeed(source) => source.count_inner(),
             _ => 0,
+        }
+    }
+}
+
+impl Source {
+    /// What its sound is when the layer does not say; `None` when it has none.
+    pub fn sound_role(&self) -> Option<SoundRole> {
+        match self {
+            Self::Avatar(_) => Some(SoundRole::Speech),
+            Self::Audio(_) => Some(SoundRole::Music),
+            Self::Video(_) | Self::Rtsp(_) | Self::Ingest(_) => Some(SoundRole::Content),
+            _ => None,
+        }
+    }
+
+    /// How a live input is held together; `None` of everything else.
+    pub fn reception(&self) -> Option<&Reception> {
+        match self {
+            Self::Video(source) => Some(&source.reception),
+            Self::Rtsp(source) => Some(&source.reception),
+            Self::Ingest(source) => Some(&source.reception),
+            _ => None,
         }
     }
 }
@@ -151,6 +200,10 @@ impl Validate for Source {
             Self::VisualFeed(source) => source.validate(problems),
             Self::Scene(source) => source.validate(problems),
             Self::Chat(source) => source.validate(problems),
+            Self::Video(source) => source.validate(problems),
+            Self::Rtsp(source) => source.validate(problems),
+            Self::Ingest(source) => source.validate(problems),
+            Self::Audio(source) => source.validate(problems),
         }
     }
 }
@@ -167,7 +220,13 @@ impl Source {
             Self::Ticker(source) => Some(source),
             Self::Chat(source) => Some(&mut **source),
             Self::Image(source) => Some(source),
-            Self::VisualFeed(_) | Self::Scene(_) | Self::Group(_) => None,
+            Self::VisualFeed(_)
+            | Self::Scene(_)
+            | Self::Video(_)
+            | Self::Rtsp(_)
+            | Self::Ingest(_)
+            | Self::Audio(_)
+            | Self::Group(_) => None,
         }
     }
 }

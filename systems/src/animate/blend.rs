@@ -5,6 +5,7 @@ use bevy_ecs::prelude::*;
 use components::animation::Glide;
 use components::effect::Effects;
 use components::layer::{Anchor, Crop, LayerId, Opacity, Position, Rotation, Scale, Size, ZIndex};
+use components::sound::Sound;
 use components::source::{
     AvatarSource, ChatSource, ColourSource, GradientSource, ImageSource, ShapeSource, TextSource,
     TickerSource,
@@ -42,6 +43,7 @@ pub(crate) fn blend_timeline(
         glide_with::<TickerSource>(&mut layer, timeline, glide, clock);
         glide_with::<ChatSource>(&mut layer, timeline, glide, clock);
         glide_with::<Effects>(&mut layer, timeline, glide, clock);
+        glide_with::<Sound>(&mut layer, timeline, glide, clock);
     }
 }
 

@@ -20,6 +20,7 @@ use bevy_app::App;
 use bevy_ecs::prelude::*;
 use components::effect::Effects;
 use components::layer::{Anchor, Crop, Opacity, Position, Rotation, Scale, Size, ZIndex};
+use components::sound::Sound;
 use components::source::{
     ChatSource, ColourSource, GradientSource, ImageSource, ShapeSource, TextSource, TickerSource,
 };
@@ -79,6 +80,7 @@ pub fn plugin(app: &mut App) {
         ),
         app.timed(set, "animate::chats_looks", fields::compute::<ChatSource>),
         app.timed(set, "animate::effects", fields::compute::<Effects>),
+        app.timed(set, "animate::sounds", fields::compute::<Sound>),
         app.timed(set, "animate::counters", counter::roll),
         app.timed(set, "animate::words", words::fill),
     )

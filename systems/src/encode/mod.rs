@@ -6,7 +6,7 @@ use bevy_app::App;
 use bevy_ecs::prelude::*;
 use raster::I420Frame;
 
-use crate::audio::samples_in_tick;
+use crate::audio::{AudioChunk, MixedSound};
 use crate::clock::FrameClock;
 use crate::profile::AddTimed;
 use crate::publish::Counters;
@@ -20,8 +20,8 @@ pub struct FrameOut {
     pub tick: u64,
     /// The frame. A still picture is the same frame again.
     pub frame: Arc<I420Frame>,
-    /// How many samples of sound belong to this tick, at [`SAMPLE_RATE`](crate::audio::SAMPLE_RATE).
-    pub samples: usize,
+    /// The sound: exactly this tick's samples.
+    pub sound: AudioChunk,
 }
 
 /// Where frames go: one a rendition. Live ports must not wait; an offline one may.
@@ -49,11 +49,16 @@ pub struct FramePorts(pub Vec<Box<dyn FramePort>>);
 
 impl FramePorts {
     /// Offers the frame of `clock`'s tick to every port; returns how many had no room.
-    pub(crate) fn offer(&mut self, clock: &FrameClock, frame: &Arc<I420Frame>) -> u64 {
+    pub(crate) fn offer(
+        &mut self,
+        clock: &FrameClock,
+        frame: &Arc<I420Frame>,
+        sound: &AudioChunk,
+    ) -> u64 {
         let out = FrameOut {
             tick: clock.tick,
             frame: Arc::clone(frame),
-            samples: samples_in_tick(clock.rate, clock.tick),
+            sound: sound.clone(),
         };
         self.0
             .iter_mut()
@@ -72,10 +77,11 @@ pub fn plugin(app: &mut App) {
 fn offer_frame(
     clock: Res<FrameClock>,
     composed: Res<ComposedFrame>,
+    sound: Res<MixedSound>,
     mut ports: ResMut<FramePorts>,
     mut counters: ResMut<Counters>,
 ) {
     if let Some(frame) = &composed.frame {
-        counters.encoder_full += ports.offer(&clock, frame);
+        counters.encoder_full += ports.offer(&clock, frame, &sound.0);
     }
 }

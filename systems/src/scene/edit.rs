@@ -14,16 +14,18 @@ use components::layer::{
     Anchor, Crop, LayerId, LayerSpec, Opacity, Position, Rotation, Scale, Size, ZIndex,
 };
 use components::scene::{CanvasSpec, SceneSpec};
+use components::sound::Sound;
 use components::source::{
-    AvatarSource, ChatSource, ColourSource, GradientSource, GroupSource, ImageSource, SceneSource,
-    ShapeSource, Source, TextSource, TickerSource, VisualFeedSource,
+    AudioSource, AvatarSource, ChatSource, ColourSource, GradientSource, GroupSource, ImageSource,
+    IngestSource, RtspSource, SceneSource, ShapeSource, Source, TextSource, TickerSource,
+    VideoSource, VisualFeedSource,
 };
 use components::transition::Exit;
 use serde_json::{Map, Value};
 
 use super::spawn::{
-    Place, insert_lanes, insert_size, insert_source, put_effects, put_ways, remove_source,
-    show_canvas, spawn_one, spawn_timeline, timeline_component,
+    Place, insert_lanes, insert_size, insert_source, put_effects, put_sound, put_ways,
+    remove_source, show_canvas, spawn_one, spawn_timeline, timeline_component,
 };
 use super::stage::{Leaving, Reachable};
 use crate::animate::{
@@ -285,6 +287,7 @@ pub(crate) fn change_layer(
     // A source is measured by itself or not at all, as there is a size or not.
     put_source(&mut entity, spec, came_or_went);
     put_effects(&mut entity, spec);
+    put_sound(&mut entity, spec);
 }
 
 /// Gives a layer its source; one of the same kind keeps what moves its fields.
@@ -322,6 +325,10 @@ fn put_source(entity: &mut EntityWorldMut, spec: &LayerSpec, measure: bool) {
         }
         Source::Scene(source) if entity.contains::<SceneSource>() => put(entity, source),
         Source::Chat(source) if entity.contains::<ChatSource>() => put(entity, &**source),
+        Source::Video(source) if entity.contains::<VideoSource>() => put(entity, source),
+        Source::Rtsp(source) if entity.contains::<RtspSource>() => put(entity, source),
+        Source::Ingest(source) if entity.contains::<IngestSource>() => put(entity, source),
+        Source::Audio(source) if entity.contains::<AudioSource>() => put(entity, source),
         Source::Group(source) if entity.contains::<GroupSource>() => put(entity, source),
         _ => {
             remove_source(entity);
@@ -360,6 +367,7 @@ fn begin_glides(world: &mut World, entity: Entity, spec: &LayerSpec, glide: &Gli
     let z_index = ZIndex(Some(spec.z()));
     glide_property(&mut entity, Some(&z_index), glide, &clock);
     glide_to(&mut entity, &spec.effects, glide, &clock);
+    glide_to(&mut entity, &spec.sound, glide, &clock);
     match &spec.source {
         Source::Colour(source) => glide_to(&mut entity, source, glide, &clock),
         Source::Gradient(source) => glide_to(&mut entity, source, glide, &clock),
@@ -369,7 +377,13 @@ fn begin_glides(world: &mut World, entity: Entity, spec: &LayerSpec, glide: &Gli
         Source::Ticker(source) => glide_to(&mut entity, source, glide, &clock),
         Source::Chat(source) => glide_to(&mut entity, &**source, glide, &clock),
         Source::Image(source) => glide_to(&mut entity, source, glide, &clock),
-        Source::VisualFeed(_) | Source::Scene(_) | Source::Group(_) => {}
+        Source::VisualFeed(_)
+        | Source::Scene(_)
+        | Source::Video(_)
+        | Source::Rtsp(_)
+        | Source::Ingest(_)
+        | Source::Audio(_)
+        | Source::Group(_) => {}
     }
 }
 
@@ -445,6 +459,7 @@ fn replace_timelines(
         remove_lanes::<TickerSource>(&mut entity);
         remove_lanes::<ChatSource>(&mut entity);
         remove_lanes::<Effects>(&mut entity);
+        remove_lanes::<Sound>(&mut entity);
     }
     insert_lanes(world, specs, layers, &timelines);
 }

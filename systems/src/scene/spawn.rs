@@ -13,9 +13,11 @@ use components::layer::{
     Anchor, Crop, LayerId, LayerSpec, Opacity, Position, Rotation, Scale, Size, Visible, ZIndex,
 };
 use components::scene::{CanvasSpec, FrameRate, SceneSpec};
+use components::sound::Sound;
 use components::source::{
-    AvatarSource, ChatSource, ColourSource, GradientSource, GroupSource, ImageSource, SceneSource,
-    ShapeSource, Source, TextSource, TickerSource,
+    AudioSource, AvatarSource, ChatSource, ColourSource, GradientSource, GroupSource, ImageSource,
+    IngestSource, RtspSource, SceneSource, ShapeSource, Source, TextSource, TickerSource,
+    VideoSource,
 };
 use components::transition::{Enter, Exit, Transition, TransitionKind};
 use glam::Vec4;
@@ -28,6 +30,7 @@ use crate::animate::{
     TimelineNow, add_lanes,
 };
 use crate::assets::{Picture, Pictures};
+use crate::audio::{Heard, SourceSound};
 use crate::avatar::Avatar;
 use crate::clock::FrameClock;
 use crate::data::{DataScope, SceneData};
@@ -294,6 +297,7 @@ pub(super) fn insert_lanes(
             Property::ZIndex => insert_tracks::<ZIndex>(&mut entity, lanes),
             Property::Source(path) => add_source_lanes(&mut entity, &path, &lanes),
             Property::Effect(path) => add_lanes::<Effects>(&mut entity, &path, &lanes),
+            Property::Sound(path) => add_lanes::<Sound>(&mut entity, &path, &lanes),
             _ => {}
         }
     }
@@ -401,6 +405,7 @@ pub(super) fn spawn_one(world: &mut World, spec: &LayerSpec, place: &Place, orde
     insert_size(&mut entity, spec);
     insert_source(&mut entity, spec);
     put_effects(&mut entity, spec);
+    put_sound(&mut entity, spec);
     put_ways(&mut entity, spec);
     if let Some(parent) = place.parent {
         entity.insert(ChildOf(parent));
@@ -452,6 +457,26 @@ pub(super) fn put_effects(entity: &mut EntityWorldMut, spec: &LayerSpec) {
             }
         }
     }
+}
+
+/// Gives a layer its sound, after its source; one that stays keeps what moves its fields.
+pub(super) fn put_sound(entity: &mut EntityWorldMut, spec: &LayerSpec) {
+    let Some(own) = spec.source.sound_role() else {
+        if entity.contains::<Sound>() {
+            remove_computed::<Sound>(entity);
+            entity.remove::<(SourceSound, Heard)>();
+        }
+        return;
+    };
+    if entity.get::<Sound>().is_none() {
+        insert_computed(entity, &spec.sound);
+        entity.insert(SourceSound::default());
+    } else if entity.get::<Sound>() != Some(&spec.sound) {
+        entity.insert(spec.sound.clone());
+    }
+    entity.insert(Heard {
+        role: spec.sound.role.unwrap_or(own),
+    });
 }
 
 /// Gives a layer its ways to come and to go.
@@ -516,6 +541,10 @@ pub(super) fn insert_source(entity: &mut EntityWorldMut, spec: &LayerSpec) {
             insert_computed(entity, source);
             entity.insert(Avatar::default());
         }
+        Source::Video(source) => drop(entity.insert(source.clone())),
+        Source::Rtsp(source) => drop(entity.insert(source.clone())),
+        Source::Ingest(source) => drop(entity.insert(source.clone())),
+        Source::Audio(source) => drop(entity.insert(source.clone())),
         Source::Group(source) => drop(entity.insert(source.clone())),
     }
 }
@@ -544,6 +573,7 @@ pub(super) fn remove_source(entity: &mut EntityWorldMut) {
     despawn_all_internal(entity);
     entity
         .remove::<(GroupSource, SceneSource, InnerScene)>()
+        .remove::<(VideoSource, RtspSource, IngestSource, AudioSource)>()
         .remove::<(FilledText, Rolling, ShownPicture, CropClip, Avatar)>()
         .remove::<(Strip, ChatRows, ClipsChildren)>()
         .insert((NaturalSize::default(), Drawn::default()));
