@@ -13,7 +13,7 @@ use components::layer::{
     Anchor, Crop, LayerId, LayerSpec, Opacity, Position, Rotation, Scale, Size, Visible, ZIndex,
 };
 use components::scene::{CanvasSpec, FrameRate, SceneSpec};
-use components::sound::Sound;
+use components::sound::{AudioSpec, Sound};
 use components::source::{
     AudioSource, AvatarSource, ChatSource, ColourSource, GradientSource, GroupSource, ImageSource,
     IngestSource, RtspSource, SceneSource, ShapeSource, Source, TextSource, TickerSource,
@@ -73,6 +73,8 @@ pub struct SceneInfo {
     pub name: String,
     /// Its canvas.
     pub canvas: CanvasSpec,
+    /// What is done to the sum of its sounds.
+    pub audio: AudioSpec,
 }
 
 /// The most layers that the world holds.
@@ -123,7 +125,8 @@ pub fn replace_scene(world: &mut World, bundle: SceneBundle) -> Result<(), Scene
     if !mixes {
         data.remove(before);
     }
-    show_canvas(world, spec.name.clone(), spec.canvas.clone());
+    let (name, canvas) = (spec.name.clone(), spec.canvas.clone());
+    show_canvas(world, name, canvas, spec.audio.clone());
     spawn_scene(world, &spec, scope, tick);
     fill_scenes(world);
     world.resource_mut::<LayerTree>().mark_stale();
@@ -159,12 +162,16 @@ pub(crate) fn check_scene(world: &World, spec: &SceneSpec) -> Result<(), SceneEr
     }
 }
 
-/// Takes over the title, the canvas's size and its own colour.
-pub(super) fn show_canvas(world: &mut World, name: String, canvas: CanvasSpec) {
+/// Takes over the title, the canvas's size and its own colour, and what is done to the sum of all sounds.
+pub(super) fn show_canvas(world: &mut World, name: String, canvas: CanvasSpec, audio: AudioSpec) {
     let colour = canvas.background;
     world.insert_resource(Background([colour.red, colour.green, colour.blue]));
     world.insert_resource(CanvasSize::of(&canvas));
-    world.insert_resource(SceneInfo { name, canvas });
+    world.insert_resource(SceneInfo {
+        name,
+        canvas,
+        audio,
+    });
 }
 
 /// The entities of layers and timelines by their names.
@@ -464,7 +471,9 @@ pub(super) fn put_sound(entity: &mut EntityWorldMut, spec: &LayerSpec) {
     let Some(own) = spec.source.sound_role() else {
         if entity.contains::<Sound>() {
             remove_computed::<Sound>(entity);
-            entity.remove::<(SourceSound, Heard)>();
+            entity
+                .remove_with_requires::<SourceSound>()
+                .remove::<Heard>();
         }
         return;
     };
