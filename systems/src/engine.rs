@@ -134,10 +134,13 @@ impl Engine {
         let mut schedules = world.resource_mut::<Schedules>();
         let schedule = schedules.remove(Tick);
         let repeat = schedules.remove(Repeat);
+        let mut repeat = repeat.unwrap_or_else(|| Schedule::new(Repeat));
+        // Not on the first late tick, which has no time for it. What is wrong with it is told there.
+        drop(repeat.initialize(&mut world));
         Ok(Self {
             world,
             schedule: schedule.unwrap_or_else(|| Schedule::new(Tick)),
-            repeat: repeat.unwrap_or_else(|| Schedule::new(Repeat)),
+            repeat,
             commands,
             pictures: door,
             placed,

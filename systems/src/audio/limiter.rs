@@ -18,11 +18,11 @@ const REACH: usize = 2 * AVERAGE - 1;
 /// How much later the program's sound comes out than its sources gave it: 3 ms.
 pub const LATENCY_SAMPLES: usize = AHEAD + REACH - 1;
 /// The gain aims this far below the ceiling, for what a gain in motion and other ways to interpolate add.
-const MARGIN_DB: f32 = 0.05;
+const MARGIN_DB: f32 = 0.1;
 /// A gain this close to 1 is 1.
-const REST: f32 = 1e-5;
+const REST: f64 = 1e-5;
 /// In so many time constants a gain has come back by 95 %.
-const TIMES_OF_95: f32 = 3.0;
+const TIMES_OF_95: f64 = 3.0;
 
 /// A running mean of the last [`AVERAGE`] values. They have 24 bits and are at most 1, so the sum is exact for ever.
 #[derive(Debug)]
@@ -61,7 +61,7 @@ pub(super) struct Limiter {
     asked: VecDeque<(u64, f32)>,
     now: u64,
     /// What is held, on its way back to 1.
-    held: f32,
+    held: f64,
     averages: [Average; 2],
     /// Samples since the gain was last moved.
     calm: usize,
@@ -165,7 +165,7 @@ impl Limiter {
     }
 
     fn turn_down(&mut self, ceiling: f32, release_s: f32, out: &mut StereoSamples) {
-        let back = 1.0 - (-TIMES_OF_95 / (release_s * SAMPLE_RATE as f32)).exp();
+        let back = 1.0 - (-TIMES_OF_95 / (f64::from(release_s) * f64::from(SAMPLE_RATE))).exp();
         for (place, peak) in self.peaks.iter().enumerate() {
             // What is between two samples is made by both.
             let felt = peak.max(self.last_peak);
@@ -188,9 +188,9 @@ impl Limiter {
             let wanted = self.asked.front().map_or(1.0, |(_, gain)| *gain);
             let risen = self.held + (1.0 - self.held) * back;
             let risen = if risen > 1.0 - REST { 1.0 } else { risen };
-            self.held = risen.min(wanted);
+            self.held = risen.min(f64::from(wanted));
             let [first, second] = &mut self.averages;
-            let gain = second.push(first.push(self.held));
+            let gain = second.push(first.push(self.held as f32));
             self.calm = if self.held < 1.0 { 0 } else { self.calm + 1 };
             self.least = self.least.min(gain);
             out.left[place] *= gain;
@@ -234,8 +234,8 @@ mod tests {
         let input = noise(9_600, 0.25);
         let out = run(&input, 800, &LimiterSpec::default());
         let end = input.left.len() - LATENCY_SAMPLES;
-        assert_eq!(out.left[LATENCY_SAMPLES..], input.left[..end]);
-        assert_eq!(out.right[LATENCY_SAMPLES..], input.right[..end]);
+        assert!(out.left[LATENCY_SAMPLES..] == input.left[..end]);
+        assert!(out.right[LATENCY_SAMPLES..] == input.right[..end]);
         assert_eq!(LATENCY_SAMPLES, 144, "3 ms, as documented");
     }
 
@@ -261,7 +261,7 @@ mod tests {
                 assert!(peak <= limit, "{ceiling}: {}", 20.0 * peak.log10());
                 assert!(peak > limit * 0.9, "it is not turned down more than needed");
             }
-            assert_eq!(run(&input, 801, &spec), out);
+            assert!(run(&input, 801, &spec) == out);
         }
     }
 
@@ -272,9 +272,7 @@ mod tests {
         let out = run(&input, 800, &LimiterSpec::default());
         assert!(out.left[1500].abs() < input.left[1500 - LATENCY_SAMPLES].abs());
         let late = 40_000;
-        assert_eq!(
-            out.left[late..],
-            input.left[late - LATENCY_SAMPLES..48_000 - LATENCY_SAMPLES]
-        );
+        let same = out.left[late..] == input.left[late - LATENCY_SAMPLES..48_000 - LATENCY_SAMPLES];
+        assert!(same);
     }
 }

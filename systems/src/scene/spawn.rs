@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use bevy_ecs::prelude::*;
 use components::animation::{
-    Lane, PlayState, Property, Timeline, TimelineId, TimelineSpec, Tracks,
+    Easing, Lane, PlayState, Property, Timeline, TimelineId, TimelineSpec, Tracks,
 };
 use components::derived::{Animatable, Computed, DrawOrder, FilledText, LayoutBox, NaturalSize};
 use components::effect::Effects;
@@ -490,21 +490,26 @@ pub(super) fn put_sound(entity: &mut EntityWorldMut, spec: &LayerSpec) {
 
 /// Gives a layer its ways to come and to go.
 pub(super) fn put_ways(entity: &mut EntityWorldMut, spec: &LayerSpec) {
-    let enter = spec.enter.clone().map(Enter);
+    // A sound that rises and falls does it as a layer that comes and goes.
+    let (rise, fall) = match &spec.source {
+        Source::Audio(source) => (faded(source.fade_in), faded(source.fade_out)),
+        _ => (None, None),
+    };
+    let enter = spec.enter.clone().or(rise).map(Enter);
     if entity.get::<Enter>() != enter.as_ref() {
-        match enter {
+        match enter.clone() {
             Some(enter) => entity.insert(enter),
             None => entity.remove::<Enter>(),
         };
     }
-    let exit = spec.exit.clone().map(Exit);
+    let exit = spec.exit.clone().or(fall).map(Exit);
     if entity.get::<Exit>() != exit.as_ref() {
-        match exit {
+        match exit.clone() {
             Some(exit) => entity.insert(exit),
             None => entity.remove::<Exit>(),
         };
     }
-    let has_ways = spec.enter.is_some() || spec.exit.is_some();
+    let has_ways = enter.is_some() || exit.is_some();
     if has_ways && !entity.contains::<Presence>() {
         let is_new = entity
             .get::<Placed>()
@@ -518,6 +523,14 @@ pub(super) fn put_ways(entity: &mut EntityWorldMut, spec: &LayerSpec) {
         };
         entity.insert(presence);
     }
+}
+
+/// A way of `seconds`, if that is any.
+fn faded(seconds: f32) -> Option<Transition> {
+    (seconds > 0.0).then(|| Transition {
+        easing: Easing::Linear,
+        ..Transition::new(TransitionKind::Fade, seconds)
+    })
 }
 
 /// Gives a layer its source, and what belongs to it.
