@@ -28,6 +28,8 @@ pub struct AudioDecoder {
     output: frame::Audio,
     /// When the next sample is due, in microseconds and a fraction.
     due_us: Option<f64>,
+    /// No packet follows.
+    has_ended: bool,
 }
 
 struct Resampler {
@@ -53,6 +55,7 @@ impl AudioDecoder {
                 ChannelLayout::STEREO,
             ),
             due_us: None,
+            has_ended: false,
         })
     }
 
@@ -72,7 +75,7 @@ impl AudioDecoder {
         samples.clear();
         loop {
             if !self.decoder.receive(&mut self.frame) {
-                return Ok(None);
+                return Ok(self.last(samples));
             }
             if self.frame.samples() == 0 || self.frame.rate() == 0 {
                 continue;
@@ -158,25 +161,30 @@ impl AudioDecoder {
             .context
             .run(&self.frame, &mut self.output)
             .map_err(error)?;
-        let count = self.output.samples().min(SAMPLES_MAX);
-        if resampler.is_mono {
-            let plane = self.output.plane::<f32>(0);
-            samples.extend(plane.iter().take(count).map(|&sample| [sample, sample]));
-        } else {
-            let plane = self.output.plane::<(f32, f32)>(0);
-            samples.extend(plane.iter().take(count).map(|&(left, right)| [left, right]));
-        }
+        take_samples(&self.output, resampler.is_mono, samples);
         Ok(delayed_us)
     }
 
     /// No packet follows: what is inside comes out.
     pub fn end(&mut self) {
         self.decoder.end();
+        self.has_ended = true;
+    }
+
+    /// What the resampler holds back until it knows that nothing follows; it comes out once.
+    fn last(&mut self, samples: &mut Vec<[f32; 2]>) -> Option<i64> {
+        let mut resampler = self.resampler.take_if(|_| self.has_ended)?;
+        self.output.set_samples(SAMPLES_MAX);
+        resampler.context.flush(&mut self.output).ok()?;
+        take_samples(&self.output, resampler.is_mono, samples);
+        let begins_us = self.due_us?;
+        (!samples.is_empty()).then_some(begins_us.round() as i64)
     }
 
     /// Forgets everything, to go on at another place.
     pub fn flush(&mut self) {
         self.decoder.flush();
+        self.has_ended = false;
         self.resampler = None;
         self.due_us = None;
     }
@@ -185,5 +193,25 @@ impl AudioDecoder {
     #[must_use]
     pub fn broken(&self) -> u64 {
         self.decoder.broken
+    }
+}
+
+/// Adds what stands in a frame that was resampled.
+fn take_samples(output: &frame::Audio, is_mono: bool, samples: &mut Vec<[f32; 2]>) {
+    let count = output.samples().min(SAMPLES_MAX);
+    if count == 0 {
+        return;
+    }
+    if is_mono {
+        let plane = output.plane::<f32>(0);
+        samples.extend(plane.iter().take(count).map(|&sample| [sample, sample]));
+    } else {
+        let plane = output.plane::<(f32, f32)>(0);
+        samples.extend(
+            plane
+                .iter()
+                .take(count)
+                .map(|&(left, right)| [left, right]),
+        );
     }
 }

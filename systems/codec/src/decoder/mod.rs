@@ -63,6 +63,12 @@ impl CodedPacket {
         self.inner.pts().or_else(|| self.inner.dts())
     }
 
+    /// How long it lasts in microseconds; 0 where it does not say.
+    #[must_use]
+    pub fn duration_us(&self) -> i64 {
+        self.inner.duration().max(0)
+    }
+
     /// Whether decoding can start here.
     #[must_use]
     pub fn is_key(&self) -> bool {
