@@ -356,7 +356,7 @@ fn veil_item(key: u64, veil: ([u8; 3], f32), placed: &Placed, size: Vec2) -> Dra
     item
 }
 
-/// Where the paint lies on the canvas. A raster at its own size that no track moves is laid on whole pixels, so that it is as crisp
+/// Where the paint lies on the canvas. A picture at its own size that no track moves is laid on whole pixels, so that it is as crisp
 /// as it was drawn.
 pub(super) fn canvas_from_paint(placed: &Placed, drawn: &Drawn) -> Affine2 {
     let mut transform = placed.canvas_from_layer * drawn.layer_from_paint;
@@ -364,7 +364,7 @@ pub(super) fn canvas_from_paint(placed: &Placed, drawn: &Drawn) -> Affine2 {
     let is_unscaled = [matrix.x_axis - Vec2::X, matrix.y_axis - Vec2::Y]
         .into_iter()
         .all(|rest| rest.abs().max_element() < SNAP);
-    if is_unscaled && matches!(drawn.paint, Some(Paint::Raster(_))) {
+    if is_unscaled && matches!(drawn.paint, Some(Paint::Raster(_) | Paint::Planes(_))) {
         transform.matrix2 = Mat2::IDENTITY;
         if !placed.moves {
             transform.translation = transform.translation.round();
