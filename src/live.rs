@@ -69,6 +69,7 @@ pub fn encoder_settings(
 pub fn audio_settings(settings: &Settings) -> Option<AudioSettings> {
     settings.audio_enabled.then(|| AudioSettings {
         bitrate_kbps: settings.audio_bitrate_kbps,
+        late_samples: systems::audio::LATENCY_SAMPLES as u32,
         ..AudioSettings::default()
     })
 }
