@@ -25,6 +25,7 @@ mod openapi;
 mod outputs;
 mod page;
 mod picture;
+mod playback;
 mod recordings;
 mod routes;
 mod scenes;
@@ -124,6 +125,7 @@ fn all() -> Routes {
         .merge(layers::routes(""))
         .merge(animations::routes())
         .merge(feeds::routes())
+        .merge(playback::routes())
         .merge(chat::routes())
         .merge(effects::routes())
         .merge(scenes::routes())

@@ -139,17 +139,24 @@ impl Run {
             let clock = at(self.tick);
             let moment = clock.rate.nanos_at(self.tick) as f64 / 1000.0;
             let seconds = self.clock.advance(&clock);
-            for (stream, newest) in [Stream::Picture, Stream::Sound].into_iter().zip(&mut self.newest) {
+            for (stream, newest) in [Stream::Picture, Stream::Sound]
+                .into_iter()
+                .zip(&mut self.newest)
+            {
                 if let Some(span) = source.arrived(stream, moment) {
                     let jumped = newest.is_some_and(|newest| (span.0 - newest).abs() > 1e6);
-                    let began = self.clock.arrived(stream, span, jumped, self.buffer_us, PICTURE_US);
+                    let began =
+                        self.clock
+                            .arrived(stream, span, jumped, self.buffer_us, PICTURE_US);
                     stretch.jumps += usize::from(began);
                     *newest = Some(span.1);
                 }
             }
             stretch.jumps += usize::from(self.clock.steer(seconds, self.buffer_us, PICTURE_US));
             self.tick += 1;
-            let Some(now_us) = self.clock.now_us() else { continue };
+            let Some(now_us) = self.clock.now_us() else {
+                continue;
+            };
             let note = |held: &mut (f64, f64), newest: Option<f64>| {
                 let Some(newest) = newest else { return None };
                 *held = (held.0.min(newest - now_us), held.1.max(newest - now_us));
@@ -183,10 +190,19 @@ fn half_an_hour_with_a_clock_that_is_off_stays_in_its_buffer() {
         }
         for (minute, stretch) in all.iter().enumerate() {
             assert_eq!(stretch.dry, 0, "{ppm} ppm, minute {minute}: {stretch:?}");
-            assert!(minute == 0 || stretch.jumps == 0, "{ppm} ppm, minute {minute}: {stretch:?}");
+            assert!(
+                minute == 0 || stretch.jumps == 0,
+                "{ppm} ppm, minute {minute}: {stretch:?}"
+            );
             // Without steering it would be off by 200 ppm * 30 min = 360 ms.
-            assert!(stretch.pictures.1 < 200_000.0, "{ppm} ppm, minute {minute}: {stretch:?}");
-            assert!(stretch.sound.1 < 200_000.0, "{ppm} ppm, minute {minute}: {stretch:?}");
+            assert!(
+                stretch.pictures.1 < 200_000.0,
+                "{ppm} ppm, minute {minute}: {stretch:?}"
+            );
+            assert!(
+                stretch.sound.1 < 200_000.0,
+                "{ppm} ppm, minute {minute}: {stretch:?}"
+            );
             assert!(stretch.fastest <= STEER_MAX);
         }
         let last = &all[29];
@@ -208,7 +224,11 @@ fn no_buffer_and_each_stream_alone_hold() {
             let stretch = run.ticks(MINUTE, &mut source);
             assert!(stretch.dry <= 2, "{pictures} {sound} {minute}: {stretch:?}");
             assert_eq!(stretch.jumps, 0, "{pictures} {sound} {minute}: {stretch:?}");
-            let held = if pictures { stretch.pictures.1 } else { stretch.sound.1 };
+            let held = if pictures {
+                stretch.pictures.1
+            } else {
+                stretch.sound.1
+            };
             assert!(held < 130_000.0, "{pictures} {sound} {minute}: {stretch:?}");
         }
     }
@@ -225,7 +245,11 @@ fn bursts_are_held_together() {
     assert!(first.jumps <= 2, "{first:?}");
     for minute in 1..10 {
         let stretch = run.ticks(MINUTE, &mut source);
-        assert_eq!((stretch.dry, stretch.jumps), (0, 0), "{minute}: {stretch:?}");
+        assert_eq!(
+            (stretch.dry, stretch.jumps),
+            (0, 0),
+            "{minute}: {stretch:?}"
+        );
         assert!(stretch.pictures.1 < 1_100_000.0, "{minute}: {stretch:?}");
     }
 }
@@ -283,9 +307,14 @@ impl Late {
             let clock = at(run.tick);
             let moment = clock.rate.nanos_at(run.tick) as f64 / 1000.0;
             let seconds = run.clock.advance(&clock);
-            for (stream, newest) in [Stream::Picture, Stream::Sound].into_iter().zip(&mut run.newest) {
+            for (stream, newest) in [Stream::Picture, Stream::Sound]
+                .into_iter()
+                .zip(&mut run.newest)
+            {
                 if let Some(span) = self.source.arrived(stream, moment - self.shift) {
-                    let began = run.clock.arrived(stream, span, false, run.buffer_us, PICTURE_US);
+                    let began = run
+                        .clock
+                        .arrived(stream, span, false, run.buffer_us, PICTURE_US);
                     jumps += usize::from(began);
                     *newest = Some(span.1);
                 }

@@ -265,7 +265,9 @@ impl SoundReader {
 fn soften_end(samples: &mut [[f32; 2]], first: i64, cursor: Option<f64>) {
     let read = cursor.map_or(0, |cursor| cursor as i64 + TAPS_BEFORE as i64 - first);
     let from = samples.len().saturating_sub(FADE as usize);
-    let from = from.max(usize::try_from(read).unwrap_or(0)).min(samples.len());
+    let from = from
+        .max(usize::try_from(read).unwrap_or(0))
+        .min(samples.len());
     let count = samples.len() - from;
     for (index, sample) in samples[from..].iter_mut().enumerate() {
         let left = (count - 1 - index) as f32 / count as f32;
