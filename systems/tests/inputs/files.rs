@@ -229,8 +229,11 @@ fn an_audio_file_rises_and_falls() {
         all.extend(heard(&mut engine).unwrap_or_default());
     }
     assert!(all[10].abs() < 0.2 && (all[12_000] - 0.5).abs() < 1e-6);
-    assert!(all[45_500].abs() < 0.02, "{}", all[45_500]);
-    assert!(steepest(&all) < 0.005);
+    assert!(all[45_500].abs() < 0.03, "{}", all[45_500]);
+    let place = all
+        .windows(2)
+        .position(|pair| (pair[1] - pair[0]).abs() >= 0.005);
+    assert_eq!(place.map(|place| (place, all[place], all[place + 1])), None);
     assert_eq!(heard(&mut engine), None);
 }
 
