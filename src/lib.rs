@@ -7,6 +7,7 @@ pub mod clock;
 pub mod config;
 pub mod control;
 pub mod ingest;
+pub mod inputs;
 pub mod live;
 pub mod logging;
 pub mod ports;

@@ -5,6 +5,7 @@
 mod animations;
 mod answer;
 mod assets;
+mod audio;
 mod chat;
 mod commands;
 mod config;
@@ -20,6 +21,7 @@ mod keys;
 mod layers;
 mod listen;
 mod metrics;
+mod metrics_audio;
 mod metrics_streams;
 mod openapi;
 mod outputs;
@@ -35,6 +37,7 @@ mod timelines;
 mod transition;
 mod viewport;
 mod ws;
+mod ws_levels;
 mod ws_streams;
 
 use std::sync::Arc;
@@ -66,6 +69,7 @@ struct Inner {
     keys: KeyStore,
     guard: Guard,
     connections: ws::Connections,
+    levels: ws_levels::LevelsTold,
 }
 
 impl Api {
@@ -84,6 +88,7 @@ impl Api {
             keys,
             guard,
             connections: ws::Connections::default(),
+            levels: ws_levels::LevelsTold::default(),
         }))
     }
 
@@ -111,6 +116,10 @@ impl Api {
         &self.0.guard
     }
 
+    fn levels(&self) -> &ws_levels::LevelsTold {
+        &self.0.levels
+    }
+
     fn connections(&self) -> &ws::Connections {
         &self.0.connections
     }
@@ -128,6 +137,7 @@ fn all() -> Routes {
         .merge(playback::routes())
         .merge(chat::routes())
         .merge(effects::routes())
+        .merge(audio::routes())
         .merge(scenes::routes())
         .merge(timelines::routes())
         .merge(transition::routes())

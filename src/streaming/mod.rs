@@ -35,6 +35,7 @@ pub use outputs::{
     Finding, Ingest, OutputKind, OutputSettings, OutputState, OutputStats, Platform, Severity,
     Split, check,
 };
+pub(crate) use outputs::backoff_delay;
 pub use rendition::{Ladder, RENDITIONS_MAX, RenditionSettings};
 pub use replay::{
     REPLAY_BYTES_MAX, REPLAY_SECONDS_MAX, Replay, ReplayClip, ReplayStats, StreamClock,

@@ -2,13 +2,14 @@
 
 use bevy_app::App;
 use bevy_ecs::prelude::*;
-use bevy_ecs::schedule::Schedules;
+use bevy_ecs::schedule::{IntoScheduleConfigs, Schedules};
+use bevy_ecs::system::ScheduleSystem;
 use components::scene::FrameRate;
 use components::viewport::CanvasFit;
 use raster::{Compositor, FramePool, RasterError, Workers};
 
 use crate::assets::{PictureDoor, Pictures};
-use crate::audio::{AudioChunk, MixedSound, samples_in_tick};
+use crate::audio::{LevelBoard, MixedSound};
 use crate::clock::FrameClock;
 use crate::command::{CommandQueue, CommandSender, NextTick};
 use crate::data::SceneData;
@@ -20,7 +21,7 @@ use crate::profile::{NowNanos, Profile};
 use crate::publish::{Counters, LatestBlame, PlacedDoor, StatusBoard, blame_tick};
 use crate::render::{CachedRaster, Canvas, ComposedFrame, RasterCache, RasterCosts, picture};
 use crate::scene::{MaxLayers, SceneBundle, SceneError, replace_scene};
-use crate::schedule::Tick;
+use crate::schedule::{Repeat, Tick, TickSet};
 use crate::{
     animate, audio, command, encode, feed, input, layout, publish, render, schedule, transition,
 };
@@ -50,6 +51,8 @@ pub struct EngineSettings {
 pub struct Engine {
     world: World,
     schedule: Schedule,
+    /// The sound of a tick alone.
+    repeat: Schedule,
     commands: CommandSender,
     pictures: PictureDoor,
     placed: PlacedDoor,
@@ -134,13 +137,16 @@ impl Engine {
             ));
 
         let mut world = std::mem::take(app.world_mut());
-        let schedule = world
-            .resource_mut::<Schedules>()
-            .remove(Tick)
-            .unwrap_or_else(|| Schedule::new(Tick));
+        let mut schedules = world.resource_mut::<Schedules>();
+        let schedule = schedules.remove(Tick);
+        let repeat = schedules.remove(Repeat);
+        let mut repeat = repeat.unwrap_or_else(|| Schedule::new(Repeat));
+        // Not on the first late tick, which has no time for it. What is wrong with it is told there.
+        drop(repeat.initialize(&mut world));
         Ok(Self {
             world,
-            schedule,
+            schedule: schedule.unwrap_or_else(|| Schedule::new(Tick)),
+            repeat,
             commands,
             pictures: door,
             placed,
@@ -184,6 +190,11 @@ impl Engine {
         self.world.resource::<StatusBoard>().clone()
     }
 
+    /// Where others see how loud the ticks are.
+    pub fn level_board(&self) -> LevelBoard {
+        self.world.resource::<LevelBoard>().clone()
+    }
+
     /// The times of all systems.
     pub fn profile(&self) -> Profile {
         self.world.resource::<Profile>().clone()
@@ -221,18 +232,19 @@ impl Engine {
         }
     }
 
-    /// Lets a tick pass on which there was no time to compose: the encoders get the last good frame again, with that tick's sound.
+    /// Lets a tick pass on which there was no time to compose: the encoders get the last good frame again, with that tick's own sound,
+    /// which is taken from its sources and mixed as on any other.
     pub fn repeat(&mut self) {
         let tick = self.world.resource::<NextTick>().0;
         self.world.resource_mut::<NextTick>().0 += 1;
         self.world.resource_mut::<FrameClock>().tick = tick;
         let clock = *self.world.resource::<FrameClock>();
+        self.world.resource::<Profile>().begin_tick();
+        self.repeat.run(&mut self.world);
         let Some(frame) = self.world.resource::<ComposedFrame>().frame.clone() else {
             return;
         };
-        let sound = AudioChunk::Silence {
-            samples: samples_in_tick(clock.rate, clock.tick),
-        };
+        let sound = self.world.resource::<MixedSound>().0.clone();
         let full = self
             .world
             .resource_mut::<FramePorts>()
@@ -307,6 +319,16 @@ impl Engine {
     /// Takes out every raster that has been drawn, so that another engine need not draw it again.
     pub fn take_rasters(&mut self) -> Vec<(u64, CachedRaster)> {
         self.world.resource_mut::<RasterCache>().take()
+    }
+
+    /// Adds systems to every tick, for benches and tests; see [`add_to_every_tick`](schedule::add_to_every_tick).
+    pub fn add_sound_systems<M>(
+        &mut self,
+        set: TickSet,
+        systems: impl IntoScheduleConfigs<ScheduleSystem, M> + Copy,
+    ) {
+        self.schedule.add_systems(systems.in_set(set));
+        self.repeat.add_systems(systems.in_set(set));
     }
 
     /// The world itself, for benches and tests.

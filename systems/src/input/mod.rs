@@ -23,7 +23,7 @@ use crate::assets::take_pictures;
 use crate::clock::FrameClock;
 use crate::profile::AddTimed;
 use crate::scene::Reachable;
-use crate::schedule::{Tick, TickSet};
+use crate::schedule::{Repeat, Tick, TickSet};
 
 pub use door::{
     BLOCK_FRAMES, InputDoor, InputEnds, InputOrder, InputSpec, InputStage, InputState, LivePicture,
@@ -46,6 +46,9 @@ pub fn plugin(app: &mut App) {
     )
         .chain();
     app.add_systems(Tick, systems);
+    // Also on a tick on which there was no time to compose.
+    let sound = app.timed(set, "ingest::input_sound", take_sound);
+    app.add_systems(Repeat, sound);
 }
 
 /// Tells the file of a layer of the scene on air where to go on.
