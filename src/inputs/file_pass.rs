@@ -17,11 +17,11 @@ use systems::input::{
     InputOrder, InputStage, LivePicture, PICTURES_QUEUED, SoundBlock, TimedPicture,
 };
 
+use super::Sources;
 use super::facts::Facts;
 use super::file::{Film, Place};
 use super::showing::Showing;
 use super::sound::{Blocks, duration_us, frames};
-use super::Sources;
 
 /// Pictures of our own at a time: as many as wait twice over, and some in hand.
 pub(super) const PICTURES_MAX: usize = 2 * PICTURES_QUEUED + 8;
@@ -146,11 +146,7 @@ impl Player {
     }
 
     /// Plays from `place` to the end, and moves `place` to where the next pass begins.
-    pub(super) fn play(
-        &mut self,
-        showing: &Showing,
-        place: &mut Place,
-    ) -> Result<Passed, String> {
+    pub(super) fn play(&mut self, showing: &Showing, place: &mut Place) -> Result<Passed, String> {
         let mut pass = self.begin(*place)?;
         loop {
             match showing.ends.orders.try_recv() {
@@ -373,8 +369,7 @@ impl Player {
             return Ok(false);
         }
         let wants_picture = self.video.is_some() && self.stash.is_empty() && self.ready.is_empty();
-        let has_room =
-            self.stash.len() < STASH_PACKETS_MAX && self.stash_bytes < STASH_BYTES_MAX;
+        let has_room = self.stash.len() < STASH_PACKETS_MAX && self.stash_bytes < STASH_BYTES_MAX;
         let wants_sound = self.audio.is_some()
             && has_room
             && self.block.is_none()
@@ -408,7 +403,9 @@ impl Player {
     }
 
     fn stash(&mut self, packet: CodedPacket, pass: &mut Pass) {
-        let film_us = packet.pts_us().map_or(pass.read_us, |pts| pts - self.zero_us);
+        let film_us = packet
+            .pts_us()
+            .map_or(pass.read_us, |pts| pts - self.zero_us);
         if film_us >= pass.end_us.saturating_add(REORDER_US) {
             pass.video_is_over = true;
         }

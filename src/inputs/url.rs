@@ -44,6 +44,7 @@ pub(super) fn input(
                 )))
             } else {
                 let timeout = film.timeout;
+                waiting.ends.state.set_live(true);
                 let source = UrlSource {
                     film,
                     sources: sources.clone(),

@@ -27,6 +27,7 @@ mod openapi;
 mod outputs;
 mod page;
 mod picture;
+mod playback;
 mod recordings;
 mod routes;
 mod scenes;
@@ -133,6 +134,7 @@ fn all() -> Routes {
         .merge(layers::routes(""))
         .merge(animations::routes())
         .merge(feeds::routes())
+        .merge(playback::routes())
         .merge(chat::routes())
         .merge(effects::routes())
         .merge(audio::routes())
