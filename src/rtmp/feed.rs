@@ -215,8 +215,8 @@ impl Place {
             self.next += 1;
             if self.waits {
                 // Where there are no pictures, sound does not wait for one.
-                let is_start = media.kind == Kind::Key
-                    || (media.kind == Kind::Sound && ring.video.is_none());
+                let is_start =
+                    media.kind == Kind::Key || (media.kind == Kind::Sound && ring.video.is_none());
                 if !is_start {
                     continue;
                 }
@@ -266,6 +266,11 @@ impl Place {
     pub async fn moved(&mut self) {
         // The feed is held, so its end of the way is there.
         let _moved = self.moved.changed().await;
+    }
+
+    /// Whether it waits for the next keyframe.
+    pub fn waits(&self) -> bool {
+        self.waits
     }
 
     /// How often something was left out.
