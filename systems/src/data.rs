@@ -1,4 +1,4 @@
-//! The scene's variables, and the built-in ones that follow the clock.
+//! The scene's variables, and the built-in ones that follow the clock and what avatars say.
 
 use std::sync::{Arc, LazyLock};
 
@@ -6,6 +6,8 @@ use bevy_ecs::prelude::*;
 use components::scene::FrameRate;
 use components::value::Template;
 use serde_json::{Map, Value};
+
+use crate::speech::{SPEECH_PREFIX, SpeechData};
 
 /// What `{{path.to.value}}` is looked up in.
 ///
@@ -18,6 +20,7 @@ pub struct SceneData {
     program: DataScope,
     clock: ClockData,
     clock_changed: ClockChange,
+    speech: SpeechData,
 }
 
 /// The scope in which a layer looks its data up. On the layer's entity; written by spawning.
@@ -55,6 +58,8 @@ pub struct DataChange {
     pub second: bool,
     /// `clock.frame`.
     pub frame: bool,
+    /// Those of `speech`.
+    pub speech: bool,
 }
 
 /// The prefix of the built-in values.
@@ -79,13 +84,15 @@ impl Default for SceneData {
                 second: true,
                 frame: true,
             },
+            speech: SpeechData::default(),
         }
     }
 }
 
 impl SceneData {
     /// The value at a dotted path: `auction.bid`, or the built-in `clock.hms` (time on air as `h:mm:ss`), `clock.seconds` (whole
-    /// seconds on air) and `clock.frame` (the number of the tick).
+    /// seconds on air), `clock.frame` (the number of the tick), and `speech.<layer>.text`, `.line`, `.word` and `.speaking` (what an
+    /// avatar says with captions).
     pub fn lookup(&self, scope: DataScope, path: &str) -> Option<&Value> {
         if let Some(name) = path.strip_prefix(CLOCK_PREFIX) {
             return match name {
@@ -94,6 +101,9 @@ impl SceneData {
                 "hms" => Some(&self.clock.hms),
                 _ => None,
             };
+        }
+        if let Some(path) = path.strip_prefix(SPEECH_PREFIX) {
+            return self.speech.lookup(path);
         }
         let mut names = path.split('.');
         let first = names.next()?;
@@ -192,7 +202,13 @@ impl SceneData {
             own: self.chain(scope).any(|scope| scope.changed),
             second: self.clock_changed.second,
             frame: self.clock_changed.frame,
+            speech: self.speech.changed,
         }
+    }
+
+    /// What is shown of speech.
+    pub(crate) fn speech_mut(&mut self) -> &mut SpeechData {
+        &mut self.speech
     }
 
     /// Whether a template's words may differ from those of the tick before.
@@ -203,6 +219,7 @@ impl SceneData {
             .any(|path| match path.strip_prefix(CLOCK_PREFIX) {
                 Some("frame") => changed.frame,
                 Some(_) => changed.second,
+                None if path.starts_with(SPEECH_PREFIX) => changed.speech,
                 None => changed.own,
             })
     }
@@ -229,6 +246,7 @@ impl SceneData {
     /// Marks everything as seen; runs when the set `Animate` has used it.
     pub(crate) fn settle(&mut self) {
         self.clock_changed = ClockChange::default();
+        self.speech.changed = false;
         for scope in self.scopes.iter_mut().flatten() {
             scope.changed = false;
         }

@@ -22,8 +22,9 @@ use crate::publish::{Counters, LatestBlame, PlacedDoor, StatusBoard, blame_tick}
 use crate::render::{CachedRaster, Canvas, ComposedFrame, RasterCache, RasterCosts, picture};
 use crate::scene::{MaxLayers, SceneBundle, SceneError, replace_scene};
 use crate::schedule::{Repeat, Tick, TickSet};
+use crate::speech::{SpeechDoor, Teller};
 use crate::{
-    animate, audio, command, encode, feed, input, layout, publish, render, schedule, transition,
+    animate, audio, command, encode, feed, input, layout, publish, render, schedule, speech, transition,
 };
 
 /// What an engine is made with.
@@ -57,6 +58,7 @@ pub struct Engine {
     pictures: PictureDoor,
     placed: PlacedDoor,
     inputs: InputDoor,
+    speech: SpeechDoor,
 }
 
 /// What one tick came to.
@@ -88,6 +90,7 @@ impl Engine {
         let (pictures, door) = Pictures::new();
         let (placed, placed_requests) = PlacedDoor::new();
         let (inputs, input_requests) = InputRequests::new();
+        let (speech, teller) = Teller::new();
         let mut app = App::empty();
         app.insert_resource(Profile::new(settings.now_nanos))
             .insert_resource(FrameClock {
@@ -118,12 +121,14 @@ impl Engine {
             .insert_resource(pictures)
             .insert_resource(placed_requests)
             .insert_resource(input_requests)
+            .insert_resource(teller)
             .init_resource::<SceneData>()
             .init_resource::<NextTick>()
             .add_plugins((
                 schedule::plugin,
                 command::plugin,
                 input::plugin,
+                speech::plugin,
                 feed::plugin,
                 animate::plugin,
                 layout::plugin,
@@ -151,6 +156,7 @@ impl Engine {
             pictures: door,
             placed,
             inputs,
+            speech,
         })
     }
 
@@ -177,6 +183,11 @@ impl Engine {
     /// Where inputs are asked for, for whoever decodes.
     pub fn input_door(&self) -> InputDoor {
         self.inputs.clone()
+    }
+
+    /// Where others hear and see what is said.
+    pub fn speech_door(&self) -> SpeechDoor {
+        self.speech.clone()
     }
 
     /// Has each tick wait for the pictures and the sound of files, so that every run gives the same frames. For offline work, with

@@ -25,6 +25,7 @@ pub mod publish;
 pub mod render;
 pub mod scene;
 pub mod schedule;
+pub mod speech;
 pub mod transition;
 
 pub use engine::{Engine, EngineSettings, Picture, TickReport};

@@ -276,7 +276,7 @@ pub(super) fn compute<T: MovingProperty>(
         let stale = authored.is_changed()
             || authored.is_bound() && {
                 let changed = data.changed(*scope);
-                changed.own || changed.second || changed.frame
+                changed.own || changed.second || changed.frame || changed.speech
             };
         if !stale && !moves {
             continue;

@@ -21,6 +21,8 @@ pub(super) struct Told<'a> {
     /// The places of the state and the emotion; `None` where the words name none.
     pub state: Option<usize>,
     pub emotion: Option<usize>,
+    /// What it feels while it says something, in the place of that.
+    pub felt: Option<usize>,
     /// Of the mouth, 0 to 1.
     pub level: f32,
     /// Whether the level is followed without smoothing.
@@ -35,6 +37,8 @@ pub(super) struct Play {
     pub asked: usize,
     again: u32,
     pub emotion: usize,
+    /// What the source says that it feels, whatever it says.
+    own_emotion: usize,
     /// Where that has led: states with an end are followed by others.
     state: usize,
     state_since: u64,
@@ -67,7 +71,8 @@ impl Play {
         let mut play = Self {
             asked,
             again: told.source.again,
-            emotion: told.emotion.unwrap_or_default(),
+            emotion: told.felt.or(told.emotion).unwrap_or_default(),
+            own_emotion: told.emotion.unwrap_or_default(),
             state: asked,
             state_since: since_tick,
             talks_until: 0,
@@ -90,8 +95,8 @@ impl Play {
             name.and_then(|name| new.state(name)).unwrap_or(new.resting)
         };
         (self.asked, self.state) = (state(self.asked), state(self.state));
-        let emotion = new.emotion(old.emotion_name(self.emotion));
-        self.emotion = emotion.unwrap_or_default();
+        let emotion = |place: usize| new.emotion(old.emotion_name(place)).unwrap_or_default();
+        (self.emotion, self.own_emotion) = (emotion(self.emotion), emotion(self.own_emotion));
         self.shapes.clear();
         self.shapes.resize(new.mouths.len(), None);
         self.fade.forget_mouths();
@@ -112,7 +117,8 @@ impl Play {
             (self.state, self.state_since) = (asked, told.tick);
         }
         self.again = told.source.again;
-        self.emotion = told.emotion.unwrap_or(self.emotion);
+        self.own_emotion = told.emotion.unwrap_or(self.own_emotion);
+        self.emotion = told.felt.unwrap_or(self.own_emotion);
         self.hear(told);
         // A level that a track moves has led here on one of the ticks that were left out.
         let due = if told.exact {

@@ -21,12 +21,14 @@ use crate::clock::FrameClock;
 use crate::data::{DataScope, SceneData};
 use crate::layout::{ChildSpace, LayerTree, ShownPicture};
 use crate::scene::{Place, spawn_tree};
+use crate::speech::Speech;
 
 /// The path of the level among the fields that tracks move.
 const LEVEL: &str = "mouth.level";
 
 /// What an avatar has and does. On layers with an [`AvatarSource`]; written in `Animate`.
 #[derive(Component, Debug, Default)]
+#[require(Speech)]
 #[component(on_add = begin, on_remove = undress)]
 pub struct Avatar {
     since_tick: u64,
@@ -165,6 +167,7 @@ type ActingRow<'a> = (
     &'a DataScope,
     &'a Computed<AvatarSource>,
     Option<&'a FieldMotions<AvatarSource>>,
+    &'a Speech,
     &'a mut Avatar,
 );
 type PartRow<'a> = (
@@ -183,7 +186,7 @@ pub(super) fn act(
     mut layers: Query<PartRow>,
     mut words: Local<String>,
 ) {
-    for (scope, Computed(source), motions, mut avatar) in &mut avatars {
+    for (scope, Computed(source), motions, speech, mut avatar) in &mut avatars {
         let Avatar {
             since_tick,
             seed,
@@ -202,17 +205,20 @@ pub(super) fn act(
             .mouth
             .as_ref()
             .map(|mouth| mouth.level.resolve(lookup));
+        let spoken = speech.level();
         let told = Told {
             tick: clock.tick,
             rate: clock.rate,
             source,
             state,
             emotion,
+            felt: speech.emotion().and_then(|name| wardrobe.emotion(name)),
             // Data may say "nan".
-            level: level
+            level: spoken
+                .or(level)
                 .filter(|level| !level.is_nan())
                 .map_or(0.0, |level| level.clamp(0.0, 1.0)),
-            exact: motions.is_some_and(|motions| motions.moves(LEVEL)),
+            exact: spoken.is_none() && motions.is_some_and(|motions| motions.moves(LEVEL)),
             seed: *seed,
         };
         // Whoever goes back in time finds what would have been there.

@@ -27,6 +27,7 @@ use crate::scene::{
     replace_scene,
 };
 use crate::schedule::{Tick, TickSet};
+use crate::speech::{self, SpeechOrder};
 use crate::transition::{self, MixAction, SceneMix};
 
 /// How many commands may wait.
@@ -69,6 +70,13 @@ pub enum Command {
         layer: Arc<str>,
         /// What it is told.
         action: PlaybackAction,
+    },
+    /// Tells an avatar of the scene on air what to say.
+    Speech {
+        /// The layer's name.
+        layer: Arc<str>,
+        /// What it is told.
+        order: SpeechOrder,
     },
     /// Shows something else in the place of the scene, which goes on behind it, or the scene again.
     Hold(Hold),
@@ -256,6 +264,7 @@ fn apply(world: &mut World, commands: Vec<Command>) -> Result<(), CommandError> 
             }
             Command::Feed { layer, action } => feed::act(world, &layer, &action),
             Command::Playback { layer, action } => input::act(world, &layer, action),
+            Command::Speech { layer, order } => speech::act(world, &layer, order),
             Command::Hold(hold) => *world.resource_mut::<Hold>() = hold,
             Command::AddPort(port) => world.resource_mut::<FramePorts>().0.push(port),
             Command::ClosePorts => world

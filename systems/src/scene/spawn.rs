@@ -32,6 +32,7 @@ use crate::animate::{
 use crate::assets::{Picture, Pictures};
 use crate::audio::{Heard, SourceSound};
 use crate::avatar::Avatar;
+use crate::speech::Speech;
 use crate::clock::FrameClock;
 use crate::data::{DataScope, SceneData};
 use crate::feed;
@@ -610,7 +611,7 @@ pub(super) fn remove_source(entity: &mut EntityWorldMut) {
         .remove::<(GroupSource, SceneSource, InnerScene)>()
         .remove::<(VideoSource, RtspSource, IngestSource, AudioSource)>()
         .remove::<(LiveInput, ShownInput, InputPlace)>()
-        .remove::<(FilledText, Rolling, ShownPicture, CropClip, Avatar)>()
+        .remove::<(FilledText, Rolling, ShownPicture, CropClip, Avatar, Speech)>()
         .remove::<(Strip, ChatRows, ClipsChildren)>()
         .insert((NaturalSize::default(), Drawn::default()));
 }

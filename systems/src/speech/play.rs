@@ -1,0 +1,275 @@
+//! This tick's samples of what is spoken: `ingest::speech`.
+//!
+//! Sound is let in and out in straight ramps, also where it runs dry, so nothing clicks. What is taken from an utterance's way is only
+//! what the tick needs; from tick to tick nothing is allocated.
+
+use std::sync::Arc;
+
+use bevy_ecs::prelude::*;
+
+use super::data::{SpeechData, Spoken};
+use super::queue::{Speaking, Speech, over};
+use super::say::{BLOCK_FRAMES, SpeechStage};
+use super::tell::{EndReason, SpeechNews, Teller};
+use super::{CUT_SAMPLES, PREBUFFER_SAMPLES, RAMP_SAMPLES, WAITING_MAX};
+use crate::audio::{SAMPLE_RATE, SourceSound, StereoSamples, samples_in_tick};
+use crate::avatar::Avatar;
+use crate::clock::FrameClock;
+use crate::data::SceneData;
+use crate::scene::Outgoing;
+
+/// The loudness at which a mouth is shut, and at which it is wide open, in dB below full scale.
+const SHUT_DBFS: f32 = -50.0;
+const OPEN_DBFS: f32 = -12.0;
+
+type Row<'a> = (Entity, &'a mut Speech, &'a mut SourceSound, Has<Outgoing>);
+
+/// Set `Ingest`, and on ticks that repeat a frame: this tick's samples of each avatar that speaks.
+pub(super) fn speak(
+    clock: Res<FrameClock>,
+    teller: Res<Teller>,
+    mut data: ResMut<SceneData>,
+    mut layers: Query<Row, With<Avatar>>,
+) {
+    for (entity, speech, mut sound, goes) in &mut layers {
+        let speech = speech.into_inner();
+        let sound = &mut *sound;
+        sound.plays = false;
+        speech.level = None;
+        if speech.is_idle() && !speech.is_stale && !speech.has_shown {
+            continue;
+        }
+        let Some(layer) = speech.layer.clone() else {
+            continue;
+        };
+        let teller = &*teller;
+        speech.play(&layer, &clock, teller, sound);
+        let data = data.bypass_change_detection().speech_mut();
+        if goes {
+            // The scene that comes may have a layer of this name.
+            data.forget(entity);
+        } else {
+            speech.show(entity, &layer, data);
+        }
+        if speech.is_stale {
+            speech.is_stale = !teller.show(entity, &layer, speech.shown());
+        }
+    }
+}
+
+/// Where samples of a tick go.
+struct Room<'a> {
+    samples: &'a mut StereoSamples,
+    at: usize,
+    square_sum: f64,
+}
+
+impl Room<'_> {
+    fn left(&self) -> usize {
+        self.samples.left.len() - self.at
+    }
+
+    fn put(&mut self, left: f32, right: f32) {
+        self.samples.left[self.at] = left;
+        self.samples.right[self.at] = right;
+        self.at += 1;
+        self.square_sum += f64::from(left * left + right * right) / 2.0;
+    }
+}
+
+impl Speech {
+    fn play(
+        &mut self,
+        layer: &Arc<str>,
+        clock: &FrameClock,
+        teller: &Teller,
+        out: &mut SourceSound,
+    ) {
+        let count = samples_in_tick(clock.rate, clock.tick);
+        for side in [&mut out.samples.left, &mut out.samples.right] {
+            side.clear();
+            side.resize(count, 0.0);
+        }
+        let mut room = Room {
+            samples: &mut out.samples,
+            at: 0,
+            square_sum: 0.0,
+        };
+        let mut speaks = false;
+        for _ in 0..=WAITING_MAX {
+            if self.current.is_none() && !self.begin(layer, clock, teller) {
+                break;
+            }
+            speaks = true;
+            let Some(current) = &mut self.current else {
+                break;
+            };
+            let end = current.write(&mut self.ready, &mut room, clock);
+            current.tell_words(layer, clock.tick, teller);
+            let Some(reason) = end else {
+                break;
+            };
+            over(current, layer, clock.tick, reason, teller);
+            self.current = None;
+            self.ready.clear();
+            self.is_stale = true;
+        }
+        if speaks {
+            let mean = room.square_sum / count.max(1) as f64;
+            out.plays = room.square_sum > 0.0;
+            self.level = Some(openness(mean));
+        }
+    }
+
+    /// Begins the next utterance, if enough of it is there.
+    fn begin(&mut self, layer: &Arc<str>, clock: &FrameClock, teller: &Teller) -> bool {
+        let is_ready = |next: &Speaking| next.has_enough(0);
+        if !self.waiting.front().is_some_and(is_ready) {
+            return false;
+        }
+        let Some(next) = self.waiting.pop_front() else {
+            return false;
+        };
+        next.said.sound.state().set_stage(SpeechStage::Speaking);
+        teller.tell(layer, &next.said.id, clock.tick, SpeechNews::Start);
+        self.current = Some(next);
+        self.is_stale = true;
+        true
+    }
+
+    /// Shows texts what is said.
+    fn show(&mut self, entity: Entity, layer: &str, data: &mut SpeechData) {
+        let current = self.current.as_ref();
+        let shown = current.filter(|current| current.said.captions);
+        let spoken = shown.map_or_else(Spoken::default, Speaking::spoken);
+        data.show(entity, layer, spoken);
+        self.has_shown = shown.is_some();
+    }
+}
+
+impl Speaking {
+    /// Whether it can begin or go on, with `ready` samples taken out already.
+    fn has_enough(&self, ready: usize) -> bool {
+        let sound = &self.said.sound;
+        let is_complete = sound.state.is_complete();
+        is_complete || ready + sound.blocks.len() * BLOCK_FRAMES >= PREBUFFER_SAMPLES
+    }
+
+    /// Writes what there is of it, as far as there is room. Gives why it is over, when it is.
+    fn write(
+        &mut self,
+        ready: &mut std::collections::VecDeque<[i16; 2]>,
+        room: &mut Room<'_>,
+        clock: &FrameClock,
+    ) -> Option<EndReason> {
+        let state = Arc::clone(&self.said.sound.state);
+        if state.stage() == SpeechStage::Paused {
+            if self.cut.is_some() {
+                return self.cut;
+            }
+            if !self.has_enough(ready.len()) {
+                return None;
+            }
+            state.set_stage(SpeechStage::Speaking);
+        }
+        // Room for the longest tick, once.
+        let most = samples_in_tick(clock.rate, clock.tick) + RAMP_SAMPLES + 2 * BLOCK_FRAMES;
+        ready.reserve(most.saturating_sub(ready.len()));
+        // Asked before the way is looked at: what was sent before is found there.
+        let is_complete = state.is_complete();
+        let needed = room.left() + RAMP_SAMPLES;
+        while ready.len() < needed
+            && let Ok(block) = self.said.sound.blocks.try_recv()
+        {
+            let len = usize::from(block.len).min(BLOCK_FRAMES);
+            ready.extend(&block.frames[..len]);
+        }
+        let is_dry = is_complete && self.said.sound.blocks.is_empty();
+        let rise = 1.0 / RAMP_SAMPLES as f32;
+        let fall = 1.0 / CUT_SAMPLES as f32;
+        let scale = self.gain / 32768.0;
+        while room.left() > 0 {
+            let left = ready.len() as f32;
+            let Some([left_sample, right_sample]) = ready.pop_front() else {
+                break;
+            };
+            let wanted = match self.cut {
+                Some(_) => self.ramp - fall,
+                None => self.ramp + rise,
+            };
+            // Where nothing is known to follow, it is let out.
+            self.ramp = wanted.min(left * rise).clamp(0.0, 1.0);
+            if self.cut.is_some() && self.ramp <= 0.0 {
+                self.note(&state);
+                return self.cut;
+            }
+            let gain = self.ramp * scale;
+            room.put(f32::from(left_sample) * gain, f32::from(right_sample) * gain);
+            self.played += 1;
+        }
+        self.note(&state);
+        if !ready.is_empty() {
+            return None;
+        }
+        if is_dry {
+            let done = match state.has_failed() {
+                true => EndReason::Error,
+                false => EndReason::Done,
+            };
+            return Some(self.cut.unwrap_or(done));
+        }
+        self.ramp = 0.0;
+        state.set_stage(SpeechStage::Paused);
+        self.cut
+    }
+
+    fn note(&self, state: &super::SpeechState) {
+        state.set_played(self.played);
+    }
+
+    fn seconds(&self) -> f64 {
+        self.played as f64 / f64::from(SAMPLE_RATE)
+    }
+
+    /// Tells words that have begun.
+    fn tell_words(&mut self, layer: &Arc<str>, tick: u64, teller: &Teller) {
+        let seconds = self.seconds();
+        while let Some(word) = self.said.words.get(self.words_begun)
+            && f64::from(word.start) < seconds
+        {
+            let news = SpeechNews::Word {
+                word: Arc::clone(&word.word),
+                index: self.words_begun,
+                start: word.start,
+                end: word.end,
+            };
+            teller.tell(layer, &self.said.id, tick, news);
+            self.words_begun += 1;
+        }
+    }
+
+    /// What texts show of it.
+    fn spoken(&self) -> Spoken<'_> {
+        let state = &self.said.sound.state;
+        let last = self.words_begun.checked_sub(1);
+        let line = if self.said.words.is_empty() {
+            let length = state.is_complete().then(|| state.received() as f64);
+            let length = length.map(|samples| samples / f64::from(SAMPLE_RATE));
+            self.script.line_at(self.seconds(), length)
+        } else {
+            self.script.line_after(self.words_begun)
+        };
+        Spoken {
+            text: &self.script.text,
+            line,
+            word: last.map_or("", |last| &*self.said.words[last].word),
+            speaking: true,
+        }
+    }
+}
+
+/// How wide a mouth is open at a mean square: 0 to 1, even in decibels.
+fn openness(mean_square: f64) -> f32 {
+    let dbfs = 10.0 * (mean_square.max(1e-12) as f32).log10();
+    ((dbfs - SHUT_DBFS) / (OPEN_DBFS - SHUT_DBFS)).clamp(0.0, 1.0)
+}
