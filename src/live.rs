@@ -26,6 +26,7 @@ use crate::control::assets::AssetStore;
 use crate::control::config::Config;
 use crate::control::keys::KeyStore;
 use crate::control::outputs::{Desk, OutputList};
+use crate::control::speech::SpeechDesk;
 use crate::control::{
     Director, Ear, Events, Library, Parts, Reloads, Show, Staged, Start, Station, Ticks, now_ms,
     recordings, scene_id,
@@ -189,12 +190,19 @@ pub fn run(scene: LoadedScene, settings: &Settings, options: LoadOptions) -> any
         recordings,
         ear,
         players: Arc::new(players.clone()),
+        speech: SpeechDesk::new(engine.speech_door()),
     });
     // What publishers send, for the layers that show it.
     let hub = IngestHub::default();
     let rtmp = Rtmp::new(settings, station.clone(), keys.clone(), hub, players);
     let reloads = Reloads::new(director.clone(), library.clone(), runtime.handle().clone());
     let watcher = reloads.watch(&scene, options)?;
+
+    let speech = station.clone();
+    // Ends with the world.
+    thread::Builder::new()
+        .name("speech".to_owned())
+        .spawn(move || speech.tell_speech())?;
 
     let stop = Arc::new(AtomicBool::new(false));
     engine.set_epoch(now_ms().cast_signed());

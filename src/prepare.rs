@@ -163,6 +163,15 @@ impl Files {
 
     /// The bytes behind an asset's name, an uploaded asset, or a path inside the scene's folder.
     fn read(&self, src: &str, bytes_max: u64) -> Result<Vec<u8>, String> {
+        let path = self.path(src, bytes_max)?;
+        std::fs::read(&path).map_err(|error| error.to_string())
+    }
+
+    /// The file behind an asset's name, an uploaded asset, or a path inside the scene's folder.
+    ///
+    /// # Errors
+    /// There is none, or it is larger than `bytes_max`.
+    pub fn path(&self, src: &str, bytes_max: u64) -> Result<PathBuf, String> {
         let relative = self.names.get(src).map_or(src, String::as_str);
         let path = match asset_id(relative) {
             Some(id) => find_asset(Some(&self.uploads), id),
@@ -177,7 +186,7 @@ impl Files {
                 "it has {length} bytes; at most {bytes_max} are read"
             ));
         }
-        std::fs::read(&path).map_err(|error| error.to_string())
+        Ok(path)
     }
 }
 

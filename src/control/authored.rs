@@ -13,6 +13,7 @@ use serde_json::{Map, Value, json};
 use super::error::{ApiError, ErrorCode};
 use crate::scene::effects::{parse_effect, parse_effects};
 use crate::scene::registry::{self, field};
+use crate::scene::words;
 
 /// A layer with its children.
 ///
@@ -118,6 +119,23 @@ pub fn patched_value<T: DeserializeOwned + Validate>(value: &Value) -> Result<T,
         };
         ApiError::problems(code, &problems)
     })
+}
+
+/// Refuses a name that is none of those that are known.
+///
+/// # Errors
+/// It is none of them; the nearest is suggested.
+pub fn must_be_known(kind: &str, name: &str, known: &[&str], at: &str) -> Result<(), ApiError> {
+    if known.contains(&name) {
+        return Ok(());
+    }
+    let problem = Problem {
+        path: at.to_owned(),
+        message: format!("the avatar has no {kind} {}", words::name(name)),
+        help: words::suggest(name, known),
+        on_key: false,
+    };
+    Err(ApiError::problems(ErrorCode::Invalid, &[problem]))
 }
 
 /// Looks at a value that was read already.

@@ -98,6 +98,7 @@ changes! {
     "timeline.put" => PutTimeline, "timeline";
     "timeline.delete" => DeleteTimeline;
     "layer.playback" => PlayLayer;
+    "speech.stop" => StopSpeech;
     "feed.push" => PushItems, "items";
     "feed.update" => UpdateItem, "patch";
     "feed.delete" => DeleteItem;
@@ -480,6 +481,19 @@ pub struct ShowItem {
     /// Whether it stays until the feed is told otherwise. Default false.
     #[serde(default)]
     pub pin: bool,
+}
+
+/// Breaks off what an avatar says and forgets what waits, or one utterance alone.
+#[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct StopSpeech {
+    /// The avatar's layer.
+    #[schemars(schema_with = "schema::name")]
+    pub id: String,
+    /// The utterance; all of them when absent. One that is over already is no error.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(regex(pattern = "^[A-Za-z0-9_-]{1,64}$"))]
+    pub utterance: Option<String>,
 }
 
 /// Plays, pauses or moves the film or the sound of a layer whose source is a file.

@@ -14,6 +14,7 @@ use systems::EngineSettings;
 use systems::assets::Picture;
 use systems::command::CommandSender;
 use systems::encode::FramePort;
+use systems::speech::SpeechOrder;
 use tokio::sync::{mpsc, oneshot, watch};
 
 use super::change::Asked;
@@ -57,6 +58,13 @@ pub enum Work {
         list: Arc<OutputList>,
         /// What changes of the settings.
         patch: ConfigPatch,
+    },
+    /// An avatar is told what to say.
+    Speech {
+        /// Its layer.
+        layer: String,
+        /// What it is told.
+        order: SpeechOrder,
     },
     /// The scene on air was saved.
     Saved {

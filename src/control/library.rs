@@ -114,6 +114,15 @@ impl Library {
             .collect()
     }
 
+    /// The file of a sound that a scene, or a request about it, names.
+    ///
+    /// # Errors
+    /// There is none, or it is larger than `bytes_max`.
+    pub fn sound_file(&self, scene: &Staged, src: &str, bytes_max: u64) -> Result<PathBuf, String> {
+        let files = Files::of_scene(&scene.spec, scene.folder.clone(), self.assets.clone());
+        files.path(src, bytes_max)
+    }
+
     /// Reads scenes that are to stand in the scene on air, and their fonts.
     ///
     /// # Errors

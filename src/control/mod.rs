@@ -24,6 +24,7 @@ pub mod recordings;
 mod reload;
 pub mod schema;
 pub mod show;
+pub mod speech;
 mod station;
 pub mod still;
 mod task;

@@ -16,6 +16,7 @@ use super::hear::Ear;
 use super::outputs::{self, Desk};
 use super::recordings;
 use super::show::Show;
+use super::speech::SpeechDesk;
 use super::thumbnails::Thumbnails;
 use super::ticks::Ticks;
 use super::viewers::Viewers;
@@ -51,6 +52,7 @@ struct Inner {
     thumbnails: Thumbnails,
     ear: Ear,
     players: Arc<dyn PacketTap>,
+    speech: SpeechDesk,
     viewers: Viewers,
     /// Of outputs that were stopped with the stream, for counters that never go back.
     past: Mutex<Past>,
@@ -97,6 +99,8 @@ pub struct Parts {
     pub ear: Ear,
     /// Who takes the program's packets for players.
     pub players: Arc<dyn PacketTap>,
+    /// Where speech is asked for.
+    pub speech: SpeechDesk,
 }
 
 impl Station {
@@ -124,6 +128,7 @@ impl Station {
             thumbnails: Thumbnails::default(),
             ear: parts.ear,
             players: parts.players,
+            speech: parts.speech,
             viewers: Viewers::default(),
             past: Mutex::default(),
         }))
@@ -207,6 +212,11 @@ impl Station {
     /// Held while the stream, or what it writes to, is started or stopped.
     pub(super) async fn changing(&self) -> tokio::sync::MutexGuard<'_, ()> {
         self.0.changing.lock().await
+    }
+
+    /// Where speech is asked for and seen.
+    pub fn speech(&self) -> &SpeechDesk {
+        &self.0.speech
     }
 
     /// Tells an event of now.

@@ -27,6 +27,7 @@ use super::plan::{
     FeedTold, Means, Mixing, Need, Plan, Planned, Prepared, Told, plan, plan_reload,
 };
 use super::show::{Show, Snapshot};
+use super::speech;
 use super::ticks::Ticks;
 
 /// How many scenes are kept ready.
@@ -329,6 +330,16 @@ impl Task {
                 show.config = show.config.patched(patch, None)?;
                 plain(show)
             }
+            Work::Speech { layer, order } => {
+                speech::may_order(&self.show, layer, order)?;
+                Plan {
+                    commands: vec![Command::Speech {
+                        layer: layer.as_str().into(),
+                        order: order.clone(),
+                    }],
+                    ..plain(show)
+                }
+            }
             Work::Saved { id, spec } => {
                 // Changes may have come since.
                 show.program.is_edited = !Arc::ptr_eq(spec, &show.program.spec);
@@ -356,7 +367,7 @@ impl Task {
             // Its file is another one now.
             Work::Saved { id, .. } => self.forget(&id),
             Work::Reload(prepared) => self.keep(prepared),
-            Work::Changes(_) | Work::Outputs { .. } | Work::GoOff => {}
+            Work::Changes(_) | Work::Outputs { .. } | Work::Speech { .. } | Work::GoOff => {}
         }
         // What changes nothing is answered from the tick as well, so that what was asked for before it is on air.
         let is_change = !plan.commands.is_empty() || !plan.show.is_same(&self.show);

@@ -24,7 +24,13 @@ use super::words;
 /// How many layers deep a layer may stand, itself counted.
 pub const MAX_NESTING: usize = 32;
 /// The name in `data` that is kept for built-in values.
-pub const CLOCK: &str = "clock";
+const CLOCK: &str = "clock";
+/// The name of what avatars say.
+const SPEECH: &str = "speech";
+/// Names that data cannot have.
+pub const RESERVED: [&str; 2] = [CLOCK, SPEECH];
+/// What can be shown of an avatar's speech, as `speech.<layer>.line`.
+const SPEECH_VALUES: &[&str] = &["text", "line", "word", "speaking"];
 /// The built-in values: seconds on air, the same as h:mm:ss, and the number of the frame.
 pub const CLOCK_PATHS: &[&str] = &["clock.seconds", "clock.hms", "clock.frame"];
 /// The most ids, or data paths, that are looked through for a near one.
@@ -138,10 +144,13 @@ impl<'a> Checker<'a> {
     }
 
     fn data(&mut self) {
-        if self.scene.data.contains_key(CLOCK) {
+        for name in RESERVED {
+            if !self.scene.data.contains_key(name) {
+                continue;
+            }
             self.found.push(Problem {
-                path: field("data", CLOCK),
-                message: format!("the name `{CLOCK}` is kept for built-in values"),
+                path: field("data", name),
+                message: format!("the name `{name}` is kept for built-in values"),
                 help: Some("give it another name".to_owned()),
                 on_key: true,
             });
@@ -328,6 +337,20 @@ impl<'a> Checker<'a> {
         }
     }
 
+    /// What avatars say exists for every layer, empty where it says nothing.
+    fn speech(&mut self, data_path: &str, at: &str) {
+        let mut names = data_path.split('.').skip(1);
+        let value = names.nth(1).unwrap_or_default();
+        if names.next().is_none() && SPEECH_VALUES.contains(&value) {
+            return;
+        }
+        let message = format!(
+            "there is no built-in value `{data_path}`; what a layer says is `speech.<layer>.` and one of `{}`",
+            SPEECH_VALUES.join("`, `")
+        );
+        self.report(at.to_owned(), message, words::suggest(value, SPEECH_VALUES));
+    }
+
     /// The value at a data path, which is reported at `at` when it does not exist. Built-in values exist and have none here.
     fn lookup(&mut self, data_path: &str, at: &str) -> Option<&'a Value> {
         let scene = self.scene;
@@ -343,6 +366,10 @@ impl<'a> Checker<'a> {
                     words::suggest(data_path, CLOCK_PATHS),
                 );
             }
+            return None;
+        }
+        if data_path == SPEECH || data_path.starts_with("speech.") {
+            self.speech(data_path, at);
             return None;
         }
         let value = data_value(&scene.data, data_path);

@@ -32,6 +32,7 @@ mod recordings;
 mod routes;
 mod rtmp;
 mod scenes;
+mod speech;
 mod stream;
 mod thumbnails;
 mod timelines;
@@ -39,6 +40,7 @@ mod transition;
 mod viewport;
 mod ws;
 mod ws_levels;
+mod ws_speech;
 mod ws_streams;
 
 use std::sync::Arc;
@@ -145,6 +147,7 @@ fn all() -> Routes {
         .merge(animations::routes())
         .merge(feeds::routes())
         .merge(playback::routes())
+        .merge(speech::routes())
         .merge(chat::routes())
         .merge(effects::routes())
         .merge(audio::routes())

@@ -24,7 +24,8 @@ use crate::scene::{MaxLayers, SceneBundle, SceneError, replace_scene};
 use crate::schedule::{Repeat, Tick, TickSet};
 use crate::speech::{SpeechDoor, Teller};
 use crate::{
-    animate, audio, command, encode, feed, input, layout, publish, render, schedule, speech, transition,
+    animate, audio, command, encode, feed, input, layout, publish, render, schedule, speech,
+    transition,
 };
 
 /// What an engine is made with.

@@ -4,20 +4,19 @@
 
 use std::sync::Arc;
 
+use components::Number;
 use components::source::{AvatarSource, Source};
 use components::value::{Template, TemplatePart};
-use components::{Number, Problem};
 use serde_json::{Map, Value};
 use systems::data::{SceneData, merge_object};
 
 use super::Work;
 use crate::control::authored;
 use crate::control::change::SetAvatar;
-use crate::control::error::{ApiError, ErrorCode};
+use crate::control::error::ApiError;
 use crate::control::show::layer_at;
 use crate::scene::registry::field;
-use crate::scene::validate::CLOCK;
-use crate::scene::words;
+use crate::scene::validate::RESERVED;
 
 impl Work<'_> {
     pub(super) fn set_avatar(&mut self, told: &SetAvatar, at: &str) -> Result<(), ApiError> {
@@ -36,7 +35,7 @@ impl Work<'_> {
         let mut data = Map::new();
         if let Some(state) = &told.state {
             let known: Vec<&str> = avatar.states.keys().map(String::as_str).collect();
-            must_be_known("state", state, &known, &field(at, "state"))?;
+            authored::must_be_known("state", state, &known, &field(at, "state"))?;
             let before = self.word(&avatar.state);
             if before == *state
                 && avatar
@@ -52,7 +51,7 @@ impl Work<'_> {
             let own = avatar.emotions.keys().map(String::as_str);
             let own = own.filter(|name| *name != AvatarSource::NEUTRAL);
             let known: Vec<&str> = own.chain([AvatarSource::NEUTRAL]).collect();
-            must_be_known("emotion", emotion, &known, &field(at, "emotion"))?;
+            authored::must_be_known("emotion", emotion, &known, &field(at, "emotion"))?;
             tell_word(
                 &mut avatar.emotion,
                 emotion,
@@ -90,19 +89,6 @@ impl Work<'_> {
     }
 }
 
-fn must_be_known(kind: &str, name: &str, known: &[&str], at: &str) -> Result<(), ApiError> {
-    if known.contains(&name) {
-        return Ok(());
-    }
-    let problem = Problem {
-        path: at.to_owned(),
-        message: format!("the avatar has no {kind} {}", words::name(name)),
-        help: words::suggest(name, known),
-        on_key: false,
-    };
-    Err(ApiError::problems(ErrorCode::Invalid, &[problem]))
-}
-
 fn tell_word(
     template: &mut Template,
     word: &str,
@@ -121,7 +107,12 @@ fn tell_word(
 /// Adds a value at a dotted path to a merge patch.
 fn put(patch: &mut Map<String, Value>, path: &str, value: Value, at: &str) -> Result<(), ApiError> {
     let is_place = |name: &str| name.bytes().all(|byte| byte.is_ascii_digit());
-    if path.split('.').any(is_place) || path.split('.').next() == Some(CLOCK) {
+    if path.split('.').any(is_place)
+        || path
+            .split('.')
+            .next()
+            .is_some_and(|name| RESERVED.contains(&name))
+    {
         let message = format!("it is bound to `{path}`, which cannot be written from here");
         return Err(authored::unusable(at.to_owned(), message));
     }

@@ -31,12 +31,14 @@ use systems::feed::FeedAction;
 use systems::input::PlaybackAction;
 use systems::render::Hold;
 use systems::scene::{SceneBundle, SceneEdit};
+use systems::speech::SpeechOrder;
 
 use crate::control::authored;
-use crate::control::change::{Asked, Change};
+use crate::control::change::{Asked, Change, StopSpeech};
 use crate::control::config::{Config, ConfigPatch};
 use crate::control::error::{ApiError, ErrorCode};
 use crate::control::show::{PausedAs, Show, Staged, find_layer, written};
+use crate::control::speech;
 use crate::control::view::json_of;
 use crate::prepare::pictures_of;
 use crate::scene::registry::field;
@@ -126,6 +128,7 @@ pub fn plan(show: &Show, asked: &[Asked], means: &Means<'_>) -> Result<Planned, 
         back: None,
         feeds: Vec::new(),
         playbacks: Vec::new(),
+        silenced: Vec::new(),
         glides: HashMap::new(),
         master_glide: None,
         touched: Vec::new(),
@@ -215,6 +218,8 @@ struct Work<'a> {
     feeds: Vec<FeedTold>,
     /// What the files of layers are told, by the layers' names, in order.
     playbacks: Vec<(String, PlaybackAction)>,
+    /// Layers that are to fall silent, or one utterance of theirs, in order.
+    silenced: Vec<StopSpeech>,
     /// How layers go to what was written, by name.
     glides: HashMap<String, Glide>,
     /// How the gain of the sum goes to what was written.
@@ -301,6 +306,11 @@ impl Work<'_> {
             Change::ActivateScene(activate) => {
                 return self.activate(activate, None, &asked.path);
             }
+            Change::StopSpeech(stop) => {
+                let order = SpeechOrder::Stop { id: None };
+                speech::may_order(&self.show, &stop.id, &order)?;
+                self.silenced.push(stop.clone());
+            }
             Change::PlayLayer(told) => self.play_layer(told, &asked.path)?,
             Change::PushItems(push) => self.push_items(push, at)?,
             Change::UpdateItem(update) => self.update_item(update, at)?,
@@ -354,9 +364,10 @@ impl Work<'_> {
 
     fn update_data(&mut self, patch: &Value, at: &str) -> Result<(), ApiError> {
         let patch = authored::object(patch, at, "an object of variables")?;
-        if patch.contains_key(validate::CLOCK) {
-            let message = format!("the name `{}` is kept for built-in values", validate::CLOCK);
-            return Err(authored::unusable(field(at, validate::CLOCK), message));
+        let is_taken = |name: &&str| patch.contains_key(*name);
+        if let Some(name) = validate::RESERVED.into_iter().find(is_taken) {
+            let message = format!("the name `{name}` is kept for built-in values");
+            return Err(authored::unusable(field(at, name), message));
         }
         let data = Arc::make_mut(&mut self.scene().data);
         merge_object(data, patch);
@@ -439,6 +450,12 @@ impl Work<'_> {
                     action: *action,
                 }),
         );
+        commands.extend(self.silenced.iter().map(|stop| Command::Speech {
+            layer: stop.id.as_str().into(),
+            order: SpeechOrder::Stop {
+                id: stop.utterance.as_deref().map(Into::into),
+            },
+        }));
         if self.show.pause != self.before.pause {
             commands.extend(self.holds.take().map(Command::Hold));
         }

@@ -32,7 +32,6 @@ use crate::animate::{
 use crate::assets::{Picture, Pictures};
 use crate::audio::{Heard, SourceSound};
 use crate::avatar::Avatar;
-use crate::speech::Speech;
 use crate::clock::FrameClock;
 use crate::data::{DataScope, SceneData};
 use crate::feed;
@@ -43,6 +42,7 @@ use crate::layout::{
     RasterScale, ShownPicture,
 };
 use crate::render::{Background, ComposedFrame, Drawn, Effected, Flattened, RasterCache};
+use crate::speech::Speech;
 use crate::transition::{self, Clip, Presence};
 
 /// Why a scene cannot be taken on air.

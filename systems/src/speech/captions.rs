@@ -54,8 +54,14 @@ impl Script {
         let Some(end) = said.checked_sub(1).and_then(|last| self.ends.get(last)) else {
             return "";
         };
-        let phrase = self.phrases.iter().rev().find(|(range, _)| range.start < *end);
-        phrase.map_or("", |(range, _)| self.text.get(range.start..*end).unwrap_or_default())
+        let phrase = self
+            .phrases
+            .iter()
+            .rev()
+            .find(|(range, _)| range.start < *end);
+        phrase.map_or("", |(range, _)| {
+            self.text.get(range.start..*end).unwrap_or_default()
+        })
     }
 
     /// The line after `seconds` of `length`, where that is known, as if all letters took the same time.
@@ -168,7 +174,12 @@ mod tests {
         );
         let long = "ab".repeat(200);
         let script = Script::new(&long, &[]);
-        assert!(script.phrases.iter().all(|(range, _)| range.len() <= LETTERS_MAX));
+        assert!(
+            script
+                .phrases
+                .iter()
+                .all(|(range, _)| range.len() <= LETTERS_MAX)
+        );
         assert!(Script::new("  \n ", &[]).phrases.is_empty());
     }
 
@@ -179,7 +190,14 @@ mod tests {
         let lines: Vec<&str> = (0..=5).map(|said| script.line_after(said)).collect();
         assert_eq!(
             lines,
-            ["", "Good", "Good evening,", "Good evening, Lisbon!", "The", "The next"]
+            [
+                "",
+                "Good",
+                "Good evening,",
+                "Good evening, Lisbon!",
+                "The",
+                "The next"
+            ]
         );
     }
 
@@ -197,7 +215,10 @@ mod tests {
         let script = Script::new(TEXT, &[]);
         assert_eq!(script.line_at(0.0, Some(10.0)), "Good evening, Lisbon!");
         assert_eq!(script.line_at(9.9, Some(10.0)), "and it starts at ten.");
-        assert_eq!(script.line_at(2.0, None), "The next lot is a chair that nobody has ever sat on,");
+        assert_eq!(
+            script.line_at(2.0, None),
+            "The next lot is a chair that nobody has ever sat on,"
+        );
         assert_eq!(script.line_at(99.0, None), "and it starts at ten.");
     }
 }

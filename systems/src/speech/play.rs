@@ -204,7 +204,10 @@ impl Speaking {
                 return self.cut;
             }
             let gain = self.ramp * scale;
-            room.put(f32::from(left_sample) * gain, f32::from(right_sample) * gain);
+            room.put(
+                f32::from(left_sample) * gain,
+                f32::from(right_sample) * gain,
+            );
             self.played += 1;
         }
         self.note(&state);

@@ -169,7 +169,9 @@ pub(super) fn over(
 
 /// The layer is gone, or is no avatar any more.
 fn fall_silent(mut world: DeferredWorld, context: HookContext) {
-    let tick = world.get_resource::<FrameClock>().map_or(0, |clock| clock.tick);
+    let tick = world
+        .get_resource::<FrameClock>()
+        .map_or(0, |clock| clock.tick);
     let teller = world.get_resource::<Teller>().cloned();
     if let Some(teller) = &teller
         && let Some(speech) = world.get::<Speech>(context.entity)

@@ -101,6 +101,14 @@ impl SpeechBoard {
         let shown = board.iter().rev().find(|shown| &*shown.layer == layer);
         shown.map_or_else(Vec::new, |shown| shown.utterances.clone())
     }
+
+    /// Samples of each channel that have come and wait, on all layers.
+    pub fn held(&self) -> u64 {
+        let board = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let states = board.iter().flat_map(|shown| &shown.utterances);
+        let held = states.map(|shown| shown.state.received().saturating_sub(shown.state.played()));
+        held.sum()
+    }
 }
 
 /// The outside's end of what is told.

@@ -109,6 +109,10 @@ pub enum InputCodec {
     PcmAlaw,
     /// G.711, mu-law, at the rate that is told.
     PcmMulaw,
+    /// Samples of 16 bits, the lowest byte first, at the rate that is told.
+    PcmS16le,
+    /// Samples of 32 bits in floating point, the lowest byte first, at the rate that is told.
+    PcmF32le,
 }
 
 impl InputCodec {
@@ -123,6 +127,8 @@ impl InputCodec {
             Self::Opus => Id::OPUS,
             Self::PcmAlaw => Id::PCM_ALAW,
             Self::PcmMulaw => Id::PCM_MULAW,
+            Self::PcmS16le => Id::PCM_S16LE,
+            Self::PcmF32le => Id::PCM_F32LE,
         }
     }
 

@@ -1,0 +1,328 @@
+//! The sound of speech: files and raw samples, made into blocks at 48 kHz.
+
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+use codec::{
+    AudioDecoder, CodecError, CodedPacket, Demuxer, InputCodec, Interrupt, MediaStream, StreamKind,
+};
+use systems::speech::{BLOCK_FRAMES, SpeechBlock, SpeechOut, speech_way};
+
+use super::say::PcmFormat;
+use crate::control::authored::unusable;
+use crate::control::error::{ApiError, ErrorCode};
+use crate::scene::registry::field;
+
+/// The longest file or body, in seconds.
+pub const SECONDS_MAX: u64 = 600;
+/// The largest file or body, in bytes.
+pub const BODY_BYTES_MAX: u64 = 64 << 20;
+/// Samples that one who pushes may be ahead: 120 s.
+pub const AHEAD_MAX_SAMPLES: usize = 48_000 * 120;
+/// How long a file may be looked at.
+const READ_MAX: Duration = Duration::from_secs(60);
+
+/// How raw samples are written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct PcmKind {
+    /// Samples a second.
+    pub rate: u32,
+    /// Channels.
+    pub channels: u16,
+    /// Each sample.
+    pub format: PcmFormat,
+}
+
+impl PcmKind {
+    /// Looks at it.
+    ///
+    /// # Errors
+    /// What cannot be taken, with its path.
+    pub fn checked(self) -> Result<Self, ApiError> {
+        if !(8_000..=48_000).contains(&self.rate) {
+            let message = format!(
+                "{} is out of range; it must be from 8000 to 48000",
+                self.rate
+            );
+            return Err(unusable(field("", "rate"), message));
+        }
+        if !(1..=2).contains(&self.channels) {
+            let message = format!("{} is out of range; it must be 1 or 2", self.channels);
+            return Err(unusable(field("", "channels"), message));
+        }
+        Ok(self)
+    }
+
+    fn frame_bytes(self) -> usize {
+        let sample = match self.format {
+            PcmFormat::S16le => 2,
+            PcmFormat::F32le => 4,
+        };
+        sample * usize::from(self.channels)
+    }
+}
+
+/// Samples on their way to be blocks.
+#[derive(Debug, Default)]
+pub struct Sounds {
+    waiting: Vec<[i16; 2]>,
+    /// Blocks that are whole.
+    pub blocks: std::collections::VecDeque<Box<SpeechBlock>>,
+    samples: u64,
+}
+
+impl Sounds {
+    fn add(&mut self, samples: &[[f32; 2]]) {
+        let whole = |sample: f32| (sample * 32767.0).round() as i16;
+        self.samples += samples.len() as u64;
+        let samples = samples
+            .iter()
+            .map(|[left, right]| [whole(*left), whole(*right)]);
+        self.waiting.extend(samples);
+        let mut rest = 0;
+        for chunk in self.waiting.chunks_exact(BLOCK_FRAMES) {
+            self.blocks.push_back(block(chunk));
+            rest += BLOCK_FRAMES;
+        }
+        self.waiting.drain(..rest);
+    }
+
+    /// Makes a block of what is less than one.
+    pub fn flush(&mut self) {
+        if !self.waiting.is_empty() {
+            self.blocks.push_back(block(&self.waiting));
+            self.waiting.clear();
+        }
+    }
+
+    fn is_too_long(&self) -> bool {
+        self.samples > SECONDS_MAX * 48_000
+    }
+
+    /// An utterance's way with all of it.
+    fn whole(mut self) -> Result<SpeechOut, ApiError> {
+        self.flush();
+        if self.blocks.is_empty() {
+            return Err(ApiError::invalid("there is no sound in it"));
+        }
+        let (far, near) = speech_way(self.blocks.len());
+        for block in self.blocks {
+            if far.try_send(block).is_err() {
+                return Err(ApiError::internal("speech found no room"));
+            }
+        }
+        Ok(near)
+    }
+}
+
+fn block(samples: &[[i16; 2]]) -> Box<SpeechBlock> {
+    let mut frames = [[0; 2]; BLOCK_FRAMES];
+    frames[..samples.len()].copy_from_slice(samples);
+    Box::new(SpeechBlock {
+        len: samples.len() as u16,
+        frames,
+    })
+}
+
+/// Raw samples on their way to 48 kHz.
+pub struct Pcm {
+    kind: PcmKind,
+    decoder: AudioDecoder,
+    /// Bytes of a frame that is not whole.
+    rest: Vec<u8>,
+    samples: Vec<[f32; 2]>,
+}
+
+impl Pcm {
+    /// Opens the resampler.
+    ///
+    /// # Errors
+    /// FFmpeg's.
+    pub fn open(kind: PcmKind) -> Result<Self, ApiError> {
+        let codec = match kind.format {
+            PcmFormat::S16le => InputCodec::PcmS16le,
+            PcmFormat::F32le => InputCodec::PcmF32le,
+        };
+        let stream = MediaStream::of_codec(codec, &[], Some((kind.rate, kind.channels)));
+        let decoder = stream.and_then(|stream| AudioDecoder::open(&stream));
+        Ok(Self {
+            kind,
+            decoder: decoder.map_err(|error| unreadable(&error))?,
+            rest: Vec::new(),
+            samples: Vec::new(),
+        })
+    }
+
+    /// Takes some bytes.
+    ///
+    /// # Errors
+    /// FFmpeg's.
+    pub fn push(&mut self, bytes: &[u8], sounds: &mut Sounds) -> Result<(), ApiError> {
+        self.rest.extend_from_slice(bytes);
+        let frame = self.kind.frame_bytes();
+        let whole = self.rest.len() / frame * frame;
+        let some = (self.kind.rate as usize / 10).max(1) * frame;
+        for chunk in self.rest[..whole].chunks(some) {
+            let packet = CodedPacket::from_bytes(StreamKind::Audio, chunk, 0, 0, true);
+            self.decoder
+                .send(&packet)
+                .map_err(|error| unreadable(&error))?;
+            take(&mut self.decoder, &mut self.samples, sounds)?;
+        }
+        self.rest.drain(..whole);
+        Ok(())
+    }
+
+    /// Nothing follows.
+    ///
+    /// # Errors
+    /// FFmpeg's.
+    pub fn end(mut self, sounds: &mut Sounds) -> Result<(), ApiError> {
+        self.decoder.end();
+        take(&mut self.decoder, &mut self.samples, sounds)?;
+        sounds.flush();
+        Ok(())
+    }
+}
+
+fn take(
+    decoder: &mut AudioDecoder,
+    samples: &mut Vec<[f32; 2]>,
+    sounds: &mut Sounds,
+) -> Result<(), ApiError> {
+    while decoder
+        .receive(samples)
+        .map_err(|error| unreadable(&error))?
+        .is_some()
+    {
+        sounds.add(samples);
+    }
+    Ok(())
+}
+
+/// All of some raw samples.
+///
+/// # Errors
+/// There are none, or more than 10 minutes of them.
+pub fn read_pcm(bytes: &[u8], kind: PcmKind) -> Result<SpeechOut, ApiError> {
+    let seconds = bytes.len() as u64 / (kind.frame_bytes() as u64 * u64::from(kind.rate)).max(1);
+    if seconds > SECONDS_MAX {
+        return Err(too_long());
+    }
+    let mut sounds = Sounds::default();
+    let mut pcm = Pcm::open(kind)?;
+    pcm.push(bytes, &mut sounds)?;
+    pcm.end(&mut sounds)?;
+    sounds.whole()
+}
+
+/// All sound of a file.
+///
+/// # Errors
+/// It has none that can be decoded, or more than 10 minutes of it.
+pub fn sound_of(path: &Path) -> Result<SpeechOut, ApiError> {
+    let refused = |error: CodecError| {
+        let message = format!("it is no sound that can be played: {error}");
+        ApiError::invalid(message.replace(&*path.to_string_lossy(), "the file"))
+    };
+    let interrupt = Arc::new(Interrupt::default());
+    let mut demuxer = Demuxer::open_file(path, &interrupt, READ_MAX).map_err(refused)?;
+    if demuxer.duration_us().unwrap_or(0) > SECONDS_MAX as i64 * 1_000_000 {
+        return Err(too_long());
+    }
+    demuxer.without_video();
+    let stream = demuxer.audio().cloned();
+    let stream = stream.ok_or_else(|| ApiError::invalid("there is no sound in the file"))?;
+    let mut decoder = AudioDecoder::open(&stream).map_err(refused)?;
+    let (mut sounds, mut samples) = (Sounds::default(), Vec::new());
+    while let Some(packet) = demuxer.read().map_err(refused)? {
+        if packet.kind() != StreamKind::Audio {
+            continue;
+        }
+        decoder.send(&packet).map_err(refused)?;
+        take(&mut decoder, &mut samples, &mut sounds)?;
+        if sounds.is_too_long() {
+            return Err(too_long());
+        }
+    }
+    decoder.end();
+    take(&mut decoder, &mut samples, &mut sounds)?;
+    sounds.whole()
+}
+
+fn too_long() -> ApiError {
+    let message = format!("speech is at most {} minutes long", SECONDS_MAX / 60);
+    ApiError::new(ErrorCode::TooLarge, message)
+}
+
+fn unreadable(error: &CodecError) -> ApiError {
+    ApiError::invalid(format!("the samples cannot be resampled: {error}"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn length(out: &SpeechOut) -> u64 {
+        out.state().received()
+    }
+
+    #[test]
+    fn samples_of_any_rate_last_as_long_at_48_khz() {
+        for (rate, channels, format, size) in [
+            (24_000, 1, PcmFormat::S16le, 2),
+            (44_100, 2, PcmFormat::F32le, 8),
+            (48_000, 1, PcmFormat::F32le, 4),
+            (8_000, 2, PcmFormat::S16le, 4),
+        ] {
+            let kind = PcmKind {
+                rate,
+                channels,
+                format,
+            };
+            let out = read_pcm(&vec![0; rate as usize * size], kind).expect("samples");
+            let length = length(&out);
+            assert!(length.abs_diff(48_000) < 100, "{kind:?}: {length}");
+        }
+    }
+
+    #[test]
+    fn bytes_may_be_cut_anywhere() {
+        let kind = PcmKind {
+            rate: 48_000,
+            channels: 1,
+            format: PcmFormat::S16le,
+        };
+        let bytes: Vec<u8> = (0..9_600u16).flat_map(u16::to_le_bytes).collect();
+        let (mut sounds, mut pcm) = (Sounds::default(), Pcm::open(kind).expect("opens"));
+        for chunk in bytes.chunks(333) {
+            pcm.push(chunk, &mut sounds).expect("taken");
+        }
+        pcm.end(&mut sounds).expect("ends");
+        let samples: Vec<i16> = sounds
+            .blocks
+            .iter()
+            .flat_map(|block| &block.frames[..usize::from(block.len)])
+            .map(|[left, _]| *left)
+            .collect();
+        assert_eq!(samples.len(), 9_600);
+        let is_near = |(place, sample): (usize, &i16)| place.abs_diff(*sample as usize) <= 1;
+        assert!(samples.iter().enumerate().all(is_near));
+    }
+
+    #[test]
+    fn nothing_and_what_is_no_sound_is_refused() {
+        let kind = PcmKind {
+            rate: 48_000,
+            channels: 1,
+            format: PcmFormat::S16le,
+        };
+        assert!(read_pcm(&[], kind).is_err());
+        let folder = tempfile::tempdir().expect("a folder");
+        let path = folder.path().join("a.wav");
+        std::fs::write(&path, b"no sound at all").expect("written");
+        let error = sound_of(&path).expect_err("refused");
+        assert!(!error.message.contains(&*path.to_string_lossy()));
+    }
+}
