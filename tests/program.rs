@@ -31,6 +31,8 @@ mod outputs;
 mod recordings;
 #[path = "program/saved.rs"]
 mod saved;
+#[path = "program/speech.rs"]
+mod speech;
 #[path = "program/support.rs"]
 mod support;
 #[path = "program/viewport.rs"]

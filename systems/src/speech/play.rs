@@ -97,7 +97,8 @@ impl Speech {
         };
         let mut speaks = false;
         for _ in 0..=WAITING_MAX {
-            if self.current.is_none() && !self.begin(layer, clock, teller) {
+            // What finds no room on this tick begins on the next.
+            if self.current.is_none() && (room.left() == 0 || !self.begin(layer, clock, teller)) {
                 break;
             }
             speaks = true;
@@ -236,9 +237,9 @@ impl Speaking {
 
     /// Tells words that have begun.
     fn tell_words(&mut self, layer: &Arc<str>, tick: u64, teller: &Teller) {
-        let seconds = self.seconds();
+        let sample = |seconds: f32| (f64::from(seconds) * f64::from(SAMPLE_RATE)).round() as u64;
         while let Some(word) = self.said.words.get(self.words_begun)
-            && f64::from(word.start) < seconds
+            && sample(word.start) < self.played
         {
             let news = SpeechNews::Word {
                 word: Arc::clone(&word.word),

@@ -1,0 +1,354 @@
+//! Speech over the API: files and samples, queues, events, captions, and what is heard of it.
+
+use serde_json::{Value, json};
+use tungstenite::Message;
+
+use super::api::start;
+use super::client::{Client, Socket};
+use super::support::{OnAir, TempFolder, until};
+
+const PICTURE: &str = r##"<svg xmlns="http://www.w3.org/2000/svg" width="8" height="8"><rect width="8" height="8" fill="#0f0"/></svg>"##;
+const SPEAK: &str = "/stream/layers/host/speak";
+
+/// Samples of a tone, in 16 bits, of one channel.
+fn tone(rate: u32, seconds: f64) -> Vec<u8> {
+    let count = (f64::from(rate) * seconds) as u32;
+    let sample = |place: u32| {
+        let turns = f64::from(place) * 440.0 / f64::from(rate);
+        (turns * std::f64::consts::TAU).sin() * 12_000.0
+    };
+    let samples = (0..count).map(|place| sample(place) as i16);
+    samples.flat_map(i16::to_le_bytes).collect()
+}
+
+fn wave(rate: u32, seconds: f64) -> Vec<u8> {
+    let data = tone(rate, seconds);
+    let mut wave = b"RIFF".to_vec();
+    wave.extend((36 + data.len() as u32).to_le_bytes());
+    wave.extend(b"WAVEfmt \x10\0\0\0\x01\0\x01\0");
+    wave.extend(rate.to_le_bytes());
+    wave.extend((rate * 2).to_le_bytes());
+    wave.extend(b"\x02\0\x10\0data");
+    wave.extend((data.len() as u32).to_le_bytes());
+    wave.extend(data);
+    wave
+}
+
+/// A program with an avatar, and a text that shows what it says.
+fn on_air(folder: &TempFolder) -> (OnAir, Client) {
+    folder.write("body.svg", PICTURE);
+    std::fs::write(folder.file("hello.wav"), wave(24_000, 0.4)).unwrap();
+    let (on_air, client) = start(folder, &["--recording", "false"]);
+    let host = json!({"id": "host", "source": {
+        "type": "avatar",
+        "states": {"idle": {"src": "body.svg"}},
+        "emotions": {"happy": {"src": "body.svg"}},
+        "mouth": {"shapes": [{"src": "body.svg", "from": 0.3}]},
+    }});
+    client.ok("POST", "/stream/layers", host);
+    let caption = json!({"id": "caption", "source": {"type": "text", "content": "{{speech.host.line}}", "size": 24}});
+    client.ok("POST", "/stream/layers", caption);
+    (on_air, client)
+}
+
+fn speech_events(client: &Client) -> Socket {
+    client.socket("/ws?events=speech:*")
+}
+
+/// The next event: its kind and its utterance.
+fn next(socket: &mut Socket) -> (String, String) {
+    let event = socket.next();
+    let (kind, id) = (&event["event"], &event["data"]["id"]);
+    assert_eq!(event["data"]["layer"], "host");
+    (
+        kind.as_str().unwrap().to_owned(),
+        id.as_str().unwrap().to_owned(),
+    )
+}
+
+fn all(socket: &mut Socket, count: usize) -> Vec<(String, String)> {
+    (0..count).map(|_| next(socket)).collect()
+}
+
+fn pair(kind: &str, id: &str) -> (String, String) {
+    (kind.to_owned(), id.to_owned())
+}
+
+#[test]
+fn files_and_samples_are_said_one_after_the_other() {
+    let folder = TempFolder::new();
+    let (_on_air, client) = on_air(&folder);
+    let mut events = speech_events(&client);
+    let said = client.ok(
+        "POST",
+        SPEAK,
+        json!({
+            "src": "hello.wav", "id": "one", "text": "Good evening", "captions": true, "emotion": "happy",
+            "words": [{"word": "Good", "start": 0, "end": 0.1}, {"word": "evening", "start": 0.1, "end": 0.4}],
+        }),
+    );
+    assert_eq!(said["data"]["id"], "one");
+    assert_eq!(said["data"]["place"], 0);
+    let duration = said["data"]["duration"].as_f64().unwrap();
+    assert!((0.39..0.41).contains(&duration), "{duration}");
+    assert!(said["tick"].is_u64() && said["revision"].is_u64());
+    let pcm = client.send(
+        "POST",
+        &format!("{SPEAK}?rate=16000&utterance=two&text=Raw"),
+        "audio/pcm",
+        &tone(16_000, 0.3),
+    );
+    assert_eq!(pcm.status, 201, "{}", pcm.json());
+    let file = client.send(
+        "POST",
+        &format!("{SPEAK}?utterance=three&queue=next&gain=-6"),
+        "audio/wav",
+        &wave(48_000, 0.3),
+    );
+    assert_eq!(file.status, 201, "{}", file.json());
+    let form = [
+        b"--xyz\r\nContent-Disposition: form-data; name=\"id\"\r\n\r\nfour\r\n".to_vec(),
+        b"--xyz\r\nContent-Disposition: form-data; name=\"captions\"\r\n\r\ntrue\r\n".to_vec(),
+        b"--xyz\r\nContent-Disposition: form-data; name=\"file\"; filename=\"a.wav\"\r\n\r\n"
+            .to_vec(),
+        wave(22_050, 0.2),
+        b"\r\n--xyz--\r\n".to_vec(),
+    ]
+    .concat();
+    let form = client.send("POST", SPEAK, "multipart/form-data; boundary=xyz", &form);
+    assert_eq!(form.status, 201, "{}", form.json());
+
+    let mut told = all(&mut events, 14);
+    let queued: Vec<_> = told
+        .extract_if(.., |(kind, _)| kind == "speech:queued")
+        .map(|(_, id)| id)
+        .collect();
+    assert_eq!(queued, ["one", "two", "three", "four"]);
+    assert_eq!(
+        told,
+        [
+            pair("speech:start", "one"),
+            pair("speech:word", "one"),
+            pair("speech:word", "one"),
+            pair("speech:end", "one"),
+            pair("speech:start", "three"),
+            pair("speech:end", "three"),
+            pair("speech:start", "two"),
+            pair("speech:end", "two"),
+            pair("speech:start", "four"),
+            pair("speech:end", "four"),
+        ]
+    );
+    let queue = client.get(SPEAK);
+    assert_eq!(
+        (&queue["count"], &queue["speaking"]),
+        (&json!(0), &json!(false))
+    );
+}
+
+#[test]
+fn what_cannot_be_said_is_refused_and_names_the_field() {
+    let folder = TempFolder::new();
+    let (_on_air, client) = on_air(&folder);
+    let refused = |path: &str, body: Value| {
+        let (status, answer) = client.ask("POST", path, body);
+        let at = answer["error"]["details"]["problems"][0]["path"].clone();
+        (status, at)
+    };
+    let with = |more: Value| {
+        let mut body = json!({"src": "hello.wav"});
+        body.as_object_mut()
+            .unwrap()
+            .extend(more.as_object().unwrap().clone());
+        refused(SPEAK, body)
+    };
+    assert_eq!(with(json!({"emotion": "hapy"})), (422, json!("emotion")));
+    assert_eq!(with(json!({"gain": 25})), (422, json!("gain")));
+    assert_eq!(with(json!({"id": "no spaces"})), (422, json!("id")));
+    assert_eq!(with(json!({"src": "nothing.wav"})), (422, json!("src")));
+    assert_eq!(with(json!({"src": "body.svg"})), (422, json!("src")));
+    assert_eq!(
+        with(json!({"src": "../../etc/passwd"})),
+        (422, json!("src"))
+    );
+    assert_eq!(with(json!({"tekst": "a"})), (400, json!("tekst")));
+    assert_eq!(with(json!({"queue": "first"})).0, 400);
+    let words = json!([{"word": "b", "start": 1, "end": 2}, {"word": "a", "start": 0, "end": 1}]);
+    assert_eq!(
+        with(json!({"words": words})),
+        (422, json!("words[1].start"))
+    );
+    assert_eq!(refused(SPEAK, json!({"text": "a"})), (422, json!("src")));
+    let body = json!({"src": "hello.wav"});
+    assert_eq!(refused("/stream/layers/box/speak", body.clone()).0, 409);
+    assert_eq!(refused("/stream/layers/nobody/speak", body).0, 404);
+    let send = |query: &str, kind: &str, bytes: &[u8]| {
+        client
+            .send("POST", &format!("{SPEAK}{query}"), kind, bytes)
+            .status
+    };
+    assert_eq!(send("?rate=4000", "audio/pcm", &[0; 64]), 422);
+    assert_eq!(send("?format=u8", "audio/pcm", &[0; 64]), 422);
+    assert_eq!(send("", "audio/pcm", &[]), 422);
+    assert_eq!(send("", "audio/wav", b"RIFFnonsense"), 422);
+    assert_eq!(send("", "text/plain", b"hello"), 415);
+    assert_eq!(send("?speed=2", "audio/pcm", &[0; 64]), 400);
+    let (status, _) = client.ask("DELETE", &format!("{SPEAK}/nothing"), Value::Null);
+    assert_eq!(status, 404);
+    let (status, _) = client.ask("PATCH", "/stream/data", json!({"speech": {"host": 1}}));
+    assert_eq!(status, 422, "the name is kept");
+    assert_eq!(client.get(SPEAK)["count"], 0);
+}
+
+#[test]
+fn speech_is_stopped_and_interrupted() {
+    let folder = TempFolder::new();
+    let (_on_air, client) = on_air(&folder);
+    let mut events = speech_events(&client);
+    let say = |id: &str, queue: &str| {
+        let path = format!("{SPEAK}?rate=8000&utterance={id}&queue={queue}");
+        let answer = client.send("POST", &path, "audio/pcm", &tone(8_000, 30.0));
+        assert_eq!(answer.status, 201, "{}", answer.json());
+    };
+    say("a", "append");
+    say("b", "append");
+    assert_eq!(all(&mut events, 3)[2].1, "b");
+    let path = format!("{SPEAK}?rate=8000&utterance=a");
+    assert_eq!(
+        client.send("POST", &path, "audio/pcm", &[0; 64]).status,
+        409
+    );
+    say("c", "interrupt");
+    let told = all(&mut events, 3);
+    assert_eq!(
+        told,
+        [
+            pair("speech:queued", "c"),
+            pair("speech:end", "a"),
+            pair("speech:start", "c")
+        ]
+    );
+    let queue = client.get(SPEAK);
+    assert_eq!(queue["utterances"][0]["id"], "c");
+    assert_eq!(queue["utterances"][0]["state"], "speaking");
+    assert_eq!(queue["utterances"][1]["state"], "waiting");
+    client.ok("DELETE", &format!("{SPEAK}/b"), Value::Null);
+    let event = events.event("speech:end");
+    assert_eq!(
+        (&event["data"]["id"], &event["data"]["reason"]),
+        (&json!("b"), &json!("cancelled"))
+    );
+    let batch = json!({"commands": [{"type": "speech.stop", "id": "host"}]});
+    client.ok("POST", "/stream/commands", batch);
+    assert_eq!(events.event("speech:end")["data"]["id"], "c");
+    say("d", "append");
+    events.event("speech:start");
+    client.ok("DELETE", "/stream/layers/host", Value::Null);
+    let event = events.event("speech:end");
+    assert_eq!(
+        (&event["data"]["id"], &event["data"]["reason"]),
+        (&json!("d"), &json!("cancelled"))
+    );
+}
+
+#[test]
+fn samples_are_pushed_as_they_are_made() {
+    let folder = TempFolder::new();
+    let (_on_air, client) = on_air(&folder);
+    let mut socket = client.socket(&format!("{SPEAK}/ws"));
+    let say = |socket: &mut Socket, value: Value| socket.send(Message::text(value.to_string()));
+    socket.send(Message::binary(vec![0; 100]));
+    assert_eq!(socket.next()["error"]["code"], "BAD_REQUEST");
+    say(&mut socket, json!({"rate": 1}));
+    assert_eq!(
+        socket.next()["error"]["details"]["problems"][0]["path"],
+        "rate"
+    );
+    say(&mut socket, json!({"rate": 24000, "emotion": "angry"}));
+    assert_eq!(socket.next()["error"]["code"], "INVALID");
+    for id in ["first", "second"] {
+        say(
+            &mut socket,
+            json!({"rate": 24000, "id": id, "text": "Bom dia", "captions": true}),
+        );
+        assert_eq!(socket.next()["accepted"]["id"], id);
+        let samples = tone(24_000, 0.4);
+        for chunk in samples.chunks(4_801) {
+            socket.send(Message::binary(chunk.to_vec()));
+        }
+        let words = json!([{"word": "Bom", "start": 0.3, "end": 0.35}]);
+        say(&mut socket, json!({"words": words}));
+        say(&mut socket, json!({"end": true}));
+        let names: Vec<Value> = (0..3).map(|_| socket.next()).collect();
+        assert_eq!(names[0]["start"]["id"], id, "{names:?}");
+        assert_eq!(names[1]["word"]["word"], "Bom", "{names:?}");
+        assert_eq!(names[2]["end"]["reason"], "done", "{names:?}");
+    }
+    say(
+        &mut socket,
+        json!({"rate": 8000, "format": "f32le", "channels": 2}),
+    );
+    let id = socket.next()["accepted"]["id"].clone();
+    socket.send(Message::binary(vec![0; 64_000]));
+    assert_eq!(socket.next()["start"]["id"], id);
+    say(&mut socket, json!({"cancel": true}));
+    let end = socket.next()["end"].take();
+    assert_eq!((&end["id"], &end["reason"]), (&id, &json!("cancelled")));
+}
+
+#[test]
+fn a_client_that_goes_is_said_as_far_as_it_came_and_one_too_fast_is_held_back() {
+    let folder = TempFolder::new();
+    let (_on_air, client) = on_air(&folder);
+    let mut events = speech_events(&client);
+    let mut socket = client.socket(&format!("{SPEAK}/ws"));
+    socket.send(Message::text(
+        json!({"rate": 24000, "id": "cut"}).to_string(),
+    ));
+    assert!(socket.next()["accepted"].is_object());
+    socket.send(Message::binary(tone(24_000, 0.3)));
+    events.event("speech:start");
+    drop(socket);
+    let event = events.event("speech:end");
+    assert_eq!(
+        (&event["data"]["id"], &event["data"]["reason"]),
+        (&json!("cut"), &json!("done"))
+    );
+    // 200 s at once.
+    let mut socket = client.socket(&format!("{SPEAK}/ws"));
+    socket.send(Message::text(
+        json!({"rate": 8000, "id": "fast"}).to_string(),
+    ));
+    assert!(socket.next()["accepted"].is_object());
+    for _ in 0..20 {
+        socket.send(Message::binary(vec![0; 160_000]));
+    }
+    let received = until("120 s are taken", || {
+        let received = client.get(SPEAK)["utterances"][0]["received"].as_f64()?;
+        (received >= 120.0).then_some(received)
+    });
+    assert!(received < 130.0, "{received}");
+    client.ok("DELETE", SPEAK, Value::Null);
+    assert_eq!(events.event("speech:end")["data"]["id"], "fast");
+}
+
+#[test]
+fn what_is_said_is_heard() {
+    let folder = TempFolder::new();
+    let (_on_air, client) = on_air(&folder);
+    let mut meters = client.socket("/ws?events=audio:levels");
+    let level = |event: &Value| {
+        let channels = event["data"]["channels"].as_array().unwrap().clone();
+        let host = channels
+            .into_iter()
+            .find(|channel| channel["layer"] == "host");
+        host.unwrap()["peak"].as_f64().unwrap()
+    };
+    assert!(level(&meters.event("audio:levels")) <= -99.0);
+    client.ok("POST", SPEAK, json!({"src": "hello.wav"}));
+    until("the tone is heard", || {
+        let peak = level(&meters.event("audio:levels"));
+        // 12000 of 32768 are -8.7 dBFS.
+        (-10.0..-8.0).contains(&peak).then_some(())
+    });
+}
