@@ -19,9 +19,14 @@ use image::codecs::gif::{GifEncoder, Repeat};
 use image::{Delay, Frame, Rgba, RgbaImage};
 use stream_manager_systems::assets::{Picture, PictureFonts, decode_picture};
 use stream_manager_systems::audio::{SourceSound, samples_in_tick};
+use stream_manager_systems::avatar::Avatar;
 use stream_manager_systems::clock::FrameClock;
+use stream_manager_systems::command::Command;
 use stream_manager_systems::scene::SceneBundle;
 use stream_manager_systems::schedule::TickSet;
+use stream_manager_systems::speech::{
+    BLOCK_FRAMES, QueueMode, Speech, SpeechBlock, SpeechOrder, Utterance, speech_way,
+};
 use stream_manager_systems::{Engine, EngineSettings};
 
 struct Counting;
@@ -140,8 +145,32 @@ fn bed() -> LayerSpec {
     }
 }
 
-/// Whatever has sound is as loud as can be.
-fn play(clock: Res<FrameClock>, mut layers: Query<&mut SourceSound>) {
+/// Eight seconds of speech, all there.
+fn speech() -> Command {
+    let (far, near) = speech_way(800);
+    for _ in 0..800 {
+        let len = BLOCK_FRAMES as u16;
+        let frames = std::array::from_fn(|place| [(place as i16 % 60) * 300; 2]);
+        far.send(Box::new(SpeechBlock { len, frames })).unwrap();
+    }
+    let said = Utterance {
+        id: "said".into(),
+        text: "Good evening".into(),
+        emotion: None,
+        captions: true,
+        words: Vec::new(),
+        gain_db: 3.0,
+        queue: QueueMode::Append,
+        sound: near,
+    };
+    Command::Speech {
+        layer: "avatar".into(),
+        order: SpeechOrder::Say(Box::new(said)),
+    }
+}
+
+/// Whatever else has sound is as loud as can be.
+fn play(clock: Res<FrameClock>, mut layers: Query<&mut SourceSound, Without<Avatar>>) {
     let count = samples_in_tick(clock.rate, clock.tick);
     for mut sound in &mut layers {
         sound.plays = true;
@@ -249,6 +278,7 @@ fn a_tick_of_moving_layers_allocates_nothing() {
     bundle.pictures.push(("moving".into(), picture));
     engine.add_sound_systems(TickSet::Ingest, play);
     engine.load(bundle).unwrap();
+    engine.commands().send(speech(), |_| {}).unwrap();
     engine.tick();
     engine.repeat();
     for _ in 0..88 {
@@ -264,4 +294,7 @@ fn a_tick_of_moving_layers_allocates_nothing() {
     engine.repeat();
     COUNTING.store(false, SeqCst);
     assert_eq!(ALLOCATIONS.load(SeqCst), 0);
+    let world = engine.world_mut();
+    let mut avatars = world.query::<&Speech>();
+    assert!(avatars.single(world).unwrap().level().is_some());
 }

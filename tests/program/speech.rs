@@ -46,7 +46,7 @@ fn on_air(folder: &TempFolder) -> (OnAir, Client) {
         "mouth": {"shapes": [{"src": "body.svg", "from": 0.3}]},
     }});
     client.ok("POST", "/stream/layers", host);
-    let caption = json!({"id": "caption", "source": {"type": "text", "content": "{{speech.host.line}}", "size": 24}});
+    let caption = json!({"id": "caption", "source": {"type": "text", "text": "{{speech.host.line}}", "font": {"size": 24}}});
     client.ok("POST", "/stream/layers", caption);
     (on_air, client)
 }
@@ -189,7 +189,7 @@ fn what_cannot_be_said_is_refused_and_names_the_field() {
     };
     assert_eq!(send("?rate=4000", "audio/pcm", &[0; 64]), 422);
     assert_eq!(send("?format=u8", "audio/pcm", &[0; 64]), 422);
-    assert_eq!(send("", "audio/pcm", &[]), 422);
+    assert_eq!(send("", "audio/pcm", &[0; 1]), 422);
     assert_eq!(send("", "audio/wav", b"RIFFnonsense"), 422);
     assert_eq!(send("", "text/plain", b"hello"), 415);
     assert_eq!(send("?speed=2", "audio/pcm", &[0; 64]), 400);
@@ -215,7 +215,9 @@ fn speech_is_stopped_and_interrupted() {
     assert_eq!(all(&mut events, 3)[2].1, "b");
     let path = format!("{SPEAK}?rate=8000&utterance=a");
     assert_eq!(
-        client.send("POST", &path, "audio/pcm", &[0; 64]).status,
+        client
+            .send("POST", &path, "audio/pcm", &tone(8_000, 0.1))
+            .status,
         409
     );
     say("c", "interrupt");
