@@ -175,6 +175,7 @@ pub fn run(scene: LoadedScene, settings: &Settings, options: LoadOptions) -> any
         settings: settings.clone(),
         director: director.clone(),
         board: engine.status_board(),
+        levels: engine.level_board(),
         profile: engine.profile(),
         ticks: ticks.clone(),
         events,

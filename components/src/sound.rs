@@ -199,13 +199,16 @@ impl Validate for Duck {
 
 impl Validate for AudioSpec {
     fn validate(&self, problems: &mut Problems) {
-        problems.at("master", |problems| {
-            let master = &self.master;
-            problems.range("gain", master.gain, GAIN_MIN_DB..=GAIN_MAX_DB);
-            problems.at("limiter", |problems| {
-                problems.range("ceiling", master.limiter.ceiling, -20.0..=0.0);
-                problems.range("release", master.limiter.release, 0.01..=2.0);
-            });
+        problems.at("master", |problems| self.master.validate(problems));
+    }
+}
+
+impl Validate for MasterSound {
+    fn validate(&self, problems: &mut Problems) {
+        problems.range("gain", self.gain, GAIN_MIN_DB..=GAIN_MAX_DB);
+        problems.at("limiter", |problems| {
+            problems.range("ceiling", self.limiter.ceiling, -20.0..=0.0);
+            problems.range("release", self.limiter.release, 0.01..=2.0);
         });
     }
 }

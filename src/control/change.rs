@@ -2,6 +2,8 @@
 //!
 //! A change is written as `{"type": "layer.update", "id": "host", "patch": {"opacity": 0.5}}`.
 
+mod audio;
+
 use components::Problem;
 use components::animation::Glide;
 use components::effect::{Effect, Effects};
@@ -16,6 +18,8 @@ use super::schema;
 use super::show::PausedAs;
 use crate::scene::registry::{self, field};
 use crate::scene::words;
+
+pub use audio::{UpdateAudio, UpdateChannel};
 
 /// Makes of the list: the enum, how it is read, its schema, and the list of its names.
 macro_rules! changes {
@@ -84,6 +88,8 @@ changes! {
     "effects.add" => AddEffect, "effect";
     "effects.update" => UpdateEffect, "patch";
     "effects.delete" => DeleteEffect;
+    "audio.update" => UpdateAudio, "patch";
+    "audio.channel" => UpdateChannel, "patch";
     "data.update" => UpdateData, "patch";
     "timeline.play" => PlayTimeline;
     "timeline.pause" => PauseTimeline;

@@ -167,6 +167,11 @@ impl Events {
         (receiver, is_whole.then_some(missed))
     }
 
+    /// The number of the last event.
+    pub fn newest(&self) -> u64 {
+        self.lock().seq
+    }
+
     /// How many listen.
     pub fn listeners(&self) -> usize {
         self.sender.receiver_count()

@@ -89,6 +89,11 @@ fn scene(old: &SceneSpec, new: &SceneSpec, events: &mut Vec<Event>) {
                 if std::ptr::eq(old, layer) && old_parent == parent {
                     return;
                 }
+                if old.sound != layer.sound {
+                    let changes = differing(&view::json_of(&old.sound), &view::json_of(&layer.sound));
+                    let data = json!({"layer": id, "changes": changes});
+                    events.push(Event::about("audio:update", id, data));
+                }
                 if let (Source::Chat(was), Source::Chat(is)) = (&old.source, &layer.source) {
                     messages(id, was, is, events);
                     // Messages alone are told one by one, and not with all that were there before.
@@ -114,6 +119,11 @@ fn scene(old: &SceneSpec, new: &SceneSpec, events: &mut Vec<Event>) {
     gone.sort_unstable();
     for id in gone {
         events.push(Event::about("layer:delete", id, json!({"id": id})));
+    }
+    if old.audio != new.audio {
+        let master = |spec: &SceneSpec| view::json_of(&spec.audio.master);
+        let data = json!({"changes": differing(&master(old), &master(new))});
+        events.push(Event::new("audio:update", data));
     }
     if !Arc::ptr_eq(&old.data, &new.data) {
         let changes = merge_patch(&old.data, &new.data);

@@ -4,6 +4,7 @@ use components::animation::Glide;
 use components::effect::Effect;
 use components::layer::{LayerId, LayerSpec};
 use components::output::{OutputSpec, RenditionSpec};
+use components::sound::{MasterSound, Sound};
 use components::source::{ChatMessage, FeedItem};
 use components::transition::Transition;
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
@@ -155,6 +156,40 @@ impl JsonSchema for RenditionPatch {
         patch["description"] = "Fields of a rendition that change (JSON merge patch, RFC 7396): what is absent stays, null is the \
             default. `id` may be there and is the rendition's own."
             .into();
+        Schema::try_from(patch).unwrap_or_default()
+    }
+}
+
+/// The fields of a layer's sound that change.
+pub struct SoundPatch;
+
+impl JsonSchema for SoundPatch {
+    fn schema_name() -> std::borrow::Cow<'static, str> {
+        "SoundPatch".into()
+    }
+
+    fn json_schema(generator: &mut SchemaGenerator) -> Schema {
+        let schema = <Sound as JsonSchema>::json_schema(generator).to_value();
+        let mut patch = patch_of(&schema, generator);
+        patch["description"] =
+            "Fields of a layer's sound that change (JSON merge patch, RFC 7396): what is absent stays, null is the default.".into();
+        Schema::try_from(patch).unwrap_or_default()
+    }
+}
+
+/// The fields of the sum of all sounds that change.
+pub struct MasterPatch;
+
+impl JsonSchema for MasterPatch {
+    fn schema_name() -> std::borrow::Cow<'static, str> {
+        "MasterSoundPatch".into()
+    }
+
+    fn json_schema(generator: &mut SchemaGenerator) -> Schema {
+        let schema = <MasterSound as JsonSchema>::json_schema(generator).to_value();
+        let mut patch = patch_of(&schema, generator);
+        patch["description"] =
+            "Fields of the sum of all sounds that change (JSON merge patch, RFC 7396): what is absent stays, null is the default.".into();
         Schema::try_from(patch).unwrap_or_default()
     }
 }

@@ -4,6 +4,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use systems::profile::Profile;
+use systems::audio::{LevelBoard, SoundLevels};
 use systems::publish::{Status, StatusBoard};
 use tokio::sync::watch;
 
@@ -36,6 +37,7 @@ struct Inner {
     /// Held while the stream is started or stopped.
     changing: tokio::sync::Mutex<()>,
     board: StatusBoard,
+    levels: LevelBoard,
     profile: Profile,
     ticks: Ticks,
     events: Events,
@@ -72,6 +74,8 @@ pub struct Parts {
     pub director: Director,
     /// What the ticks come to.
     pub board: StatusBoard,
+    /// How loud they are.
+    pub levels: LevelBoard,
     /// The times of all systems.
     pub profile: Profile,
     /// The ticks.
@@ -102,6 +106,7 @@ impl Station {
             streaming: Mutex::default(),
             changing: tokio::sync::Mutex::default(),
             board: parts.board,
+            levels: parts.levels,
             profile: parts.profile,
             ticks: parts.ticks,
             events: parts.events,
@@ -130,6 +135,11 @@ impl Station {
     /// What the ticks come to.
     pub fn status(&self) -> Status {
         self.0.board.read()
+    }
+
+    /// What the meters of sound show.
+    pub fn sound_levels(&self) -> SoundLevels {
+        self.0.levels.read()
     }
 
     /// The times of all systems.

@@ -9,6 +9,7 @@ use components::layer::{
     Scale, Size, Visible,
 };
 use components::scene::FrameRate;
+use components::sound::Sound;
 use components::source::{FeedItem, Source, VisualFeedSource};
 use components::transition::Transition;
 use schemars::{JsonSchema, Schema, SchemaGenerator};
@@ -52,6 +53,7 @@ pub fn layer(layer: &LayerSpec, parent: Option<&str>) -> Value {
         crop: layer.crop,
         fit: layer.fit,
         effects: &layer.effects,
+        sound: layer.source.sound_role().map(|_| &layer.sound),
         enter: layer.enter.as_ref(),
         exit: layer.exit.as_ref(),
         parent,
@@ -80,6 +82,8 @@ struct Fields<'a> {
     crop: Crop,
     fit: Fit,
     effects: &'a Effects,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    sound: Option<&'a Sound>,
     enter: Option<&'a Transition>,
     exit: Option<&'a Transition>,
     parent: Option<&'a str>,

@@ -5,6 +5,7 @@
 mod animations;
 mod answer;
 mod assets;
+mod audio;
 mod chat;
 mod commands;
 mod config;
@@ -20,6 +21,7 @@ mod keys;
 mod layers;
 mod listen;
 mod metrics;
+mod metrics_audio;
 mod metrics_streams;
 mod openapi;
 mod outputs;
@@ -34,6 +36,7 @@ mod timelines;
 mod transition;
 mod viewport;
 mod ws;
+mod ws_levels;
 mod ws_streams;
 
 use std::sync::Arc;
@@ -65,6 +68,7 @@ struct Inner {
     keys: KeyStore,
     guard: Guard,
     connections: ws::Connections,
+    levels: ws_levels::LevelsTold,
 }
 
 impl Api {
@@ -83,6 +87,7 @@ impl Api {
             keys,
             guard,
             connections: ws::Connections::default(),
+            levels: ws_levels::LevelsTold::default(),
         }))
     }
 
@@ -110,6 +115,10 @@ impl Api {
         &self.0.guard
     }
 
+    fn levels(&self) -> &ws_levels::LevelsTold {
+        &self.0.levels
+    }
+
     fn connections(&self) -> &ws::Connections {
         &self.0.connections
     }
@@ -126,6 +135,7 @@ fn all() -> Routes {
         .merge(feeds::routes())
         .merge(chat::routes())
         .merge(effects::routes())
+        .merge(audio::routes())
         .merge(scenes::routes())
         .merge(timelines::routes())
         .merge(transition::routes())

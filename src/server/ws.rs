@@ -17,12 +17,13 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 use tokio::sync::broadcast::Receiver;
 use tokio::sync::broadcast::error::{RecvError, TryRecvError};
-use tokio::time::{Instant, interval_at, timeout};
+use tokio::time::{Instant, MissedTickBehavior, interval, interval_at, timeout};
 
 use super::answer::{Answered, Params, Reply, parse, read};
 use super::guard::TOKEN_MAX;
 use super::routes::{Doc, Routes};
 use super::stream::{self, Action};
+use super::ws_levels::{LEVELS, LEVELS_EVERY};
 use super::{Api, BODY_MAX, commands, layers, ws_streams};
 use crate::control::events::Told;
 use crate::control::{ApiError, Asked, ErrorCode, Terms, Work};
@@ -72,7 +73,8 @@ pub fn routes() -> Routes {
                  `{\"id\", \"type\": \"stream\", \"action\": \"start\"}`, `{\"id\", \"type\": \"subscribe\", \"events\": [\"layer:*\"], \"subjects\": [\"host\"]}`, \
                  `{\"id\", \"type\": \"output\", \"action\": \"add\", \"settings\": {...}}` and likewise `rendition`, `recording`, `replay` and `thumbnail` with \
                  `action`, `name` and `settings` as their routes have them, `{\"id\", \"type\": \"snapshot\"}`, `{\"id\", \"type\": \"ping\"}`. Each is answered by `{\"id\", \"success\", ...}` as in REST. \
-                 Messages out: `{\"event\", \"seq\", \"revision\", \"tick\", \"data\"}`; a client that has fallen behind gets a `snapshot` of everything.",
+                 Messages out: `{\"event\", \"seq\", \"revision\", \"tick\", \"data\"}`; a client that has fallen behind gets a `snapshot` of everything. \
+                 `audio:levels` tells what the meters show, ten times a second, only to who subscribes to it by name or as `audio:*`; it has the number of the last event, and is not told again.",
             )
             .query("events", list.clone(), "Events to subscribe to, with commas between: `layer:*,stream:status`. All when absent.")
             .query("subjects", list.clone(), "Only events about these layers, scenes, timelines, with commas between.")
@@ -113,12 +115,16 @@ impl Wanted {
         })
     }
 
+    /// Whether it asks for events of this kind by name, or by the beginning of it.
+    fn names(&self, kind: &str) -> bool {
+        self.kinds.iter().any(|wanted| match wanted.strip_suffix('*') {
+            Some(start) => kind.starts_with(start),
+            None => kind == wanted,
+        })
+    }
+
     fn has(&self, told: &Told) -> bool {
-        let kind = self.kinds.is_empty()
-            || self.kinds.iter().any(|kind| match kind.strip_suffix('*') {
-                Some(start) => told.kind.starts_with(start),
-                None => told.kind == kind,
-            });
+        let kind = self.kinds.is_empty() || self.names(told.kind);
         let subject = self.subjects.is_empty()
             || told
                 .subject
@@ -226,6 +232,8 @@ impl Client {
             None => self.send_snapshot(None).await?,
         }
         let mut ping = interval_at(Instant::now() + PING_EVERY, PING_EVERY);
+        let mut levels = interval(LEVELS_EVERY);
+        levels.set_missed_tick_behavior(MissedTickBehavior::Skip);
         let mut heard = Instant::now();
         loop {
             tokio::select! {
@@ -242,6 +250,10 @@ impl Client {
                     Err(RecvError::Lagged(_)) => self.catch_up(&mut told).await?,
                     Err(RecvError::Closed) => return Ok(()),
                 },
+                _ = levels.tick(), if self.wanted.names(LEVELS) => {
+                    let message = self.api.levels().message(&self.api);
+                    self.send(Message::Text(message)).await?;
+                }
                 _ = ping.tick() => {
                     if heard.elapsed() > SILENCE_MAX {
                         return Ok(());
@@ -331,6 +343,7 @@ impl Client {
             "scene": {"id": show.program.id, "name": show.program.spec.name},
             "layers": layers::all(&show.program.spec),
             "data": *show.program.spec.data,
+            "audio": show.program.spec.audio,
             "config": show.config.view(),
         });
         let mut message = json!({

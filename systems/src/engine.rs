@@ -2,25 +2,29 @@
 
 use bevy_app::App;
 use bevy_ecs::prelude::*;
-use bevy_ecs::schedule::Schedules;
+use bevy_ecs::schedule::{IntoScheduleConfigs, Schedules};
+use bevy_ecs::system::ScheduleSystem;
 use components::scene::FrameRate;
 use components::viewport::CanvasFit;
 use raster::{Compositor, FramePool, RasterError, Workers};
 
-use crate::assets::{PictureDoor, Pictures, take_pictures};
-use crate::audio::{AudioChunk, MixedSound, samples_in_tick};
+use crate::assets::{PictureDoor, Pictures};
+use crate::audio::{LevelBoard, MixedSound};
 use crate::clock::FrameClock;
 use crate::command::{CommandQueue, CommandSender, NextTick};
 use crate::data::SceneData;
 use crate::encode::{FrameOut, FramePort, FramePorts};
 use crate::feed::Epoch;
+use crate::input::{InputDoor, InputRequests, WaitsForInputs};
 use crate::layout::{CanvasSize, OutputSize};
-use crate::profile::{AddTimed, NowNanos, Profile};
+use crate::profile::{NowNanos, Profile};
 use crate::publish::{Counters, LatestBlame, PlacedDoor, StatusBoard, blame_tick};
 use crate::render::{CachedRaster, Canvas, ComposedFrame, RasterCache, RasterCosts, picture};
 use crate::scene::{MaxLayers, SceneBundle, SceneError, replace_scene};
-use crate::schedule::{Tick, TickSet};
-use crate::{animate, audio, command, encode, feed, layout, publish, render, schedule, transition};
+use crate::schedule::{Repeat, Tick, TickSet};
+use crate::{
+    animate, audio, command, encode, feed, input, layout, publish, render, schedule, transition,
+};
 
 /// What an engine is made with.
 #[derive(Clone, Copy, Debug)]
@@ -47,9 +51,12 @@ pub struct EngineSettings {
 pub struct Engine {
     world: World,
     schedule: Schedule,
+    /// The sound of a tick alone.
+    repeat: Schedule,
     commands: CommandSender,
     pictures: PictureDoor,
     placed: PlacedDoor,
+    inputs: InputDoor,
 }
 
 /// What one tick came to.
@@ -80,6 +87,7 @@ impl Engine {
         let (commands, queue) = CommandQueue::new();
         let (pictures, door) = Pictures::new();
         let (placed, placed_requests) = PlacedDoor::new();
+        let (inputs, input_requests) = InputRequests::new();
         let mut app = App::empty();
         app.insert_resource(Profile::new(settings.now_nanos))
             .insert_resource(FrameClock {
@@ -109,12 +117,13 @@ impl Engine {
             .insert_resource(queue)
             .insert_resource(pictures)
             .insert_resource(placed_requests)
+            .insert_resource(input_requests)
             .init_resource::<SceneData>()
             .init_resource::<NextTick>()
             .add_plugins((
                 schedule::plugin,
                 command::plugin,
-                ingest,
+                input::plugin,
                 feed::plugin,
                 animate::plugin,
                 layout::plugin,
@@ -128,16 +137,20 @@ impl Engine {
             ));
 
         let mut world = std::mem::take(app.world_mut());
-        let schedule = world
-            .resource_mut::<Schedules>()
-            .remove(Tick)
-            .unwrap_or_else(|| Schedule::new(Tick));
+        let mut schedules = world.resource_mut::<Schedules>();
+        let schedule = schedules.remove(Tick);
+        let repeat = schedules.remove(Repeat);
+        let mut repeat = repeat.unwrap_or_else(|| Schedule::new(Repeat));
+        // Not on the first late tick, which has no time for it. What is wrong with it is told there.
+        drop(repeat.initialize(&mut world));
         Ok(Self {
             world,
-            schedule,
+            schedule: schedule.unwrap_or_else(|| Schedule::new(Tick)),
+            repeat,
             commands,
             pictures: door,
             placed,
+            inputs,
         })
     }
 
@@ -161,9 +174,25 @@ impl Engine {
         self.placed.clone()
     }
 
+    /// Where inputs are asked for, for whoever decodes.
+    pub fn input_door(&self) -> InputDoor {
+        self.inputs.clone()
+    }
+
+    /// Has each tick wait for the pictures and the sound of files, so that every run gives the same frames. For offline work, with
+    /// somebody at the [`input_door`](Self::input_door); inputs that play as they come are not waited for.
+    pub fn set_waits_for_inputs(&mut self, waits: bool) {
+        self.world.insert_resource(WaitsForInputs(waits));
+    }
+
     /// Where others see what the ticks come to.
     pub fn status_board(&self) -> StatusBoard {
         self.world.resource::<StatusBoard>().clone()
+    }
+
+    /// Where others see how loud the ticks are.
+    pub fn level_board(&self) -> LevelBoard {
+        self.world.resource::<LevelBoard>().clone()
     }
 
     /// The times of all systems.
@@ -203,18 +232,19 @@ impl Engine {
         }
     }
 
-    /// Lets a tick pass on which there was no time to compose: the encoders get the last good frame again, with that tick's sound.
+    /// Lets a tick pass on which there was no time to compose: the encoders get the last good frame again, with that tick's own sound,
+    /// which is taken from its sources and mixed as on any other.
     pub fn repeat(&mut self) {
         let tick = self.world.resource::<NextTick>().0;
         self.world.resource_mut::<NextTick>().0 += 1;
         self.world.resource_mut::<FrameClock>().tick = tick;
         let clock = *self.world.resource::<FrameClock>();
+        self.world.resource::<Profile>().begin_tick();
+        self.repeat.run(&mut self.world);
         let Some(frame) = self.world.resource::<ComposedFrame>().frame.clone() else {
             return;
         };
-        let sound = AudioChunk::Silence {
-            samples: samples_in_tick(clock.rate, clock.tick),
-        };
+        let sound = self.world.resource::<MixedSound>().0.clone();
         let full = self
             .world
             .resource_mut::<FramePorts>()
@@ -291,13 +321,18 @@ impl Engine {
         self.world.resource_mut::<RasterCache>().take()
     }
 
+    /// Adds systems to every tick, for benches and tests; see [`add_to_every_tick`](schedule::add_to_every_tick).
+    pub fn add_sound_systems<M>(
+        &mut self,
+        set: TickSet,
+        systems: impl IntoScheduleConfigs<ScheduleSystem, M> + Copy,
+    ) {
+        self.schedule.add_systems(systems.in_set(set));
+        self.repeat.add_systems(systems.in_set(set));
+    }
+
     /// The world itself, for benches and tests.
     pub fn world_mut(&mut self) -> &mut World {
         &mut self.world
     }
-}
-
-fn ingest(app: &mut App) {
-    let system = app.timed(TickSet::Ingest, "ingest::pictures", take_pictures);
-    app.add_systems(Tick, system);
 }

@@ -2,11 +2,18 @@
 
 use bevy_app::App;
 use bevy_ecs::prelude::*;
-use bevy_ecs::schedule::{LogLevel, ScheduleBuildSettings, ScheduleLabel, SingleThreadedExecutor};
+use bevy_ecs::schedule::{
+    LogLevel, ScheduleBuildSettings, ScheduleConfigs, ScheduleLabel, SingleThreadedExecutor,
+};
+use bevy_ecs::system::ScheduleSystem;
 
 /// The schedule that runs once a tick.
 #[derive(ScheduleLabel, Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Tick;
+
+/// The schedule of a tick on which there was no time to compose: the sound of that tick alone, in the sets `Ingest` and `Mix`.
+#[derive(ScheduleLabel, Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct Repeat;
 
 /// The sets of [`Tick`], in the order in which they run.
 #[derive(SystemSet, Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -33,17 +40,10 @@ pub enum TickSet {
     Publish,
 }
 
-/// Adds the schedule and its sets.
+/// Adds the schedules and their sets.
 pub fn plugin(app: &mut App) {
-    let mut schedule = Schedule::new(Tick);
-    // For systems as small as these one thread is faster than many; the parallel work is tiles, inside `Render`.
-    schedule.set_executor(SingleThreadedExecutor::new());
-    schedule.set_build_settings(ScheduleBuildSettings {
-        ambiguity_detection: LogLevel::Error,
-        hierarchy_detection: LogLevel::Error,
-        ..Default::default()
-    });
-    schedule.configure_sets(
+    let mut tick = empty(Tick);
+    tick.configure_sets(
         (
             TickSet::Command,
             TickSet::Ingest,
@@ -58,5 +58,32 @@ pub fn plugin(app: &mut App) {
         )
             .chain(),
     );
-    app.add_schedule(schedule);
+    let mut repeat = empty(Repeat);
+    repeat.configure_sets((TickSet::Ingest, TickSet::Mix).chain());
+    app.add_schedule(tick).add_schedule(repeat);
+}
+
+fn empty(label: impl ScheduleLabel) -> Schedule {
+    let mut schedule = Schedule::new(label);
+    // For systems as small as these one thread is faster than many; the parallel work is tiles, inside `Render`.
+    schedule.set_executor(SingleThreadedExecutor::new());
+    schedule.set_build_settings(ScheduleBuildSettings {
+        ambiguity_detection: LogLevel::Error,
+        hierarchy_detection: LogLevel::Error,
+        ..Default::default()
+    });
+    schedule
+}
+
+/// Adds systems that sound needs: they run on every tick, also on one on which there was no time to compose. `make` is called for each
+/// of the two schedules. What such a system has to remember belongs into resources and components: each schedule has `Local`s and change
+/// detection of its own.
+pub fn add_to_every_tick(
+    app: &mut App,
+    make: impl Fn(&mut App) -> ScheduleConfigs<ScheduleSystem>,
+) {
+    let systems = make(app);
+    app.add_systems(Tick, systems);
+    let systems = make(app);
+    app.add_systems(Repeat, systems);
 }

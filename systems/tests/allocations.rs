@@ -1,5 +1,5 @@
 //! Steady state allocates nothing: moving layers, still texts, a looping timeline, a moving picture, a ticker, a chat,
-//! an avatar that speaks, effects that change.
+//! an avatar that speaks, effects that change, sounds that are too loud and step back under each other.
 
 #![expect(clippy::unwrap_used, reason = "a test ends where something is wrong")]
 
@@ -7,6 +7,7 @@ use std::alloc::{GlobalAlloc, Layout, System};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering::SeqCst};
 
+use bevy_ecs::prelude::*;
 use components::animation::{
     Easing, Keyframe, KeyframeValue, LoopMode, Property, TimelineSpec, TrackSpec,
 };
@@ -17,7 +18,10 @@ use components::value::{Colour, Paint};
 use image::codecs::gif::{GifEncoder, Repeat};
 use image::{Delay, Frame, Rgba, RgbaImage};
 use stream_manager_systems::assets::{Picture, PictureFonts, decode_picture};
+use stream_manager_systems::audio::{SourceSound, samples_in_tick};
+use stream_manager_systems::clock::FrameClock;
 use stream_manager_systems::scene::SceneBundle;
+use stream_manager_systems::schedule::TickSet;
 use stream_manager_systems::{Engine, EngineSettings};
 
 struct Counting;
@@ -127,6 +131,28 @@ fn avatar() -> LayerSpec {
     }
 }
 
+/// A sound that is moved to one side, and steps back under what the avatar says.
+fn bed() -> LayerSpec {
+    LayerSpec {
+        source: Source::Audio(serde_json::from_str(r#"{"src": "bed.wav"}"#).unwrap()),
+        sound: serde_json::from_str(r#"{"gain": 6, "pan": 0.4, "duck": {}}"#).unwrap(),
+        ..LayerSpec::new("bed")
+    }
+}
+
+/// Whatever has sound is as loud as can be.
+fn play(clock: Res<FrameClock>, mut layers: Query<&mut SourceSound>) {
+    let count = samples_in_tick(clock.rate, clock.tick);
+    for mut sound in &mut layers {
+        sound.plays = true;
+        let samples = &mut sound.bypass_change_detection().samples;
+        for side in [&mut samples.left, &mut samples.right] {
+            side.clear();
+            side.extend((0..count).map(|place| (place as f32 * 0.1).sin()));
+        }
+    }
+}
+
 fn track(layer: &str, property: Property, to: f32) -> TrackSpec {
     let keyframe = |at, value| Keyframe {
         at,
@@ -182,6 +208,7 @@ fn a_tick_of_moving_layers_allocates_nothing() {
             rows,
             avatar(),
             filtered(),
+            bed(),
         ]
         .map(Arc::new)
         .into(),
@@ -202,6 +229,7 @@ fn a_tick_of_moving_layers_allocates_nothing() {
             track("group", Property::PositionY, 200.0),
             track("avatar", Property::Source("mouth.level".into()), 1.0),
             track("filtered", Property::Effect("blur.radius".into()), 12.0),
+            track("bed", Property::Sound("gain".into()), -20.0),
             track("filtered", Property::Effect("dropShadow.y".into()), 30.0),
         ],
         ..TimelineSpec::new("motion")
@@ -219,16 +247,21 @@ fn a_tick_of_moving_layers_allocates_nothing() {
     .unwrap();
     let mut bundle = SceneBundle::new(spec);
     bundle.pictures.push(("moving".into(), picture));
+    engine.add_sound_systems(TickSet::Ingest, play);
     engine.load(bundle).unwrap();
-    for _ in 0..90 {
+    engine.tick();
+    engine.repeat();
+    for _ in 0..88 {
         engine.tick();
     }
     // Between two whole seconds, since words that follow the clock are made anew on each: ticks 90 to 119 are one such second.
     engine.tick();
     COUNTING.store(true, SeqCst);
-    for _ in 0..28 {
+    for _ in 0..27 {
         engine.tick();
     }
+    // A tick without time to compose, too.
+    engine.repeat();
     COUNTING.store(false, SeqCst);
     assert_eq!(ALLOCATIONS.load(SeqCst), 0);
 }

@@ -2,6 +2,7 @@
 //!
 //! A request is all or nothing: the first change that cannot be made is the answer, and the show that was there stays.
 
+mod audio;
 mod avatar;
 mod chat;
 mod effects;
@@ -123,6 +124,7 @@ pub fn plan(show: &Show, asked: &[Asked], means: &Means<'_>) -> Result<Planned, 
         back: None,
         feeds: Vec::new(),
         glides: HashMap::new(),
+        master_glide: None,
         touched: Vec::new(),
         messages_made: 0,
         means,
@@ -210,6 +212,8 @@ struct Work<'a> {
     feeds: Vec<FeedTold>,
     /// How layers go to what was written, by name.
     glides: HashMap<String, Glide>,
+    /// How the gain of the sum goes to what was written.
+    master_glide: Option<Glide>,
     /// Layers that were written, by the path of what was written of them, and where in the request.
     touched: Vec<Touched>,
     /// How many messages of chats were given an id.
@@ -262,6 +266,8 @@ impl Work<'_> {
                 self.update_effect(update, at)?;
             }
             Change::DeleteEffect(delete) => self.delete_effect(delete)?,
+            Change::UpdateAudio(update) => self.update_audio(update, at, &asked.path)?,
+            Change::UpdateChannel(update) => self.update_channel(update, at, &asked.path)?,
             Change::UpdateData(update) => self.update_data(&update.patch, at)?,
             Change::PlayTimeline(play) => {
                 self.tell(&play.id, play.blend.as_ref(), asked, |_| {
@@ -370,6 +376,9 @@ impl Work<'_> {
         edit.fonts = fonts;
         for layer in &mut edit.layers {
             layer.glide = self.glides.get(layer.spec.id.as_str()).copied();
+        }
+        if let Some((_, glide)) = &mut edit.audio {
+            *glide = self.master_glide;
         }
         let wanted = self.missing_pictures(&edit);
         let mut missing = Vec::new();

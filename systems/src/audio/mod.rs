@@ -1,13 +1,37 @@
 //! The program's sound: what layers give to be heard, and the sum of it, exactly one tick's samples a tick.
 //!
 //! In the set `Ingest` the source of each layer that has sound writes its [`SourceSound`]: this tick's samples, before anything is done
-//! to them. In the set `Mix` they are weighed and added up into [`MixedSound`], which the set `Encode` hands out.
+//! to them. In the set `Mix` they are weighed, step back under others, are added up, kept below the ceiling and measured:
+//! [`MixedSound`] is what comes of it, and what the set `Encode` hands out. Meters are read from the [`LevelBoard`].
+//!
+//! Sound cannot be skipped or repeated as pictures can. So these systems, and those that write [`SourceSound`], also run on a tick on
+//! which there was no time to compose ([`add_to_every_tick`]). Layers are added up in one order by one thread, so the same sounds give
+//! the same bytes.
+
+mod bus;
+mod channel;
+mod duck;
+mod limiter;
+mod loudness;
+mod meter;
+mod true_peak;
 
 use std::sync::Arc;
 
+use bevy_app::App;
 use bevy_ecs::prelude::*;
 use components::scene::FrameRate;
 use components::sound::SoundRole;
+
+use crate::profile::AddTimed;
+use crate::schedule::{TickSet, add_to_every_tick};
+
+pub(crate) use bus::glide_master;
+pub use channel::{CUT_SAMPLES, ChannelGain, ChannelLevel, ChannelSound, Channels};
+pub use duck::DuckState;
+pub use limiter::LATENCY_SAMPLES;
+pub use loudness::{Loudness, SILENCE_DB};
+pub use meter::{ChannelLevels, LevelBoard, Levels, Meter, SoundLevels};
 
 /// Samples a second of the program's sound.
 pub const SAMPLE_RATE: u32 = 48_000;
@@ -57,6 +81,7 @@ impl AudioChunk {
 
 /// What a layer's source gives to be heard on this tick, before it is mixed. On each layer whose source has sound; written in `Ingest`.
 #[derive(Component, Clone, Debug, Default)]
+#[require(ChannelGain, ChannelSound, ChannelLevel, DuckState, Meter)]
 pub struct SourceSound {
     /// This tick's samples, exactly [`samples_in_tick`] of them where `plays`; room is kept from tick to tick.
     pub samples: StereoSamples,
@@ -82,16 +107,23 @@ impl Default for MixedSound {
 }
 
 /// Adds the set's systems.
-pub fn plugin(app: &mut bevy_app::App) {
-    use crate::profile::AddTimed as _;
-    use crate::schedule::{Tick, TickSet};
-    app.init_resource::<MixedSound>();
-    let system = app.timed(TickSet::Mix, "audio::mix", mix);
-    app.add_systems(Tick, system);
-}
-
-fn mix(clock: Res<crate::clock::FrameClock>, mut mixed: ResMut<MixedSound>) {
-    mixed.0 = AudioChunk::Silence {
-        samples: samples_in_tick(clock.rate, clock.tick),
-    };
+pub fn plugin(app: &mut App) {
+    app.init_resource::<MixedSound>()
+        .init_resource::<Channels>()
+        .init_resource::<bus::Bus>()
+        .init_resource::<bus::Out>()
+        .init_resource::<meter::MasterMeter>()
+        .init_resource::<LevelBoard>();
+    add_to_every_tick(app, |app| {
+        let set = TickSet::Mix;
+        (
+            app.timed(set, "audio::gains", channel::gains),
+            app.timed(set, "audio::weigh", channel::weigh),
+            app.timed(set, "audio::ducking", duck::ducking),
+            app.timed(set, "audio::sum", bus::sum),
+            app.timed(set, "audio::limiter", bus::limit),
+            app.timed(set, "audio::meters", meter::meters),
+        )
+            .chain()
+    });
 }

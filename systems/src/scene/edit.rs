@@ -14,7 +14,7 @@ use components::layer::{
     Anchor, Crop, LayerId, LayerSpec, Opacity, Position, Rotation, Scale, Size, ZIndex,
 };
 use components::scene::{CanvasSpec, SceneSpec};
-use components::sound::Sound;
+use components::sound::{AudioSpec, Sound};
 use components::source::{
     AudioSource, AvatarSource, ChatSource, ColourSource, GradientSource, GroupSource, ImageSource,
     IngestSource, RtspSource, SceneSource, ShapeSource, Source, TextSource, TickerSource,
@@ -25,7 +25,7 @@ use serde_json::{Map, Value};
 
 use super::spawn::{
     Place, insert_lanes, insert_size, insert_source, put_effects, put_sound, put_ways,
-    remove_source, show_canvas, spawn_one, spawn_timeline, timeline_component,
+    SceneInfo, remove_source, show_canvas, spawn_one, spawn_timeline, timeline_component,
 };
 use super::stage::{Leaving, Reachable};
 use crate::animate::{
@@ -33,10 +33,12 @@ use crate::animate::{
     remove_lanes,
 };
 use crate::assets::{Picture, Pictures};
+use crate::audio::glide_master;
 use crate::clock::FrameClock;
 use crate::data::SceneData;
 use crate::feed;
 use crate::inner::fill_scenes;
+use crate::input::ShownInput;
 use crate::layout::{FileOrder, Fonts, LayerTree, Placed, ShownPicture};
 use crate::render::Drawn;
 
@@ -55,6 +57,8 @@ pub struct SceneEdit {
     pub data: Option<Arc<Map<String, Value>>>,
     /// Title and canvas, when they differ; the size and the rate of the canvas are those on air.
     pub canvas: Option<(String, CanvasSpec)>,
+    /// What is done to the sum of all sounds, when it differs, and how its gain goes there; at once when there is no way.
+    pub audio: Option<(AudioSpec, Option<Glide>)>,
     /// Pictures that the layers need, by the words of their `src`.
     pub pictures: Vec<(Arc<str>, Picture)>,
     /// Font files that come to those that are there, by name for messages.
@@ -131,6 +135,7 @@ impl SceneEdit {
             timelines: (!same_timelines || came_or_went).then(|| new.timelines.clone()),
             data: (!same_data).then(|| Arc::clone(&new.data)),
             canvas: (!same_head).then(|| (new.name.clone(), new.canvas.clone())),
+            audio: (old.audio != new.audio).then(|| (new.audio.clone(), None)),
             pictures: Vec::new(),
             fonts: Vec::new(),
         })
@@ -144,6 +149,7 @@ impl SceneEdit {
             && self.timelines.is_none()
             && self.data.is_none()
             && self.canvas.is_none()
+            && self.audio.is_none()
     }
 }
 
@@ -186,7 +192,17 @@ pub(crate) fn edit_scene(world: &mut World, edit: SceneEdit) {
         world.resource_mut::<SceneData>().replace(data);
     }
     if let Some((name, canvas)) = edit.canvas {
-        show_canvas(world, name, canvas);
+        let info = world.get_resource::<SceneInfo>();
+        let audio = info.map(|info| info.audio.clone()).unwrap_or_default();
+        show_canvas(world, name, canvas, audio);
+    }
+    if let Some((audio, glide)) = edit.audio {
+        if let Some(glide) = &glide {
+            glide_master(world, glide);
+        }
+        if let Some(mut info) = world.get_resource_mut::<SceneInfo>() {
+            info.audio = audio;
+        }
     }
     let mut rows = world.query_filtered::<(Entity, &LayerId), Reachable>();
     let mut layers: HashMap<LayerId, Entity> = rows
@@ -340,6 +356,9 @@ fn put_source(entity: &mut EntityWorldMut, spec: &LayerSpec, measure: bool) {
         touch::<TextSource>(entity);
         if let Some(mut source) = entity.get_mut::<ImageSource>() {
             source.set_changed();
+        }
+        if let Some(mut shown) = entity.get_mut::<ShownInput>() {
+            shown.set_changed();
         }
         touch::<ShapeSource>(entity);
         touch::<ColourSource>(entity);

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use bevy_ecs::prelude::*;
 use components::animation::{
-    Lane, PlayState, Property, Timeline, TimelineId, TimelineSpec, Tracks,
+    Easing, Lane, PlayState, Property, Timeline, TimelineId, TimelineSpec, Tracks,
 };
 use components::derived::{Animatable, Computed, DrawOrder, FilledText, LayoutBox, NaturalSize};
 use components::effect::Effects;
@@ -13,7 +13,7 @@ use components::layer::{
     Anchor, Crop, LayerId, LayerSpec, Opacity, Position, Rotation, Scale, Size, Visible, ZIndex,
 };
 use components::scene::{CanvasSpec, FrameRate, SceneSpec};
-use components::sound::Sound;
+use components::sound::{AudioSpec, Sound};
 use components::source::{
     AudioSource, AvatarSource, ChatSource, ColourSource, GradientSource, GroupSource, ImageSource,
     IngestSource, RtspSource, SceneSource, ShapeSource, Source, TextSource, TickerSource,
@@ -36,9 +36,10 @@ use crate::clock::FrameClock;
 use crate::data::{DataScope, SceneData};
 use crate::feed;
 use crate::inner::{InnerScene, fill_scenes};
+use crate::input::{LiveInput, ShownInput};
 use crate::layout::{
-    CanvasSize, ClipsChildren, CropClip, FileOrder, Fonts, LayerTree, Placed, RasterScale,
-    ShownPicture,
+    CanvasSize, ClipsChildren, CropClip, FileOrder, Fonts, InputPlace, LayerTree, Placed,
+    RasterScale, ShownPicture,
 };
 use crate::render::{Background, ComposedFrame, Drawn, Effected, Flattened, RasterCache};
 use crate::transition::{self, Clip, Presence};
@@ -73,6 +74,8 @@ pub struct SceneInfo {
     pub name: String,
     /// Its canvas.
     pub canvas: CanvasSpec,
+    /// What is done to the sum of its sounds.
+    pub audio: AudioSpec,
 }
 
 /// The most layers that the world holds.
@@ -123,7 +126,8 @@ pub fn replace_scene(world: &mut World, bundle: SceneBundle) -> Result<(), Scene
     if !mixes {
         data.remove(before);
     }
-    show_canvas(world, spec.name.clone(), spec.canvas.clone());
+    let (name, canvas) = (spec.name.clone(), spec.canvas.clone());
+    show_canvas(world, name, canvas, spec.audio.clone());
     spawn_scene(world, &spec, scope, tick);
     fill_scenes(world);
     world.resource_mut::<LayerTree>().mark_stale();
@@ -159,12 +163,16 @@ pub(crate) fn check_scene(world: &World, spec: &SceneSpec) -> Result<(), SceneEr
     }
 }
 
-/// Takes over the title, the canvas's size and its own colour.
-pub(super) fn show_canvas(world: &mut World, name: String, canvas: CanvasSpec) {
+/// Takes over the title, the canvas's size and its own colour, and what is done to the sum of all sounds.
+pub(super) fn show_canvas(world: &mut World, name: String, canvas: CanvasSpec, audio: AudioSpec) {
     let colour = canvas.background;
     world.insert_resource(Background([colour.red, colour.green, colour.blue]));
     world.insert_resource(CanvasSize::of(&canvas));
-    world.insert_resource(SceneInfo { name, canvas });
+    world.insert_resource(SceneInfo {
+        name,
+        canvas,
+        audio,
+    });
 }
 
 /// The entities of layers and timelines by their names.
@@ -464,7 +472,9 @@ pub(super) fn put_sound(entity: &mut EntityWorldMut, spec: &LayerSpec) {
     let Some(own) = spec.source.sound_role() else {
         if entity.contains::<Sound>() {
             remove_computed::<Sound>(entity);
-            entity.remove::<(SourceSound, Heard)>();
+            entity
+                .remove_with_requires::<SourceSound>()
+                .remove::<Heard>();
         }
         return;
     };
@@ -481,21 +491,26 @@ pub(super) fn put_sound(entity: &mut EntityWorldMut, spec: &LayerSpec) {
 
 /// Gives a layer its ways to come and to go.
 pub(super) fn put_ways(entity: &mut EntityWorldMut, spec: &LayerSpec) {
-    let enter = spec.enter.clone().map(Enter);
+    // A sound that rises and falls does it as a layer that comes and goes.
+    let (rise, fall) = match &spec.source {
+        Source::Audio(source) => (faded(source.fade_in), faded(source.fade_out)),
+        _ => (None, None),
+    };
+    let enter = spec.enter.clone().or(rise).map(Enter);
     if entity.get::<Enter>() != enter.as_ref() {
-        match enter {
+        match enter.clone() {
             Some(enter) => entity.insert(enter),
             None => entity.remove::<Enter>(),
         };
     }
-    let exit = spec.exit.clone().map(Exit);
+    let exit = spec.exit.clone().or(fall).map(Exit);
     if entity.get::<Exit>() != exit.as_ref() {
-        match exit {
+        match exit.clone() {
             Some(exit) => entity.insert(exit),
             None => entity.remove::<Exit>(),
         };
     }
-    let has_ways = spec.enter.is_some() || spec.exit.is_some();
+    let has_ways = enter.is_some() || exit.is_some();
     if has_ways && !entity.contains::<Presence>() {
         let is_new = entity
             .get::<Placed>()
@@ -509,6 +524,14 @@ pub(super) fn put_ways(entity: &mut EntityWorldMut, spec: &LayerSpec) {
         };
         entity.insert(presence);
     }
+}
+
+/// A way of `seconds`, if that is any.
+fn faded(seconds: f32) -> Option<Transition> {
+    (seconds > 0.0).then(|| Transition {
+        easing: Easing::Linear,
+        ..Transition::new(TransitionKind::Fade, seconds)
+    })
 }
 
 /// Gives a layer its source, and what belongs to it.
@@ -541,12 +564,24 @@ pub(super) fn insert_source(entity: &mut EntityWorldMut, spec: &LayerSpec) {
             insert_computed(entity, source);
             entity.insert(Avatar::default());
         }
-        Source::Video(source) => drop(entity.insert(source.clone())),
-        Source::Rtsp(source) => drop(entity.insert(source.clone())),
-        Source::Ingest(source) => drop(entity.insert(source.clone())),
-        Source::Audio(source) => drop(entity.insert(source.clone())),
+        Source::Video(source) => insert_input(entity, source),
+        Source::Rtsp(source) => insert_input(entity, source),
+        Source::Ingest(source) => insert_input(entity, source),
+        Source::Audio(source) => {
+            entity.insert((source.clone(), LiveInput::default()));
+        }
         Source::Group(source) => drop(entity.insert(source.clone())),
     }
+}
+
+/// Gives a layer an input that may have pictures.
+fn insert_input<S: Component + Clone>(entity: &mut EntityWorldMut, source: &S) {
+    entity.insert((source.clone(), LiveInput::default()));
+    entity.insert((
+        ShownInput::default(),
+        InputPlace::default(),
+        CropClip::default(),
+    ));
 }
 
 fn insert_computed<S: MovingFields>(entity: &mut EntityWorldMut, source: &S) {
@@ -574,6 +609,7 @@ pub(super) fn remove_source(entity: &mut EntityWorldMut) {
     entity
         .remove::<(GroupSource, SceneSource, InnerScene)>()
         .remove::<(VideoSource, RtspSource, IngestSource, AudioSource)>()
+        .remove::<(LiveInput, ShownInput, InputPlace)>()
         .remove::<(FilledText, Rolling, ShownPicture, CropClip, Avatar)>()
         .remove::<(Strip, ChatRows, ClipsChildren)>()
         .insert((NaturalSize::default(), Drawn::default()));

@@ -14,6 +14,7 @@ use bevy_ecs::prelude::*;
 use components::animation::TimelineId;
 use components::layer::LayerId;
 use components::scene::FrameRate;
+use components::sound::MasterSound;
 use components::transition::{Transition, TransitionKind};
 use glam::{Affine2, Vec2};
 use raster::Raster;
@@ -181,6 +182,11 @@ impl SceneMix {
     /// Whether the scene that goes lies over the other.
     pub fn outgoing_is_over(&self) -> bool {
         self.0.as_ref().is_some_and(|mix| !mix.over_comes)
+    }
+
+    /// What is done to the sum of the sounds of the scene that goes, while a change is in course.
+    pub fn outgoing_master(&self) -> Option<&MasterSound> {
+        self.0.as_ref().map(|mix| &mix.info.audio.master)
     }
 
     /// The canvas of the scene that goes, while a change is in course.
