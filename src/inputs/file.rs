@@ -182,6 +182,9 @@ impl FilmInput {
             Some(demuxer) => demuxer,
             None => open(&self.film, &self.sources, &self.facts)?,
         };
+        let duration_us = demuxer.duration_us().unwrap_or(0);
+        let state = &self.showing.ends.state;
+        state.duration_us.store(duration_us, Relaxed);
         let mut player = Player::new(demuxer, &self.film, &self.sources, &self.facts)?;
         loop {
             match player.play(&self.showing, &mut self.place)? {

@@ -23,8 +23,8 @@ use super::showing::Showing;
 use super::sound::{Blocks, duration_us, frames};
 use super::Sources;
 
-/// Pictures of our own at a time: as many as wait twice over, and some in hand.
-pub(super) const PICTURES_MAX: usize = 2 * PICTURES_QUEUED + 8;
+/// Pictures of our own at a time, made when they are needed: the 192 that the world may hold, those in the way, and some in hand.
+pub(super) const PICTURES_MAX: usize = 192 + PICTURES_QUEUED + 8;
 /// Blocks of sound that are decoded ahead: a second.
 const SOUND_AHEAD: usize = 100;
 /// Coded pictures that may wait while sound is read past them.

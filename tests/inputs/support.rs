@@ -32,6 +32,7 @@ pub struct Near {
     pub sound: Receiver<SoundBlock>,
     pub orders: Sender<InputOrder>,
     pub state: Arc<InputState>,
+    inputs: Inputs,
 }
 
 impl World {
@@ -93,6 +94,7 @@ impl World {
             sound: near_sound,
             orders: near_orders,
             state,
+            inputs: self.inputs.clone(),
         }
     }
 
@@ -161,21 +163,25 @@ pub fn until<T>(what: &str, mut look: impl FnMut() -> Option<T>) -> T {
             return found;
         }
         assert!(begun.elapsed() < LIMIT, "in vain: {what}");
-        std::thread::yield_now();
+        std::thread::park_timeout(Duration::from_millis(4));
     }
 }
 
 impl Near {
     /// The next picture.
     pub fn picture(&self) -> TimedPicture {
-        self.pictures.recv_timeout(LIMIT).expect("a picture")
+        self.pictures
+            .recv_timeout(LIMIT)
+            .unwrap_or_else(|_| panic!("no picture: {:#?}", self.inputs.list()))
     }
 
     /// Pictures until the film has ended, while the sound is taken as well.
     pub fn all(&self) -> (Vec<TimedPicture>, Vec<SoundBlock>) {
         let (mut pictures, mut sound) = (Vec::new(), Vec::new());
         until("the end", || {
-            let ended = self.state.stage() == InputStage::Ended;
+            let stage = self.state.stage();
+            assert_ne!(stage, InputStage::Failed, "{:#?}", self.inputs.list());
+            let ended = stage == InputStage::Ended;
             pictures.extend(self.pictures.try_iter());
             sound.extend(self.sound.try_iter());
             ended.then_some(())
@@ -190,7 +196,8 @@ impl Near {
         let (mut pictures, mut sound) = (Vec::new(), Vec::new());
         until("pictures", || {
             sound.extend(self.sound.try_iter());
-            pictures.extend(self.pictures.try_recv());
+            let missing = count - pictures.len();
+            pictures.extend(self.pictures.try_iter().take(missing));
             (pictures.len() >= count).then_some(())
         });
         (pictures, sound)
