@@ -92,6 +92,15 @@ impl Library {
         files.picture(src)
     }
 
+    /// Finds a file of the scene on air.
+    ///
+    /// # Errors
+    /// There is no such file, or it lies elsewhere.
+    pub fn file_on_air(&self, src: &str) -> Result<PathBuf, String> {
+        let files = self.on_air.read().unwrap_or_else(PoisonError::into_inner);
+        files.find(src)
+    }
+
     /// Reads pictures of a scene.
     ///
     /// # Errors

@@ -19,6 +19,7 @@ use super::show::Show;
 use super::thumbnails::Thumbnails;
 use super::ticks::Ticks;
 use crate::config::Settings;
+use crate::inputs::Inputs;
 use crate::live;
 use crate::ports::{FrameRequests, LivePort, PlacedRequests};
 use crate::streaming::{Replay, Streaming, StreamingStats, ThreadEnd};
@@ -49,6 +50,7 @@ struct Inner {
     replay: Arc<Replay>,
     thumbnails: Thumbnails,
     ear: Ear,
+    inputs: Inputs,
     /// Of outputs that were stopped with the stream, for counters that never go back.
     past: Mutex<Past>,
 }
@@ -92,6 +94,8 @@ pub struct Parts {
     pub recordings: recordings::Store,
     /// Where the streaming threads tell what happens.
     pub ear: Ear,
+    /// What the layers show of films, cameras and publishers.
+    pub inputs: Inputs,
 }
 
 impl Station {
@@ -118,6 +122,7 @@ impl Station {
             replay,
             thumbnails: Thumbnails::default(),
             ear: parts.ear,
+            inputs: parts.inputs,
             past: Mutex::default(),
         }))
     }
@@ -170,6 +175,11 @@ impl Station {
     /// What is kept of the outputs.
     pub fn desk(&self) -> &Desk {
         &self.0.desk
+    }
+
+    /// What the layers show of films, cameras and publishers.
+    pub fn inputs(&self) -> &Inputs {
+        &self.0.inputs
     }
 
     /// The recordings.

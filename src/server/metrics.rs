@@ -17,7 +17,7 @@ use prometheus_client::encoding::{DescriptorEncoder, MetricEncoder};
 use prometheus_client::metrics::MetricType;
 use prometheus_client::registry::Registry;
 
-use super::{Api, metrics_audio, metrics_streams};
+use super::{Api, metrics_audio, metrics_inputs, metrics_streams};
 use crate::control::{SCHEDULED_MAX, own_usage};
 
 /// The route.
@@ -91,6 +91,7 @@ impl Collector for Everything {
         self.systems(&mut page)?;
         self.encoder(&mut page)?;
         metrics_streams::write(&self.0, &mut page)?;
+        metrics_inputs::write(&self.0, &mut page)?;
         metrics_audio::write(&self.0, &mut page)?;
         self.control(&mut page)?;
         rtmp(&mut page)

@@ -33,10 +33,10 @@ fn a_known_colour_is_the_same_in_every_coding() {
         assert!(worst <= 2.5, "{name}: {red:.1} {green:.1} {blue:.1}");
     }
     for (name, codec) in [
-        ("nv12.mov", "-c:v rawvideo -pix_fmt nv12"),
+        ("nv12.nut", "-c:v rawvideo -pix_fmt nv12"),
         ("rgb.mov", "-c:v png -pix_fmt rgb24"),
     ] {
-        let source = filter("bt709", "tv", if name == "nv12.mov" { "nv12" } else { "rgb24" }, "1280x720");
+        let source = filter("bt709", "tv", if name == "nv12.nut" { "nv12" } else { "rgb24" }, "1280x720");
         world.ffmpeg(name, &format!("{source} {codec} -colorspace bt709"));
         let near = world.open(name, video(name));
         let [red, green, blue] = rgb_at(&near.picture().picture, 100, 100);

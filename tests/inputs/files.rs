@@ -237,7 +237,7 @@ fn what_is_broken_is_an_error_of_that_input_alone() {
     let good = world.ffmpeg("good.mkv", &format!("{NUMBERED} -c:v libx264 -qp 4 -c:a flac"));
     let bytes = std::fs::read(good).expect("a file");
     std::fs::write(world.path("cut.mkv"), &bytes[..bytes.len() / 2]).expect("a file");
-    std::fs::write(world.path("noise.mp4"), (0..50_000u32).map(|n| (n * 2_654_435_761 >> 13) as u8).collect::<Vec<_>>()).expect("a file");
+    std::fs::write(world.path("noise.mp4"), (0..50_000u32).map(|n| (n.wrapping_mul(2_654_435_761) >> 13) as u8).collect::<Vec<_>>()).expect("a file");
     let mut holed = bytes.clone();
     for at in (bytes.len() / 3..bytes.len() / 3 + 3000).step_by(7) {
         holed[at] ^= 0x5a;
