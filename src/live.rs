@@ -28,8 +28,8 @@ use crate::control::config::Config;
 use crate::control::keys::KeyStore;
 use crate::control::outputs::{Desk, OutputList};
 use crate::control::{
-    Director, Ear, Event, Events, Library, Parts, Reloads, Show, Staged, Start, Station, Ticks, now_ms,
-    recordings, scene_id,
+    Director, Ear, Event, Events, Library, Parts, Reloads, Show, Staged, Start, Station, Ticks,
+    now_ms, recordings, scene_id,
 };
 use crate::ingest::IngestHub;
 use crate::inputs::{Inputs, Sources, StageName};

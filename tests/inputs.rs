@@ -10,10 +10,16 @@
 #[path = "inputs/support.rs"]
 mod support;
 
+#[path = "program/support.rs"]
+#[expect(dead_code, reason = "other tests need the rest of it")]
+mod program;
+
 #[path = "inputs/colours.rs"]
 mod colours;
 #[path = "inputs/files.rs"]
 mod files;
+#[path = "inputs/on_air.rs"]
+mod on_air;
 #[path = "inputs/publishers.rs"]
 mod publishers;
 #[path = "inputs/remote.rs"]

@@ -17,11 +17,11 @@ use systems::input::{
     InputOrder, InputStage, LivePicture, PICTURES_QUEUED, SoundBlock, TimedPicture,
 };
 
+use super::Sources;
 use super::facts::Facts;
 use super::file::{Film, Place};
 use super::showing::Showing;
 use super::sound::{Blocks, duration_us, frames};
-use super::Sources;
 
 /// Pictures of our own at a time, made when they are needed: the 192 that the world may hold, those in the way, and some in hand.
 pub(super) const PICTURES_MAX: usize = 192 + PICTURES_QUEUED + 8;
@@ -146,11 +146,7 @@ impl Player {
     }
 
     /// Plays from `place` to the end, and moves `place` to where the next pass begins.
-    pub(super) fn play(
-        &mut self,
-        showing: &Showing,
-        place: &mut Place,
-    ) -> Result<Passed, String> {
+    pub(super) fn play(&mut self, showing: &Showing, place: &mut Place) -> Result<Passed, String> {
         let mut pass = self.begin(*place)?;
         loop {
             match showing.ends.orders.try_recv() {
@@ -175,8 +171,11 @@ impl Player {
                 if !pass.has_pictures && pass.sound_end_us <= pass.place.from_us {
                     return Err("nothing in it can be decoded".to_owned());
                 }
-                place.from_us = pass.place.from_us + pass.length_us;
-                place.at_us = pass.place.at_us + pass.length_us;
+                *place = Place::new(
+                    pass.place.from_us + pass.length_us,
+                    pass.place.at_us + pass.length_us,
+                    pass.place.run,
+                );
                 return Ok(Passed::End);
             }
             self.wait(showing);
@@ -233,11 +232,13 @@ impl Player {
         }
         if let Some(block) = self.block.take() {
             let pts_us = block.pts_us;
+            let ends_us = pts_us + duration_us(usize::from(block.len));
             match showing.ends.sound.try_send(block) {
                 Ok(()) => {
                     gave = true;
+                    place.sound_us = pass.place.from_us + (ends_us - pass.place.at_us);
                     if self.video.is_none() {
-                        newest_us = Some(pts_us);
+                        newest_us = Some(ends_us);
                     }
                 }
                 Err(TrySendError::Full(block)) => self.block = Some(block),
@@ -252,6 +253,7 @@ impl Player {
         if let Some(newest_us) = newest_us.filter(|_| self.film.is_remote) {
             place.from_us = pass.place.from_us + (newest_us - pass.place.at_us);
             place.at_us = newest_us;
+            place.is_resumed = true;
         }
         Some(gave)
     }
@@ -328,6 +330,10 @@ impl Player {
         };
         let film_us = pts_us - self.zero_us;
         let from_us = pass.place.from_us;
+        if pass.place.is_resumed && film_us < from_us + SAME_US {
+            pass.has_pictures = true;
+            return;
+        }
         if film_us < from_us - SAME_US {
             pass.before = Some(picture);
             return;
@@ -373,8 +379,7 @@ impl Player {
             return Ok(false);
         }
         let wants_picture = self.video.is_some() && self.stash.is_empty() && self.ready.is_empty();
-        let has_room =
-            self.stash.len() < STASH_PACKETS_MAX && self.stash_bytes < STASH_BYTES_MAX;
+        let has_room = self.stash.len() < STASH_PACKETS_MAX && self.stash_bytes < STASH_BYTES_MAX;
         let wants_sound = self.audio.is_some()
             && has_room
             && self.block.is_none()
@@ -408,7 +413,9 @@ impl Player {
     }
 
     fn stash(&mut self, packet: CodedPacket, pass: &mut Pass) {
-        let film_us = packet.pts_us().map_or(pass.read_us, |pts| pts - self.zero_us);
+        let film_us = packet
+            .pts_us()
+            .map_or(pass.read_us, |pts| pts - self.zero_us);
         if film_us >= pass.end_us.saturating_add(REORDER_US) {
             pass.video_is_over = true;
         }
@@ -449,7 +456,7 @@ impl Player {
             let film_us = pts_us - self.zero_us;
             let from_us = pass.place.from_us;
             let count = self.samples.len() as i64;
-            let first = frames(from_us - film_us).clamp(0, count);
+            let first = frames(pass.place.sound_us - film_us).clamp(0, count);
             let last = if pass.end_us == i64::MAX {
                 count
             } else {

@@ -90,10 +90,7 @@ impl Inputs {
 
     /// Every input, in the order in which they were asked for.
     pub fn list(&self) -> Vec<InputView> {
-        self.entries()
-            .iter()
-            .map(|entry| entry.view())
-            .collect()
+        self.entries().iter().map(|entry| entry.view()).collect()
     }
 
     /// The input of a layer: the newest, where a layer of the same name is still leaving.

@@ -152,7 +152,9 @@ impl InputView {
             audio_codec: known.audio_codec,
             width: known.natural.map(|natural| natural.0),
             height: known.natural.map(|natural| natural.1),
-            fps: known.frames_per_second.map(|rate| (rate * 1000.0).round() / 1000.0),
+            fps: known
+                .frames_per_second
+                .map(|rate| (rate * 1000.0).round() / 1000.0),
             sample_rate: known.sample_rate,
             bitrate_kbps: known.bitrate_kbps.map(f64::round),
             duration: known.duration_seconds,

@@ -31,11 +31,11 @@ pub use encoder::{EncoderSettings, EncoderStats};
 pub use error::StreamingError;
 pub use event::{BitrateReason, Listener, StreamingEvent};
 pub use media::{AudioChunk, MediaSender, Refused, StereoSamples, TickMedia};
+pub(crate) use outputs::backoff_delay;
 pub use outputs::{
     Finding, Ingest, OutputKind, OutputSettings, OutputState, OutputStats, Platform, Severity,
     Split, check,
 };
-pub(crate) use outputs::backoff_delay;
 pub use rendition::{Ladder, RENDITIONS_MAX, RenditionSettings};
 pub use replay::{
     REPLAY_BYTES_MAX, REPLAY_SECONDS_MAX, Replay, ReplayClip, ReplayStats, StreamClock,

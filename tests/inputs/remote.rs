@@ -21,7 +21,10 @@ impl Web {
     fn start(film: Vec<u8>) -> Self {
         let listener = TcpListener::bind(("127.0.0.1", 0)).expect("a port");
         let port = listener.local_addr().expect("an address").port();
-        let (most, asked) = (Arc::new(AtomicUsize::new(usize::MAX)), Arc::<AtomicUsize>::default());
+        let (most, asked) = (
+            Arc::new(AtomicUsize::new(usize::MAX)),
+            Arc::<AtomicUsize>::default(),
+        );
         let (limit, count) = (Arc::clone(&most), Arc::clone(&asked));
         std::thread::spawn(move || {
             for stream in listener.incoming().flatten() {
@@ -46,10 +49,16 @@ fn answer(mut stream: TcpStream, film: &[u8], most: &AtomicUsize) -> Option<()> 
         }
     }
     let start = from.unwrap_or(0).min(film.len());
-    let status = if from.is_some() { "206 Partial Content" } else { "200 OK" };
+    let status = if from.is_some() {
+        "206 Partial Content"
+    } else {
+        "200 OK"
+    };
     let head = format!(
         "HTTP/1.1 {status}\r\nContent-Type: video/mp4\r\nAccept-Ranges: bytes\r\nContent-Length: {}\r\nContent-Range: bytes {start}-{}/{}\r\nConnection: close\r\n\r\n",
-        film.len() - start, film.len().max(1) - 1, film.len()
+        film.len() - start,
+        film.len().max(1) - 1,
+        film.len()
     );
     stream.write_all(head.as_bytes()).ok()?;
     for part in film[start..].chunks(4096) {
@@ -63,7 +72,7 @@ fn answer(mut stream: TcpStream, film: &[u8], most: &AtomicUsize) -> Option<()> 
     Some(())
 }
 
-const NUMBERED: &str = "-f lavfi -i color=black:s=320x180:r=30,format=yuv420p,geq=lum='16+N*3':cb=128:cr=128 -t 2 -c:v libx264 -qp 4 -bf 0 -g 15";
+const NUMBERED: &str = "-f lavfi -i color=black:s=640x180:r=30,format=yuv420p,geq=lum='if(lt(X,320),16+N*3,random(1)*255)':cb=128:cr=128 -t 2 -c:v libx264 -qp 16 -preset ultrafast -bf 0 -g 15";
 
 fn number(picture: &LivePicture) -> i64 {
     (i64::from(yuv_at(picture, 100, 100)[0]) - 16) / 3
@@ -76,13 +85,27 @@ fn a_film_from_the_web_goes_on_where_it_broke_off() {
     let film = fs::read(path).expect("a file");
     let length = film.len();
     let web = Web::start(film);
-    let near = world.open("web", video_with(&format!("http://127.0.0.1:{}/web.mp4?token=secret1", web.port), |source| source.loops = true));
+    let near = world.open(
+        "web",
+        video_with(
+            &format!("http://127.0.0.1:{}/web.mp4?token=secret1", web.port),
+            |source| source.loops = true,
+        ),
+    );
     let mut index = 0;
     let mut check = |count: usize| {
         for _ in 0..count {
             let picture = near.picture();
-            assert!((picture.pts_us - index * 1_000_000 / 30).abs() <= 700, "{index}: {}", picture.pts_us);
-            assert!((number(&picture.picture) - index % 60).abs() <= 1, "{index}: {}", number(&picture.picture));
+            assert!(
+                (picture.pts_us - index * 1_000_000 / 30).abs() <= 700,
+                "{index}: {}",
+                picture.pts_us
+            );
+            assert!(
+                (number(&picture.picture) - index % 60).abs() <= 1,
+                "{index}: {}",
+                number(&picture.picture)
+            );
             index += 1;
         }
     };
@@ -92,7 +115,10 @@ fn a_film_from_the_web_goes_on_where_it_broke_off() {
         web.most.store(length / 3, Relaxed);
         until("it is lost", || {
             if let Ok(picture) = near.pictures.try_recv() {
-                assert!((picture.pts_us - index * 1_000_000 / 30).abs() <= 700, "{index}");
+                assert!(
+                    (picture.pts_us - index * 1_000_000 / 30).abs() <= 700,
+                    "{index}"
+                );
                 index += 1;
             }
             (near.state.stage() == InputStage::Reconnecting).then_some(())
@@ -101,8 +127,15 @@ fn a_film_from_the_web_goes_on_where_it_broke_off() {
         let mut check = |count: usize| {
             for _ in 0..count {
                 let picture = near.picture();
-                assert!((picture.pts_us - index * 1_000_000 / 30).abs() <= 700, "{index}: {}", picture.pts_us);
-                assert!((number(&picture.picture) - index % 60).abs() <= 1, "{index}");
+                assert!(
+                    (picture.pts_us - index * 1_000_000 / 30).abs() <= 700,
+                    "{index}: {}",
+                    picture.pts_us
+                );
+                assert!(
+                    (number(&picture.picture) - index % 60).abs() <= 1,
+                    "{index}"
+                );
                 index += 1;
             }
         };
@@ -110,7 +143,10 @@ fn a_film_from_the_web_goes_on_where_it_broke_off() {
     }
     assert!(web.asked.load(Relaxed) > 3);
     let view = world.inputs.get("web").expect("a view");
-    assert!(view.reconnects >= 3 && !format!("{view:?}").contains("secret1"), "{view:?}");
+    assert!(
+        view.reconnects >= 3 && !format!("{view:?}").contains("secret1"),
+        "{view:?}"
+    );
     assert!(!near.state.is_live());
 }
 
@@ -130,7 +166,9 @@ fn an_address_without_a_length_is_live() {
                 line.clear();
             }
             let head = "HTTP/1.1 200 OK\r\nContent-Type: video/mp2t\r\nConnection: close\r\n\r\n";
-            let _sent = stream.write_all(head.as_bytes()).and_then(|()| stream.write_all(&film));
+            let _sent = stream
+                .write_all(head.as_bytes())
+                .and_then(|()| stream.write_all(&film));
         }
     });
     let near = world.open("live", video(&format!("http://127.0.0.1:{port}/live.ts")));

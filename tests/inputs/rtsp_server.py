@@ -1,10 +1,11 @@
-"""An RTSP server of test pictures and tones, by GStreamer: `rtsp_server.py PORT`. Prints the port that it listens on."""
+"""An RTSP server of test pictures and tones, by GStreamer: `rtsp_server.py PORT [locked]`. Prints the port that it listens on."""
 
 import sys
 
 import gi
 
 gi.require_version("Gst", "1.0")
+gi.require_version("GstRtsp", "1.0")
 gi.require_version("GstRtspServer", "1.0")
 from gi.repository import GLib, Gst, GstRtsp, GstRtspServer  # noqa: E402
 
@@ -20,28 +21,25 @@ MOUNTS = {
     "/h264-aac": H264 + TONE + "! audio/x-raw,rate=44100,channels=2 ! voaacenc ! rtpmp4gpay name=pay1 pt=97",
     "/h264-pcma": H264 + TONE + "! audio/x-raw,rate=8000,channels=1 ! alawenc ! rtppcmapay name=pay1 pt=8",
     "/h265-pcmu": H265 + TONE + "! audio/x-raw,rate=8000,channels=1 ! mulawenc ! rtppcmupay name=pay1 pt=0",
-    "/locked": H264,
 }
 
 server = GstRtspServer.RTSPServer()
 server.set_address("127.0.0.1")
 server.set_service(sys.argv[1])
-auth = GstRtspServer.RTSPAuth()
-auth.set_supported_methods(GstRtsp.RTSPAuthMethod.DIGEST)
-token = GstRtspServer.RTSPToken()
-token.set_string("media.factory.role", "viewer")
-auth.add_digest("viewer", "open sesame", token)
-anonymous = GstRtspServer.RTSPToken()
-anonymous.set_string("media.factory.role", "anyone")
-auth.set_default_token(anonymous)
-server.set_auth(auth)
+is_locked = sys.argv[2:] == ["locked"]
+if is_locked:
+    auth = GstRtspServer.RTSPAuth()
+    auth.set_supported_methods(GstRtsp.RTSPAuthMethod.DIGEST)
+    token = GstRtspServer.RTSPToken()
+    token.set_string("media.factory.role", "viewer")
+    auth.add_digest("viewer", "open sesame", token)
+    server.set_auth(auth)
 for path, launch in MOUNTS.items():
     factory = GstRtspServer.RTSPMediaFactory()
     factory.set_launch("( " + launch + " )")
     factory.set_shared(True)
-    roles = ["viewer"] if path == "/locked" else ["viewer", "anyone"]
-    for role in roles:
-        permissions = Gst.Structure.new_empty(role)
+    if is_locked:
+        permissions = Gst.Structure.new_empty("viewer")
         permissions.set_value("media.factory.access", True)
         permissions.set_value("media.factory.construct", True)
         factory.add_role_from_structure(permissions)

@@ -237,7 +237,10 @@ pub fn yuv_at(picture: &LivePicture, x: usize, y: usize) -> [u8; 3] {
 pub fn rgb_at(picture: &LivePicture, x: usize, y: usize) -> [f64; 3] {
     let [luma, blue, red] = yuv_at(picture, x, y).map(f64::from);
     let luma = (luma - 16.0) * 255.0 / 219.0;
-    let (blue, red) = ((blue - 128.0) * 255.0 / 224.0, (red - 128.0) * 255.0 / 224.0);
+    let (blue, red) = (
+        (blue - 128.0) * 255.0 / 224.0,
+        (red - 128.0) * 255.0 / 224.0,
+    );
     [
         luma + 1.5748 * red,
         luma - 0.1873 * blue - 0.4681 * red,

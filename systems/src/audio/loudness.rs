@@ -106,7 +106,10 @@ impl Loudness {
     }
 
     fn add(&mut self, left: &[f32], right: &[f32]) {
-        let [[mut left_head, mut left_low], [mut right_head, mut right_low]] = self.filters;
+        let [
+            [mut left_head, mut left_low],
+            [mut right_head, mut right_low],
+        ] = self.filters;
         let mut energy = [0.0; 2];
         for (left, right) in left.iter().zip(right) {
             let a = HEAD.step(&mut left_head, f64::from(*left));
@@ -152,7 +155,8 @@ impl Loudness {
 
     /// The mean energy of the last `count` steps.
     fn mean(&self, count: usize) -> f64 {
-        let places = (0..count).map(|back| (self.newest + SHORT_TERM_STEPS - back) % SHORT_TERM_STEPS);
+        let places =
+            (0..count).map(|back| (self.newest + SHORT_TERM_STEPS - back) % SHORT_TERM_STEPS);
         places.map(|place| self.steps[place]).sum::<f64>() / count as f64
     }
 
@@ -174,9 +178,9 @@ impl Loudness {
 
 fn integrated(blocks: &[(u64, f64)]) -> f32 {
     let mean = |blocks: &[(u64, f64)]| {
-        let (count, energy) = blocks
-            .iter()
-            .fold((0, 0.0), |(count, energy), block| (count + block.0, energy + block.1));
+        let (count, energy) = blocks.iter().fold((0, 0.0), |(count, energy), block| {
+            (count + block.0, energy + block.1)
+        });
         energy / count.max(1) as f64
     };
     let gate = lufs_of(mean(blocks)) + RELATIVE_GATE_LU;

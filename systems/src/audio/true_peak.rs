@@ -92,7 +92,11 @@ pub(super) fn sample_peak(samples: &[f32]) -> f32 {
     let rest = chunks.remainder();
     for chunk in chunks {
         for (lane, sample) in lanes.iter_mut().zip(chunk) {
-            *lane = if sample.abs() > *lane { sample.abs() } else { *lane };
+            *lane = if sample.abs() > *lane {
+                sample.abs()
+            } else {
+                *lane
+            };
         }
     }
     rest.iter()

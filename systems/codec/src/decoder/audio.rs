@@ -207,11 +207,6 @@ fn take_samples(output: &frame::Audio, is_mono: bool, samples: &mut Vec<[f32; 2]
         samples.extend(plane.iter().take(count).map(|&sample| [sample, sample]));
     } else {
         let plane = output.plane::<(f32, f32)>(0);
-        samples.extend(
-            plane
-                .iter()
-                .take(count)
-                .map(|&(left, right)| [left, right]),
-        );
+        samples.extend(plane.iter().take(count).map(|&(left, right)| [left, right]));
     }
 }
