@@ -34,6 +34,7 @@ use crate::control::{
 use crate::ingest::IngestHub;
 use crate::inputs::{Inputs, Sources, StageName};
 use crate::ports::{FrameRequests, PlacedRequests};
+use crate::rtmp::{self, Rtmp};
 use crate::scene::{LoadOptions, LoadedScene, scene_from_text};
 use crate::server::{self, Api, Guard, Limits};
 use crate::streaming::{
@@ -72,6 +73,7 @@ pub fn encoder_settings(
 pub fn audio_settings(settings: &Settings) -> Option<AudioSettings> {
     settings.audio_enabled.then(|| AudioSettings {
         bitrate_kbps: settings.audio_bitrate_kbps,
+        late_samples: systems::audio::LATENCY_SAMPLES as u32,
         ..AudioSettings::default()
     })
 }
@@ -139,6 +141,7 @@ pub fn run(scene: LoadedScene, settings: &Settings, options: LoadOptions) -> any
             engine.picture_door(),
         )?
     };
+    // What publishers send, for the layers that show it.
     let (events, hub) = (Events::after(now_ms()), IngestHub::default());
     let inputs = serve_inputs(&engine, settings, &library, &events, &hub)?;
     let desk = Desk::open(settings, OutputList::of(settings, &scene.spec))?;
@@ -176,6 +179,7 @@ pub fn run(scene: LoadedScene, settings: &Settings, options: LoadOptions) -> any
             events: events.clone(),
         })
     };
+    let players = rtmp::Program::new(settings.gop_cache);
     let station = Station::new(Parts {
         settings: settings.clone(),
         director: director.clone(),
@@ -190,7 +194,9 @@ pub fn run(scene: LoadedScene, settings: &Settings, options: LoadOptions) -> any
         recordings,
         ear,
         inputs,
+        players: Arc::new(players.clone()),
     });
+    let rtmp = Rtmp::new(settings, station.clone(), keys.clone(), hub, players);
     let reloads = Reloads::new(director.clone(), library.clone(), runtime.handle().clone());
     let watcher = reloads.watch(&scene, options)?;
 
@@ -219,10 +225,13 @@ pub fn run(scene: LoadedScene, settings: &Settings, options: LoadOptions) -> any
             library,
             AssetStore::new(settings.assets_dir()),
             keys,
+            rtmp.clone(),
             Guard::new(settings),
         );
-        let served =
-            serve_until_signal(settings, &api, &station, signals, || ticking.is_finished()).await;
+        let served = serve_until_signal(settings, &api, rtmp, &station, signals, || {
+            ticking.is_finished()
+        })
+        .await;
         // Files and sessions are ended before the ticks are.
         let stopped = station.stop().await;
         served.and(
@@ -326,6 +335,7 @@ struct Signals {
 async fn serve_until_signal(
     settings: &Settings,
     api: &Api,
+    rtmp: Rtmp,
     station: &Station,
     mut signals: Signals,
     tick_ended: impl Fn() -> bool,
@@ -353,9 +363,23 @@ async fn serve_until_signal(
         servers.push(tokio::spawn(server));
         addresses.push(address);
     }
+    let mut program = "off".to_owned();
+    if let Some(port) = settings.rtmp_port {
+        let (address, server) = rtmp
+            .serve((settings.bind, port).into(), until_stop())
+            .await
+            .with_context(|| {
+                format!(
+                    "RTMP_PORT {port} of {} cannot be used; another one, or off, does without",
+                    settings.bind
+                )
+            })?;
+        servers.push(tokio::spawn(server));
+        program = format!("rtmp://{}/live/program", host(address));
+    }
     if let [api, websocket, metrics, health] = addresses[..] {
         tracing::info!(
-            api = %url(api), websocket = %url(websocket), metrics = %url(metrics), health = %url(health),
+            api = %url(api), websocket = %url(websocket), metrics = %url(metrics), health = %url(health), rtmp = %program,
             "listening"
         );
     }
@@ -382,10 +406,14 @@ async fn serve_until_signal(
 
 /// Where a browser on this machine finds a server.
 fn url(address: SocketAddr) -> String {
+    format!("http://{}", host(address))
+}
+
+fn host(address: SocketAddr) -> String {
     if address.ip().is_loopback() || address.ip().is_unspecified() {
-        format!("http://localhost:{}", address.port())
+        format!("localhost:{}", address.port())
     } else {
-        format!("http://{address}")
+        address.to_string()
     }
 }
 

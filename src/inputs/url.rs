@@ -45,6 +45,7 @@ pub(super) fn input(
             } else {
                 waiting.ends.state.set_live(true);
                 let timeout = film.timeout;
+                waiting.ends.state.set_live(true);
                 let source = UrlSource {
                     film,
                     sources: sources.clone(),

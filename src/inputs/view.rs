@@ -111,6 +111,9 @@ pub struct InputView {
     /// Seconds that it lasts; a live one does not say.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub duration: Option<f64>,
+    /// Seconds of the file that are shown; a live one does not say.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub position: Option<f64>,
     /// Times that it was connected anew.
     pub reconnects: u64,
     /// Pictures that came too late, or found no room.
@@ -158,6 +161,9 @@ impl InputView {
             sample_rate: known.sample_rate,
             bitrate_kbps: known.bitrate_kbps.map(f64::round),
             duration: known.duration_seconds,
+            position: known
+                .duration_seconds
+                .map(|_| state.position_us.load(Relaxed) as f64 / 1_000_000.0),
             reconnects: facts.reconnects.load(Relaxed),
             dropped_pictures: state.pictures_dropped.load(Relaxed),
             shown_pictures: state.pictures_shown.load(Relaxed),

@@ -173,7 +173,7 @@ impl PictureConverter {
             };
             self.words_lying.resize(pixels(lying_size), 0);
             scaler(&mut self.rgba_scaler, &premultiplied, lying_size, true)?
-                .rgba_fill_rgba(&self.words, &mut self.words_lying)?;
+                .rgba_to_rgba(&self.words, &mut self.words_lying)?;
         } else {
             std::mem::swap(&mut self.words, &mut self.words_lying);
         }

@@ -60,8 +60,9 @@ const EXCESS_MAX_US: f64 = 300_000.0;
 /// How long and how far behind an input may come in before its time begins anew, in seconds and microseconds.
 const LATE_SECONDS: f64 = 0.5;
 const LATE_US: f64 = 250_000.0;
-/// What must be held of pictures; of sound it is a tick and this.
+/// What must be held of sound beyond a tick; and what more where it joins pictures, since it comes in packets.
 const GUARD_US: f64 = 5000.0;
+const PACKET_US: f64 = 30_000.0;
 
 /// What comes of an input: its pictures or its sound.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -258,7 +259,7 @@ impl LiveClock {
             && stream == Stream::Sound
             && let Some(now_us) = &mut self.now_us
         {
-            let short = tick_us + GUARD_US - (newest_us - *now_us);
+            let short = tick_us + PACKET_US - (newest_us - *now_us);
             if short > 0.0 && short < 1e6 {
                 *now_us -= short;
                 self.pictures.moved();
@@ -308,7 +309,8 @@ impl LiveClock {
         let window = std::mem::take(&mut self.window_seconds);
         self.pictures.end_window();
         self.sound.end_window();
-        let guards = [GUARD_US, tick_us + GUARD_US];
+        // A picture may come a little late: it is shown a tick later, as it would be between two ticks.
+        let guards = [-tick_us / 2.0, tick_us + GUARD_US];
         let mut errors = [None; 2];
         let mut excess = f64::INFINITY;
         for ((fill, guard), error) in [&mut self.pictures, &mut self.sound]
@@ -327,20 +329,24 @@ impl LiveClock {
             let target = target.min(highest);
             let mut off = median - target;
             // One that has run dry is given more, whatever the other one says.
+            let mut dry = None;
             if let Some(least) = fill.least_of_all() {
                 if least < guard {
+                    dry = Some(least - guard);
                     off = off.min(least - guard);
                 }
                 excess = excess.min(least - target);
             } else {
                 excess = 0.0;
             }
-            *error = Some(off);
+            *error = Some((off, dry));
         }
         let [pictures, sound] = errors;
+        // Pictures are counted in steps of one, so that what is held of them wanders by one; sound tells more.
         let error = match (sound, pictures) {
-            (Some(sound), Some(pictures)) if pictures < -GUARD_US => Some(sound.min(pictures)),
-            (sound, pictures) => sound.or(pictures),
+            (Some(sound), Some((_, Some(dry)))) => Some(sound.0.min(dry)),
+            (Some(sound), _) => Some(sound.0),
+            (None, pictures) => pictures.map(|pictures| pictures.0),
         };
         if excess.is_finite() && excess > EXCESS_MAX_US {
             return self.jump(now_us + excess);
@@ -363,23 +369,5 @@ impl LiveClock {
 }
 
 #[cfg(test)]
-mod tests {
-    use components::scene::FrameRate;
-
-    use super::*;
-
-    #[test]
-    fn a_file_goes_on_where_it_was_when_its_speed_changes() {
-        let at = |tick| FrameClock {
-            tick,
-            rate: FrameRate::whole(30),
-        };
-        let mut file = FileClock::new(10);
-        assert_eq!(file.at(&at(40), 40), 1e6);
-        file.rebase(&at(40), 0.5);
-        assert_eq!(file.at(&at(40), 40), 1e6);
-        assert_eq!(file.at(&at(100), 100), 2e6);
-        file.rebase(&at(100), 0.0);
-        assert_eq!(file.at(&at(900), 900), 2e6);
-    }
-}
+#[path = "clock_tests.rs"]
+mod tests;

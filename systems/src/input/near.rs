@@ -54,6 +54,8 @@ pub struct LiveInput {
     pub(super) newest_picture_us: Option<f64>,
     /// The tick on which a picture came last.
     pub(super) picture_tick: Option<u64>,
+    /// The tick since which something stands for it.
+    pub(super) fallback_tick: Option<u64>,
     pub(super) sound: SoundReader,
     /// The microsecond of the sound that is heard on this tick.
     pub(super) heard_us: Option<f64>,
@@ -250,7 +252,17 @@ impl<'a> AnySource<'a> {
         }
     }
 
-    /// What is opened: the source without what can change while it is open.
+    /// What is asked for.
+    pub fn whole(self) -> InputSpec {
+        match self {
+            Self::Video(source) => InputSpec::Video(source.clone()),
+            Self::Rtsp(source) => InputSpec::Rtsp(source.clone()),
+            Self::Ingest(source) => InputSpec::Ingest(source.clone()),
+            Self::Audio(source) => InputSpec::Audio(source.clone()),
+        }
+    }
+
+    /// By what it is told whether another input is needed: the source without what can change while it is open.
     pub fn spec(self) -> InputSpec {
         match self {
             Self::Video(source) => InputSpec::Video(VideoSource {

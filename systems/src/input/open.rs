@@ -77,7 +77,7 @@ pub(super) fn open_inputs(
             input.ways = None;
             input.forget();
         }
-        input.opened = Some(spec.clone());
+        input.opened = Some(spec);
         if requests.0.is_full() {
             continue;
         }
@@ -93,7 +93,7 @@ pub(super) fn open_inputs(
         };
         let request = OpenInput {
             layer: id.clone(),
-            spec,
+            spec: source.whole(),
             ends,
         };
         if requests.0.try_send(request).is_err() {

@@ -88,6 +88,7 @@ impl SoundReader {
         let pts_us = block.pts_us as f64;
         let expected = self.end_us();
         let off_us = expected.map(|expected| pts_us - expected);
+        let mut begins_softly = false;
         let outcome = match (off_us, &mut self.zero_us) {
             (Some(off_us), Some(zero_us)) if off_us.abs() <= JITTER_US => {
                 // What is less than a sample is how its time was rounded.
@@ -98,6 +99,8 @@ impl SoundReader {
             }
             (Some(off_us), Some(_)) if off_us > 0.0 && off_us < HOLE_MAX_US => {
                 let hole = in_samples(off_us).round() as usize;
+                soften_end(&mut self.samples, self.first, self.cursor);
+                begins_softly = true;
                 let room = SAMPLES_MAX.saturating_sub(self.samples.len());
                 let len = self.samples.len() + hole.min(room);
                 self.samples.resize(len, [0.0; 2]);
@@ -115,7 +118,14 @@ impl SoundReader {
             self.samples.drain(..gone);
             self.first += gone as i64;
         }
+        let from = self.samples.len();
         self.samples.extend_from_slice(frames);
+        if begins_softly {
+            let rising = self.samples[from..].iter_mut().take(FADE as usize);
+            for (index, sample) in rising.enumerate() {
+                *sample = sample.map(|side| side * (index as f32 / FADE as f32));
+            }
+        }
         outcome
     }
 
@@ -251,6 +261,20 @@ impl SoundReader {
     }
 }
 
+/// Has what waits fall to nothing in its last 5 ms, or in what is left of them to be read, before a hole.
+fn soften_end(samples: &mut [[f32; 2]], first: i64, cursor: Option<f64>) {
+    let read = cursor.map_or(0, |cursor| cursor as i64 + TAPS_BEFORE as i64 - first);
+    let from = samples.len().saturating_sub(FADE as usize);
+    let from = from
+        .max(usize::try_from(read).unwrap_or(0))
+        .min(samples.len());
+    let count = samples.len() - from;
+    for (index, sample) in samples[from..].iter_mut().enumerate() {
+        let left = (count - 1 - index) as f32 / count as f32;
+        *sample = sample.map(|side| side * left);
+    }
+}
+
 fn in_micros(samples: f64) -> f64 {
     samples * (1e6 / SAMPLES_A_SECOND)
 }
@@ -307,7 +331,7 @@ mod tests {
     #[test]
     fn gaps_and_jumps_do_not_click() {
         let mut reader = SoundReader::default();
-        let wave = |index: i64| (index as f32 * 0.02).sin() * 0.8;
+        let wave = |index: i64| (index as f64 * 0.02).sin() as f32 * 0.8;
         for index in 0..10 {
             reader.push(&block(index, index * 10_000, wave));
         }
@@ -339,7 +363,7 @@ mod tests {
     #[test]
     fn rounded_times_are_led_after_smoothly() {
         let mut reader = SoundReader::default();
-        let wave = |index: i64| (index as f32 * 0.05).sin();
+        let wave = |index: i64| (index as f64 * 0.05).sin() as f32;
         let mut out = StereoSamples::default();
         let mut heard = Vec::new();
         let mut next = 0;
@@ -362,6 +386,6 @@ mod tests {
             heard.extend_from_slice(&out.left);
         }
         let heard = &heard[480..];
-        assert!(steepest(heard) < 0.0515, "{}", steepest(heard));
+        assert!(steepest(heard) < 0.0505, "{}", steepest(heard));
     }
 }

@@ -1,14 +1,16 @@
 //! Chooses what is seen of an input on a tick: the newest picture that is due, or what stands for one that is not there.
 
+use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 use bevy_ecs::prelude::*;
 use components::sound::Sound;
+use components::source::Playback;
 
 use super::door::{InputStage, LivePicture};
 use super::near::{AnySource, LiveInput};
 use super::open::{SourceRow, source_of};
-use crate::assets::{Picture, Pictures};
+use crate::assets::{Picture, PictureKind, Pictures};
 use crate::clock::FrameClock;
 
 /// By how much a picture may be shown before its time, in microseconds: times are rounded.
@@ -21,6 +23,8 @@ pub struct ShownInput {
     pub content: InputContent,
     /// Another number for each picture.
     pub revision: u64,
+    /// Keeps the resized frames of a moving picture that stands for it.
+    pub(crate) frames: Option<Arc<()>>,
 }
 
 /// What is seen of an input.
@@ -36,8 +40,8 @@ pub enum InputContent {
         /// Its own size in pixels, before that.
         natural: (u32, u32),
     },
-    /// What stands for it.
-    Fallback(Picture),
+    /// What stands for it, and which frame of that when it moves.
+    Fallback(Picture, usize),
 }
 
 type Row<'a> = (
@@ -63,28 +67,47 @@ pub(super) fn show_pictures(
             *shown = ShownInput {
                 content,
                 revision: *revisions,
+                frames: None,
             };
-            input.picture_tick = Some(clock.tick);
+            (input.picture_tick, input.fallback_tick) = (Some(clock.tick), None);
         } else if input.is_missing(source, &clock) {
             let name = source.fallback();
+            let since_tick = *input.fallback_tick.get_or_insert(clock.tick);
             let fallback = name.and_then(|name| pictures.get(name));
+            let fallback = fallback.map(|picture| {
+                let frame = frame_of(&picture, since_tick, &clock);
+                (picture, frame)
+            });
             let is_same = match (&shown.content, &fallback) {
                 (InputContent::Nothing, None) => true,
-                (InputContent::Fallback(a), Some(b)) => a.is_same(b),
+                (InputContent::Fallback(a, frame), Some((b, now))) => a.is_same(b) && frame == now,
                 // One that is still on its way leaves what is there.
                 (_, None) => name.is_some(),
                 _ => false,
             };
             if !is_same {
                 *revisions += 1;
+                let frames = shown.frames.take();
                 *shown = ShownInput {
-                    content: fallback.map_or(InputContent::Nothing, InputContent::Fallback),
+                    content: fallback.map_or(InputContent::Nothing, |(picture, frame)| {
+                        InputContent::Fallback(picture, frame)
+                    }),
                     revision: *revisions,
+                    frames,
                 };
             }
         }
         input.tell_position(source, &clock);
     }
+}
+
+/// The frame of a moving picture that began to stand there on a tick.
+fn frame_of(picture: &Picture, since_tick: u64, clock: &FrameClock) -> usize {
+    let PictureKind::Animated(animation) = picture.kind() else {
+        return 0;
+    };
+    let ticks = clock.tick.saturating_sub(since_tick);
+    animation.frame_at(clock.rate.nanos_at(ticks), 0.0, &Playback::default())
 }
 
 impl LiveInput {

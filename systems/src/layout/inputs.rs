@@ -29,7 +29,7 @@ fn natural_size(content: &InputContent) -> Option<Vec2> {
     match content {
         InputContent::Nothing => None,
         InputContent::Live { natural, .. } => Some(Vec2::new(natural.0 as f32, natural.1 as f32)),
-        InputContent::Fallback(picture) => Some(picture.size()),
+        InputContent::Fallback(picture, _) => Some(picture.size()),
     }
 }
 
