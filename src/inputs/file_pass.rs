@@ -249,8 +249,8 @@ impl Player {
             self.facts.set_error(None);
             showing.set_stage(InputStage::Live, None, &self.sources);
         }
-        // Should the connection be lost, it goes on here.
-        if let Some(newest_us) = newest_us.filter(|_| self.film.is_remote) {
+        // Should the connection be lost, or another be asked for, it goes on here.
+        if let Some(newest_us) = newest_us {
             place.from_us = pass.place.from_us + (newest_us - pass.place.at_us);
             place.at_us = newest_us;
             place.is_resumed = true;
