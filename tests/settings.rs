@@ -222,7 +222,7 @@ fn an_empty_url_takes_a_lower_layers_away() {
 }
 
 /// A value that is not allowed, for every setting.
-const BAD_VALUES: [(&str, &str); 44] = [
+const BAD_VALUES: [(&str, &str); 45] = [
     ("PORT", "65536"),
     ("WS_PORT", "ws"),
     ("METRICS_PORT", "4290.0"),
@@ -235,6 +235,7 @@ const BAD_VALUES: [(&str, &str); 44] = [
     ("DATA_DIR", ""),
     ("TARGET_FPS", "0"),
     ("MAX_LAYERS", "1001"),
+    ("MAX_INPUTS", "0"),
     ("RENDER_THREADS", "many"),
     ("POOL_SIZE", "2"),
     ("RENDER_QUALITY", "best"),

@@ -81,7 +81,7 @@ fn the_api_and_the_metrics_tell_how_inputs_go() {
     let (status, none) = json_of(api, "/stream/inputs/flim").expect("an answer");
     assert_eq!(
         (status, &none["error"]["code"]),
-        (404, &json!("notFound")),
+        (404, &json!("NOT_FOUND")),
         "{none}"
     );
 
