@@ -115,7 +115,18 @@ pub(super) enum End {
     #[error("the client speaks no RTMP: {0}")]
     Chunks(#[from] ChunkError),
     #[error("the connection failed: {0}")]
-    Io(#[from] std::io::Error),
+    Io(std::io::Error),
+}
+
+impl From<std::io::Error> for End {
+    /// Players hang up while something is on its way to them.
+    fn from(error: std::io::Error) -> Self {
+        use std::io::ErrorKind::{BrokenPipe, ConnectionReset, UnexpectedEof};
+        match error.kind() {
+            BrokenPipe | ConnectionReset | UnexpectedEof => Self::Gone,
+            _ => Self::Io(error),
+        }
+    }
 }
 
 /// Somebody who publishes; dropping it ends that, at once or after the time of grace.
