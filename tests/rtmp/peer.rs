@@ -196,14 +196,24 @@ impl Peer {
 
     /// Connects to the application and publishes; the code of the answer.
     pub fn publish(&mut self, key: &str) -> String {
+        self.ask_to_publish(key);
+        self.status()
+    }
+
+    /// Connects to the application and asks to publish.
+    pub fn ask_to_publish(&mut self, key: &str) {
         let object = Value::object([("app", Value::text("live"))]);
         self.command("connect", object, "");
         self.command("publish", Value::Null, key);
-        self.status()
     }
 
     /// The code of the next status.
     pub fn status(&mut self) -> String {
+        self.status_with("code")
+    }
+
+    /// What the next status says under a name.
+    pub fn status_with(&mut self, name: &str) -> String {
         loop {
             let mut piece = [0; 4096];
             while let Some(message) = self.reader.next(&mut self.input).unwrap() {
@@ -215,7 +225,7 @@ impl Peer {
                 }
                 let values = amf::read(&message.body).unwrap_or_default();
                 if values.first().and_then(Value::as_text) == Some("onStatus") {
-                    let code = values[3].get("code").and_then(Value::as_text);
+                    let code = values[3].get(name).and_then(Value::as_text);
                     return code.unwrap().to_owned();
                 }
             }
