@@ -17,6 +17,7 @@ use super::chunk::{ChunkError, ChunkReader, ChunkWriter, Message};
 use super::feed::{Kind, Media, Place};
 use super::table::Role;
 use super::{Rtmp, handshake};
+use crate::control::keys::AcceptedKey;
 use crate::control::now_ms;
 
 /// A peer has so long for the handshake.
@@ -171,6 +172,8 @@ pub(super) struct Conversation {
     pub(super) playing: Option<Playing>,
     /// Of the query of the address that was connected to.
     pub(super) query: String,
+    /// The key whose user and password were given when it connected.
+    pub(super) login: Option<AcceptedKey>,
     /// The peer wants to hear of so many bytes.
     pub(super) window: u64,
     acknowledged: u64,
@@ -210,6 +213,7 @@ pub(super) async fn converse(rtmp: &Rtmp, mut stream: TcpStream, session: &Arc<S
         publishing: None,
         playing: None,
         query: String::new(),
+        login: None,
         window: u64::from(WINDOW_BYTES),
         acknowledged: 0,
     };

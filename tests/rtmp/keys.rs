@@ -65,6 +65,21 @@ fn wrong_keys_are_refused_before_media_is_read_and_only_so_many() {
 }
 
 #[test]
+fn user_and_password_are_taken_as_obs_gives_them() {
+    let stage = Stage::new(&[]);
+    let made =
+        run(program(&stage.folder.0).args(["keys", "add", "--name", "studio", "--readable"]));
+    let made = text(&made.stdout);
+    let key = made.split_whitespace().nth(1).unwrap();
+    let url = |password: &str| format!("rtmp://studio:{password}@127.0.0.1:{}/login/x", stage.rtmp);
+    let wrong = run(camera(5).arg(url("wrong")));
+    assert!(!wrong.status.success());
+    assert_eq!(stage.count("publisher"), 0);
+    let _camera = Running::start(camera(60).arg(url(key)));
+    stage.until_count("publisher", 1);
+}
+
+#[test]
 fn a_publisher_that_was_lost_comes_back_to_those_who_watch() {
     let stage = Stage::new(&["--rtmp-grace", "20s"]);
     let (_, key) = stage.key("studio");
