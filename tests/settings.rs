@@ -445,7 +445,7 @@ fn slips_and_settings_of_later_releases_are_remarked_on() {
     let folder = Folder::new("notes");
     let dotenv = folder.write(
         ".env",
-        "TARGET_FSP=60\nPOSTGRES_PASSWORD=hunter22\nPING=1\nHOST=x\n",
+        "TARGET_FSP=60\nPOSTGRES_PASSWORD=hunter22\nREDIS_URL=x\nHOST=x\n",
     );
     let layers = Layers {
         dotenv: Some(dotenv.clone()),
@@ -457,7 +457,7 @@ fn slips_and_settings_of_later_releases_are_remarked_on() {
         layers.load().unwrap().notes,
         [
             format!("TARGET_FSP ({dotenv}:1) is not a setting; did you mean TARGET_FPS?"),
-            format!("PING ({dotenv}:3) does nothing in this release"),
+            format!("REDIS_URL ({dotenv}:3) does nothing in this release"),
             "STREAM_RESOLUTION (the environment) does nothing in this release".to_owned(),
         ]
     );

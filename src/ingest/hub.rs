@@ -197,6 +197,7 @@ impl Drop for Publisher {
 impl IngestReader {
     /// What comes next; `None` when nothing came for `timeout`.
     pub fn next(&self, timeout: Duration) -> Option<Received> {
+        // The hub holds the other end of the way as long as this is there.
         self.receiver.recv_timeout(timeout).ok()
     }
 }
