@@ -90,7 +90,8 @@ fn scene(old: &SceneSpec, new: &SceneSpec, events: &mut Vec<Event>) {
                     return;
                 }
                 if old.sound != layer.sound {
-                    let changes = differing(&view::json_of(&old.sound), &view::json_of(&layer.sound));
+                    let changes =
+                        differing(&view::json_of(&old.sound), &view::json_of(&layer.sound));
                     let data = json!({"layer": id, "changes": changes});
                     events.push(Event::about("audio:update", id, data));
                 }

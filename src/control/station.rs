@@ -3,8 +3,8 @@
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
-use systems::profile::Profile;
 use systems::audio::{LevelBoard, SoundLevels};
+use systems::profile::Profile;
 use systems::publish::{Status, StatusBoard};
 use tokio::sync::watch;
 

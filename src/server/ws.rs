@@ -117,10 +117,12 @@ impl Wanted {
 
     /// Whether it asks for events of this kind by name, or by the beginning of it.
     fn names(&self, kind: &str) -> bool {
-        self.kinds.iter().any(|wanted| match wanted.strip_suffix('*') {
-            Some(start) => kind.starts_with(start),
-            None => kind == wanted,
-        })
+        self.kinds
+            .iter()
+            .any(|wanted| match wanted.strip_suffix('*') {
+                Some(start) => kind.starts_with(start),
+                None => kind == wanted,
+            })
     }
 
     fn has(&self, told: &Told) -> bool {

@@ -190,10 +190,18 @@ impl Bus {
             }
         }
         self.shown_db = decibels;
-        let own = if master.muted { 0.0 } else { factor_of(decibels) };
+        let own = if master.muted {
+            0.0
+        } else {
+            factor_of(decibels)
+        };
         let to = match mix.part().zip(mix.outgoing_master()) {
             Some((part, before)) => {
-                let gone = if before.muted { 0.0 } else { factor_of(before.gain) };
+                let gone = if before.muted {
+                    0.0
+                } else {
+                    factor_of(before.gain)
+                };
                 gone + (own - gone) * part as f32
             }
             None => own,
@@ -264,7 +272,8 @@ pub(super) fn limit(
     let mut spec = info.as_ref().map(|info| info.audio.master.limiter.clone());
     if let (Some(spec), Some((part, before))) = (
         spec.as_mut(),
-        mix.part().zip(mix.outgoing_master().map(|master| &master.limiter)),
+        mix.part()
+            .zip(mix.outgoing_master().map(|master| &master.limiter)),
     ) {
         spec.ceiling = before.ceiling + (spec.ceiling - before.ceiling) * part as f32;
     }

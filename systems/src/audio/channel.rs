@@ -260,7 +260,11 @@ fn weigh_one(source: &StereoSamples, gain: &ChannelGain, out: &mut StereoSamples
 
 /// A sample, or silence where it is none.
 fn sound(sample: f32) -> f32 {
-    if sample.abs() <= SAMPLE_MAX { sample } else { 0.0 }
+    if sample.abs() <= SAMPLE_MAX {
+        sample
+    } else {
+        0.0
+    }
 }
 
 fn scale(samples: &mut [f32], factor: f32) {
@@ -287,7 +291,8 @@ fn let_in(samples: &mut StereoSamples) {
 impl ChannelLevel {
     fn measure(&mut self, samples: &StereoSamples) {
         self.levels.clear();
-        let stretches = |side: &'_ [f32]| -> f32 { side.iter().map(|sample| sample * sample).sum() };
+        let stretches =
+            |side: &'_ [f32]| -> f32 { side.iter().map(|sample| sample * sample).sum() };
         for (left, right) in samples
             .left
             .chunks(LEVEL_SAMPLES)

@@ -96,7 +96,10 @@ pub(super) fn ducking(
 fn ramp(channel: &mut ChannelSound, range: std::ops::Range<usize>, before: f32, after: f32) {
     let step = (after - before) / range.len() as f32;
     let sides = [&mut channel.samples.left, &mut channel.samples.right];
-    for side in sides.into_iter().filter_map(|side| side.get_mut(range.clone())) {
+    for side in sides
+        .into_iter()
+        .filter_map(|side| side.get_mut(range.clone()))
+    {
         for (place, sample) in side.iter_mut().enumerate() {
             *sample *= before + step * (place + 1) as f32;
         }

@@ -70,7 +70,11 @@ impl Meter {
         self.peak = peak.max(self.peak * fall);
         self.mean_square += (mean - self.mean_square) * (1.0 - (-seconds / RMS_SECONDS).exp());
         // Numbers that are all but nothing are slow to count with.
-        self.mean_square = if self.mean_square < 1e-12 { 0.0 } else { self.mean_square };
+        self.mean_square = if self.mean_square < 1e-12 {
+            0.0
+        } else {
+            self.mean_square
+        };
         self.peak = if self.peak < 1e-6 { 0.0 } else { self.peak };
         self.loudness.hear(samples, count);
     }
@@ -210,10 +214,7 @@ pub(super) fn meters(
     };
     master.hear(samples, count);
     let fall = FALL_DB / FALL_SECONDS * count as f32 / SAMPLE_RATE as f32;
-    master.reduction_db = out
-        .reduction_db()
-        .max(master.reduction_db - fall)
-        .max(0.0);
+    master.reduction_db = out.reduction_db().max(master.reduction_db - fall).max(0.0);
     board.try_write(|shown| {
         shown.tick = clock.tick;
         shown.master = master.meter.levels();

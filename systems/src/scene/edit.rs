@@ -24,8 +24,8 @@ use components::transition::Exit;
 use serde_json::{Map, Value};
 
 use super::spawn::{
-    Place, insert_lanes, insert_size, insert_source, put_effects, put_sound, put_ways,
-    SceneInfo, remove_source, show_canvas, spawn_one, spawn_timeline, timeline_component,
+    Place, SceneInfo, insert_lanes, insert_size, insert_source, put_effects, put_sound, put_ways,
+    remove_source, show_canvas, spawn_one, spawn_timeline, timeline_component,
 };
 use super::stage::{Leaving, Reachable};
 use crate::animate::{

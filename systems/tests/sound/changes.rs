@@ -33,7 +33,11 @@ fn a_track_moves_the_gain_in_decibels_without_steps() {
     let mut spec = scene(vec![heard("a", json!({}))]);
     let keyframes = vec![keyframe(0.0, 0.0), keyframe(2.0, -40.0)];
     spec.timelines.push(Arc::new(TimelineSpec {
-        tracks: vec![TrackSpec::new("a", Property::Sound("gain".into()), keyframes)],
+        tracks: vec![TrackSpec::new(
+            "a",
+            Property::Sound("gain".into()),
+            keyframes,
+        )],
         ..TimelineSpec::new("fade")
     }));
     let mut desk = Desk::at(FrameRate::whole(25), spec, &[("a", level(0.5, 0.5))]);
@@ -107,12 +111,18 @@ fn a_layer_that_comes_and_goes_is_faded() {
     assert!(part(0.0, &desk).abs() < 0.05);
     // Half way in at equal power.
     let half = part(0.5, &desk);
-    assert!((half - std::f32::consts::FRAC_1_SQRT_2).abs() < 0.03, "{half}");
+    assert!(
+        (half - std::f32::consts::FRAC_1_SQRT_2).abs() < 0.03,
+        "{half}"
+    );
     assert_eq!(part(1.2, &desk), 1.0);
     desk.edit(|scene| layer(scene, "a").visible = Visible(false));
     desk.run(60);
     let gone = part(1.75, &desk);
-    assert!((gone - std::f32::consts::FRAC_1_SQRT_2).abs() < 0.05, "{gone}");
+    assert!(
+        (gone - std::f32::consts::FRAC_1_SQRT_2).abs() < 0.05,
+        "{gone}"
+    );
     assert_eq!(part(2.1, &desk), 0.0);
 }
 
@@ -129,7 +139,10 @@ fn an_audio_file_rises_and_falls_as_its_source_says() {
     desk.edit(|scene| scene.layers.clear());
     desk.run(75);
     let half = desk.at_second(2.0) / 0.5;
-    assert!((half - std::f32::consts::FRAC_1_SQRT_2).abs() < 0.05, "{half}");
+    assert!(
+        (half - std::f32::consts::FRAC_1_SQRT_2).abs() < 0.05,
+        "{half}"
+    );
     assert_eq!(*desk.left.last().unwrap(), 0.0);
 }
 
@@ -175,7 +188,12 @@ fn a_cut_from_one_scene_to_another_does_not_click() {
 #[test]
 fn a_tick_without_time_to_compose_has_its_own_sound() {
     let waves = [("a", tone(441.0, -10.0)), ("b", tone(97.3, -1.0))];
-    let layers = || vec![heard("a", json!({"role": "speech"})), heard("b", json!({"duck": {}}))];
+    let layers = || {
+        vec![
+            heard("a", json!({"role": "speech"})),
+            heard("b", json!({"duck": {}})),
+        ]
+    };
     let rate = FrameRate {
         numerator: 30_000,
         denominator: 1001,

@@ -77,7 +77,10 @@ fn it_steps_back_under_others_of_the_role_that_are_heard_and_not_under_itself() 
     near(depth(json!({"role": "speech"}), "speech"), 12.0);
     near(depth(json!({"role": "content"}), "music"), 0.0);
     near(depth(json!({"role": "content"}), "speech"), 0.0);
-    near(depth(json!({"role": "speech", "muted": true}), "music"), 0.0);
+    near(
+        depth(json!({"role": "speech", "muted": true}), "music"),
+        0.0,
+    );
     // 0.2 on one side is -17 dB; at -30 dB it is below -40 dB.
     near(depth(json!({"role": "speech", "gain": -30}), "music"), 0.0);
 }

@@ -96,7 +96,10 @@ fn our_meter_reads_what_ffmpeg_reads_of_a_sound_with_pauses() {
         std::sync::Arc::new(move |place| (place % 96_000 < 60_000).then(|| noise(place)).flatten())
     };
     let mut desk = Desk::new(
-        scene(vec![heard("a", json!({})), heard("b", json!({"gain": -25}))]),
+        scene(vec![
+            heard("a", json!({})),
+            heard("b", json!({"gain": -25})),
+        ]),
         &[("a", spoken), ("b", tone(300.0, -6.0))],
     );
     desk.run(60 * 20);
@@ -115,7 +118,13 @@ fn no_true_peak_is_above_the_ceiling_to_ffmpeg() {
         Some([if place % 7001 < 3 { 8.0 * sign } else { 0.0 }; 2])
     });
     let squares: Wave = std::sync::Arc::new(|place| {
-        let side = |period: u64| if place % period < period / 2 { 3.0 } else { -3.0 };
+        let side = |period: u64| {
+            if place % period < period / 2 {
+                3.0
+            } else {
+                -3.0
+            }
+        };
         Some([side(109), side(37)])
     });
     let bursts: Wave = {

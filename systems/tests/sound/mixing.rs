@@ -101,7 +101,10 @@ fn gain_pan_mute_and_solo_do_what_they_say() {
         0.22,
     );
     near(
-        heard_of(&[("a", json!({"solo": true, "muted": true})), ("b", json!({}))]),
+        heard_of(&[
+            ("a", json!({"solo": true, "muted": true})),
+            ("b", json!({})),
+        ]),
         0.0,
         0.0,
     );
@@ -147,7 +150,11 @@ fn what_is_muted_or_hidden_goes_and_comes_without_a_click() {
     desk.run(5);
     assert_eq!(*desk.left.last().unwrap(), 0.3);
     // 0.3 in 8 ms.
-    assert!(desk.steepest(0) < 0.51 / 384.0 + 1e-5, "{}", desk.steepest(0));
+    assert!(
+        desk.steepest(0) < 0.51 / 384.0 + 1e-5,
+        "{}",
+        desk.steepest(0)
+    );
 }
 
 #[test]
@@ -179,7 +186,8 @@ fn the_same_sounds_give_the_same_bytes_whatever_threads() {
         (0..12)
             .map(|number| {
                 let name = format!("layer{number}");
-                let duck = json!({"gain": -6, "pan": 0.3, "role": "music", "duck": {"under": "content"}});
+                let duck =
+                    json!({"gain": -6, "pan": 0.3, "role": "music", "duck": {"under": "content"}});
                 heard(&name, if number % 2 == 0 { json!({}) } else { duck })
             })
             .collect()

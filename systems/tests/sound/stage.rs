@@ -22,7 +22,11 @@ pub type Wave = Arc<dyn Fn(u64) -> Option<[f32; 2]> + Send + Sync>;
 #[derive(Resource, Default, Clone)]
 struct Waves(HashMap<String, Wave>);
 
-fn play(clock: Res<FrameClock>, waves: Res<Waves>, mut layers: Query<(&LayerId, &mut SourceSound)>) {
+fn play(
+    clock: Res<FrameClock>,
+    waves: Res<Waves>,
+    mut layers: Query<(&LayerId, &mut SourceSound)>,
+) {
     let start = samples_before(clock.rate, clock.tick);
     let count = samples_in_tick(clock.rate, clock.tick) as u64;
     for (id, mut sound) in &mut layers {
