@@ -229,8 +229,21 @@ fn with_paths(mut spec: SceneSpec) -> SceneSpec {
                     below(template, names);
                 }
             }
-            if let (Some(path), Source::Image(image)) = (path, &mut Arc::make_mut(layer).source) {
-                image.src = path;
+            let file = |name: &mut String| {
+                if let Some(path) = names(name) {
+                    *name = path.to_string();
+                }
+            };
+            match &mut Arc::make_mut(layer).source {
+                Source::Image(image) => image.src = path.unwrap_or_else(|| image.src.clone()),
+                Source::Video(video) => {
+                    file(&mut video.src);
+                    video.reception.fallback.as_mut().map(file);
+                }
+                Source::Rtsp(rtsp) => drop(rtsp.reception.fallback.as_mut().map(file)),
+                Source::Ingest(ingest) => drop(ingest.reception.fallback.as_mut().map(file)),
+                Source::Audio(audio) => file(&mut audio.src),
+                _ => {}
             }
             if !layer.children.is_empty() {
                 below(&mut Arc::make_mut(layer).children, names);

@@ -219,6 +219,7 @@ impl<'a> Checker<'a> {
         {
             self.number(level, field(path, "source.mouth.level"));
         }
+        self.media(layer, path);
         let mut named = Vec::new();
         layer.visit_pictures(&mut |at, name| {
             if let Some(name) = name.literal() {
@@ -227,6 +228,19 @@ impl<'a> Checker<'a> {
         });
         for (at, name) in named {
             self.picture(&name, at);
+        }
+    }
+
+    /// The file of a film or of a sound; what is read from an address is found out on air.
+    fn media(&mut self, layer: &LayerSpec, path: &str) {
+        let src = match &layer.source {
+            Source::Video(video) => &video.src,
+            Source::Audio(audio) => &audio.src,
+            _ => return,
+        };
+        let is_elsewhere = src.is_empty() || src.contains("://");
+        if !is_elsewhere && !self.scene.assets.contains_key(src) {
+            self.file(src, FileKind::Other, field(path, "source.src"));
         }
     }
 

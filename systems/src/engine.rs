@@ -8,20 +8,23 @@ use components::scene::FrameRate;
 use components::viewport::CanvasFit;
 use raster::{Compositor, FramePool, RasterError, Workers};
 
-use crate::assets::{PictureDoor, Pictures, take_pictures};
+use crate::assets::{PictureDoor, Pictures};
 use crate::audio::{LevelBoard, MixedSound};
 use crate::clock::FrameClock;
 use crate::command::{CommandQueue, CommandSender, NextTick};
 use crate::data::SceneData;
 use crate::encode::{FrameOut, FramePort, FramePorts};
 use crate::feed::Epoch;
+use crate::input::{InputDoor, InputRequests, WaitsForInputs};
 use crate::layout::{CanvasSize, OutputSize};
-use crate::profile::{AddTimed, NowNanos, Profile};
+use crate::profile::{NowNanos, Profile};
 use crate::publish::{Counters, LatestBlame, PlacedDoor, StatusBoard, blame_tick};
 use crate::render::{CachedRaster, Canvas, ComposedFrame, RasterCache, RasterCosts, picture};
 use crate::scene::{MaxLayers, SceneBundle, SceneError, replace_scene};
 use crate::schedule::{Repeat, Tick, TickSet};
-use crate::{animate, audio, command, encode, feed, layout, publish, render, schedule, transition};
+use crate::{
+    animate, audio, command, encode, feed, input, layout, publish, render, schedule, transition,
+};
 
 /// What an engine is made with.
 #[derive(Clone, Copy, Debug)]
@@ -53,6 +56,7 @@ pub struct Engine {
     commands: CommandSender,
     pictures: PictureDoor,
     placed: PlacedDoor,
+    inputs: InputDoor,
 }
 
 /// What one tick came to.
@@ -83,6 +87,7 @@ impl Engine {
         let (commands, queue) = CommandQueue::new();
         let (pictures, door) = Pictures::new();
         let (placed, placed_requests) = PlacedDoor::new();
+        let (inputs, input_requests) = InputRequests::new();
         let mut app = App::empty();
         app.insert_resource(Profile::new(settings.now_nanos))
             .insert_resource(FrameClock {
@@ -112,12 +117,13 @@ impl Engine {
             .insert_resource(queue)
             .insert_resource(pictures)
             .insert_resource(placed_requests)
+            .insert_resource(input_requests)
             .init_resource::<SceneData>()
             .init_resource::<NextTick>()
             .add_plugins((
                 schedule::plugin,
                 command::plugin,
-                ingest,
+                input::plugin,
                 feed::plugin,
                 animate::plugin,
                 layout::plugin,
@@ -144,6 +150,7 @@ impl Engine {
             commands,
             pictures: door,
             placed,
+            inputs,
         })
     }
 
@@ -165,6 +172,17 @@ impl Engine {
     /// Where it is asked how a tick placed the layers.
     pub fn placed_door(&self) -> PlacedDoor {
         self.placed.clone()
+    }
+
+    /// Where inputs are asked for, for whoever decodes.
+    pub fn input_door(&self) -> InputDoor {
+        self.inputs.clone()
+    }
+
+    /// Has each tick wait for the pictures and the sound of files, so that every run gives the same frames. For offline work, with
+    /// somebody at the [`input_door`](Self::input_door); inputs that play as they come are not waited for.
+    pub fn set_waits_for_inputs(&mut self, waits: bool) {
+        self.world.insert_resource(WaitsForInputs(waits));
     }
 
     /// Where others see what the ticks come to.
@@ -317,9 +335,4 @@ impl Engine {
     pub fn world_mut(&mut self) -> &mut World {
         &mut self.world
     }
-}
-
-fn ingest(app: &mut App) {
-    let system = app.timed(TickSet::Ingest, "ingest::pictures", take_pictures);
-    app.add_systems(Tick, system);
 }

@@ -14,12 +14,13 @@ use components::layer::{
 use components::output::{OutputSpec, RenditionSpec};
 use components::scene::{AssetSpec, CanvasSpec, FrameRate, SCENE_VERSION, SceneSpec, Transitions};
 use components::source::{
-    Align, AvatarBlink, AvatarBreath, AvatarEmotion, AvatarFade, AvatarMouth, AvatarOverride,
-    AvatarPicture, AvatarShapes, AvatarSource, AvatarState, ColourSource, CornerRadii, Counter,
-    FeedDirection, FeedItem, FeedOrder, FeedTransition, FeedTransitionKind, FitText, Font,
-    FontStyle, GradientSource, GroupSource, Grouping, ImageSource, MouthShape, Offset, Outline,
-    Overflow, Playback, PlaybackLoop, SceneSource, Shadow, ShapeKind, ShapeSource, Source, Stroke,
-    TextDirection, TextSource, VerticalAlign, VisualFeedSource,
+    Align, AudioSource, AvatarBlink, AvatarBreath, AvatarEmotion, AvatarFade, AvatarMouth,
+    AvatarOverride, AvatarPicture, AvatarShapes, AvatarSource, AvatarState, ColourSource,
+    CornerRadii, Counter, FeedDirection, FeedItem, FeedOrder, FeedTransition, FeedTransitionKind,
+    FitText, Font, FontStyle, GradientSource, GroupSource, Grouping, ImageSource, IngestSource,
+    MouthShape, Offset, Outline, Overflow, Playback, PlaybackLoop, Reception, RtspSource,
+    RtspTransport, SceneSource, Shadow, ShapeKind, ShapeSource, Source, Stroke, TextDirection,
+    TextSource, VerticalAlign, VideoSource, VisualFeedSource,
 };
 use components::transition::{Side, Transition, TransitionKind};
 use components::value::{Gradient, GradientKind, GradientStop, Moment, Point};
@@ -310,6 +311,38 @@ prop_compose! {
     }
 }
 
+prop_compose! {
+    fn reception()(
+        buffer in prop_oneof![Just(0.12), 0.0f32..=5.0], timeout in prop_oneof![Just(5.0), 0.2f32..=3600.0],
+        fallback in prop::option::of("[a-z]{1,9}"),
+    ) -> Reception {
+        Reception { buffer, timeout, fallback }
+    }
+}
+
+prop_compose! {
+    fn input()(
+        kind in 0..4_u8, name in "[a-z]{1,9}", remote in any::<bool>(), flags in any::<[bool; 2]>(), reception in reception(),
+        start in prop_oneof![Just(0.0), 0.0f32..=900.0], length in prop::option::of(0.1f32..=900.0),
+        speed in prop_oneof![Just(1.0), 0.1f32..=4.0], fades in prop::array::uniform2(prop_oneof![Just(0.0), 0.0f32..=600.0]),
+        user in prop::option::of("[a-z]{1,9}"), password in prop::option::of("RTSP_PASSWORD[A-Z0-9_]{0,9}"),
+    ) -> Source {
+        let src = if remote { format!("https://example.org/{name}.mp4") } else { format!("{name}.mp4") };
+        let end = length.map(|length| start + length);
+        let [loops, paused] = flags;
+        let [fade_in, fade_out] = fades;
+        match kind {
+            0 => Source::Video(VideoSource { src, loops, paused, start, end, speed, reception }),
+            1 => Source::Rtsp(RtspSource {
+                url: format!("rtsp://camera.local/{name}"), username: user, password_from: password, reception,
+                transport: if loops { RtspTransport::Udp } else { RtspTransport::Tcp },
+            }),
+            2 => Source::Ingest(IngestSource { key: name, reception }),
+            _ => Source::Audio(AudioSource { src, loops, paused, start, end, fade_in, fade_out }),
+        }
+    }
+}
+
 fn source() -> BoxedStrategy<Source> {
     prop_oneof![
         colour().prop_map(|color| Source::Colour(ColourSource { color })),
@@ -320,6 +353,7 @@ fn source() -> BoxedStrategy<Source> {
         whole_feed(),
         words_of_scene(),
         avatar(),
+        input(),
         Just(Source::Group(GroupSource {})),
     ]
     .boxed()

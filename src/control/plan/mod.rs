@@ -9,6 +9,7 @@ mod effects;
 mod feeds;
 mod inner;
 mod layers;
+mod playback;
 mod timelines;
 mod transitions;
 
@@ -27,6 +28,7 @@ use systems::assets::Picture;
 use systems::command::Command;
 use systems::data::{SceneData, merge_object};
 use systems::feed::FeedAction;
+use systems::input::PlaybackAction;
 use systems::render::Hold;
 use systems::scene::{SceneBundle, SceneEdit};
 
@@ -123,6 +125,7 @@ pub fn plan(show: &Show, asked: &[Asked], means: &Means<'_>) -> Result<Planned, 
         mixes: Vec::new(),
         back: None,
         feeds: Vec::new(),
+        playbacks: Vec::new(),
         glides: HashMap::new(),
         master_glide: None,
         touched: Vec::new(),
@@ -210,6 +213,8 @@ struct Work<'a> {
     /// The scene that comes back when the change is turned round too late.
     back: Option<SceneBundle>,
     feeds: Vec<FeedTold>,
+    /// What the files of layers are told, by the layers' names, in order.
+    playbacks: Vec<(String, PlaybackAction)>,
     /// How layers go to what was written, by name.
     glides: HashMap<String, Glide>,
     /// How the gain of the sum goes to what was written.
@@ -296,6 +301,7 @@ impl Work<'_> {
             Change::ActivateScene(activate) => {
                 return self.activate(activate, None, &asked.path);
             }
+            Change::PlayLayer(told) => self.play_layer(told, &asked.path)?,
             Change::PushItems(push) => self.push_items(push, at)?,
             Change::UpdateItem(update) => self.update_item(update, at)?,
             Change::DeleteItem(delete) => self.delete_item(&delete.id, &delete.item)?,
@@ -425,6 +431,14 @@ impl Work<'_> {
             layer: told.layer.as_str().into(),
             action: told.action.clone(),
         }));
+        commands.extend(
+            self.playbacks
+                .iter()
+                .map(|(layer, action)| Command::Playback {
+                    layer: layer.as_str().into(),
+                    action: *action,
+                }),
+        );
         if self.show.pause != self.before.pause {
             commands.extend(self.holds.take().map(Command::Hold));
         }

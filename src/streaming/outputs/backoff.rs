@@ -1,4 +1,4 @@
-//! How long an output waits before its next attempt.
+//! How long an output, or an input, waits before its next attempt.
 
 use std::hash::{BuildHasher, RandomState};
 use std::time::Duration;
@@ -8,7 +8,7 @@ const DELAY_MAX: Duration = Duration::from_secs(4);
 
 /// The wait after `failures` failures in a row (1 or more): `base` doubled with each, at most 4 s, less up to a quarter by
 /// chance, so that the outputs of many machines do not all knock on a server at the same moment.
-pub(super) fn delay(base: Duration, failures: u32) -> Duration {
+pub(crate) fn delay(base: Duration, failures: u32) -> Duration {
     let doubled = base
         .saturating_mul(1 << failures.saturating_sub(1).min(16))
         .min(DELAY_MAX);

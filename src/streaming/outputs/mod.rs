@@ -29,6 +29,7 @@ mod tests;
 mod watch;
 mod worker;
 
+pub(crate) use backoff::delay as backoff_delay;
 pub use check::{Finding, Severity, check};
 pub(super) use output::{Output, OutputStart};
 pub(super) use part::OutputContext;

@@ -48,6 +48,16 @@ pub enum CodecError {
         /// FFmpeg's text.
         reason: String,
     },
+    /// FFmpeg refused to open a decoder, or could not convert what came out of one.
+    #[error("cannot {action} {codec}: {reason}")]
+    Decoder {
+        /// What was being done ("decode", "convert", ...).
+        action: &'static str,
+        /// FFmpeg's name of the codec.
+        codec: String,
+        /// FFmpeg's text.
+        reason: String,
+    },
     /// The bitrate of this encoder is the one that it was opened with.
     #[error("the bitrate of the {encoder} encoder cannot be changed while it runs")]
     FixedBitrate {
@@ -113,6 +123,14 @@ impl CodecError {
         Self::Encoder {
             action,
             encoder,
+            reason: error.to_string(),
+        }
+    }
+
+    pub(crate) fn decoder(action: &'static str, codec: &str, error: ffmpeg::Error) -> Self {
+        Self::Decoder {
+            action,
+            codec: codec.to_owned(),
             reason: error.to_string(),
         }
     }

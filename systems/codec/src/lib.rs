@@ -1,6 +1,7 @@
-//! Encoding and muxing: everything that talks to FFmpeg.
+//! Encoding and muxing, demuxing and decoding: everything that talks to FFmpeg.
 //!
-//! One encoder turns frames or samples into [`Packet`]s, one [`Muxer`] writes packets to one target. Both are
+//! One encoder turns frames or samples into [`Packet`]s, one [`Muxer`] writes packets to one target. A [`Demuxer`] reads
+//! [`CodedPacket`]s, a [`VideoDecoder`] and a [`PictureConverter`] make pictures of them, an [`AudioDecoder`] sound. All are
 //! plain values that their owner drives: this crate starts no thread, opens no socket by itself, retries
 //! nothing, and decides nothing about what to drop. Those policies live in the root's `streaming` room.
 //!
@@ -10,6 +11,9 @@
 mod audio;
 mod codecs;
 mod container;
+mod convert;
+mod decoder;
+mod demuxer;
 mod error;
 mod ffi;
 mod hls;
@@ -26,6 +30,11 @@ mod video;
 pub use audio::AudioEncoder;
 pub use codecs::{Acceleration, AudioCodec, VideoCodec};
 pub use container::{Container, Unsupported};
+pub use convert::{ConvertedPicture, PictureConverter};
+pub use decoder::{
+    AudioDecoder, CodedPacket, DECODED_RATE, DecodedPicture, InputCodec, MediaStream, VideoDecoder,
+};
+pub use demuxer::Demuxer;
 pub use error::CodecError;
 pub use hls::{HlsOptions, SegmentType};
 pub use interrupt::Interrupt;

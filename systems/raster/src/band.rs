@@ -8,6 +8,7 @@ use crate::{
     frame::Band,
     group::CANVAS,
     kernels::{Level, convert::convert_rows},
+    planes::Planes,
     rect::IRect,
     strip::{Picture, Strip},
 };
@@ -30,11 +31,38 @@ pub(crate) enum TileTask {
 
 /// Where finished pixels go.
 pub(crate) trait Sink {
+    /// Whether it takes planes as they are.
+    const TAKES_PLANES: bool;
+
+    /// Takes a part of decoded planes, whose top left lies at `from` in them; all is even. `part` counts from the top left of the band.
+    fn put_planes(&mut self, part: IRect, planes: &dyn Planes, from: [usize; 2]);
+
     /// Takes one or two rows of finished pixels; `y` counts from the top of the band.
     fn put(&mut self, level: Level, x0: usize, y: usize, upper: &[u32], lower: Option<&[u32]>);
 }
 
 impl Sink for Band<'_> {
+    const TAKES_PLANES: bool = true;
+
+    fn put_planes(&mut self, part: IRect, planes: &dyn Planes, from: [usize; 2]) {
+        let [x, y] = from;
+        let (left, top) = (part.x0 as usize, part.y0 as usize);
+        let (width, height) = ((part.x1 - part.x0) as usize, (part.y1 - part.y0) as usize);
+        let luma = (planes.y(), planes.luma_stride());
+        copy_plane(
+            (self.y, self.luma_stride, [left, top]),
+            (luma.0, luma.1, from),
+            [width, height],
+        );
+        for (to, plane) in [(&mut *self.u, planes.u()), (&mut *self.v, planes.v())] {
+            copy_plane(
+                (to, self.chroma_stride, [left / 2, top / 2]),
+                (plane, planes.chroma_stride(), [x / 2, y / 2]),
+                [width / 2, height / 2],
+            );
+        }
+    }
+
     fn put(&mut self, level: Level, x0: usize, y: usize, upper: &[u32], lower: Option<&[u32]>) {
         // Frames have even heights, so there always is a lower row.
         let lower = lower.unwrap_or(upper);
@@ -52,6 +80,18 @@ impl Sink for Band<'_> {
     }
 }
 
+/// Copies a rectangle of one plane into another: each with its stride and the rectangle's top left.
+fn copy_plane(
+    (to, to_stride, [left, top]): (&mut [u8], usize, [usize; 2]),
+    (from, from_stride, [x, y]): (&[u8], usize, [usize; 2]),
+    [width, height]: [usize; 2],
+) {
+    for row in 0..height {
+        let from = &from[(y + row) * from_stride + x..][..width];
+        to[(top + row) * to_stride + left..][..width].copy_from_slice(from);
+    }
+}
+
 /// Rows of a band as bytes: red, green, blue, alpha of each pixel.
 pub(crate) struct RgbaBand<'a> {
     pub bytes: &'a mut [u8],
@@ -60,6 +100,10 @@ pub(crate) struct RgbaBand<'a> {
 }
 
 impl Sink for RgbaBand<'_> {
+    const TAKES_PLANES: bool = false;
+
+    fn put_planes(&mut self, _part: IRect, _planes: &dyn Planes, _from: [usize; 2]) {}
+
     fn put(&mut self, _level: Level, x0: usize, y: usize, upper: &[u32], lower: Option<&[u32]>) {
         for (y, row) in std::iter::once(upper)
             .chain(lower)
@@ -110,12 +154,12 @@ impl Scratch {
 
 impl Picture<'_> {
     /// Composes the tiles of band `index` that `tasks` says are to be composed.
-    pub fn compose_band(
+    pub fn compose_band<S: Sink>(
         &self,
         index: usize,
         tasks: &[TileTask],
         scratch: &mut Scratch,
-        sink: &mut impl Sink,
+        sink: &mut S,
     ) {
         let top = self.canvas.y0 + (index * TILE_HEIGHT) as i32;
         let band = IRect {
@@ -130,8 +174,13 @@ impl Picture<'_> {
                 .filter(|(_, prepared)| prepared.bounds.overlaps(band))
                 .map(|(index, _)| index),
         );
-        let cover_of =
-            |tile: usize, in_band: &[u32]| self.cover_of(tile_of(tile, band), CANVAS, in_band);
+        let state_of = |tile: usize, in_band: &[u32]| {
+            let tile = tile_of(tile, band);
+            let cover = self.cover_of(tile, CANVAS, in_band);
+            let planes = cover.filter(|_| S::TAKES_PLANES);
+            let planes = planes.and_then(|cover| self.bare_planes(cover, tile, in_band));
+            (cover, planes)
+        };
         let mut tile = 0;
         while tile < tasks.len() {
             if tasks[tile] != TileTask::Compose {
@@ -139,11 +188,14 @@ impl Picture<'_> {
                 continue;
             }
             let first = tile;
-            let cover = cover_of(tile, &scratch.in_band);
+            let (cover, planes) = state_of(tile, &scratch.in_band);
             tile += 1;
+            let is_same = |other: (Option<u32>, Option<_>)| {
+                other.0 == cover && other.1.is_some() == planes.is_some()
+            };
             while tile < tasks.len()
                 && tasks[tile] == TileTask::Compose
-                && cover_of(tile, &scratch.in_band) == cover
+                && is_same(state_of(tile, &scratch.in_band))
             {
                 tile += 1;
             }
@@ -152,6 +204,12 @@ impl Picture<'_> {
                 x1: tile_of(tile - 1, band).x1,
                 ..band
             };
+            if let Some((planes, dx, dy)) = planes {
+                let part = run.translate(-self.canvas.x0, -top);
+                let from = [(run.x0 + dx) as usize, (run.y0 + dy) as usize];
+                sink.put_planes(part, planes, from);
+                continue;
+            }
             self.compose_run(run, cover, scratch, sink);
         }
     }

@@ -13,8 +13,8 @@ use crate::{
 pub struct ItemKey {
     pub(crate) key: u64,
     revision: u64,
-    /// The colour, or the address of the raster: a caller that forgets a new revision still gets its new picture.
-    paint: (bool, u64),
+    /// The colour, or the address of the raster or the planes: a caller that forgets a new revision mostly gets its new picture.
+    paint: (u8, u64),
     size: [u32; 2],
     canvas_from_paint: [u32; 6],
     opacity: u32,
@@ -33,8 +33,9 @@ impl ItemKey {
 
     pub(crate) fn new(item: &DrawItem, look: Look) -> Self {
         let paint = match &item.paint {
-            Paint::Solid(colour) => (false, u64::from(u32::from_le_bytes(*colour))),
-            Paint::Raster(raster) => (true, std::sync::Arc::as_ptr(raster).addr() as u64),
+            Paint::Solid(colour) => (0, u64::from(u32::from_le_bytes(*colour))),
+            Paint::Raster(raster) => (1, std::sync::Arc::as_ptr(raster).addr() as u64),
+            Paint::Planes(planes) => (2, std::sync::Arc::as_ptr(planes).addr() as u64),
         };
         Self {
             key: item.key,

@@ -10,10 +10,12 @@ use crate::{
         bilinear::{SampleRow, mix_rows, sample_row},
         blend::blend,
         over::{fade, over, over_opacity, over_solid},
+        planes::{double_row, planes_row},
         ramp::{over_by, scale_by},
         scale::scale_row,
     },
     matte::Matte,
+    planes::{Planes, SampledRows, sample_planes},
     prepare::{Draw, Prepared},
     raster::Raster,
     rect::IRect,
@@ -30,6 +32,8 @@ pub(crate) struct RowScratch {
     transparent: Vec<u32>,
     /// A row of a matte.
     coverage: Vec<u32>,
+    /// Rows of a decoded picture, each as long as the row of pixels that they become.
+    planes: [Vec<u8>; 3],
 }
 
 impl RowScratch {
@@ -39,6 +43,7 @@ impl RowScratch {
             mixed: vec![0; width + 1],
             transparent: vec![0; width + 1],
             coverage: vec![0; width],
+            planes: std::array::from_fn(|_| vec![0; width]),
         }
     }
 }
@@ -56,8 +61,24 @@ impl<'a> Drawable<'a> {
     fn raster(&self) -> Option<&'a Raster> {
         match &self.item.paint {
             Paint::Raster(raster) => Some(raster),
-            Paint::Solid(_) => None,
+            Paint::Solid(_) | Paint::Planes(_) => None,
         }
+    }
+
+    fn planes(&self) -> Option<&'a dyn Planes> {
+        match &self.item.paint {
+            Paint::Planes(planes) => Some(&**planes),
+            Paint::Solid(_) | Paint::Raster(_) => None,
+        }
+    }
+
+    /// The planes that can be copied into the frame's where nothing lies over them, and the place in them of canvas pixel 0, 0.
+    pub fn plain_planes(&self) -> Option<(&'a dyn Planes, i32, i32)> {
+        let Draw::Shift { dx, dy } = self.prepared.draw else {
+            return None;
+        };
+        let is_even = dx % 2 == 0 && dy % 2 == 0;
+        Some((self.planes().filter(|_| is_even)?, dx, dy))
     }
 
     /// The item's own pixels from column `x0` of canvas row `y`, when it is an opaque raster on whole pixels that covers them.
@@ -89,7 +110,7 @@ pub(crate) fn draw_row(
     }
     let row = &mut row[(from - x0) as usize..(to - x0) as usize];
     match drawable.prepared.draw {
-        Draw::Shift { dx, dy } if is_plain(drawable) => {
+        Draw::Shift { dx, dy } if is_plain(drawable) && drawable.raster().is_some() => {
             if let Some(raster) = drawable.raster() {
                 draw_shifted(
                     level,
@@ -292,6 +313,10 @@ fn fetch(
     y: i32,
     scratch: &mut RowScratch,
 ) {
+    if let Some(planes) = drawable.planes() {
+        fetch_planes(level, drawable.prepared.draw, planes, out, x0, y, scratch);
+        return;
+    }
     match (drawable.prepared.draw, drawable.raster()) {
         (Draw::Solid(colour), _) => out.fill(colour),
         (Draw::Shift { dx, dy }, Some(raster)) => {
@@ -344,6 +369,49 @@ fn fetch(
             );
         }
         (_, None) => out.fill(0),
+    }
+}
+
+/// Writes a decoded picture's pixels: those that lie there, or those between them.
+fn fetch_planes(
+    level: Level,
+    draw: Draw,
+    planes: &dyn Planes,
+    out: &mut [u32],
+    x0: i32,
+    y: i32,
+    scratch: &mut RowScratch,
+) {
+    let [luma, u, v] = &mut scratch.planes;
+    let len = out.len();
+    let rows = [&mut luma[..len], &mut u[..len], &mut v[..len]];
+    match draw {
+        Draw::Shift { dx, dy } => {
+            let (x, y) = ((x0 + dx) as usize, (y + dy) as usize);
+            let [_, u, v] = rows;
+            let chroma = y / 2 * planes.chroma_stride() + x / 2;
+            double_row(u, &planes.u()[chroma..], x % 2 == 1);
+            double_row(v, &planes.v()[chroma..], x % 2 == 1);
+            let luma = &planes.y()[y * planes.luma_stride() + x..][..len];
+            planes_row(level, out, luma, u, v);
+        }
+        Draw::Sample {
+            origin,
+            along_x,
+            along_y,
+            ..
+        } => {
+            let (x, y) = (i64::from(x0), i64::from(y));
+            let start = [0, 1].map(|i| {
+                origin[i]
+                    .wrapping_add(along_x[i].wrapping_mul(x))
+                    .wrapping_add(along_y[i].wrapping_mul(y))
+            });
+            let [luma, u, v] = rows;
+            sample_planes(planes, SampledRows { luma, u, v }, start, along_x);
+            planes_row(level, out, luma, u, v);
+        }
+        Draw::Solid(_) | Draw::Between { .. } => out.fill(0),
     }
 }
 

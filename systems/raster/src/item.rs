@@ -5,15 +5,28 @@ use std::sync::Arc;
 use components::BlendMode;
 use glam::{Affine2, Vec2};
 
-use crate::{matte::Matte, raster::Raster};
+use crate::{matte::Matte, planes::Planes, raster::Raster};
 
 /// Where a layer's colours come from.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub enum Paint {
     /// One premultiplied colour (red, green, blue, alpha) over a rectangle of the item's `size`.
     Solid([u8; 4]),
     /// A picture, one paint pixel to each of its pixels.
     Raster(Arc<Raster>),
+    /// A decoded picture, one paint pixel to each of its pixels. Opaque, at its own size and on whole pixels, even ones, it goes into
+    /// the frame plane to plane wherever nothing lies over it.
+    Planes(Arc<dyn Planes>),
+}
+
+impl std::fmt::Debug for Paint {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Solid(colour) => f.debug_tuple("Solid").field(colour).finish(),
+            Self::Raster(raster) => f.debug_tuple("Raster").field(raster).finish(),
+            Self::Planes(planes) => write!(f, "Planes({}x{})", planes.width(), planes.height()),
+        }
+    }
 }
 
 /// A rectangle outside of which a layer is not drawn. Its edges are anti-aliased where they do not fall on whole pixels.
@@ -75,6 +88,22 @@ impl DrawItem {
         }
     }
 
+    /// A decoded picture drawn as it is. `revision` must differ from picture to picture.
+    pub fn planes(
+        key: u64,
+        planes: Arc<dyn Planes>,
+        revision: u64,
+        canvas_from_paint: Affine2,
+    ) -> Self {
+        let size = Vec2::new(planes.width() as f32, planes.height() as f32);
+        Self {
+            revision,
+            size,
+            paint: Paint::Planes(planes),
+            ..Self::solid(key, [0; 4], size, canvas_from_paint)
+        }
+    }
+
     /// A rectangle of one premultiplied colour.
     pub fn solid(key: u64, colour: [u8; 4], size: Vec2, canvas_from_paint: Affine2) -> Self {
         Self {
@@ -95,6 +124,7 @@ impl DrawItem {
         match &self.paint {
             Paint::Solid(_) => self.size,
             Paint::Raster(raster) => Vec2::new(raster.width() as f32, raster.height() as f32),
+            Paint::Planes(planes) => Vec2::new(planes.width() as f32, planes.height() as f32),
         }
     }
 }

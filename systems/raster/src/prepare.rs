@@ -8,6 +8,7 @@ use crate::{
     item::{Clip, DrawItem, Paint},
     kernels::scale_pixel,
     matte::{Matte, Shown},
+    planes::Planes,
     raster::Raster,
     rect::IRect,
 };
@@ -78,6 +79,7 @@ impl Prepared {
         let mut prepared = match &item.paint {
             Paint::Solid(colour) => prepare_solid(item, *colour, opacity),
             Paint::Raster(raster) => prepare_raster(item, raster),
+            Paint::Planes(planes) => prepare_planes(item, &**planes),
         };
         prepared.bounds = prepared.bounds.intersect(canvas);
         prepared.opacity = opacity;
@@ -161,11 +163,7 @@ fn prepare_solid(item: &DrawItem, colour: [u8; 4], opacity: u8) -> Prepared {
 
 fn prepare_raster(item: &DrawItem, raster: &Raster) -> Prepared {
     let (content, opaque) = (raster.content(), raster.opaque_rect());
-    let matrix = item.canvas_from_paint.matrix2;
-    let size = item.paint_size();
-    // A scale or a turn that moves no pixel by a sub-pixel step is none.
-    let off = (matrix.x_axis - Vec2::X).abs() * size.x + (matrix.y_axis - Vec2::Y).abs() * size.y;
-    if off.max_element() * (SUBPIXELS as f32) < 1.0 {
+    if is_at_own_size(item) {
         let steps = (item.canvas_from_paint.translation.as_dvec2() * SUBPIXELS).round();
         let step = |value: f64| (-value).clamp(-1e9, 1e9) as i64;
         let split = |value: f64| {
@@ -214,10 +212,48 @@ fn prepare_raster(item: &DrawItem, raster: &Raster) -> Prepared {
             ..Prepared::UNSEEN
         };
     }
-    prepare_sampled(item, raster, size)
+    let shrink = shrink_of(item);
+    let level = if shrink > 1.0 {
+        shrink.log2().round().min(31.0) as u32
+    } else {
+        0
+    };
+    prepare_sampled(item, raster.level(level).0, raster.is_opaque())
 }
 
-fn prepare_sampled(item: &DrawItem, raster: &Raster, size: Vec2) -> Prepared {
+/// A decoded picture is opaque and has no smaller copies of itself: whoever decodes is told the size that is wanted.
+fn prepare_planes(item: &DrawItem, planes: &dyn Planes) -> Prepared {
+    let place = item.canvas_from_paint.translation.as_dvec2();
+    if is_at_own_size(item) && on_grid(place) {
+        let at = -place.round().clamp(DVec2::splat(-1e9), DVec2::splat(1e9));
+        let (dx, dy) = (at.x as i32, at.y as i32);
+        let whole = IRect::new(0, 0, planes.width() as i32, planes.height() as i32);
+        let bounds = whole.translate(-dx, -dy);
+        return Prepared {
+            bounds,
+            cover: bounds,
+            draw: Draw::Shift { dx, dy },
+            ..Prepared::UNSEEN
+        };
+    }
+    prepare_sampled(item, 0, true)
+}
+
+/// Whether a scale or a turn moves no pixel by a sub-pixel step, and so is none.
+fn is_at_own_size(item: &DrawItem) -> bool {
+    let (matrix, size) = (item.canvas_from_paint.matrix2, item.paint_size());
+    let off = (matrix.x_axis - Vec2::X).abs() * size.x + (matrix.y_axis - Vec2::Y).abs() * size.y;
+    off.max_element() * (SUBPIXELS as f32) < 1.0
+}
+
+/// Paint pixels a canvas pixel, along a side.
+fn shrink_of(item: &DrawItem) -> f64 {
+    let matrix = item.canvas_from_paint.matrix2.as_dmat2();
+    matrix.determinant().abs().sqrt().recip()
+}
+
+fn prepare_sampled(item: &DrawItem, level: u32, is_opaque: bool) -> Prepared {
+    let size = item.paint_size();
     let Some(edges) = Coverage::new(item.canvas_from_paint, size) else {
         return Prepared::UNSEEN;
     };
@@ -225,13 +261,6 @@ fn prepare_sampled(item: &DrawItem, raster: &Raster, size: Vec2) -> Prepared {
         matrix2: item.canvas_from_paint.matrix2.as_dmat2(),
         translation: item.canvas_from_paint.translation.as_dvec2(),
     };
-    let shrink = canvas_from_paint.matrix2.determinant().abs().sqrt().recip();
-    let level = if shrink > 1.0 {
-        shrink.log2().round().min(31.0) as u32
-    } else {
-        0
-    };
-    let (level, ..) = raster.level(level);
     // Texel centres lie at halves, and so do canvas pixels.
     let paint_from_canvas = canvas_from_paint.inverse();
     let texel_from_paint = f64::from(1u32 << level).recip();
@@ -248,7 +277,7 @@ fn prepare_sampled(item: &DrawItem, raster: &Raster, size: Vec2) -> Prepared {
         along_x: fixed(paint_from_canvas.matrix2.x_axis * texel_from_paint),
         along_y: fixed(paint_from_canvas.matrix2.y_axis * texel_from_paint),
     };
-    let upright = upright_rect(item.canvas_from_paint, size).filter(|_| raster.is_opaque());
+    let upright = upright_rect(item.canvas_from_paint, size).filter(|_| is_opaque);
     let cover = upright.map_or(IRect::EMPTY, |(min, max)| inner_rect(min, max));
     Prepared {
         bounds: outer_bounds(item.canvas_from_paint, size),

@@ -12,6 +12,7 @@ use crate::{
     item::DrawItem,
     kernels::Level,
     matte::{Matte, Shown},
+    planes::Planes,
     prepare::Prepared,
     rect::IRect,
 };
@@ -103,6 +104,32 @@ impl<'a> Picture<'a> {
     pub fn plain_row(&self, cover: u32, part: IRect, y: i32) -> Option<&'a [u32]> {
         let width = (part.x1 - part.x0) as usize;
         self.drawable(cover, None).plain_row(y, part.x0, width)
+    }
+
+    /// The planes of an item that covers `tile` with nothing over it, when they can go into the frame as they are. Asked tile by tile, so
+    /// that what a tile comes to does not depend on its neighbours.
+    pub fn bare_planes(
+        &self,
+        cover: u32,
+        tile: IRect,
+        items: &[u32],
+    ) -> Option<(&'a dyn Planes, i32, i32)> {
+        let planes = self.drawable(cover, None).plain_planes()?;
+        let mut above = items.iter().rev().take_while(|&&index| index > cover);
+        let is_bare = !above.any(|&index| self.may_show(index, tile));
+        is_bare.then_some(planes)
+    }
+
+    /// Whether an item may have pixels on `tile`. One that is kept from it by a matte has none: where that is so before and after a
+    /// change, the tile is not damaged.
+    fn may_show(&self, index: u32, tile: IRect) -> bool {
+        let prepared = &self.prepared[index as usize];
+        let is_shut = |matte: &Matte| matte.shown(tile) == Shown::Nothing;
+        prepared.bounds.overlaps(tile)
+            && !prepared.matte.as_ref().is_some_and(is_shut)
+            && !self
+                .groups_between(index, CANVAS)
+                .any(|group| self.groups.group(group).matte.as_ref().is_some_and(is_shut))
     }
 
     /// Draws `block` of group `base` into the first of `strips`: of the items in `list`, those above the cover.

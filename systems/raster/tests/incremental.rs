@@ -8,7 +8,7 @@ use glam::{Affine2, Vec2};
 use proptest::prelude::*;
 use stream_manager_raster::{
     Clip, ComposeError, Compositor, DrawItem, FramePool, Group, I420Frame, IRect, Matte, Paint,
-    Raster, Stack, Workers, compose_layer,
+    Planes, Raster, Stack, Workers, compose_layer,
 };
 
 const WIDTH: u32 = 330;
@@ -50,10 +50,67 @@ fn rasters() -> Vec<Arc<Raster>> {
     ]
 }
 
+/// A decoded picture with odd strides and, one of them, odd sides.
+struct Film {
+    size: (u32, u32),
+    y: Vec<u8>,
+    u: Vec<u8>,
+    v: Vec<u8>,
+}
+
+impl Film {
+    fn new(width: u32, height: u32) -> Self {
+        let (luma, chroma) = (width as usize + 5, width.div_ceil(2) as usize + 3);
+        let plane = |stride: usize, rows: u32, salt: usize| {
+            let sample = |at: usize| (at.wrapping_mul(at ^ salt) >> 3) as u8;
+            (0..stride * rows as usize).map(sample).collect()
+        };
+        Self {
+            size: (width, height),
+            y: plane(luma, height, 77),
+            u: plane(chroma, height.div_ceil(2), 1001),
+            v: plane(chroma, height.div_ceil(2), 333),
+        }
+    }
+}
+
+impl Planes for Film {
+    fn width(&self) -> u32 {
+        self.size.0
+    }
+    fn height(&self) -> u32 {
+        self.size.1
+    }
+    fn y(&self) -> &[u8] {
+        &self.y
+    }
+    fn u(&self) -> &[u8] {
+        &self.u
+    }
+    fn v(&self) -> &[u8] {
+        &self.v
+    }
+    fn luma_stride(&self) -> usize {
+        self.size.0 as usize + 5
+    }
+    fn chroma_stride(&self) -> usize {
+        self.size.0.div_ceil(2) as usize + 3
+    }
+}
+
+/// Larger than the canvas, smaller, and of odd sides.
+fn films() -> &'static [Arc<dyn Planes>; 3] {
+    static FILMS: std::sync::OnceLock<[Arc<dyn Planes>; 3]> = std::sync::OnceLock::new();
+    FILMS.get_or_init(|| {
+        [(400, 260), (200, 120), (151, 97)].map(|(w, h)| Arc::new(Film::new(w, h)) as _)
+    })
+}
+
 fn arb_transform() -> impl Strategy<Value = Affine2> {
     let at = (-80.0f32..350.0, -60.0f32..220.0).prop_map(|(x, y)| Vec2::new(x, y));
     prop_oneof![
         3 => at.clone().prop_map(|at| Affine2::from_translation(at.round())),
+        2 => at.clone().prop_map(|at| Affine2::from_translation((at / 2.0).round() * 2.0)),
         2 => at.clone().prop_map(Affine2::from_translation),
         1 => (at.clone(), 0.2f32..3.0, 0.2f32..3.0).prop_map(|(at, x, y)| Affine2::from_scale_angle_translation(Vec2::new(x, y), 0.0, at)),
         1 => (at, 0.1f32..2.0, -1.0f32..1.5, -3.2f32..3.2).prop_map(|(at, x, y, angle)| Affine2::from_scale_angle_translation(Vec2::new(x, y), angle, at)),
@@ -144,7 +201,7 @@ fn in_order(mut groups: Vec<Group>) -> Vec<Group> {
 
 fn arb_look() -> impl Strategy<Value = Look> {
     let paint = prop_oneof![
-        4 => (0usize..5).prop_map(Ok),
+        4 => (0usize..8).prop_map(Ok),
         1 => any::<[u8; 4]>().prop_map(|[r, g, b, a]| Err([r.min(a), g.min(a), b.min(a), a])),
         1 => any::<[u8; 3]>().prop_map(|[r, g, b]| Err([r, g, b, 255])),
     ];
@@ -202,7 +259,15 @@ fn arb_step() -> impl Strategy<Value = Step> {
 
 fn item(rasters: &[Arc<Raster>], key: u64, look: &Look) -> DrawItem {
     let base = match look.paint {
-        Ok(index) => DrawItem::raster(key, Arc::clone(&rasters[index]), look.transform),
+        Ok(index) => match rasters.get(index) {
+            Some(raster) => DrawItem::raster(key, Arc::clone(raster), look.transform),
+            None => DrawItem::planes(
+                key,
+                Arc::clone(&films()[index - rasters.len()]),
+                7,
+                look.transform,
+            ),
+        },
         Err(colour) => DrawItem {
             paint: Paint::Solid(colour),
             ..DrawItem::solid(key, colour, Vec2::new(60.0, 45.5), look.transform)
@@ -407,4 +472,55 @@ proptest! {
             prop_assert!(row == &all[start..start + row.len()], "row {}", y);
         }
     }
+}
+
+/// Full planes at an even place go into the frame as they are, but for the tiles under what lies over them; and what shows through
+/// there is the same picture, to within what rounding does.
+#[test]
+fn bare_planes_are_copied_and_what_is_covered_is_near() {
+    let film = &films()[0];
+    let at = Affine2::from_translation(Vec2::new(-20.0, -6.0));
+    let overlay = DrawItem {
+        opacity: 0.0,
+        ..DrawItem::solid(2, [255; 4], Vec2::new(64.0, 16.0), Affine2::IDENTITY)
+    };
+    let compose = |items: &[DrawItem]| {
+        let mut pool = FramePool::new(1, WIDTH, HEIGHT).unwrap();
+        let mut compositor = Compositor::new(WIDTH, HEIGHT, 1);
+        let workers = Workers::new(1);
+        compositor
+            .compose([0; 3], items, &mut pool, &workers)
+            .unwrap()
+            .frame
+    };
+    let bare = compose(&[DrawItem::planes(1, Arc::clone(film), 1, at), overlay]);
+    for y in 0..HEIGHT as usize {
+        let row = &bare.y()[y * bare.luma_stride()..][..WIDTH as usize];
+        assert_eq!(
+            row,
+            &film.y()[(y + 6) * film.luma_stride() + 20..][..WIDTH as usize]
+        );
+        let (from, to) = (
+            y / 2 * bare.chroma_stride(),
+            (y / 2 + 3) * film.chroma_stride() + 10,
+        );
+        let width = WIDTH as usize / 2;
+        assert_eq!(bare.u()[from..][..width], film.u()[to..][..width]);
+        assert_eq!(bare.v()[from..][..width], film.v()[to..][..width]);
+    }
+    // Colours that RGB can hold come through the long way as they were.
+    let mut soft = Film::new(400, 260);
+    for (index, y) in soft.y.iter_mut().enumerate() {
+        *y = 100 + (index % 40) as u8;
+    }
+    for chroma in soft.u.iter_mut().chain(&mut soft.v) {
+        *chroma = 118 + *chroma % 20;
+    }
+    let soft: Arc<dyn Planes> = Arc::new(soft);
+    let speck = DrawItem::solid(2, [255; 4], Vec2::new(2.0, 2.0), Affine2::IDENTITY);
+    let film = DrawItem::planes(1, soft, 1, at);
+    let (bare, under) = (compose(&[film.clone()]), compose(&[film, speck]));
+    let near = |a: &[u8], b: &[u8]| a.iter().zip(b).filter(|(a, b)| a.abs_diff(**b) > 1).count();
+    assert_eq!(near(bare.y(), under.y()), 4);
+    assert!(near(bare.u(), under.u()) + near(bare.v(), under.v()) <= 2);
 }

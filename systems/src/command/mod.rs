@@ -17,6 +17,7 @@ use crate::clock::FrameClock;
 use crate::data::SceneData;
 use crate::encode::{FramePort, FramePorts};
 use crate::feed::{self, Epoch, FeedAction, FeedClock};
+use crate::input::{self, PlaybackAction};
 use crate::layout::ShownPicture;
 use crate::profile::AddTimed;
 use crate::publish::Counters;
@@ -61,6 +62,13 @@ pub enum Command {
         layer: Arc<str>,
         /// What it is told.
         action: FeedAction,
+    },
+    /// Has the file of a layer of the scene on air go on at another place.
+    Playback {
+        /// The layer's name.
+        layer: Arc<str>,
+        /// What it is told.
+        action: PlaybackAction,
     },
     /// Shows something else in the place of the scene, which goes on behind it, or the scene again.
     Hold(Hold),
@@ -247,6 +255,7 @@ fn apply(world: &mut World, commands: Vec<Command>) -> Result<(), CommandError> 
                 }
             }
             Command::Feed { layer, action } => feed::act(world, &layer, &action),
+            Command::Playback { layer, action } => input::act(world, &layer, action),
             Command::Hold(hold) => *world.resource_mut::<Hold>() = hold,
             Command::AddPort(port) => world.resource_mut::<FramePorts>().0.push(port),
             Command::ClosePorts => world
@@ -276,6 +285,7 @@ fn set_rate(world: &mut World, rate: FrameRate) {
         feed.0 = feed::from_now(&feed.0, &clock);
     }
     let new = FrameClock { rate, ..clock };
+    input::count_from(world, &clock, &new);
     world.resource_mut::<Epoch>().keep(&clock, &new);
     world.insert_resource(new);
 }

@@ -1,7 +1,7 @@
 //! What the world and the threads that decode say to each other.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicI64, AtomicU8, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU8, AtomicU64, Ordering};
 
 use components::layer::LayerId;
 use components::source::{AudioSource, IngestSource, RtspSource, VideoSource};
@@ -150,6 +150,12 @@ pub struct InputState {
     pub drift_ppm: AtomicI64,
     /// Microseconds of pictures and sound that are held.
     pub held_us: AtomicI64,
+    /// Seconds of the file that are shown, in microseconds; told by the world, 0 of what is live.
+    pub position_us: AtomicI64,
+    /// Microseconds of the file's own length; told by whoever decodes, 0 while it is not known.
+    pub duration_us: AtomicI64,
+    /// Whether it plays as it comes: an address without a length. Told by whoever decodes, before the first picture or sound.
+    live: AtomicBool,
     /// Microseconds by which its sound is heard later than its picture is seen, apart from what was asked for.
     pub av_offset_us: AtomicI64,
 }
@@ -179,6 +185,21 @@ impl InputState {
             4 => InputStage::Failed,
             _ => InputStage::Opening,
         }
+    }
+
+    /// Whether it plays as it comes. What is no file always does.
+    pub fn is_live(&self) -> bool {
+        self.live.load(Ordering::Relaxed)
+    }
+
+    /// Says that an address has no length, so that it plays as it comes; before the first picture or sound.
+    pub fn set_live(&self, live: bool) {
+        self.live.store(live, Ordering::Relaxed);
+    }
+
+    /// Microseconds of the file's own length; 0 while it is not known.
+    pub fn duration_us(&self) -> i64 {
+        self.duration_us.load(Ordering::Relaxed)
     }
 
     /// Says how it stands.

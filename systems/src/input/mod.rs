@@ -4,9 +4,74 @@
 //! and sound into the bounded ways that come with the request. When the layer goes, so do the near ends of the ways: the
 //! thread at the far ends notices, and ends. The tick takes what is there and never waits; offline work may.
 
+mod clock;
 mod door;
+mod near;
+mod open;
+mod reader;
+mod resample;
+mod show;
+mod take;
+
+use std::sync::Arc;
+
+use bevy_app::App;
+use bevy_ecs::prelude::*;
+use components::layer::LayerId;
+
+use crate::assets::take_pictures;
+use crate::clock::FrameClock;
+use crate::profile::AddTimed;
+use crate::scene::Reachable;
+use crate::schedule::{Repeat, Tick, TickSet};
 
 pub use door::{
     BLOCK_FRAMES, InputDoor, InputEnds, InputOrder, InputSpec, InputStage, InputState, LivePicture,
     OpenInput, PICTURES_QUEUED, SOUND_QUEUED, SoundBlock, TimedPicture, WantedSize,
 };
+pub use near::{LiveInput, PlaybackAction};
+pub use open::InputRequests;
+pub use show::{InputContent, ShownInput};
+pub use take::{WaitsForInputs, take_sound};
+
+/// Adds the set's systems.
+pub fn plugin(app: &mut App) {
+    app.init_resource::<WaitsForInputs>();
+    let set = TickSet::Ingest;
+    let systems = (
+        app.timed(set, "ingest::pictures", take_pictures),
+        app.timed(set, "ingest::open_inputs", open::open_inputs),
+        app.timed(set, "ingest::input_sound", take_sound),
+        app.timed(set, "ingest::input_pictures", show::show_pictures),
+    )
+        .chain();
+    app.add_systems(Tick, systems);
+    // Also on a tick on which there was no time to compose.
+    let sound = app.timed(set, "ingest::input_sound", take_sound);
+    app.add_systems(Repeat, sound);
+}
+
+/// Tells the file of a layer of the scene on air where to go on.
+pub(crate) fn act(world: &mut World, layer: &Arc<str>, action: PlaybackAction) {
+    let clock = *world.resource::<FrameClock>();
+    let mut rows = world.query_filtered::<(&LayerId, open::SourceRow, &mut LiveInput), Reachable>();
+    for (id, row, mut input) in rows.iter_mut(world) {
+        if id.as_str() != &**layer {
+            continue;
+        }
+        let start = open::source_of(&row).map_or(0.0, |(source, _)| source.span().start);
+        let seconds = match action {
+            PlaybackAction::Seek(seconds) => seconds,
+            PlaybackAction::Restart => f64::from(start),
+        };
+        input.go_to(seconds, &clock);
+    }
+}
+
+/// Has all inputs count from this tick on, at which the rate of the ticks changes.
+pub(crate) fn count_from(world: &mut World, clock: &FrameClock, new: &FrameClock) {
+    let mut inputs = world.query::<&mut LiveInput>();
+    for mut input in inputs.iter_mut(world) {
+        input.count_from(clock, new);
+    }
+}

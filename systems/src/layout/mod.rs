@@ -1,5 +1,6 @@
 //! Set `Layout`: how large each layer is, where it stands on the canvas, and what is drawn over what.
 
+mod inputs;
 mod measure;
 mod pictures;
 mod propagate;
@@ -14,6 +15,7 @@ use glam::Vec2;
 use crate::profile::AddTimed;
 use crate::schedule::{Tick, TickSet};
 
+pub use inputs::InputPlace;
 pub use measure::{Fonts, crop_box, fitted};
 pub use pictures::ShownPicture;
 pub(crate) use pictures::advance_plays;
@@ -54,11 +56,14 @@ pub fn plugin(app: &mut App) {
         app.timed(set, "layout::measure_text", measure::measure_text),
         app.timed(set, "layout::measure_pictures", pictures::measure_pictures),
         app.timed(set, "layout::measure_avatars", crate::avatar::measure),
+        app.timed(set, "layout::measure_inputs", inputs::measure_inputs),
         app.timed(set, "layout::boxes", measure::boxes),
+        app.timed(set, "layout::fit_inputs", inputs::fit_inputs),
         app.timed(set, "layout::fit_avatars", crate::avatar::fit),
         app.timed(set, "layout::drawing_order", tree::order),
         app.timed(set, "layout::placement", propagate::propagate),
         app.timed(set, "layout::picture_frames", pictures::choose_frames),
+        app.timed(set, "layout::wanted_sizes", inputs::want_sizes),
     )
         .chain();
     app.add_systems(Tick, systems);

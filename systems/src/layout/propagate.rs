@@ -11,6 +11,7 @@ use glam::{Affine2, Vec2};
 use raster::{Clip, Matte};
 
 use super::CanvasSize;
+use super::inputs::InputPlace;
 use super::measure::{crop_box, fitted};
 use super::tree::LayerTree;
 use super::view::{OutputSize, Views};
@@ -132,6 +133,7 @@ type PlacementRow<'a> = (
         Option<&'a Motion<Crop>>,
         Has<ImageSource>,
         Has<Effected>,
+        Option<&'a InputPlace>,
     ),
 );
 
@@ -258,7 +260,7 @@ fn place(
         ),
         (presence, enter, exit),
         effects,
-        (anchor_tracked, crop_tracked, anchor_motion, crop_motion, is_image, is_effected),
+        (anchor_tracked, crop_tracked, anchor_motion, crop_motion, is_image, is_effected, input),
     ) = row;
     if let Some(interior) = interior {
         return place_interior(parent, *interior);
@@ -310,7 +312,7 @@ fn place(
             || gliding.is_some()
             || position_moves
             || rotation_moves
-            || crop_moves && is_image,
+            || crop_moves && (is_image || input.is_some()),
         clip: parent.placed.clip,
         matte: look.matte,
         veil: look
@@ -355,7 +357,17 @@ fn place(
         size,
     };
     let own = Own {
-        cut: cut_within(placed.clip, cut).filter(|_| crop_moves && !is_effected),
+        cut: match input {
+            // A decoded picture is cut where it is composed, and not out of its planes.
+            Some(input) => input.cut.map(|(origin, size)| {
+                let own = Clip {
+                    canvas_from_clip: canvas_from_layer * Affine2::from_translation(origin),
+                    size,
+                };
+                meet(placed.clip, own)
+            }),
+            None => cut_within(placed.clip, cut).filter(|_| crop_moves && !is_effected),
+        },
         for_itself: placed,
         for_children,
         scale,

@@ -11,7 +11,7 @@ use crossbeam_channel::{Receiver, Sender, TrySendError, bounded};
 use glam::{Affine2, Vec2};
 
 use crate::clock::FrameClock;
-use crate::layout::{CanvasSize, LayerTree, OutputSize, Placed, crop_box};
+use crate::layout::{CanvasSize, InputPlace, LayerTree, OutputSize, Placed, crop_box};
 use crate::scene::{Leaving, Outgoing, SceneInfo};
 
 /// How many may wait for one tick's table.
@@ -175,7 +175,7 @@ type Row<'a> = (
     &'a Placed,
     &'a LayoutBox,
     &'a Computed<Crop>,
-    Has<ImageSource>,
+    (Has<ImageSource>, Has<InputPlace>),
 );
 
 pub(super) fn answer(
@@ -217,7 +217,7 @@ fn list(
             .map(|parent| places.get(parent as usize).copied().flatten());
         let row = row.filter(|_| layers.len() < LAYERS_MAX && above != Some(None));
         places.push(row.map(|_| layers.len()));
-        let Some((id, placed, layout, crop, is_image)) = row else {
+        let Some((id, placed, layout, crop, (is_image, is_input))) = row else {
             continue;
         };
         let whole = (Vec2::ZERO, layout.0);
@@ -227,7 +227,7 @@ fn list(
             canvas_from_layer: placed.canvas_from_layer,
             size: layout.0,
             // A picture is cropped before it is put into its box.
-            seen: if is_image {
+            seen: if is_image || is_input {
                 whole
             } else {
                 crop_box(layout.0, &crop.0)

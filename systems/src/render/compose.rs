@@ -14,7 +14,9 @@ use raster::{
 
 use super::drawn::Drawn;
 use super::effect::{Effected, Folding, OpenFold};
-use crate::layout::{CanvasSize, ChildSpace, LayerTree, OutputSize, Placed, Views, on_frame};
+use crate::layout::{
+    CanvasSize, ChildSpace, InputPlace, LayerTree, OutputSize, Placed, Views, on_frame,
+};
 use crate::publish::Counters;
 use crate::transition::{Presence, SceneMix};
 
@@ -99,6 +101,7 @@ type ListRow<'a> = (
     &'a LayoutBox,
     Option<&'a Presence>,
     (Has<Children>, Has<ChildSpace>),
+    Option<&'a InputPlace>,
 );
 
 /// Where layers are seen: the frame and how the canvas lies on it.
@@ -249,7 +252,7 @@ fn list_layers(
         let Ok(row) = layers.get(node.entity) else {
             continue;
         };
-        let (entity, drawn, effected, placed, blend, layout, presence, children) = row;
+        let (entity, drawn, effected, placed, blend, layout, presence, children, input) = row;
         let (has_children, is_one_picture) = children;
         if !placed.visible {
             continue;
@@ -300,7 +303,12 @@ fn list_layers(
             });
         }
         // What has effects as a whole stands in its own space, as all below it does.
-        let in_own_space = placed.own_space.map(Placed::in_own_space);
+        let in_own_space = placed.own_space.map(|scale| Placed {
+            clip: input
+                .and_then(|input| input.cut)
+                .map(|(low, size)| Clip::rect(low * scale, (low + size) * scale)),
+            ..Placed::in_own_space(scale)
+        });
         let (placed, blend) = match &in_own_space {
             Some(own) => (own, BlendMode::Normal),
             None if joins => (placed, BlendMode::Normal),
@@ -356,7 +364,7 @@ fn veil_item(key: u64, veil: ([u8; 3], f32), placed: &Placed, size: Vec2) -> Dra
     item
 }
 
-/// Where the paint lies on the canvas. A raster at its own size that no track moves is laid on whole pixels, so that it is as crisp
+/// Where the paint lies on the canvas. A picture at its own size that no track moves is laid on whole pixels, so that it is as crisp
 /// as it was drawn.
 pub(super) fn canvas_from_paint(placed: &Placed, drawn: &Drawn) -> Affine2 {
     let mut transform = placed.canvas_from_layer * drawn.layer_from_paint;
@@ -364,7 +372,7 @@ pub(super) fn canvas_from_paint(placed: &Placed, drawn: &Drawn) -> Affine2 {
     let is_unscaled = [matrix.x_axis - Vec2::X, matrix.y_axis - Vec2::Y]
         .into_iter()
         .all(|rest| rest.abs().max_element() < SNAP);
-    if is_unscaled && matches!(drawn.paint, Some(Paint::Raster(_))) {
+    if is_unscaled && matches!(drawn.paint, Some(Paint::Raster(_) | Paint::Planes(_))) {
         transform.matrix2 = Mat2::IDENTITY;
         if !placed.moves {
             transform.translation = transform.translation.round();

@@ -71,8 +71,7 @@ pub(super) fn draw(
         };
         target.drawn.size = Vec2::new(raster.width() as f32, raster.height() as f32);
         target.drawn.paint = Some(Paint::Raster(raster));
-        target.drawn.layer_from_paint =
-            Affine2::from_scale_angle_translation(part.layer_from_pixels, 0.0, part.origin);
+        target.drawn.layer_from_paint = part.layer_from_raster();
         target.drawn.revision = key;
     }
     frames.sweep();
@@ -196,6 +195,11 @@ impl Part {
             self.pixels = (fewer.x as u32, fewer.y as u32);
             self.layer_from_pixels = size / fewer;
         }
+    }
+
+    /// From the raster's pixels to the layer's box.
+    pub fn layer_from_raster(&self) -> Affine2 {
+        Affine2::from_scale_angle_translation(self.layer_from_pixels, 0.0, self.origin)
     }
 
     pub fn is_whole(&self, picture: &Raster) -> bool {

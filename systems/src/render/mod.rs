@@ -11,6 +11,7 @@ mod effect;
 mod frames;
 mod gradient;
 mod image;
+mod input;
 mod round;
 mod shape;
 mod svg_path;
@@ -45,6 +46,7 @@ pub fn plugin(app: &mut App) {
         app.timed(set, "render::colours", colour::draw),
         app.timed(set, "render::gradients", gradient::draw),
         app.timed(set, "render::images", image::draw),
+        app.timed(set, "render::inputs", input::draw),
         app.timed(set, "render::shapes", shape::draw),
         app.timed(set, "render::texts", text::draw),
         app.timed(set, "render::effects", effect::apply),

@@ -38,6 +38,7 @@ use crate::clock::FrameClock;
 use crate::data::SceneData;
 use crate::feed;
 use crate::inner::fill_scenes;
+use crate::input::ShownInput;
 use crate::layout::{FileOrder, Fonts, LayerTree, Placed, ShownPicture};
 use crate::render::Drawn;
 
@@ -355,6 +356,9 @@ fn put_source(entity: &mut EntityWorldMut, spec: &LayerSpec, measure: bool) {
         touch::<TextSource>(entity);
         if let Some(mut source) = entity.get_mut::<ImageSource>() {
             source.set_changed();
+        }
+        if let Some(mut shown) = entity.get_mut::<ShownInput>() {
+            shown.set_changed();
         }
         touch::<ShapeSource>(entity);
         touch::<ColourSource>(entity);

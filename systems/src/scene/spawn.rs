@@ -36,9 +36,10 @@ use crate::clock::FrameClock;
 use crate::data::{DataScope, SceneData};
 use crate::feed;
 use crate::inner::{InnerScene, fill_scenes};
+use crate::input::{LiveInput, ShownInput};
 use crate::layout::{
-    CanvasSize, ClipsChildren, CropClip, FileOrder, Fonts, LayerTree, Placed, RasterScale,
-    ShownPicture,
+    CanvasSize, ClipsChildren, CropClip, FileOrder, Fonts, InputPlace, LayerTree, Placed,
+    RasterScale, ShownPicture,
 };
 use crate::render::{Background, ComposedFrame, Drawn, Effected, Flattened, RasterCache};
 use crate::transition::{self, Clip, Presence};
@@ -563,12 +564,24 @@ pub(super) fn insert_source(entity: &mut EntityWorldMut, spec: &LayerSpec) {
             insert_computed(entity, source);
             entity.insert(Avatar::default());
         }
-        Source::Video(source) => drop(entity.insert(source.clone())),
-        Source::Rtsp(source) => drop(entity.insert(source.clone())),
-        Source::Ingest(source) => drop(entity.insert(source.clone())),
-        Source::Audio(source) => drop(entity.insert(source.clone())),
+        Source::Video(source) => insert_input(entity, source),
+        Source::Rtsp(source) => insert_input(entity, source),
+        Source::Ingest(source) => insert_input(entity, source),
+        Source::Audio(source) => {
+            entity.insert((source.clone(), LiveInput::default()));
+        }
         Source::Group(source) => drop(entity.insert(source.clone())),
     }
+}
+
+/// Gives a layer an input that may have pictures.
+fn insert_input<S: Component + Clone>(entity: &mut EntityWorldMut, source: &S) {
+    entity.insert((source.clone(), LiveInput::default()));
+    entity.insert((
+        ShownInput::default(),
+        InputPlace::default(),
+        CropClip::default(),
+    ));
 }
 
 fn insert_computed<S: MovingFields>(entity: &mut EntityWorldMut, source: &S) {
@@ -596,6 +609,7 @@ pub(super) fn remove_source(entity: &mut EntityWorldMut) {
     entity
         .remove::<(GroupSource, SceneSource, InnerScene)>()
         .remove::<(VideoSource, RtspSource, IngestSource, AudioSource)>()
+        .remove::<(LiveInput, ShownInput, InputPlace)>()
         .remove::<(FilledText, Rolling, ShownPicture, CropClip, Avatar)>()
         .remove::<(Strip, ChatRows, ClipsChildren)>()
         .insert((NaturalSize::default(), Drawn::default()));

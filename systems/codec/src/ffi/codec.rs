@@ -119,6 +119,12 @@ pub(crate) struct SharedParameters(codec::Parameters);
 // shared reference to this type.
 unsafe impl Sync for SharedParameters {}
 
+impl From<codec::Parameters> for SharedParameters {
+    fn from(parameters: codec::Parameters) -> Self {
+        Self(parameters)
+    }
+}
+
 impl SharedParameters {
     pub(super) fn parameters(&self) -> &codec::Parameters {
         &self.0

@@ -4,10 +4,14 @@
 //! All `unsafe` of this crate is in this folder.
 
 mod codec;
+mod decoder;
 mod frame;
 mod hardware;
+mod input;
 mod log;
 mod output;
+mod picture;
+mod scale;
 mod srt_log;
 mod transport;
 
@@ -18,10 +22,16 @@ use ffmpeg_next as ffmpeg;
 pub(crate) use codec::{
     Rate, SharedParameters, flag_global_header, open_codec, set_rate, stream_parameters,
 };
+pub(crate) use decoder::{DecoderContext, best_time_us};
 pub(crate) use frame::{SampleFrame, send_borrowed_frame};
 pub(crate) use hardware::{Nv12Frame, VaapiUpload};
+pub(crate) use input::{InputContext, StreamFacts};
 pub(crate) use log::listening;
 pub(crate) use output::OutputContext;
+pub(crate) use picture::{
+    Description, FramePlanes, Matrix, copy_upright, describe_picture, reference_frame, turn,
+};
+pub(crate) use scale::PictureScaler;
 pub(crate) use srt_log::hearing_refusal;
 pub(crate) use transport::{BufferTag, TcpSocket};
 

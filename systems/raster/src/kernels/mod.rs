@@ -9,6 +9,7 @@ pub mod bilinear;
 pub mod blend;
 pub mod convert;
 pub mod over;
+pub mod planes;
 pub mod ramp;
 pub mod resize;
 pub mod scale;

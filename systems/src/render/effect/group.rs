@@ -236,6 +236,7 @@ fn bounds(items: &[DrawItem]) -> IRect {
         let size = match &item.paint {
             Paint::Solid(_) => item.size,
             Paint::Raster(raster) => Vec2::new(raster.width() as f32, raster.height() as f32),
+            Paint::Planes(planes) => Vec2::new(planes.width() as f32, planes.height() as f32),
         };
         let (mut item_low, mut item_high) = span(item.canvas_from_paint, size);
         if let Some(Clip {

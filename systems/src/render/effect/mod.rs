@@ -152,6 +152,8 @@ impl<'a> Own<'a> {
                 let pixels = (size * raster_scale).round().max(Vec2::ONE);
                 ([pixels.x as u32, pixels.y as u32], pixels / size)
             }
+            // Decoded pictures are filtered with all that stands in their layer.
+            Paint::Planes(_) => return None,
         };
         let is_usable = scale.is_finite() && scale.min_element() > 0.0;
         is_usable.then_some(Self {
@@ -166,7 +168,7 @@ impl<'a> Own<'a> {
         let (content, address) = match &self.drawn.paint {
             Some(Paint::Solid(colour)) => (u64::from(u32::from_le_bytes(*colour)), 0),
             Some(Paint::Raster(raster)) => (self.drawn.revision, Arc::as_ptr(raster).addr()),
-            None => (0, 0),
+            Some(Paint::Planes(_)) | None => (0, 0),
         };
         Seen {
             content,
@@ -195,7 +197,7 @@ impl<'a> Own<'a> {
                 }
                 true
             }
-            None => false,
+            Some(Paint::Planes(_)) | None => false,
         }
     }
 

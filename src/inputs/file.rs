@@ -1,0 +1,251 @@
+//! A film, or a sound, from its beginning to its end: opened, played, sought in, looped, and opened again when it breaks.
+
+use std::sync::Arc;
+use std::sync::atomic::Ordering::Relaxed;
+use std::time::{Duration, Instant};
+
+use codec::Demuxer;
+use components::source::{AudioSource, VideoSource};
+use crossbeam_channel::RecvTimeoutError;
+use systems::input::{InputOrder, InputStage};
+
+use super::facts::Facts;
+use super::file_pass::{Passed, Player};
+use super::showing::Showing;
+use super::{LOOK_EVERY, OPEN_TIMEOUT, RETRY_DELAY, Sources};
+use crate::streaming::backoff_delay;
+
+/// What is played, and how.
+#[derive(Clone, Debug)]
+pub(super) struct Film {
+    pub(super) src: String,
+    pub(super) is_remote: bool,
+    pub(super) loops: bool,
+    pub(super) start_us: i64,
+    pub(super) end_us: Option<i64>,
+    pub(super) is_sound_alone: bool,
+    /// How long a remote one may be silent.
+    pub(super) timeout: Duration,
+}
+
+impl From<&VideoSource> for Film {
+    fn from(source: &VideoSource) -> Self {
+        Self {
+            src: source.src.clone(),
+            is_remote: source.is_remote(),
+            loops: source.loops,
+            start_us: microseconds(source.start),
+            end_us: source.end.map(microseconds),
+            is_sound_alone: false,
+            timeout: Duration::from_secs_f32(source.reception.timeout.max(1.0)),
+        }
+    }
+}
+
+impl From<&AudioSource> for Film {
+    fn from(source: &AudioSource) -> Self {
+        Self {
+            src: source.src.clone(),
+            is_remote: source.src.contains("://"),
+            loops: source.loops,
+            start_us: microseconds(source.start),
+            end_us: source.end.map(microseconds),
+            is_sound_alone: true,
+            timeout: OPEN_TIMEOUT,
+        }
+    }
+}
+
+/// Whole milliseconds of what is written in seconds, as it was meant: 0.1 is no 0.10000000149.
+fn microseconds(seconds: f32) -> i64 {
+    (f64::from(seconds) * 1_000.0).round() as i64 * 1000
+}
+
+/// Where to go on.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Place {
+    /// Microseconds of the film.
+    pub(super) from_us: i64,
+    /// The time that they have for the world.
+    pub(super) at_us: i64,
+    /// The run's number.
+    pub(super) run: u32,
+}
+
+/// Opens what a film is read from.
+///
+/// # Errors
+/// Why not, without secrets.
+pub(super) fn open(film: &Film, sources: &Sources, facts: &Facts) -> Result<Demuxer, String> {
+    let interrupt = facts.new_interrupt();
+    let demuxer = if film.is_remote {
+        let allowed = film.timeout.max(OPEN_TIMEOUT);
+        Demuxer::open_url(&film.src, &interrupt, allowed)
+    } else {
+        let path = (sources.file)(&film.src)?;
+        Demuxer::open_file(&path, &interrupt, OPEN_TIMEOUT)
+    };
+    let mut demuxer = demuxer.map_err(|error| error.to_string())?;
+    if film.is_sound_alone {
+        if demuxer.audio().is_none() {
+            return Err("there is no sound in it".to_owned());
+        }
+        demuxer.without_video();
+    }
+    if let Some(video) = demuxer.video() {
+        facts.note_video(video);
+    }
+    if let Some(audio) = demuxer.audio() {
+        facts.note_audio(audio);
+    }
+    facts.note_duration(demuxer.duration_us());
+    Ok(demuxer)
+}
+
+/// Plays a film for one layer, until the layer goes.
+pub(super) struct FilmInput {
+    showing: Showing,
+    film: Film,
+    sources: Sources,
+    facts: Arc<Facts>,
+    place: Place,
+    /// What was opened to see what it is.
+    opened: Option<Demuxer>,
+}
+
+enum Ended {
+    Gone,
+    Anew,
+}
+
+impl FilmInput {
+    pub(super) fn new(
+        showing: Showing,
+        film: Film,
+        sources: Sources,
+        facts: Arc<Facts>,
+        opened: Option<Demuxer>,
+    ) -> Self {
+        let place = Place {
+            from_us: film.start_us,
+            at_us: 0,
+            run: showing.run,
+        };
+        Self {
+            showing,
+            film,
+            sources,
+            facts,
+            place,
+            opened,
+        }
+    }
+
+    /// Returns when the layer has gone.
+    pub(super) fn run(&mut self) {
+        let mut failures = 0;
+        loop {
+            let begun = Instant::now();
+            match self.session() {
+                Ok(Ended::Gone) => return,
+                Ok(Ended::Anew) => failures = 0,
+                Err(error) => {
+                    if begun.elapsed() > OPEN_TIMEOUT {
+                        failures = 0;
+                    }
+                    failures += 1;
+                    self.failed(&error);
+                    if !self.wait(backoff_delay(RETRY_DELAY, failures)) {
+                        return;
+                    }
+                    self.facts.reconnects.fetch_add(1, Relaxed);
+                }
+            }
+        }
+    }
+
+    fn failed(&self, error: &str) {
+        self.facts.set_error(Some(error));
+        let was_live = self.facts.bytes.load(Relaxed) > 0;
+        let stage = if was_live && self.film.is_remote {
+            InputStage::Reconnecting
+        } else {
+            InputStage::Failed
+        };
+        self.showing.set_stage(stage, Some(error), &self.sources);
+    }
+
+    /// Plays from where it is, until the layer goes, a new connection is asked for, or the film breaks.
+    fn session(&mut self) -> Result<Ended, String> {
+        self.facts.take_retry();
+        let demuxer = match self.opened.take() {
+            Some(demuxer) => demuxer,
+            None => open(&self.film, &self.sources, &self.facts)?,
+        };
+        let duration_us = demuxer.duration_us().unwrap_or_default();
+        let state = &self.showing.ends.state;
+        state.duration_us.store(duration_us, Relaxed);
+        let mut player = Player::new(demuxer, &self.film, &self.sources, &self.facts)?;
+        loop {
+            match player.play(&self.showing, &mut self.place)? {
+                Passed::Gone => return Ok(Ended::Gone),
+                Passed::Anew => return Ok(Ended::Anew),
+                Passed::Order(order) => {
+                    self.take(order);
+                    player.clear();
+                }
+                Passed::End if self.film.loops => self.place.from_us = self.film.start_us,
+                Passed::End => {
+                    self.showing
+                        .set_stage(InputStage::Ended, None, &self.sources);
+                    loop {
+                        match self.showing.ends.orders.recv_timeout(LOOK_EVERY * 5) {
+                            Ok(order) => {
+                                self.take(order);
+                                player.clear();
+                                break;
+                            }
+                            Err(RecvTimeoutError::Disconnected) => return Ok(Ended::Gone),
+                            Err(RecvTimeoutError::Timeout) if self.facts.is_retry_wanted() => {
+                                self.place.from_us = self.film.start_us;
+                                return Ok(Ended::Anew);
+                            }
+                            Err(RecvTimeoutError::Timeout) => {}
+                        }
+                    }
+                }
+            }
+        }
+    }
+
+    fn take(&mut self, order: InputOrder) {
+        let InputOrder::Seek {
+            to_seconds,
+            run,
+            at_us,
+        } = order;
+        let last_us = self.film.end_us.map_or(i64::MAX, |end_us| end_us - 1);
+        let from_us = (to_seconds * 1_000_000.0).round() as i64;
+        self.place = Place {
+            from_us: from_us.clamp(self.film.start_us.min(last_us), last_us),
+            at_us,
+            run,
+        };
+    }
+
+    /// Waits before the next attempt; `false` when the layer has gone meanwhile.
+    fn wait(&mut self, delay: Duration) -> bool {
+        let until = Instant::now() + delay;
+        loop {
+            let left = until.saturating_duration_since(Instant::now());
+            if left.is_zero() || self.facts.is_retry_wanted() {
+                return true;
+            }
+            match self.showing.ends.orders.recv_timeout(left.min(LOOK_EVERY)) {
+                Ok(order) => self.take(order),
+                Err(RecvTimeoutError::Timeout) => {}
+                Err(RecvTimeoutError::Disconnected) => return false,
+            }
+        }
+    }
+}

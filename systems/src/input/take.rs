@@ -1,0 +1,355 @@
+//! Takes what has come: each tick's samples, and what the time of an input follows from.
+//!
+//! What comes late, too early, twice, or not at all is the rule here and no error: the tick never waits for it. Offline work, which has
+//! no clock to keep, does.
+
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+use bevy_ecs::prelude::*;
+use components::sound::Sound;
+
+use super::clock::Stream;
+use super::door::InputStage;
+use super::near::{AnySource, LiveInput};
+use super::open::{SourceRow, source_of};
+use super::reader::Pushed;
+use crate::audio::{SourceSound, samples_in_tick};
+use crate::avatar::Avatar;
+use crate::clock::FrameClock;
+
+/// Whether a tick waits for the pictures and the sound of files: offline, so that each run gives the same frames.
+#[derive(Resource, Clone, Copy, Debug, Default)]
+pub struct WaitsForInputs(pub bool);
+
+/// How long one look waits offline, and after how many of them nobody is expected to answer: 10 s.
+const LOOK: Duration = Duration::from_millis(5);
+const LOOKS_MAX: u32 = 2000;
+/// How far one stream of a file may run ahead before the other is taken for silent, in microseconds.
+const INTERLEAVED_US: f64 = 1e6;
+/// What is taken of a file's sound beyond the tick, in microseconds.
+const AHEAD_US: f64 = 60_000.0;
+/// A picture that is later than the one before by more than this, or earlier, has jumped, in microseconds.
+const JUMP_US: f64 = 1e6;
+const BACK_US: f64 = 200_000.0;
+
+type Row<'a> = (
+    &'a mut LiveInput,
+    SourceRow<'a>,
+    &'a Sound,
+    &'a mut SourceSound,
+);
+
+/// Set `Ingest`, and on ticks that repeat a frame: takes what has come, and this tick's samples of every input. Stands by itself: what is
+/// seen is another system's.
+pub fn take_sound(
+    clock: Res<FrameClock>,
+    waits: Res<WaitsForInputs>,
+    mut layers: Query<Row, Without<Avatar>>,
+) {
+    for (input, row, sound, mut out) in &mut layers {
+        let out = &mut *out;
+        out.plays = false;
+        let input = input.into_inner();
+        let Some((source, _)) = source_of(&row) else {
+            continue;
+        };
+        if input.ways.is_none() {
+            continue;
+        }
+        input.follow(source, &clock);
+        match input.is_live {
+            true => input.take_live(source, &clock),
+            false if waits.0 => input.wait_for(source, &clock),
+            false => input.take_file(&clock, false),
+        }
+        input.hear(source, sound, &clock, out);
+    }
+}
+
+impl LiveInput {
+    /// Follows what the source says of its speed, and what is still to be ordered.
+    fn follow(&mut self, source: AnySource, clock: &FrameClock) {
+        let says_live = self.state().is_some_and(|state| state.is_live());
+        self.is_live = source.is_live() || says_live;
+        self.paused = source.rate() == 0.0;
+        if let Some(file) = &mut self.time.file
+            && file.rate() != source.rate()
+        {
+            file.rebase(clock, source.rate());
+        }
+        if let Some(seconds) = self.pending {
+            self.go_to(seconds, clock);
+        }
+    }
+
+    /// Takes all that has come of what plays as it comes.
+    fn take_live(&mut self, source: AnySource, clock: &FrameClock) {
+        let seconds = self.time.live.advance(clock);
+        let tick_us = clock.rate.seconds_at(1) * 1e6;
+        let buffer_us = f64::from(source.buffer()) * 1e6;
+        if self.paused {
+            // It goes on somewhere else; what is shown stays.
+            self.time.live.stop();
+            self.forget();
+            while self
+                .ways
+                .as_ref()
+                .is_some_and(|ways| ways.pictures.try_recv().is_ok())
+            {}
+            while self
+                .ways
+                .as_ref()
+                .is_some_and(|ways| ways.sound.try_recv().is_ok())
+            {}
+            return;
+        }
+        if let Some((span, jumped)) = self.take_live_pictures() {
+            let live = &mut self.time.live;
+            if live.arrived(Stream::Picture, span, jumped, buffer_us, tick_us) {
+                tracing::debug!("an input's time begins anew with a picture");
+            }
+        }
+        if let Some((span, jumped)) = self.take_live_sound() {
+            let live = &mut self.time.live;
+            let began = live.arrived(Stream::Sound, span, jumped, buffer_us, tick_us);
+            if began && let Some(now_us) = live.now_us() {
+                // Pictures of another time would never be due.
+                let near = now_us - 2e6..now_us + buffer_us + 2e6;
+                let before = self.pictures.len();
+                self.keep_pictures(|pts_us| near.contains(&pts_us));
+                self.note_dropped((before - self.pictures.len()) as u64);
+            }
+        }
+        self.time.live.steer(seconds, buffer_us, tick_us);
+        if let Some(state) = self.state() {
+            let live = &self.time.live;
+            let drift = live.drift_ppm().round() as i64;
+            state.drift_ppm.store(drift, Ordering::Relaxed);
+            let held = live.held_us().unwrap_or_default() as i64;
+            state.held_us.store(held, Ordering::Relaxed);
+        }
+    }
+
+    fn keep_pictures(&mut self, keep: impl Fn(f64) -> bool) {
+        for _ in 0..self.pictures.len() {
+            if let Some(picture) = self.take_picture()
+                && keep(picture.pts_us as f64)
+            {
+                self.put_picture(picture);
+            }
+        }
+    }
+
+    /// The times of the first and the newest picture that came, and whether they jumped.
+    fn take_live_pictures(&mut self) -> Option<((f64, f64), bool)> {
+        let (mut span, mut jumped) = (None, false);
+        while self.has_room() {
+            let Some(Ok(picture)) = self.ways.as_ref().map(|ways| ways.pictures.try_recv()) else {
+                break;
+            };
+            if picture.run != self.run {
+                continue;
+            }
+            let pts_us = picture.pts_us as f64;
+            let is_jump = self.newest_picture_us.is_some_and(|newest_us| {
+                pts_us > newest_us + JUMP_US || pts_us < newest_us - BACK_US
+            });
+            if is_jump {
+                self.note_dropped(self.pictures.len() as u64);
+                self.keep_pictures(|_| false);
+                (span, jumped) = (None, true);
+            }
+            self.newest_picture_us = Some(pts_us);
+            let (first, _) = span.unwrap_or((pts_us, pts_us));
+            span = Some((first, pts_us));
+            self.put_picture(picture);
+        }
+        span.map(|span| (span, jumped))
+    }
+
+    fn take_live_sound(&mut self) -> Option<((f64, f64), bool)> {
+        let (mut first, mut jumped) = (None, false);
+        while let Some(Ok(block)) = self.ways.as_ref().map(|ways| ways.sound.try_recv()) {
+            if block.run != self.run {
+                continue;
+            }
+            let had_any = self.sound.has_any();
+            if self.sound.push(&block) == Pushed::Anew {
+                jumped |= had_any;
+                first = None;
+            }
+            first = first.or(Some(block.pts_us as f64));
+        }
+        Some(((first?, self.sound.end_us()?), jumped))
+    }
+
+    /// Takes what this tick needs of a file, or with `all` everything that has come.
+    fn take_file(&mut self, clock: &FrameClock, all: bool) {
+        let Some(next_us) = self.next_us(clock) else {
+            return;
+        };
+        let has_enough = |newest: Option<f64>, until: f64| newest.is_some_and(|us| us > until);
+        while self.has_room() && (all || !has_enough(self.newest_picture_us, next_us)) {
+            let Some(Ok(picture)) = self.ways.as_ref().map(|ways| ways.pictures.try_recv()) else {
+                break;
+            };
+            if picture.run == self.run {
+                self.awaits_run = false;
+                self.newest_picture_us = Some(picture.pts_us as f64);
+                self.put_picture(picture);
+            }
+        }
+        while all || !has_enough(self.sound.end_us(), next_us + AHEAD_US) {
+            let Some(Ok(block)) = self.ways.as_ref().map(|ways| ways.sound.try_recv()) else {
+                break;
+            };
+            if block.run == self.run {
+                self.awaits_run = false;
+                self.sound.push(&block);
+            }
+        }
+        let is_ended = self.stage() == InputStage::Ended && !self.awaits_run;
+        let ways = self.ways.as_ref();
+        self.sound.ended = is_ended && ways.is_some_and(|ways| ways.sound.is_empty());
+    }
+
+    /// Waits until a file's pictures and sound for this tick are there, or none can come.
+    fn wait_for(&mut self, source: AnySource, clock: &FrameClock) {
+        for _ in 0..LOOKS_MAX {
+            let stage = self.stage();
+            let is_over = matches!(stage, InputStage::Ended | InputStage::Failed);
+            self.take_file(clock, true);
+            let lacks = self.lacks(source, clock);
+            if lacks.is_none() || self.given_up || (is_over && !self.awaits_run) {
+                return;
+            }
+            let Some(ways) = &self.ways else { return };
+            // What comes is put where taking it finds it.
+            let is_gone = match lacks {
+                Some(Stream::Picture) => match ways.pictures.recv_timeout(LOOK) {
+                    Ok(picture) => {
+                        if picture.run == self.run {
+                            self.awaits_run = false;
+                            self.newest_picture_us = Some(picture.pts_us as f64);
+                            self.put_picture(picture);
+                        }
+                        false
+                    }
+                    Err(error) => error.is_disconnected(),
+                },
+                _ => match ways.sound.recv_timeout(LOOK) {
+                    Ok(block) => {
+                        if block.run == self.run {
+                            self.awaits_run = false;
+                            self.sound.push(&block);
+                        }
+                        false
+                    }
+                    Err(error) => error.is_disconnected(),
+                },
+            };
+            if is_gone {
+                self.take_file(clock, true);
+                return;
+            }
+        }
+        self.given_up = true;
+        tracing::warn!("nobody gives an input what a frame needs; frames go on without it");
+    }
+
+    /// What of a file this tick still needs.
+    fn lacks(&self, source: AnySource, clock: &FrameClock) -> Option<Stream> {
+        let (now_us, next_us) = (self.now_us(clock)?, self.next_us(clock)?);
+        let picture_us = self.newest_picture_us.unwrap_or(f64::NEG_INFINITY);
+        let sound_us = self.sound.end_us().unwrap_or(f64::NEG_INFINITY);
+        let is_paused = next_us <= now_us;
+        let needs_sound = !is_paused && sound_us < next_us + AHEAD_US;
+        if !source.has_picture() {
+            return needs_sound.then_some(Stream::Sound);
+        }
+        if picture_us <= now_us && sound_us < now_us + INTERLEAVED_US {
+            return Some(Stream::Picture);
+        }
+        let is_silent = picture_us >= now_us + INTERLEAVED_US || !self.has_room();
+        (needs_sound && !is_silent).then_some(Stream::Sound)
+    }
+
+    /// Reads this tick's samples.
+    fn hear(
+        &mut self,
+        source: AnySource,
+        sound: &Sound,
+        clock: &FrameClock,
+        out: &mut SourceSound,
+    ) {
+        self.heard_us = None;
+        let count = samples_in_tick(clock.rate, clock.tick);
+        let Some((now_us, next_us)) = self.now_us(clock).zip(self.next_us(clock)) else {
+            return;
+        };
+        // What is to be heard early waits with its picture, and not with its sound.
+        let later_us = f64::from(sound.delay.max(0.0)) * 1e6;
+        let is_exact = !self.is_live && source.rate() == 1.0;
+        let place = (now_us - later_us, next_us - later_us);
+        let read = self.sound.read(place, count, is_exact, &mut out.samples);
+        out.plays = read.plays;
+        if read.missing < count {
+            self.heard_us = read.from_us;
+        }
+        let stands = self.paused || self.sound.ended;
+        if read.missing > 0
+            && self.has_sounded
+            && !stands
+            && let Some(state) = self.state()
+        {
+            state.sound_gaps.fetch_add(1, Ordering::Relaxed);
+        }
+        self.has_sounded |= read.missing == 0;
+        if let AnySource::Audio(audio) = source {
+            let gain = |tick: u64, us: f64| {
+                let on_air = clock.rate.seconds_at(tick.saturating_sub(self.since_tick));
+                let rises = ramp(on_air, f64::from(audio.fade_in));
+                let left = self.seconds_left(us, source);
+                let falls = left.map_or(1.0, |left| ramp(left, f64::from(audio.fade_out)));
+                rises * falls
+            };
+            let gains = (gain(clock.tick, now_us), gain(clock.tick + 1, next_us));
+            fade(out, gains);
+        }
+    }
+
+    /// Seconds until the file's end, where it has one that is known.
+    fn seconds_left(&self, now_us: f64, source: AnySource) -> Option<f64> {
+        let span = source.span();
+        let known = self.state().map_or(0, |state| state.duration_us());
+        let own_end = (known > 0).then_some(known as f64 / 1e6);
+        let end = span.end.map(f64::from).or(own_end);
+        let end = end.filter(|_| !span.loops)?;
+        let seconds = self.place.seconds + (now_us - self.place.at_us) / 1e6;
+        Some((end - seconds).max(0.0))
+    }
+}
+
+/// From 0 to 1 in `length` seconds, softly at both ends.
+fn ramp(seconds: f64, length: f64) -> f64 {
+    if length <= 0.0 {
+        return 1.0;
+    }
+    let part = (seconds / length).clamp(0.0, 1.0);
+    part * part * (3.0 - 2.0 * part)
+}
+
+fn fade(out: &mut SourceSound, (from, to): (f64, f64)) {
+    if !out.plays || (from == 1.0 && to == 1.0) {
+        return;
+    }
+    let count = out.samples.left.len().max(1) as f32;
+    let (from, by) = (from as f32, (to - from) as f32 / count);
+    let samples = out.samples.left.iter_mut().zip(&mut out.samples.right);
+    for (index, (left, right)) in samples.enumerate() {
+        let gain = from + by * index as f32;
+        *left *= gain;
+        *right *= gain;
+    }
+}
