@@ -47,7 +47,7 @@ film() {
     # Frames are as large as the canvas of the first scene: an empty one, so that little needs to be drawn.
     cp -r scenes "$work/scenes"
     printf '%s' '{"version": 1, "name": "Film", "canvas": {"width": 640, "height": 360, "fps": 30}, "layers": []}' >"$work/scenes/film.json"
-    "$program" run "$work/scenes/film.json" --port 4780 --ws-port 4781 --metrics-port 4782 --health-port 4783 \
+    "$program" run "$work/scenes/film.json" --port 4780 --ws-port 4781 --metrics-port 4782 --health-port 4783 --rtmp-port off \
         --data-dir "$work/data" --recording true --hls false --stream-bitrate 6000 >"$work/log" 2>&1 &
     process=$!
     # Until it answers. Then each scene once, and the clips, so that in the film no picture is decoded for the first time.

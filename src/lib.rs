@@ -12,6 +12,7 @@ pub mod live;
 pub mod logging;
 pub mod ports;
 pub mod prepare;
+pub mod rtmp;
 pub mod scene;
 pub mod server;
 pub mod streaming;

@@ -30,7 +30,9 @@ use crate::control::{
     Director, Ear, Events, Library, Parts, Reloads, Show, Staged, Start, Station, Ticks, now_ms,
     recordings, scene_id,
 };
+use crate::ingest::IngestHub;
 use crate::ports::{FrameRequests, PlacedRequests};
+use crate::rtmp::{self, Rtmp};
 use crate::scene::{LoadOptions, LoadedScene, scene_from_text};
 use crate::server::{self, Api, Guard, Limits};
 use crate::streaming::{
@@ -69,6 +71,7 @@ pub fn encoder_settings(
 pub fn audio_settings(settings: &Settings) -> Option<AudioSettings> {
     settings.audio_enabled.then(|| AudioSettings {
         bitrate_kbps: settings.audio_bitrate_kbps,
+        late_samples: systems::audio::LATENCY_SAMPLES as u32,
         ..AudioSettings::default()
     })
 }
@@ -171,6 +174,7 @@ pub fn run(scene: LoadedScene, settings: &Settings, options: LoadOptions) -> any
             events: events.clone(),
         })
     };
+    let players = rtmp::Program::new(settings.gop_cache);
     let station = Station::new(Parts {
         settings: settings.clone(),
         director: director.clone(),
@@ -184,7 +188,11 @@ pub fn run(scene: LoadedScene, settings: &Settings, options: LoadOptions) -> any
         desk,
         recordings,
         ear,
+        players: Arc::new(players.clone()),
     });
+    // What publishers send, for the layers that show it.
+    let hub = IngestHub::default();
+    let rtmp = Rtmp::new(settings, station.clone(), keys.clone(), hub, players);
     let reloads = Reloads::new(director.clone(), library.clone(), runtime.handle().clone());
     let watcher = reloads.watch(&scene, options)?;
 
@@ -213,10 +221,13 @@ pub fn run(scene: LoadedScene, settings: &Settings, options: LoadOptions) -> any
             library,
             AssetStore::new(settings.assets_dir()),
             keys,
+            rtmp.clone(),
             Guard::new(settings),
         );
-        let served =
-            serve_until_signal(settings, &api, &station, signals, || ticking.is_finished()).await;
+        let served = serve_until_signal(settings, &api, rtmp, &station, signals, || {
+            ticking.is_finished()
+        })
+        .await;
         // Files and sessions are ended before the ticks are.
         let stopped = station.stop().await;
         served.and(
@@ -294,6 +305,7 @@ struct Signals {
 async fn serve_until_signal(
     settings: &Settings,
     api: &Api,
+    rtmp: Rtmp,
     station: &Station,
     mut signals: Signals,
     tick_ended: impl Fn() -> bool,
@@ -321,9 +333,23 @@ async fn serve_until_signal(
         servers.push(tokio::spawn(server));
         addresses.push(address);
     }
+    let mut program = "off".to_owned();
+    if let Some(port) = settings.rtmp_port {
+        let (address, server) = rtmp
+            .serve((settings.bind, port).into(), until_stop())
+            .await
+            .with_context(|| {
+                format!(
+                    "RTMP_PORT {port} of {} cannot be used; another one, or off, does without",
+                    settings.bind
+                )
+            })?;
+        servers.push(tokio::spawn(server));
+        program = format!("rtmp://{}/live/program", host(address));
+    }
     if let [api, websocket, metrics, health] = addresses[..] {
         tracing::info!(
-            api = %url(api), websocket = %url(websocket), metrics = %url(metrics), health = %url(health),
+            api = %url(api), websocket = %url(websocket), metrics = %url(metrics), health = %url(health), rtmp = %program,
             "listening"
         );
     }
@@ -350,10 +376,14 @@ async fn serve_until_signal(
 
 /// Where a browser on this machine finds a server.
 fn url(address: SocketAddr) -> String {
+    format!("http://{}", host(address))
+}
+
+fn host(address: SocketAddr) -> String {
     if address.ip().is_loopback() || address.ip().is_unspecified() {
-        format!("http://localhost:{}", address.port())
+        format!("localhost:{}", address.port())
     } else {
-        format!("http://{address}")
+        address.to_string()
     }
 }
 

@@ -3,6 +3,8 @@
 
 #[path = "program/api.rs"]
 mod api;
+#[path = "program/audio.rs"]
+mod audio;
 #[path = "program/avatar.rs"]
 mod avatar;
 #[path = "program/chat.rs"]

@@ -222,7 +222,7 @@ fn an_empty_url_takes_a_lower_layers_away() {
 }
 
 /// A value that is not allowed, for every setting.
-const BAD_VALUES: [(&str, &str); 35] = [
+const BAD_VALUES: [(&str, &str); 44] = [
     ("PORT", "65536"),
     ("WS_PORT", "ws"),
     ("METRICS_PORT", "4290.0"),
@@ -256,6 +256,15 @@ const BAD_VALUES: [(&str, &str); 35] = [
     ("MAX_QUEUE_SIZE", "1"),
     ("RETRY_ATTEMPTS", "1.5"),
     ("RETRY_DELAY", "1h"),
+    ("RTMP_PORT", "rtmp"),
+    ("GOP_CACHE", "2"),
+    ("CHUNK_SIZE", "127"),
+    ("PING", "0"),
+    ("PING_TIMEOUT", "1h"),
+    ("RTMP_CONNECTIONS", "0"),
+    ("RTMP_ADDRESS_CONNECTIONS", "-1"),
+    ("RTMP_BANDWIDTH", "99"),
+    ("RTMP_GRACE", "99"),
     ("LOG_LEVEL", "loud"),
     ("LOG_FORMAT", "xml"),
 ];

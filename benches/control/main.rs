@@ -118,6 +118,8 @@ async fn run(options: &Options) -> Result<()> {
                 "0",
             ])
             .args([
+                "--rtmp-port",
+                "off",
                 "--health-port",
                 "0",
                 "--hls",

@@ -3,6 +3,7 @@
 //! 0: done. 1: it failed while it ran, or the scene is not valid. 2: the command line or a setting is wrong.
 
 mod check;
+mod keys;
 mod offline;
 mod profile;
 mod render;
@@ -58,6 +59,7 @@ pub fn main(arguments: impl IntoIterator<Item = std::ffi::OsString>) -> ExitCode
         Some(("run", matches)) => run::main(matches),
         Some(("render", matches)) => render::main(matches),
         Some(("check", matches)) => check::main(matches),
+        Some(("keys", matches)) => keys::main(matches),
         Some(("schema", _)) => schema::main(),
         Some(("profile", matches)) => profile::main(matches),
         _ => Err(Failure::Usage("a command is needed".to_owned())),
@@ -176,6 +178,7 @@ fn command() -> Command {
                 )
                 .after_help(EXIT_CODES),
         )
+        .subcommand(keys::command())
         .subcommand(Command::new("schema").about("Prints the JSON Schema of scene files"))
         .subcommand(config::flags(
             Command::new("profile")

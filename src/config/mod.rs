@@ -108,6 +108,8 @@ impl Settings {
             ("WS_PORT", self.ws_port),
             ("METRICS_PORT", self.metrics_port),
             ("HEALTH_PORT", self.health_port),
+            // Nought is never in the way of another.
+            ("RTMP_PORT", self.rtmp_port.unwrap_or(0)),
         ];
         for (index, (name, port)) in ports.iter().enumerate() {
             if let Some((other, _)) = ports[..index].iter().find(|(_, other)| other == port)
@@ -116,6 +118,10 @@ impl Settings {
                 let message = format!("{other} and {name} are both {port}; they must differ");
                 problems.push(SettingProblem::together(name, message));
             }
+        }
+        if self.ping_timeout <= self.ping {
+            let message = "PING_TIMEOUT must be longer than PING".to_owned();
+            problems.push(SettingProblem::together("PING_TIMEOUT", message));
         }
         if !self.bind.is_loopback() && self.api_token.is_none() {
             let message = format!(

@@ -148,6 +148,28 @@ pub(super) fn milliseconds(range: RangeInclusive<u32>) -> Rule<Duration> {
     })
 }
 
+/// A port, or none.
+pub(super) fn port_or_off() -> Rule<Option<u16>> {
+    Rule::new("a whole number from 0 to 65535, or off", |text| {
+        if text.eq_ignore_ascii_case("off") {
+            Some(None)
+        } else {
+            text.parse().ok().map(Some)
+        }
+    })
+}
+
+/// Whole seconds.
+pub(super) fn seconds(range: RangeInclusive<u32>) -> Rule<Duration> {
+    let whole = whole(range, "seconds");
+    let allowed = whole.allowed.clone();
+    Rule::new(allowed, move |text| {
+        whole
+            .read(text)
+            .map(|seconds| Duration::from_secs(u64::from(seconds)))
+    })
+}
+
 /// A libx264 preset.
 pub(super) fn preset() -> Rule<Preset> {
     let allowed = "one of ultrafast, superfast, veryfast, faster, fast, medium, slow";

@@ -175,6 +175,26 @@ settings! {
         /// Pause before the first reconnect; it grows with each failure
         retry_delay: Duration = RETRY_DELAY, "1000", rule::milliseconds(100..=600_000);
     }
+    "RTMP server" {
+        /// Port of RTMP, on which publishers send and players watch: /live/<key> and /live/program; 0 takes a free one, off is none
+        rtmp_port: Option<u16> = RTMP_PORT, "1935", rule::port_or_off();
+        /// Whether a player gets the picture and sound from the last keyframe on at once; otherwise it waits for the next keyframe
+        gop_cache: bool = GOP_CACHE, "true", rule::switch();
+        /// Bytes of the pieces in which messages go to players
+        chunk_size: usize = CHUNK_SIZE, "60000", rule::whole(128..=65_536, "bytes");
+        /// Seconds from one ping of a client to the next
+        ping: Duration = PING, "30", rule::seconds(1..=3600);
+        /// Seconds of silence after which a client is let go; longer than PING
+        ping_timeout: Duration = PING_TIMEOUT, "60", rule::seconds(1..=7200);
+        /// RTMP connections at a time; more are closed at once
+        rtmp_connections: usize = RTMP_CONNECTIONS, "1024", rule::whole(1..=100_000, "");
+        /// RTMP connections of one address at a time; more are closed at once
+        rtmp_address_connections: usize = RTMP_ADDRESS_CONNECTIONS, "256", rule::whole(1..=100_000, "");
+        /// What one publisher may send; one that sends more is read slower, and let go when it goes on
+        rtmp_bandwidth_kbps: u32 = RTMP_BANDWIDTH, "50000", rule::bitrate(100..=1_000_000, "50000, 50000k or 50M");
+        /// Time in which a publisher that was lost may come back with its key, and those who take it wait for it
+        rtmp_grace: Duration = RTMP_GRACE, "5000", rule::milliseconds(100..=600_000);
+    }
     "Logs" {
         /// Least level that is logged, also for a component alone: `info,streaming=debug`
         log_level: LogLevels = LOG_LEVEL, "info", rule::log_levels();
@@ -184,13 +204,4 @@ settings! {
 }
 
 /// Settings that belong to the product but do nothing in this release. Who gives one hears so.
-pub(super) const NOT_YET: [&str; 8] = [
-    "CHUNK_SIZE",
-    "GOP_CACHE",
-    "PING",
-    "PING_TIMEOUT",
-    "REDIS_PASSWORD",
-    "REDIS_URL",
-    "RTMP_PORT",
-    "STREAM_RESOLUTION",
-];
+pub(super) const NOT_YET: [&str; 3] = ["REDIS_PASSWORD", "REDIS_URL", "STREAM_RESOLUTION"];

@@ -7,6 +7,7 @@ use systems::profile::Profile;
 use systems::publish::Status;
 
 use super::station::Past;
+use super::viewers::ViewerCount;
 use crate::streaming::StreamingStats;
 
 /// Measured once a second.
@@ -25,7 +26,7 @@ pub struct Figures {
     /// Mean milliseconds that a tick's systems take.
     pub render_ms: f64,
     /// Clients that watch the program.
-    pub viewers: u64,
+    pub viewers: ViewerCount,
 }
 
 /// Seconds over which frames are counted for their rate: one more or less matters little then.
@@ -85,7 +86,7 @@ impl Meter {
             cpu_percent: usage.cpu.saturating_sub(self.cpu).as_secs_f64() / seconds * 100.0,
             memory_bytes: usage.memory_bytes,
             render_ms: nanos.saturating_sub(self.tick_nanos) as f64 / 1e6 / ticked as f64,
-            viewers: 0,
+            viewers: ViewerCount::default(),
         };
         self.at = now;
         self.cpu = usage.cpu;

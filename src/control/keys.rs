@@ -1,8 +1,14 @@
 //! Stream keys, with which publishers send to this program. A key is 160 random bits; what is kept of it is its hash, or the key
 //! itself where whoever makes it asks for that.
+//!
+//! The file is shared with the command line: whoever writes it holds a lock beside it and begins from what is in it by then, and a
+//! program that runs reads it again when it has changed.
 
-use std::path::PathBuf;
+use std::fs::{self, File};
+use std::os::unix::fs::MetadataExt as _;
+use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::SystemTime;
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -27,7 +33,30 @@ pub struct KeyStore(Arc<Inner>);
 #[derive(Debug)]
 struct Inner {
     path: PathBuf,
-    keys: Mutex<Vec<Kept>>,
+    keys: Mutex<Known>,
+}
+
+#[derive(Debug, Default)]
+struct Known {
+    keys: Vec<Kept>,
+    stamp: Option<Stamp>,
+}
+
+/// What tells one state of the file from another.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Stamp {
+    modified: Option<SystemTime>,
+    bytes: u64,
+    inode: u64,
+}
+
+/// A key that somebody has.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct AcceptedKey {
+    /// Its name for the API.
+    pub id: String,
+    /// Its name for people.
+    pub name: String,
 }
 
 /// A key as the file has it. `Debug` shows no secret.
@@ -99,21 +128,17 @@ impl KeyStore {
     /// # Errors
     /// The file is there and cannot be read: it is left as it is.
     pub fn open(path: PathBuf) -> anyhow::Result<Self> {
-        let keys = match std::fs::read(&path) {
-            Ok(bytes) => serde_json::from_slice(&bytes)
-                .map_err(|error| anyhow::anyhow!("`{}` holds no keys: {error}", path.display()))?,
-            Err(error) if error.kind() == std::io::ErrorKind::NotFound => Vec::new(),
-            Err(error) => anyhow::bail!("`{}` cannot be read: {error}", path.display()),
-        };
+        let stamp = stamp(&path);
+        let keys = read(&path)?;
         Ok(Self(Arc::new(Inner {
             path,
-            keys: Mutex::new(keys),
+            keys: Mutex::new(Known { keys, stamp }),
         })))
     }
 
     /// Every key, the oldest first.
     pub fn list(&self) -> Vec<KeyEntry> {
-        self.lock().iter().map(entry).collect()
+        self.refreshed().keys.iter().map(entry).collect()
     }
 
     /// Makes a key.
@@ -126,7 +151,8 @@ impl KeyStore {
                 "name: a key's name has at most 128 letters",
             ));
         }
-        let mut keys = self.lock();
+        let (_file, mut known) = self.to_change()?;
+        let keys = &known.keys;
         if keys.len() >= KEYS_MAX {
             let message = format!("there are {KEYS_MAX} keys, which is the most; delete some");
             return Err(ApiError::conflict(message));
@@ -147,8 +173,7 @@ impl KeyStore {
             created_at: made.created_at,
             last_used: None,
         });
-        self.write(&next)?;
-        *keys = next;
+        self.write(&mut known, next)?;
         Ok(made)
     }
 
@@ -157,8 +182,9 @@ impl KeyStore {
     /// # Errors
     /// There is none of this name, or only its hash is kept.
     pub fn reveal(&self, id: &str) -> Result<String, ApiError> {
-        let keys = self.lock();
-        let kept = keys
+        let known = self.refreshed();
+        let kept = known
+            .keys
             .iter()
             .find(|kept| kept.id == id)
             .ok_or_else(|| ApiError::not_found("key", id, []))?;
@@ -172,46 +198,129 @@ impl KeyStore {
     /// # Errors
     /// There is none of this name, or the disk's.
     pub fn delete(&self, id: &str) -> Result<(), ApiError> {
-        let mut keys = self.lock();
+        let (_file, mut known) = self.to_change()?;
+        let keys = &known.keys;
         let next: Vec<Kept> = keys.iter().filter(|kept| kept.id != id).cloned().collect();
         if next.len() == keys.len() {
             return Err(ApiError::not_found("key", id, []));
         }
-        self.write(&next)?;
-        *keys = next;
+        self.write(&mut known, next)
+    }
+
+    /// The key that `offered` is, with the time noted. Every key is compared, each in constant time. Waits for the disk.
+    pub fn accept(&self, offered: &str) -> Option<AcceptedKey> {
+        let found = self.find(offered)?;
+        let noted = self.to_change().and_then(|(_file, mut known)| {
+            let mut next = known.keys.clone();
+            for kept in next.iter_mut().filter(|kept| kept.id == found.id) {
+                kept.last_used = Some(now_ms());
+            }
+            self.write(&mut known, next)
+        });
+        if let Err(error) = noted {
+            // Who has a key may publish whatever the disk does.
+            tracing::warn!(%error, "the time at which a key was used is not noted");
+        }
+        Some(found)
+    }
+
+    fn find(&self, offered: &str) -> Option<AcceptedKey> {
+        let offered = hash(offered);
+        let known = self.refreshed();
+        let mut found = None;
+        for kept in &known.keys {
+            if bool::from(kept.hash.as_bytes().ct_eq(offered.as_bytes())) {
+                found = Some(kept);
+            }
+        }
+        found.map(|kept| AcceptedKey {
+            id: kept.id.clone(),
+            name: kept.name.clone(),
+        })
+    }
+
+    /// The name for people of the key that is called `key`, by either of its names, and its name for the API.
+    pub fn named(&self, key: &str) -> Option<AcceptedKey> {
+        let known = self.refreshed();
+        let mut keys = known.keys.iter();
+        let found = keys
+            .find(|kept| kept.id == key)
+            .or_else(|| known.keys.iter().find(|kept| kept.name == key));
+        found.filter(|_| !key.is_empty()).map(|kept| AcceptedKey {
+            id: kept.id.clone(),
+            name: kept.name.clone(),
+        })
+    }
+
+    /// Whether there is a key of this name for the API.
+    pub fn contains(&self, id: &str) -> bool {
+        self.refreshed().keys.iter().any(|kept| kept.id == id)
+    }
+
+    /// The keys as they are in the file by now. One that cannot be read changes nothing.
+    fn refreshed(&self) -> MutexGuard<'_, Known> {
+        let mut known = self.lock();
+        let stamp = stamp(&self.0.path);
+        if stamp != known.stamp {
+            match read(&self.0.path) {
+                Ok(keys) => known.keys = keys,
+                Err(error) => {
+                    tracing::warn!(%error, "the file of keys has changed, and the keys stay as they were");
+                }
+            }
+            known.stamp = stamp;
+        }
+        known
+    }
+
+    /// The keys by now, while nobody else may write the file.
+    fn to_change(&self) -> Result<(File, MutexGuard<'_, Known>), ApiError> {
+        let path = self.0.path.with_extension("json.lock");
+        let locked = self
+            .0
+            .path
+            .parent()
+            .map_or(Ok(()), fs::create_dir_all)
+            .and_then(|()| File::create(path))
+            .and_then(|file| file.lock().map(|()| file));
+        let file = locked.map_err(|error| cannot_write(&error))?;
+        Ok((file, self.refreshed()))
+    }
+
+    fn write(&self, known: &mut Known, keys: Vec<Kept>) -> Result<(), ApiError> {
+        let bytes = serde_json::to_vec_pretty(&keys).map_err(|error| cannot_write(&error))?;
+        // Readable by its owner alone: `tempfile` makes it so.
+        write_whole(&self.0.path, &bytes).map_err(|error| cannot_write(&error))?;
+        known.keys = keys;
+        known.stamp = stamp(&self.0.path);
         Ok(())
     }
 
-    /// The name of the key that `offered` is, with the time noted. Every key is compared, each in constant time.
-    pub fn accept(&self, offered: &str) -> Option<String> {
-        let offered = hash(offered);
-        let mut keys = self.lock();
-        let mut found = None;
-        for (index, kept) in keys.iter().enumerate() {
-            if bool::from(kept.hash.as_bytes().ct_eq(offered.as_bytes())) {
-                found = Some(index);
-            }
-        }
-        let kept = keys.get_mut(found?)?;
-        kept.last_used = Some(now_ms());
-        Some(kept.id.clone())
-    }
-
-    fn write(&self, keys: &[Kept]) -> Result<(), ApiError> {
-        let failed = |error: &dyn std::fmt::Display| {
-            tracing::warn!(%error, "the file of keys cannot be written");
-            ApiError::new(ErrorCode::Unavailable, "the keys cannot be written")
-        };
-        let bytes = serde_json::to_vec_pretty(keys).map_err(|error| failed(&error))?;
-        if let Some(folder) = self.0.path.parent() {
-            std::fs::create_dir_all(folder).map_err(|error| failed(&error))?;
-        }
-        // Readable by its owner alone: `tempfile` makes it so.
-        write_whole(&self.0.path, &bytes).map_err(|error| failed(&error))
-    }
-
-    fn lock(&self) -> MutexGuard<'_, Vec<Kept>> {
+    fn lock(&self) -> MutexGuard<'_, Known> {
         self.0.keys.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+fn cannot_write(error: &dyn std::fmt::Display) -> ApiError {
+    tracing::warn!(%error, "the file of keys cannot be written");
+    ApiError::new(ErrorCode::Unavailable, "the keys cannot be written")
+}
+
+fn stamp(path: &Path) -> Option<Stamp> {
+    let metadata = fs::metadata(path).ok()?;
+    Some(Stamp {
+        modified: metadata.modified().ok(),
+        bytes: metadata.len(),
+        inode: metadata.ino(),
+    })
+}
+
+fn read(path: &Path) -> anyhow::Result<Vec<Kept>> {
+    match fs::read(path) {
+        Ok(bytes) => serde_json::from_slice(&bytes)
+            .map_err(|error| anyhow::anyhow!("`{}` holds no keys: {error}", path.display())),
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(Vec::new()),
+        Err(error) => anyhow::bail!("`{}` cannot be read: {error}", path.display()),
     }
 }
 
@@ -263,7 +372,8 @@ mod tests {
         );
 
         let store = KeyStore::open(path.clone()).expect("a store");
-        assert_eq!(store.accept(&made.key), Some(made.id.clone()));
+        let accepted = store.accept(&made.key).expect("the key");
+        assert_eq!(accepted.id, made.id);
         assert!(store.list()[0].last_used.is_some());
         assert_eq!(store.accept("sm_other"), None);
         assert_eq!(
@@ -282,5 +392,27 @@ mod tests {
         assert_eq!(store.reveal(&made.id).expect("readable"), made.key);
         std::fs::write(&path, "no keys").expect("a file");
         assert!(KeyStore::open(path).is_err());
+        assert!(store.contains(&made.id), "what was known stays");
+    }
+
+    #[test]
+    fn two_programs_share_the_file() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let path = folder.path().join("keys.json");
+        let [one, other] = [(); 2].map(|()| KeyStore::open(path.clone()).expect("a store"));
+        let made = one.make(&NewKey::default()).expect("a key");
+        let named = NewKey {
+            name: "studio".to_owned(),
+            readable: false,
+        };
+        let second = other.make(&named).expect("a key");
+        assert_eq!(one.list().len(), 2);
+        assert_eq!(other.accept(&made.key).expect("the key").id, made.id);
+        assert!(one.list()[0].last_used.is_some());
+        assert_eq!(one.named("studio").expect("the key").id, second.id);
+        assert_eq!(one.named(""), None);
+        one.delete(&made.id).expect("deleted");
+        assert_eq!(other.accept(&made.key), None);
+        assert!(!other.contains(&made.id));
     }
 }

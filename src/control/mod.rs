@@ -32,6 +32,7 @@ mod tests;
 pub mod thumbnails;
 mod ticks;
 pub mod view;
+mod viewers;
 
 pub use change::{Asked, Change};
 pub use director::{AHEAD_MAX, Director, Outcome, SCHEDULED_MAX, Scheduled, Start, Terms, Work};
@@ -44,3 +45,4 @@ pub use reload::{Reloads, scene_id};
 pub use show::{PausedAs, Show, Snapshot, Staged};
 pub use station::{Parts, SHUTDOWN_MAX, Station, now_ms};
 pub use ticks::Ticks;
+pub use viewers::{ViewerCount, Viewers};

@@ -18,10 +18,11 @@ use super::recordings;
 use super::show::Show;
 use super::thumbnails::Thumbnails;
 use super::ticks::Ticks;
+use super::viewers::Viewers;
 use crate::config::Settings;
 use crate::live;
 use crate::ports::{FrameRequests, LivePort, PlacedRequests};
-use crate::streaming::{Replay, Streaming, StreamingStats, ThreadEnd};
+use crate::streaming::{PacketTap, Replay, Streaming, StreamingStats, ThreadEnd};
 
 /// Files and sessions must have ended by then when the stream is stopped.
 pub const SHUTDOWN_MAX: Duration = Duration::from_millis(4500);
@@ -49,6 +50,8 @@ struct Inner {
     replay: Arc<Replay>,
     thumbnails: Thumbnails,
     ear: Ear,
+    players: Arc<dyn PacketTap>,
+    viewers: Viewers,
     /// Of outputs that were stopped with the stream, for counters that never go back.
     past: Mutex<Past>,
 }
@@ -92,6 +95,8 @@ pub struct Parts {
     pub recordings: recordings::Store,
     /// Where the streaming threads tell what happens.
     pub ear: Ear,
+    /// Who takes the program's packets for players.
+    pub players: Arc<dyn PacketTap>,
 }
 
 impl Station {
@@ -118,6 +123,8 @@ impl Station {
             replay,
             thumbnails: Thumbnails::default(),
             ear: parts.ear,
+            players: parts.players,
+            viewers: Viewers::default(),
             past: Mutex::default(),
         }))
     }
@@ -185,6 +192,11 @@ impl Station {
     /// Small pictures of the program.
     pub fn thumbnails(&self) -> &Thumbnails {
         &self.0.thumbnails
+    }
+
+    /// Who watches the program from this process.
+    pub fn viewers(&self) -> &Viewers {
+        &self.0.viewers
     }
 
     /// Events of the streaming threads that found no room.
@@ -310,6 +322,7 @@ impl Station {
             }
         }
         streaming.keep_replay(None, &self.0.replay)?;
+        streaming.tap_main(&self.0.players)?;
         Ok(streaming)
     }
 
@@ -367,7 +380,8 @@ impl Station {
         if let (Some(streaming), Some(stats)) = (self.streaming(), &stats) {
             self.measure_recordings(&streaming, stats);
         }
-        let figures = meter.measure(&status, stats.as_ref(), self.past(), &self.0.profile);
+        let mut figures = meter.measure(&status, stats.as_ref(), self.past(), &self.0.profile);
+        figures.viewers = self.0.viewers.count(Instant::now());
         self.0.figures.send_replace(figures);
         let data = serde_json::json!({
             "fps": figures.fps,
@@ -375,7 +389,7 @@ impl Station {
             "dropped": figures.dropped_frames,
             "cpu": figures.cpu_percent,
             "memory": figures.memory_bytes,
-            "viewers": figures.viewers,
+            "viewers": figures.viewers.total(),
         });
         self.tell(Event::new("metrics:update", data));
     }

@@ -49,7 +49,7 @@ pub fn routes() -> Routes {
         )
         .delete(
             "/keys/{id}",
-            doc("deleteKey", "Deletes a stream key").answers::<Deleted>("It is gone."),
+            doc("deleteKey", "Deletes a stream key; who publishes with it is let go").answers::<Deleted>("It is gone."),
             delete,
         )
         .post(
@@ -79,6 +79,7 @@ async fn delete(State(api): State<Api>, Name(id): Name) -> Answered {
     let keys = api.keys().clone();
     let gone = id.clone();
     blocking(move || keys.delete(&gone)).await?;
+    api.rtmp().kick_key(&id);
     tell(&api, "key:delete", &id);
     Reply::of(Deleted { id })
 }

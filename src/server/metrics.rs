@@ -4,6 +4,7 @@
 //! It is OpenMetrics 1.0 for who asks for that, as Prometheus does, and Prometheus's own text (version 0.0.4) for everybody else.
 
 use std::fmt;
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
 use axum::Router;
 use axum::extract::State;
@@ -93,7 +94,7 @@ impl Collector for Everything {
         metrics_streams::write(&self.0, &mut page)?;
         metrics_audio::write(&self.0, &mut page)?;
         self.control(&mut page)?;
-        rtmp(&mut page)
+        rtmp(&self.0, &mut page)
     }
 }
 
@@ -240,7 +241,14 @@ impl Everything {
         page.gauge(
             "stream_viewers",
             "Clients that watch the program from this process.",
-            figures.viewers as f64,
+            figures.viewers.total() as f64,
+        )?;
+        page.family(
+            "stream_viewers_by_protocol",
+            "Clients that watch the program, by how.",
+            MetricType::Gauge,
+            [("rtmp", figures.viewers.rtmp), ("hls", figures.viewers.hls)]
+                .map(|(protocol, count)| (vec![("protocol", protocol.to_owned())], count as f64)),
         )?;
         page.gauge(
             "stream_start_time_seconds",
@@ -387,16 +395,67 @@ impl Everything {
     }
 }
 
-/// The server for publishers and players is not part of this release; its names stand.
-fn rtmp(page: &mut Page<'_>) -> fmt::Result {
-    page.counter("rtmp_connections", "RTMP connections.", 0)?;
+/// The RTMP server; the first four by the names of earlier versions.
+fn rtmp(api: &Api, page: &mut Page<'_>) -> fmt::Result {
+    let counts = api.rtmp().counts();
+    let (connections, publishers, players) = api.rtmp().numbers();
+    let now = |count: &AtomicU64| count.load(Relaxed);
+    page.counter(
+        "rtmp_connections",
+        "RTMP connections that were taken.",
+        now(&counts.connections),
+    )?;
     page.gauge(
         "rtmp_active_streams",
         "RTMP streams that are published or played.",
-        0.0,
+        (publishers + players) as f64,
     )?;
-    page.gauge("rtmp_bandwidth_bytes", "Bytes a second over RTMP.", 0.0)?;
-    page.counter("rtmp_errors", "RTMP connections that failed.", 0)
+    page.gauge(
+        "rtmp_bandwidth_bytes",
+        "Bytes over RTMP in the last second, both ways.",
+        now(&counts.bytes_per_second) as f64,
+    )?;
+    page.counter(
+        "rtmp_errors",
+        "RTMP connections that failed.",
+        now(&counts.errors),
+    )?;
+    page.gauge(
+        "stream_rtmp_connections",
+        "RTMP connections now.",
+        connections as f64,
+    )?;
+    page.gauge(
+        "stream_rtmp_publishers",
+        "RTMP publishers now.",
+        publishers as f64,
+    )?;
+    page.gauge("stream_rtmp_players", "RTMP players now.", players as f64)?;
+    page.counter(
+        "stream_rtmp_received_bytes",
+        "Bytes that came over RTMP.",
+        now(&counts.received),
+    )?;
+    page.counter(
+        "stream_rtmp_sent_bytes",
+        "Bytes that went over RTMP.",
+        now(&counts.sent),
+    )?;
+    page.counter(
+        "stream_rtmp_refused",
+        "RTMP connections, publishers and players that were refused.",
+        now(&counts.refused),
+    )?;
+    page.counter(
+        "stream_rtmp_player_skips",
+        "Times that a player was behind and brought to a keyframe.",
+        now(&counts.skips),
+    )?;
+    page.counter(
+        "stream_rtmp_resumes",
+        "Publishers that came back with their key in time.",
+        now(&counts.resumed),
+    )
 }
 
 #[cfg(test)]

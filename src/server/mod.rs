@@ -30,6 +30,7 @@ mod picture;
 mod playback;
 mod recordings;
 mod routes;
+mod rtmp;
 mod scenes;
 mod stream;
 mod thumbnails;
@@ -50,6 +51,7 @@ use serde_json::Value;
 use crate::control::assets::AssetStore;
 use crate::control::keys::KeyStore;
 use crate::control::{Director, Library, Station};
+use crate::rtmp::Rtmp;
 pub use guard::Guard;
 pub use health::TICK_SILENCE_MAX;
 pub use listen::{Limits, serve};
@@ -67,6 +69,7 @@ struct Inner {
     library: Library,
     assets: AssetStore,
     keys: KeyStore,
+    rtmp: Rtmp,
     guard: Guard,
     connections: ws::Connections,
     levels: ws_levels::LevelsTold,
@@ -79,6 +82,7 @@ impl Api {
         library: Library,
         assets: AssetStore,
         keys: KeyStore,
+        rtmp: Rtmp,
         guard: Guard,
     ) -> Self {
         Self(Arc::new(Inner {
@@ -86,6 +90,7 @@ impl Api {
             library,
             assets,
             keys,
+            rtmp,
             guard,
             connections: ws::Connections::default(),
             levels: ws_levels::LevelsTold::default(),
@@ -112,6 +117,10 @@ impl Api {
         &self.0.keys
     }
 
+    fn rtmp(&self) -> &Rtmp {
+        &self.0.rtmp
+    }
+
     fn guard(&self) -> &Guard {
         &self.0.guard
     }
@@ -131,6 +140,7 @@ fn all() -> Routes {
         .merge(stream::routes())
         .merge(config::routes())
         .merge(keys::routes())
+        .merge(rtmp::routes())
         .merge(layers::routes(""))
         .merge(animations::routes())
         .merge(feeds::routes())
@@ -170,13 +180,14 @@ pub fn openapi(with_token: bool) -> Value {
 /// What is served on `PORT`: the API, WebSocket, documents, and the player page with the live HLS files.
 pub fn api(api: Api, hls_folder: &std::path::Path) -> Router {
     let limits = guard::cors(api.guard());
+    let viewers = api.station().viewers().clone();
     all()
         .router
         .with_state(api.clone())
         .layer(DefaultBodyLimit::max(BODY_MAX))
         .layer(middleware::from_fn_with_state(api, guard::check))
         .merge(docs::page())
-        .merge(page::player(hls_folder))
+        .merge(page::player(hls_folder, viewers))
         .fallback(answer::no_route)
         .method_not_allowed_fallback(answer::no_method)
         .layer(limits)

@@ -1,20 +1,26 @@
 //! The player page at `/`, and the live HLS files under `/hls`.
 
+use std::net::SocketAddr;
 use std::path::Path;
+use std::time::Instant;
 
 use axum::Router;
+use axum::extract::{ConnectInfo, Request, State};
 use axum::http::header::{
-    ACCESS_CONTROL_ALLOW_ORIGIN, CACHE_CONTROL, CONTENT_SECURITY_POLICY, HeaderValue,
+    ACCESS_CONTROL_ALLOW_ORIGIN, CACHE_CONTROL, CONTENT_SECURITY_POLICY, HeaderValue, USER_AGENT,
 };
-use axum::response::{Html, IntoResponse};
+use axum::middleware::{Next, from_fn_with_state};
+use axum::response::{Html, IntoResponse, Response};
 use axum::routing::get;
 use tower_http::services::ServeDir;
 use tower_http::set_header::SetResponseHeaderLayer;
 
+use crate::control::Viewers;
+
 const PLAYER: &str = include_str!("player.html");
 
 /// The page and the files.
-pub fn player(hls_folder: &Path) -> Router {
+pub fn player(hls_folder: &Path, viewers: Viewers) -> Router {
     let files = ServeDir::new(hls_folder).append_index_html_on_directories(false);
     let live = Router::new()
         .fallback_service(files)
@@ -22,6 +28,7 @@ pub fn player(hls_folder: &Path) -> Router {
             CACHE_CONTROL,
             HeaderValue::from_static("no-cache"),
         ))
+        .layer(from_fn_with_state(viewers, watched))
         .layer(SetResponseHeaderLayer::overriding(
             ACCESS_CONTROL_ALLOW_ORIGIN,
             HeaderValue::from_static("*"),
@@ -29,6 +36,19 @@ pub fn player(hls_folder: &Path) -> Router {
     Router::new()
         .route("/", get(page))
         .nest_service("/hls", live)
+}
+
+/// Who gets a file of HLS watches.
+async fn watched(State(viewers): State<Viewers>, request: Request, next: Next) -> Response {
+    let address = request.extensions().get::<ConnectInfo<SocketAddr>>();
+    let address = address.map(|info| info.0.ip());
+    let agent = request.headers().get(USER_AGENT).cloned();
+    let response = next.run(request).await;
+    if response.status().is_success() {
+        let agent = agent.as_ref().map_or(&b""[..], HeaderValue::as_bytes);
+        viewers.note_hls(address, agent, Instant::now());
+    }
+    response
 }
 
 async fn page() -> impl IntoResponse {

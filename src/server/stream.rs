@@ -9,7 +9,7 @@ use super::Api;
 use super::answer::{Answered, Asking, Json, MaybeJson, Reply, asked};
 use super::routes::{Doc, Routes};
 use crate::control::change::{PauseStream, ResumeStream};
-use crate::control::{Change, ErrorCode, Show, Terms};
+use crate::control::{Change, ErrorCode, Show, Terms, ViewerCount};
 
 const TAG: &str = "stream";
 
@@ -41,6 +41,8 @@ pub struct StreamStatus {
     preview: Option<String>,
     /// Ticks that ended after their time.
     late_frames: u64,
+    /// Clients that watch the program from this process.
+    viewer_count: u64,
 }
 
 /// Figures of the running stream.
@@ -55,6 +57,8 @@ pub struct StreamMetrics {
     dropped_frames: u64,
     /// Clients that watch the program from this process.
     viewer_count: u64,
+    /// The same by how they watch.
+    viewers: ViewerCount,
     /// Percent of one core, of all threads together.
     cpu_usage: f64,
     /// Bytes of memory in use.
@@ -168,6 +172,7 @@ pub fn view(api: &Api, show: &Show) -> StreamStatus {
         scene: show.program.id.clone(),
         preview: show.preview.as_ref().map(|preview| preview.id.clone()),
         late_frames: status.counters.late,
+        viewer_count: figures.viewers.total(),
     }
 }
 
@@ -182,7 +187,8 @@ async fn metrics(State(api): State<Api>) -> Answered {
         fps: figures.fps,
         bitrate: figures.bitrate_kbps,
         dropped_frames: figures.dropped_frames,
-        viewer_count: figures.viewers,
+        viewer_count: figures.viewers.total(),
+        viewers: figures.viewers,
         cpu_usage: figures.cpu_percent,
         memory_usage: figures.memory_bytes,
         render_time: figures.render_ms,

@@ -8,6 +8,7 @@ use codec::{CodecError, Preset, VideoSettings};
 use super::encoder::EncoderStats;
 use super::error::StreamingError;
 use super::event::{BitrateReason, Listener, StreamingEvent};
+use super::fan_out::PacketTap;
 use super::media::MediaSender;
 use super::outputs::{Output, OutputSettings, OutputStart, OutputStats, Watcher};
 use super::rendition::{Ladder, Rendition, RenditionSettings, Shared};
@@ -167,6 +168,17 @@ impl Streaming {
         found.ok_or_else(|| StreamingError::UnknownRendition {
             id: id.unwrap_or_default().to_owned(),
         })
+    }
+
+    /// Has `tap` take the packets of the main rendition too, from the next keyframe on.
+    ///
+    /// # Errors
+    /// None, since there always is a main rendition.
+    pub fn tap_main(&self, tap: &Arc<dyn PacketTap>) -> Result<(), StreamingError> {
+        let rendition = self.rendition(None)?;
+        tap.begin(&rendition.settings().encoder, &rendition.context().streams);
+        rendition.fan_out().set_tap(Some(Arc::clone(tap)));
+        Ok(())
     }
 
     /// Starts one more output, which joins at the next keyframe.

@@ -4,13 +4,29 @@ use std::collections::VecDeque;
 use std::sync::atomic::{AtomicI64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use codec::{Packet, StreamKind};
+use codec::{Packet, StreamDescription, StreamKind};
 
+use super::encoder::EncoderSettings;
 use super::outputs::PacketQueue;
 use super::replay::Replay;
 
 /// How many keyframes are remembered.
 const KEYFRAMES: usize = 32;
+
+/// Somebody beside the outputs who takes the packets of a rendition, on the encoder's thread: it never waits.
+pub trait PacketTap: std::fmt::Debug + Send + Sync {
+    /// Whether packets are wanted now; a rendition that nobody wants is not encoded.
+    fn is_wanted(&self) -> bool;
+
+    /// Packets of these streams follow.
+    fn begin(&self, settings: &EncoderSettings, streams: &[StreamDescription]);
+
+    /// A packet.
+    fn push(&self, packet: &Packet);
+
+    /// No packet follows.
+    fn end(&self);
+}
 
 /// Every packet goes to every queue by reference. The list is replaced, never changed in place, so that the encoder
 /// holds the lock only to take it. Times of picture and sound only grow, whichever encoder thread they come from: what is not
@@ -21,6 +37,7 @@ pub(super) struct FanOut {
     /// Decoding times of the last picture and the last sound, in nanoseconds.
     last_ns: [AtomicI64; 2],
     replay: Mutex<Option<Arc<Replay>>>,
+    tap: Mutex<Option<Arc<dyn PacketTap>>>,
     marks: Mutex<Marks>,
 }
 
@@ -39,6 +56,7 @@ impl Default for FanOut {
             queues: Mutex::default(),
             last_ns: [const { AtomicI64::new(i64::MIN) }; 2],
             replay: Mutex::default(),
+            tap: Mutex::default(),
             marks: Mutex::default(),
         }
     }
@@ -55,7 +73,14 @@ impl FanOut {
 
     /// Whether anybody takes packets.
     pub(super) fn is_wanted(&self) -> bool {
-        !lock(&self.queues).is_empty() || lock(&self.replay).is_some()
+        !lock(&self.queues).is_empty()
+            || lock(&self.replay).is_some()
+            || lock(&self.tap).as_ref().is_some_and(|tap| tap.is_wanted())
+    }
+
+    /// Who takes the packets beside the outputs from now on.
+    pub(super) fn set_tap(&self, tap: Option<Arc<dyn PacketTap>>) {
+        *lock(&self.tap) = tap;
     }
 
     /// Who keeps the last seconds from now on.
@@ -84,6 +109,10 @@ impl FanOut {
         if let Some(replay) = replay {
             replay.push(packet);
         }
+        let tap = lock(&self.tap).clone();
+        if let Some(tap) = tap {
+            tap.push(packet);
+        }
     }
 
     /// By how many seconds the newest sound is ahead of the newest picture; `None` before there are both.
@@ -100,6 +129,9 @@ impl FanOut {
         let queues = Arc::clone(&lock(&self.queues));
         for queue in queues.iter() {
             queue.close();
+        }
+        if let Some(tap) = lock(&self.tap).take() {
+            tap.end();
         }
     }
 

@@ -30,6 +30,7 @@ pub use broadcast::{RenditionStats, Streaming, StreamingStats};
 pub use encoder::{EncoderSettings, EncoderStats};
 pub use error::StreamingError;
 pub use event::{BitrateReason, Listener, StreamingEvent};
+pub use fan_out::PacketTap;
 pub use media::{AudioChunk, MediaSender, Refused, StereoSamples, TickMedia};
 pub(crate) use outputs::backoff_delay;
 pub use outputs::{

@@ -64,7 +64,7 @@ pub fn text(bytes: &[u8]) -> String {
 }
 
 /// Flags that take a free port for every server.
-pub const FREE_PORTS: [&str; 8] = [
+pub const FREE_PORTS: [&str; 10] = [
     "--port",
     "0",
     "--ws-port",
@@ -72,6 +72,8 @@ pub const FREE_PORTS: [&str; 8] = [
     "--metrics-port",
     "0",
     "--health-port",
+    "0",
+    "--rtmp-port",
     "0",
 ];
 

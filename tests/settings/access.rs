@@ -2,7 +2,13 @@
 
 use super::{Folder, KEY, Layers, with_environment};
 
-const PORTS: [&str; 4] = ["PORT", "WS_PORT", "METRICS_PORT", "HEALTH_PORT"];
+const PORTS: [&str; 5] = [
+    "PORT",
+    "WS_PORT",
+    "METRICS_PORT",
+    "HEALTH_PORT",
+    "RTMP_PORT",
+];
 
 #[test]
 fn no_two_servers_share_a_port() {
@@ -32,7 +38,7 @@ fn no_two_servers_share_a_port() {
         ..Layers::default()
     };
     let problems = layers.load().unwrap_err().problems().len();
-    assert_eq!(problems, 3, "each is told once");
+    assert_eq!(problems, 4, "each is told once");
     let layers = Layers {
         environment: PORTS.map(|name| (name, "0")).to_vec(),
         ..Layers::default()

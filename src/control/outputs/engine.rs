@@ -312,6 +312,7 @@ pub fn rendition_settings(
     encoder.audio = config.audio.then(|| AudioSettings {
         codec: audio_codec(spec, settings),
         bitrate_kbps: spec.audio_bitrate.unwrap_or(config.audio_bitrate_kbps),
+        late_samples: systems::audio::LATENCY_SAMPLES as u32,
         ..AudioSettings::default()
     });
     RenditionSettings {

@@ -53,6 +53,8 @@ pub struct AudioEncoder {
     frame: ffi::SampleFrame,
     /// Timestamp of the first sample in `frame`.
     pts: i64,
+    /// Samples by which timestamps are earlier than the samples came.
+    late: i64,
 }
 
 impl AudioEncoder {
@@ -109,7 +111,8 @@ impl AudioEncoder {
             encoder,
             stream,
             frame,
-            pts: 0,
+            pts: -i64::from(settings.late_samples),
+            late: i64::from(settings.late_samples),
         })
     }
 
@@ -122,13 +125,13 @@ impl AudioEncoder {
     /// Places the next sample at `samples` on the stream's clock. It is for an encoder that takes over from
     /// another: call it before the first [`AudioEncoder::push`].
     pub fn set_start(&mut self, samples: i64) {
-        self.pts = samples;
+        self.pts = samples - self.late;
     }
 
     /// Where the next sample will be, in samples of the stream's clock.
     #[must_use]
     pub fn position(&self) -> i64 {
-        self.pts + i64::try_from(self.frame.filled()).unwrap_or(0)
+        self.pts + self.late + i64::try_from(self.frame.filled()).unwrap_or(0)
     }
 
     /// Takes any number of samples, as many left as right (the longer side is cut), -1 to 1.
@@ -231,6 +234,7 @@ mod tests {
         {
             let settings = AudioSettings {
                 codec,
+                late_samples: 144,
                 ..AudioSettings::default()
             };
             let mut encoder = AudioEncoder::open(&settings).expect("an encoder");
@@ -248,7 +252,8 @@ mod tests {
             assert_eq!(encoder.position(), 48_000 + 10_000);
             encoder.flush(&mut sink).expect("the last packets");
             for (index, (pts, _)) in packets.iter().enumerate() {
-                assert_eq!(*pts, 48_000 - priming + index as i64 * length, "{codec}");
+                let expected = 48_000 - 144 - priming + index as i64 * length;
+                assert_eq!(*pts, expected, "{codec}");
             }
             assert!(
                 packets[..packets.len() - 1]
@@ -257,7 +262,7 @@ mod tests {
             );
             let (pts, duration) = packets.last().expect("packets");
             assert!(
-                pts + duration >= 58_000,
+                pts + duration >= 58_000 - 144,
                 "{codec}: the end is in {pts} + {duration}"
             );
         }

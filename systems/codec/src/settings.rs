@@ -215,6 +215,9 @@ pub struct AudioSettings {
     pub sample_rate: u32,
     /// Kilobits a second, 32 to 512.
     pub bitrate_kbps: u32,
+    /// Samples by which the sound comes later than what it belongs to, as what mixes it takes its time: its timestamps are that much
+    /// earlier.
+    pub late_samples: u32,
 }
 
 impl Default for AudioSettings {
@@ -223,6 +226,7 @@ impl Default for AudioSettings {
             codec: AudioCodec::default(),
             sample_rate: 48_000,
             bitrate_kbps: 128,
+            late_samples: 0,
         }
     }
 }
