@@ -200,7 +200,14 @@ fn meters_are_told_to_who_asks_for_them_and_are_in_the_metrics() {
     assert!(second["tick"].as_u64() > first["tick"].as_u64());
     assert_eq!(first["data"]["channels"][0]["layer"], "bed");
     assert_eq!(first["data"]["master"]["momentary"], -100.0);
-    for name in ["peak", "rms", "shortTerm", "integrated", "truePeakMax", "gainReduction"] {
+    for name in [
+        "peak",
+        "rms",
+        "shortTerm",
+        "integrated",
+        "truePeakMax",
+        "gainReduction",
+    ] {
         assert!(first["data"]["master"][name].is_number(), "{name}: {first}");
     }
     // Who gets everything else does not get these.
@@ -242,7 +249,9 @@ fn play(clock: Res<FrameClock>, mut layers: Query<&mut SourceSound>) {
     };
     for mut sound in &mut layers {
         sound.plays = true;
-        sound.samples.left = (start..start + count).map(|place| wave(place) as f32).collect();
+        sound.samples.left = (start..start + count)
+            .map(|place| wave(place) as f32)
+            .collect();
         sound.samples.right = sound.samples.left.clone();
     }
 }
@@ -344,7 +353,10 @@ fn a_file_has_the_sound_that_was_mixed() {
 
         let said = measure(&path, 0.0, 16.0, "silencedetect=noise=-45dB:duration=0.5");
         assert_eq!(said.matches("silence_start").count(), 1, "{said}");
-        let (start, end) = (number(&said, "silence_start:"), number(&said, "silence_end:"));
+        let (start, end) = (
+            number(&said, "silence_start:"),
+            number(&said, "silence_end:"),
+        );
         assert!((start - 8.0).abs() < 0.03, "{name}: from {start}");
         assert!((end - 12.0).abs() < 0.03, "{name}: to {end}");
     }
