@@ -123,8 +123,12 @@ impl JsonSchema for LayerView {
                         *field = json!({"anyOf": [own, {"type": "null"}]});
                     }
                 }
-                let names: Vec<Value> =
-                    properties.keys().map(|name| name.as_str().into()).collect();
+                // Only what is heard has a sound.
+                let names: Vec<Value> = properties
+                    .keys()
+                    .filter(|name| *name != "sound")
+                    .map(|name| name.as_str().into())
+                    .collect();
                 map.insert("required".to_owned(), names.into());
             }
         }
