@@ -38,7 +38,7 @@ ENV BIND=0.0.0.0 \
 WORKDIR /app
 USER 10001
 VOLUME /data
-EXPOSE 4200 4201 4290 4291
+EXPOSE 1935 4200 4201 4290 4291
 HEALTHCHECK --interval=10s --timeout=3s --start-period=15s --retries=3 \
     CMD ["curl", "--fail", "--silent", "--show-error", "--output", "/dev/null", "http://127.0.0.1:4291/health"]
 ENTRYPOINT ["stream-manager"]

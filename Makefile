@@ -11,7 +11,7 @@ PROPTEST_RNG_SEED ?= 20260101
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-13s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
-run: packages-build packages-run ## Build and put SCENE (scenes/demo.json) on air: http://localhost:4200
+run: packages-build packages-run ## Build and put SCENE (scenes/demo.json) on air: http://localhost:4200, rtmp://localhost:1935/live/program
 	cargo run --release --locked -- run $(SCENE) $(ARGS)
 
 build: packages-build ## Build target/release/stream-manager

@@ -13,6 +13,7 @@ use components::layer::LayerSpec;
 use components::output::RenditionSpec;
 use components::scene::FrameRate;
 use raster::I420Frame;
+use serde_json::json;
 use systems::publish::Status;
 use systems::scene::SceneBundle;
 use systems::{Engine, EngineSettings};
@@ -28,10 +29,11 @@ use crate::control::keys::KeyStore;
 use crate::control::outputs::{Desk, OutputList};
 use crate::control::speech::SpeechDesk;
 use crate::control::{
-    Director, Ear, Events, Library, Parts, Reloads, Show, Staged, Start, Station, Ticks, now_ms,
-    recordings, scene_id,
+    Director, Ear, Event, Events, Library, Parts, Reloads, Show, Staged, Start, Station, Ticks,
+    now_ms, recordings, scene_id,
 };
 use crate::ingest::IngestHub;
+use crate::inputs::{Inputs, Sources, StageName};
 use crate::ports::{FrameRequests, PlacedRequests};
 use crate::rtmp::{self, Rtmp};
 use crate::scene::{LoadOptions, LoadedScene, scene_from_text};
@@ -140,6 +142,9 @@ pub fn run(scene: LoadedScene, settings: &Settings, options: LoadOptions) -> any
             engine.picture_door(),
         )?
     };
+    // What publishers send, for the layers that show it.
+    let (events, hub) = (Events::after(now_ms()), IngestHub::default());
+    let inputs = serve_inputs(&engine, settings, &library, &events, &hub)?;
     let desk = Desk::open(settings, OutputList::of(settings, &scene.spec))?;
     let outputs = desk.list();
     let main = outputs.rendition(RenditionSpec::MAIN)?;
@@ -150,7 +155,7 @@ pub fn run(scene: LoadedScene, settings: &Settings, options: LoadOptions) -> any
     )?;
     let (ear, heard) = Ear::new();
     let placed = engine.placed_door();
-    let (ticks, events) = (Ticks::default(), Events::after(now_ms()));
+    let ticks = Ticks::default();
     let show = Show {
         revision: 0,
         program,
@@ -189,11 +194,10 @@ pub fn run(scene: LoadedScene, settings: &Settings, options: LoadOptions) -> any
         desk,
         recordings,
         ear,
+        inputs,
         players: Arc::new(players.clone()),
         speech: SpeechDesk::new(engine.speech_door()),
     });
-    // What publishers send, for the layers that show it.
-    let hub = IngestHub::default();
     let rtmp = Rtmp::new(settings, station.clone(), keys.clone(), hub, players);
     let reloads = Reloads::new(director.clone(), library.clone(), runtime.handle().clone());
     let watcher = reloads.watch(&scene, options)?;
@@ -250,6 +254,32 @@ pub fn run(scene: LoadedScene, settings: &Settings, options: LoadOptions) -> any
     runtime.shutdown_background();
     anyhow::ensure!(engine_ended, "the engine's thread ended by a panic");
     result
+}
+
+/// Decodes what the layers show of films, cameras and publishers, and tells how that goes.
+fn serve_inputs(
+    engine: &Engine,
+    settings: &Settings,
+    library: &Library,
+    events: &Events,
+    hub: &IngestHub,
+) -> std::io::Result<Inputs> {
+    let (library, passwords) = (library.clone(), settings.input_passwords.clone());
+    let (events, board) = (events.clone(), engine.status_board());
+    let sources = Sources {
+        file: Arc::new(move |src| library.file_on_air(src)),
+        password: Arc::new(move |name| passwords.get(name).map(str::to_owned)),
+        hub: hub.clone(),
+        inputs_max: settings.max_inputs,
+        hear: Arc::new(move |news| {
+            let status = board.read();
+            let stage = StageName::from(news.stage).as_str();
+            let data = json!({"layer": news.layer, "stage": stage, "error": news.error});
+            let event = Event::about("input:state", &news.layer, data);
+            events.tell(event, status.counters.revision, status.tick);
+        }),
+    };
+    Inputs::start(engine.input_door(), sources)
 }
 
 /// What a paused stream shows: the first frame of the scene `slate` where the library has one, or the product's own.

@@ -161,23 +161,22 @@ impl Files {
         }
     }
 
-    /// The bytes behind an asset's name, an uploaded asset, or a path inside the scene's folder.
-    fn read(&self, src: &str, bytes_max: u64) -> Result<Vec<u8>, String> {
-        let path = self.path(src, bytes_max)?;
-        std::fs::read(&path).map_err(|error| error.to_string())
-    }
-
     /// The file behind an asset's name, an uploaded asset, or a path inside the scene's folder.
     ///
     /// # Errors
-    /// There is none, or it is larger than `bytes_max`.
-    pub fn path(&self, src: &str, bytes_max: u64) -> Result<PathBuf, String> {
+    /// There is no such file, or it lies elsewhere.
+    pub fn find(&self, src: &str) -> Result<PathBuf, String> {
         let relative = self.names.get(src).map_or(src, String::as_str);
         let path = match asset_id(relative) {
             Some(id) => find_asset(Some(&self.uploads), id),
             None => find_inside(&self.folder, relative),
         };
-        let path = path.map_err(|error| error.to_string())?;
+        path.map_err(|error| error.to_string())
+    }
+
+    /// The bytes behind an asset's name, an uploaded asset, or a path inside the scene's folder.
+    fn read(&self, src: &str, bytes_max: u64) -> Result<Vec<u8>, String> {
+        let path = self.find(src)?;
         let length = std::fs::metadata(&path)
             .map_err(|error| error.to_string())?
             .len();
@@ -186,7 +185,7 @@ impl Files {
                 "it has {length} bytes; at most {bytes_max} are read"
             ));
         }
-        Ok(path)
+        std::fs::read(&path).map_err(|error| error.to_string())
     }
 }
 

@@ -222,7 +222,7 @@ fn an_empty_url_takes_a_lower_layers_away() {
 }
 
 /// A value that is not allowed, for every setting.
-const BAD_VALUES: [(&str, &str); 44] = [
+const BAD_VALUES: [(&str, &str); 45] = [
     ("PORT", "65536"),
     ("WS_PORT", "ws"),
     ("METRICS_PORT", "4290.0"),
@@ -235,6 +235,7 @@ const BAD_VALUES: [(&str, &str); 44] = [
     ("DATA_DIR", ""),
     ("TARGET_FPS", "0"),
     ("MAX_LAYERS", "1001"),
+    ("MAX_INPUTS", "0"),
     ("RENDER_THREADS", "many"),
     ("POOL_SIZE", "2"),
     ("RENDER_QUALITY", "best"),
@@ -444,7 +445,7 @@ fn slips_and_settings_of_later_releases_are_remarked_on() {
     let folder = Folder::new("notes");
     let dotenv = folder.write(
         ".env",
-        "TARGET_FSP=60\nPOSTGRES_PASSWORD=hunter22\nPING=1\nHOST=x\n",
+        "TARGET_FSP=60\nPOSTGRES_PASSWORD=hunter22\nREDIS_URL=x\nHOST=x\n",
     );
     let layers = Layers {
         dotenv: Some(dotenv.clone()),
@@ -456,7 +457,7 @@ fn slips_and_settings_of_later_releases_are_remarked_on() {
         layers.load().unwrap().notes,
         [
             format!("TARGET_FSP ({dotenv}:1) is not a setting; did you mean TARGET_FPS?"),
-            format!("PING ({dotenv}:3) does nothing in this release"),
+            format!("REDIS_URL ({dotenv}:3) does nothing in this release"),
             "STREAM_RESOLUTION (the environment) does nothing in this release".to_owned(),
         ]
     );

@@ -88,9 +88,17 @@ fn run(workload: &Workload, graph: Graph, frames: u64, count: u64) -> Result<(Du
         "1",
     ]);
     for layer in &workload.layers {
-        if let Paint::Picture(file) = &layer.paint {
-            command.args(["-threads", "1", "-framerate", &FPS.to_string(), "-i"]);
-            command.arg(assets::out_folder().join(assets::folder()).join(file));
+        match &layer.paint {
+            Paint::Picture(file) => {
+                command.args(["-threads", "1", "-framerate", &FPS.to_string(), "-i"]);
+                command.arg(assets::out_folder().join(assets::folder()).join(file));
+            }
+            Paint::Film { file, .. } => {
+                // As ours: one thread a film, again from the start when it has ended.
+                command.args(["-threads", "1", "-stream_loop", "-1", "-i"]);
+                command.arg(assets::out_folder().join(assets::folder()).join(file));
+            }
+            Paint::Seconds { .. } => {}
         }
     }
     command.arg("-filter_complex_script").arg(&script);
@@ -167,6 +175,14 @@ impl Graph {
                     writeln!(
                         graph,
                         "[at{}][in{index}]overlay=x='{x}':y='{y}':format={overlay}[at{index}];",
+                        index - 1
+                    )?;
+                    inputs += 1;
+                }
+                Paint::Film { width, height, .. } => {
+                    writeln!(
+                        graph,
+                        "[{inputs}:v]scale={width}:{height},format={ground}[in{index}];[at{}][in{index}]overlay=x='{x}':y='{y}':format={overlay}[at{index}];",
                         index - 1
                     )?;
                     inputs += 1;

@@ -43,6 +43,12 @@ pub struct Layer {
 pub enum Paint {
     /// A file of the assets' folder.
     Picture(String),
+    /// A film of the assets' folder, scaled.
+    Film {
+        file: String,
+        width: u32,
+        height: u32,
+    },
     /// Words that hold the whole seconds on air.
     Seconds {
         before: &'static str,
@@ -87,7 +93,13 @@ pub enum Motion {
 
 /// Every workload that has a peer.
 pub fn all() -> Vec<Workload> {
-    vec![still(), auction(), everything_moves(), fifty_layers()]
+    vec![
+        still(),
+        auction(),
+        everything_moves(),
+        fifty_layers(),
+        crate::wall::workload(),
+    ]
 }
 
 /// W1: a scene as it is on most streams.
@@ -267,7 +279,7 @@ pub fn thousand_still() -> Workload {
     }
 }
 
-fn picture(id: &str, file: &str, x: Course, y: Course) -> Layer {
+pub fn picture(id: &str, file: &str, x: Course, y: Course) -> Layer {
     Layer {
         id: id.to_owned(),
         paint: Paint::Picture(file.to_owned()),
@@ -346,13 +358,18 @@ impl Workload {
             .map(|layer| {
                 let source = match &layer.paint {
                     Paint::Picture(file) => json!({"type": "image", "src": format!("{folder}/{file}")}),
+                    Paint::Film { file, .. } => json!({"type": "video", "src": format!("{folder}/{file}"), "loop": true}),
                     Paint::Seconds { before, after } => json!({
                         "type": "text",
                         "text": format!("{before}{{{{clock.seconds}}}}{after}"),
                         "font": {"family": "Inter", "weight": 700, "size": 40}
                     }),
                 };
-                json!({"id": layer.id, "source": source, "position": {"x": layer.x.start(), "y": layer.y.start()}})
+                let mut value = json!({"id": layer.id, "source": source, "position": {"x": layer.x.start(), "y": layer.y.start()}});
+                if let Paint::Film { width, height, .. } = &layer.paint {
+                    value["size"] = json!({"width": width, "height": height});
+                }
+                value
             })
             .collect();
         let mut timelines = Vec::new();
@@ -453,6 +470,9 @@ impl Stage {
 
     fn engine_with(&self, settings: EngineSettings) -> Result<Engine> {
         let mut engine = Engine::new(settings)?;
+        if self.name == "W4" {
+            crate::wall::serve(&mut engine)?;
+        }
         engine.load(self.bundle.clone())?;
         Ok(engine)
     }

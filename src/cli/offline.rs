@@ -1,6 +1,7 @@
 //! What rendering and profiling share: an engine with a scene in it, and a progress bar.
 
 use std::path::PathBuf;
+use std::sync::Arc;
 
 use clap::ArgMatches;
 use components::scene::FrameRate;
@@ -12,6 +13,8 @@ use systems::assets::Arrival;
 
 use super::{Failure, load, rate_of, settings};
 use crate::config::Settings;
+use crate::ingest::IngestHub;
+use crate::inputs::{Inputs, Sources};
 use crate::logging::{self, LogGuard};
 use crate::prepare::{self, Files};
 use crate::scene::LoadedScene;
@@ -58,8 +61,9 @@ impl Offline {
         if let Ok(Some(fit)) = matches.try_get_one::<CanvasFit>("fit") {
             engine.set_fit(*fit);
         }
-        engine.load(prepare::bundle(&scene, &settings.assets_dir())?)?;
         let files = Files::of_scene(&scene.spec, scene.folder.clone(), settings.assets_dir());
+        serve_inputs(&mut engine, &settings, &files)?;
+        engine.load(prepare::bundle(&scene, &settings.assets_dir())?)?;
         Ok(Self {
             settings,
             scene,
@@ -70,6 +74,25 @@ impl Offline {
             _log: log,
         })
     }
+}
+
+/// Decodes the films and sounds of the scene, and has each tick wait for its own.
+fn serve_inputs(engine: &mut Engine, settings: &Settings, files: &Files) -> anyhow::Result<()> {
+    let (files, passwords) = (files.clone(), settings.input_passwords.clone());
+    let sources = Sources {
+        file: Arc::new(move |src| files.find(src)),
+        password: Arc::new(move |name| passwords.get(name).map(str::to_owned)),
+        hub: IngestHub::default(),
+        inputs_max: settings.max_inputs,
+        hear: Arc::new(|news| {
+            if let Some(error) = news.error {
+                tracing::warn!(layer = news.layer, %error, "an input");
+            }
+        }),
+    };
+    Inputs::start(engine.input_door(), sources)?;
+    engine.set_waits_for_inputs(true);
+    Ok(())
 }
 
 impl Offline {

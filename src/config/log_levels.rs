@@ -3,13 +3,16 @@
 use tracing::level_filters::LevelFilter;
 
 /// The names that operators use, and the targets that they stand for.
-const COMPONENTS: [(&str, &str); 15] = [
+const COMPONENTS: [(&str, &str); 18] = [
     ("cli", "stream_manager::cli"),
     ("config", "stream_manager::config"),
     ("control", "stream_manager::control"),
+    ("ingest", "stream_manager::ingest"),
+    ("inputs", "stream_manager::inputs"),
     ("live", "stream_manager::live"),
     ("ports", "stream_manager::ports"),
     ("prepare", "stream_manager::prepare"),
+    ("rtmp", "stream_manager::rtmp"),
     ("scene", "stream_manager::scene"),
     ("server", "stream_manager::server"),
     ("streaming", "stream_manager::streaming"),

@@ -48,7 +48,7 @@ impl Settings {
         let mut given = sources::Given::collect(sources);
         let settings = table::read(&mut given);
         let stream_preset_is_given = given.is_given("STREAM_PRESET");
-        let stream_keys = given.stream_keys();
+        let (stream_keys, input_passwords) = (given.stream_keys(), given.input_passwords());
         let (notes, mut problems) = given.finish();
         if let Some(settings) = &settings {
             settings.check_together(&mut problems);
@@ -57,6 +57,7 @@ impl Settings {
             Some(mut settings) if problems.is_empty() => {
                 settings.notes = notes;
                 settings.stream_keys = stream_keys;
+                settings.input_passwords = input_passwords;
                 if !stream_preset_is_given {
                     settings.stream_preset = settings.render_quality.preset();
                 }

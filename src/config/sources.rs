@@ -9,7 +9,7 @@ use toml::de::{DeTable, DeValue};
 
 use super::error::{Origin, SettingProblem};
 use super::rule::Rule;
-use super::streams::StreamKeys;
+use super::streams::{InputPasswords, StreamKeys};
 use super::table;
 
 /// Names that differ by more single edits than this are not offered as "did you mean".
@@ -46,6 +46,7 @@ pub(super) struct Given {
     notes: Vec<String>,
     problems: Vec<SettingProblem>,
     stream_keys: StreamKeys,
+    input_passwords: InputPasswords,
 }
 
 impl Given {
@@ -58,6 +59,7 @@ impl Given {
             notes: Vec::new(),
             problems: Vec::new(),
             stream_keys: StreamKeys::default(),
+            input_passwords: InputPasswords::default(),
         };
         if let Some(path) = sources.config_file {
             given.add_config_file(&path);
@@ -70,6 +72,7 @@ impl Given {
                 Some(setting) => given.set(setting.name, value, Origin::Environment),
                 None => {
                     given.stream_keys.note(&name, &value);
+                    given.input_passwords.note(&name, &value);
                     given.note_if_not_yet(&name, &Origin::Environment);
                 }
             }
@@ -107,6 +110,11 @@ impl Given {
             self.problems.push(problem);
         }
         value
+    }
+
+    /// Passwords of cameras.
+    pub(super) fn input_passwords(&self) -> InputPasswords {
+        self.input_passwords.clone()
     }
 
     /// The stream keys that variables hold.
@@ -199,6 +207,7 @@ impl Given {
             match table::all().iter().find(|setting| setting.name == name) {
                 Some(setting) => self.set(setting.name, value, origin),
                 None if self.stream_keys.note(&name, &value) => {}
+                None if self.input_passwords.note(&name, &value) => {}
                 None => {
                     self.note_if_not_yet(&name, &origin);
                     self.note_if_mistyped(&name, &origin);

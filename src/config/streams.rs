@@ -31,6 +31,36 @@ impl StreamKeys {
     }
 }
 
+/// How the names of variables begin that hold the password of a camera.
+const RTSP_PASSWORD: &str = "RTSP_PASSWORD";
+
+/// Passwords of cameras by the names of their variables, of `.env` and the environment. `Debug` shows none.
+#[derive(Clone, Default, PartialEq, Eq)]
+pub struct InputPasswords(BTreeMap<String, String>);
+
+impl InputPasswords {
+    /// Keeps a variable when its name says that it holds such a password.
+    pub(super) fn note(&mut self, name: &str, value: &str) -> bool {
+        let is_password = name.starts_with(RTSP_PASSWORD) && !value.is_empty();
+        if is_password {
+            self.0.insert(name.to_owned(), value.to_owned());
+        }
+        is_password
+    }
+
+    /// The password that a variable holds.
+    #[must_use]
+    pub fn get(&self, name: &str) -> Option<&str> {
+        self.0.get(name).map(String::as_str)
+    }
+}
+
+impl fmt::Debug for InputPasswords {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.debug_set().entries(self.0.keys()).finish()
+    }
+}
+
 impl fmt::Debug for StreamKeys {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         formatter.debug_set().entries(self.0.keys()).finish()
@@ -155,6 +185,15 @@ mod tests {
         for text in ["60", "m", "0m", "60m,70m", "5GB", "1h"] {
             assert_eq!(split(text), None, "{text}");
         }
+    }
+
+    #[test]
+    fn only_passwords_of_cameras_are_kept_and_none_is_shown() {
+        let mut passwords = InputPasswords::default();
+        assert!(passwords.note("RTSP_PASSWORD_DOOR", "open sesame"));
+        assert!(!passwords.note("REDIS_PASSWORD", "abcd") && !passwords.note("RTSP_PASSWORD", ""));
+        assert_eq!(passwords.get("RTSP_PASSWORD_DOOR"), Some("open sesame"));
+        assert!(!format!("{passwords:?}").contains("sesame"));
     }
 
     #[test]

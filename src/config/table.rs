@@ -14,7 +14,7 @@ use super::log_levels::LogLevels;
 use super::rule;
 use super::sources::Given;
 use super::stream_url::StreamUrl;
-use super::streams::{self, StreamKeys};
+use super::streams::{self, InputPasswords, StreamKeys};
 use super::values::{self, LogFormat, RenderQuality};
 
 /// One setting, as help texts and listings show it.
@@ -70,6 +70,8 @@ macro_rules! settings {
             )+)+
             /// Stream keys of variables, which outputs name by `keyFrom`.
             pub stream_keys: StreamKeys,
+            /// Passwords of cameras in variables, which scenes name by `passwordFrom`.
+            pub input_passwords: InputPasswords,
             /// What the operator should hear though nothing is wrong enough to stop, such as a name in `.env` that looks mistyped.
             pub notes: Vec<String>,
         }
@@ -94,6 +96,7 @@ macro_rules! settings {
             Some(Settings {
                 $($($field: $field?,)+)+
                 stream_keys: StreamKeys::default(),
+                input_passwords: InputPasswords::default(),
                 notes: Vec::new(),
             })
         }
@@ -128,6 +131,8 @@ settings! {
         target_fps: FrameRate = TARGET_FPS, "30", rule::frame_rate();
         /// Layers that a scene may have
         max_layers: usize = MAX_LAYERS, "50", rule::whole(1..=1000, "");
+        /// Films, cameras, publishers and sounds that are decoded at a time; each has a thread of its own
+        max_inputs: usize = MAX_INPUTS, "16", rule::whole(1..=256, "");
         /// Threads that compose the picture; 0 takes one for each core
         render_threads: usize = RENDER_THREADS, "0", rule::whole(0..=256, "");
         /// Frames allocated at start: one that is composed, one that is shown, and those on their way through the encoder

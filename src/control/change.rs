@@ -3,6 +3,7 @@
 //! A change is written as `{"type": "layer.update", "id": "host", "patch": {"opacity": 0.5}}`.
 
 mod audio;
+mod speech;
 
 use components::Problem;
 use components::animation::Glide;
@@ -14,12 +15,14 @@ use serde_json::{Map, Value};
 
 use super::config::ConfigPatch;
 use super::error::{ApiError, ErrorCode};
+pub use super::playback::{PlayLayer, PlaybackWord};
 use super::schema;
 use super::show::PausedAs;
 use crate::scene::registry::{self, field};
 use crate::scene::words;
 
 pub use audio::{UpdateAudio, UpdateChannel};
+pub use speech::StopSpeech;
 
 /// Makes of the list: the enum, how it is read, its schema, and the list of its names.
 macro_rules! changes {
@@ -481,48 +484,6 @@ pub struct ShowItem {
     /// Whether it stays until the feed is told otherwise. Default false.
     #[serde(default)]
     pub pin: bool,
-}
-
-/// Breaks off what an avatar says and forgets what waits, or one utterance alone.
-#[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "camelCase", deny_unknown_fields)]
-pub struct StopSpeech {
-    /// The avatar's layer.
-    #[schemars(schema_with = "schema::name")]
-    pub id: String,
-    /// The utterance; all of them when absent. One that is over already is no error.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(regex(pattern = "^[A-Za-z0-9_-]{1,64}$"))]
-    pub utterance: Option<String>,
-}
-
-/// Plays, pauses or moves the film or the sound of a layer whose source is a file.
-#[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "camelCase", deny_unknown_fields)]
-pub struct PlayLayer {
-    /// The layer's name.
-    #[schemars(schema_with = "schema::name")]
-    pub id: String,
-    /// What it does.
-    pub action: PlaybackWord,
-    /// Seconds of the file, from its beginning; only with `seek`. What lies beyond its in and out points is moved to them.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(range(min = 0, max = 86_400))]
-    pub to: Option<f64>,
-}
-
-/// What a file is told.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "camelCase")]
-pub enum PlaybackWord {
-    /// Goes on. It is the source's `paused` that changes.
-    Play,
-    /// Stands still and is silent.
-    Pause,
-    /// Goes on at another place, or stands still there.
-    Seek,
-    /// Plays from its in point.
-    Restart,
 }
 
 /// Takes a scene on air.

@@ -92,6 +92,15 @@ impl Library {
         files.picture(src)
     }
 
+    /// Finds a file of the scene on air.
+    ///
+    /// # Errors
+    /// There is no such file, or it lies elsewhere.
+    pub fn file_on_air(&self, src: &str) -> Result<PathBuf, String> {
+        let files = self.on_air.read().unwrap_or_else(PoisonError::into_inner);
+        files.find(src)
+    }
+
     /// Reads pictures of a scene.
     ///
     /// # Errors
@@ -114,13 +123,21 @@ impl Library {
             .collect()
     }
 
-    /// The file of a sound that a scene, or a request about it, names.
+    /// The file of a sound that a request about a scene names.
     ///
     /// # Errors
     /// There is none, or it is larger than `bytes_max`.
     pub fn sound_file(&self, scene: &Staged, src: &str, bytes_max: u64) -> Result<PathBuf, String> {
         let files = Files::of_scene(&scene.spec, scene.folder.clone(), self.assets.clone());
-        files.path(src, bytes_max)
+        let path = files.find(src)?;
+        match std::fs::metadata(&path) {
+            Ok(facts) if facts.len() <= bytes_max => Ok(path),
+            Ok(facts) => Err(format!(
+                "it has {} bytes; at most {bytes_max} are read",
+                facts.len()
+            )),
+            Err(error) => Err(error.to_string()),
+        }
     }
 
     /// Reads scenes that are to stand in the scene on air, and their fonts.

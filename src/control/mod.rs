@@ -20,6 +20,7 @@ pub mod library;
 mod news;
 pub mod outputs;
 pub mod plan;
+mod playback;
 pub mod recordings;
 mod reload;
 pub mod schema;

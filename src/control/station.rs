@@ -21,6 +21,7 @@ use super::thumbnails::Thumbnails;
 use super::ticks::Ticks;
 use super::viewers::Viewers;
 use crate::config::Settings;
+use crate::inputs::Inputs;
 use crate::live;
 use crate::ports::{FrameRequests, LivePort, PlacedRequests};
 use crate::streaming::{PacketTap, Replay, Streaming, StreamingStats, ThreadEnd};
@@ -51,6 +52,7 @@ struct Inner {
     replay: Arc<Replay>,
     thumbnails: Thumbnails,
     ear: Ear,
+    inputs: Inputs,
     players: Arc<dyn PacketTap>,
     speech: SpeechDesk,
     viewers: Viewers,
@@ -97,6 +99,8 @@ pub struct Parts {
     pub recordings: recordings::Store,
     /// Where the streaming threads tell what happens.
     pub ear: Ear,
+    /// What the layers show of films, cameras and publishers.
+    pub inputs: Inputs,
     /// Who takes the program's packets for players.
     pub players: Arc<dyn PacketTap>,
     /// Where speech is asked for.
@@ -127,6 +131,7 @@ impl Station {
             replay,
             thumbnails: Thumbnails::default(),
             ear: parts.ear,
+            inputs: parts.inputs,
             players: parts.players,
             speech: parts.speech,
             viewers: Viewers::default(),
@@ -182,6 +187,11 @@ impl Station {
     /// What is kept of the outputs.
     pub fn desk(&self) -> &Desk {
         &self.0.desk
+    }
+
+    /// What the layers show of films, cameras and publishers.
+    pub fn inputs(&self) -> &Inputs {
+        &self.0.inputs
     }
 
     /// The recordings.

@@ -82,7 +82,6 @@ struct Fields<'a> {
     crop: Crop,
     fit: Fit,
     effects: &'a Effects,
-    #[serde(skip_serializing_if = "Option::is_none")]
     sound: Option<&'a Sound>,
     enter: Option<&'a Transition>,
     exit: Option<&'a Transition>,
@@ -118,14 +117,18 @@ impl JsonSchema for LayerView {
                     "zIndex".to_owned(),
                     json!({"type": "integer", "description": "Place among its siblings; the band of the role when none was written."}),
                 );
-                for name in ["size", "enter", "exit"] {
+                for name in ["size", "sound", "enter", "exit"] {
                     if let Some(field) = properties.get_mut(name) {
                         let own = std::mem::take(field);
                         *field = json!({"anyOf": [own, {"type": "null"}]});
                     }
                 }
-                let names: Vec<Value> =
-                    properties.keys().map(|name| name.as_str().into()).collect();
+                // Only what is heard has a sound.
+                let names: Vec<Value> = properties
+                    .keys()
+                    .filter(|name| *name != "sound")
+                    .map(|name| name.as_str().into())
+                    .collect();
                 map.insert("required".to_owned(), names.into());
             }
         }

@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, TrySendError, bounded};
+use crossbeam_channel::{Receiver, Sender, TrySendError, bounded};
 
 use super::IngestPacket;
 
@@ -197,10 +197,8 @@ impl Drop for Publisher {
 impl IngestReader {
     /// What comes next; `None` when nothing came for `timeout`.
     pub fn next(&self, timeout: Duration) -> Option<Received> {
-        match self.receiver.recv_timeout(timeout) {
-            Ok(received) => Some(received),
-            Err(RecvTimeoutError::Timeout | RecvTimeoutError::Disconnected) => None,
-        }
+        // The hub holds the other end of the way as long as this is there.
+        self.receiver.recv_timeout(timeout).ok()
     }
 }
 

@@ -70,6 +70,23 @@ pub(super) struct Place {
     pub(super) at_us: i64,
     /// The run's number.
     pub(super) run: u32,
+    /// Where the sound goes on, in microseconds of the film: it may have been given out further than the pictures.
+    pub(super) sound_us: i64,
+    /// Whether the picture at `from_us` has been given out already, as a connection was lost after it.
+    pub(super) is_resumed: bool,
+}
+
+impl Place {
+    /// A place at which both begin.
+    pub(super) fn new(from_us: i64, at_us: i64, run: u32) -> Self {
+        Self {
+            from_us,
+            at_us,
+            run,
+            sound_us: from_us,
+            is_resumed: false,
+        }
+    }
 }
 
 /// Opens what a film is read from.
@@ -126,11 +143,7 @@ impl FilmInput {
         facts: Arc<Facts>,
         opened: Option<Demuxer>,
     ) -> Self {
-        let place = Place {
-            from_us: film.start_us,
-            at_us: 0,
-            run: showing.run,
-        };
+        let place = Place::new(film.start_us, 0, showing.run);
         Self {
             showing,
             film,
@@ -182,7 +195,7 @@ impl FilmInput {
             Some(demuxer) => demuxer,
             None => open(&self.film, &self.sources, &self.facts)?,
         };
-        let duration_us = demuxer.duration_us().unwrap_or_default();
+        let duration_us = demuxer.duration_us().unwrap_or(0);
         let state = &self.showing.ends.state;
         state.duration_us.store(duration_us, Relaxed);
         let mut player = Player::new(demuxer, &self.film, &self.sources, &self.facts)?;
@@ -194,7 +207,7 @@ impl FilmInput {
                     self.take(order);
                     player.clear();
                 }
-                Passed::End if self.film.loops => self.place.from_us = self.film.start_us,
+                Passed::End if self.film.loops => self.rewind(),
                 Passed::End => {
                     self.showing
                         .set_stage(InputStage::Ended, None, &self.sources);
@@ -207,7 +220,7 @@ impl FilmInput {
                             }
                             Err(RecvTimeoutError::Disconnected) => return Ok(Ended::Gone),
                             Err(RecvTimeoutError::Timeout) if self.facts.is_retry_wanted() => {
-                                self.place.from_us = self.film.start_us;
+                                self.rewind();
                                 return Ok(Ended::Anew);
                             }
                             Err(RecvTimeoutError::Timeout) => {}
@@ -226,11 +239,13 @@ impl FilmInput {
         } = order;
         let last_us = self.film.end_us.map_or(i64::MAX, |end_us| end_us - 1);
         let from_us = (to_seconds * 1_000_000.0).round() as i64;
-        self.place = Place {
-            from_us: from_us.clamp(self.film.start_us.min(last_us), last_us),
-            at_us,
-            run,
-        };
+        let from_us = from_us.clamp(self.film.start_us.min(last_us), last_us);
+        self.place = Place::new(from_us, at_us, run);
+    }
+
+    /// Goes on at the in point.
+    fn rewind(&mut self) {
+        self.place = Place::new(self.film.start_us, self.place.at_us, self.place.run);
     }
 
     /// Waits before the next attempt; `false` when the layer has gone meanwhile.

@@ -23,8 +23,8 @@ use super::file::{Film, Place};
 use super::showing::Showing;
 use super::sound::{Blocks, duration_us, frames};
 
-/// Pictures of our own at a time: as many as wait twice over, and some in hand.
-pub(super) const PICTURES_MAX: usize = 2 * PICTURES_QUEUED + 8;
+/// Pictures of our own at a time, made when they are needed: the 192 that the world may hold, those in the way, and some in hand.
+pub(super) const PICTURES_MAX: usize = 192 + PICTURES_QUEUED + 8;
 /// Blocks of sound that are decoded ahead: a second.
 const SOUND_AHEAD: usize = 100;
 /// Coded pictures that may wait while sound is read past them.
@@ -171,8 +171,11 @@ impl Player {
                 if !pass.has_pictures && pass.sound_end_us <= pass.place.from_us {
                     return Err("nothing in it can be decoded".to_owned());
                 }
-                place.from_us = pass.place.from_us + pass.length_us;
-                place.at_us = pass.place.at_us + pass.length_us;
+                *place = Place::new(
+                    pass.place.from_us + pass.length_us,
+                    pass.place.at_us + pass.length_us,
+                    pass.place.run,
+                );
                 return Ok(Passed::End);
             }
             self.wait(showing);
@@ -229,11 +232,13 @@ impl Player {
         }
         if let Some(block) = self.block.take() {
             let pts_us = block.pts_us;
+            let ends_us = pts_us + duration_us(usize::from(block.len));
             match showing.ends.sound.try_send(block) {
                 Ok(()) => {
                     gave = true;
+                    place.sound_us = pass.place.from_us + (ends_us - pass.place.at_us);
                     if self.video.is_none() {
-                        newest_us = Some(pts_us);
+                        newest_us = Some(ends_us);
                     }
                 }
                 Err(TrySendError::Full(block)) => self.block = Some(block),
@@ -244,10 +249,11 @@ impl Player {
             self.facts.set_error(None);
             showing.set_stage(InputStage::Live, None, &self.sources);
         }
-        // Should the connection be lost, it goes on here.
-        if let Some(newest_us) = newest_us.filter(|_| self.film.is_remote) {
+        // Should the connection be lost, or another be asked for, it goes on here.
+        if let Some(newest_us) = newest_us {
             place.from_us = pass.place.from_us + (newest_us - pass.place.at_us);
             place.at_us = newest_us;
+            place.is_resumed = true;
         }
         Some(gave)
     }
@@ -324,6 +330,10 @@ impl Player {
         };
         let film_us = pts_us - self.zero_us;
         let from_us = pass.place.from_us;
+        if pass.place.is_resumed && film_us < from_us + SAME_US {
+            pass.has_pictures = true;
+            return;
+        }
         if film_us < from_us - SAME_US {
             pass.before = Some(picture);
             return;
@@ -446,7 +456,7 @@ impl Player {
             let film_us = pts_us - self.zero_us;
             let from_us = pass.place.from_us;
             let count = self.samples.len() as i64;
-            let first = frames(from_us - film_us).clamp(0, count);
+            let first = frames(pass.place.sound_us - film_us).clamp(0, count);
             let last = if pass.end_us == i64::MAX {
                 count
             } else {

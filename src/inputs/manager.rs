@@ -83,8 +83,9 @@ impl Manager {
             Arc::clone(&request.ends.state),
             facts,
         ));
+        self.open(request, Arc::clone(&entry));
+        // Who sees it in the list finds that it takes what comes.
         self.inputs.add(&entry);
-        self.open(request, entry);
     }
 
     fn open(&mut self, request: OpenInput, entry: Arc<Entry>) {

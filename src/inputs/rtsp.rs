@@ -197,7 +197,7 @@ async fn run(
                 broken_in_a_row += 1;
                 continue;
             }
-            Err(error) => return Err(error.to_string()),
+            Err(error) => return Err(say(error)),
         };
         broken_in_a_row = 0;
         match item {
@@ -236,6 +236,12 @@ async fn run(
         }
     }
     Err("the server has ended it".to_owned())
+}
+
+/// What is wrong, without the numbers of connections and packets that follow on further lines.
+fn say(error: retina::Error) -> String {
+    let text = error.to_string();
+    text.lines().next().unwrap_or_default().to_owned()
 }
 
 async fn in_time<T>(work: impl Future<Output = Result<T, String>>) -> Result<T, String> {
@@ -285,7 +291,6 @@ async fn connect(
     credentials: Option<Credentials>,
     transport: RtspTransport,
 ) -> Result<(Demuxed, Streams), String> {
-    let say = |error: retina::Error| error.to_string();
     let options = SessionOptions::default()
         .creds(credentials)
         .user_agent("stream-manager".to_owned());

@@ -81,10 +81,6 @@ impl Blocks {
         self.start_us + duration_us(self.samples.len())
     }
 
-    pub(super) fn is_empty(&self) -> bool {
-        self.samples.is_empty()
-    }
-
     /// How long all that waits is.
     pub(super) fn held_us(&self) -> i64 {
         duration_us(self.samples.len())

@@ -43,6 +43,7 @@ pub(super) fn input(
                     *waiting, film, sources, facts, opened,
                 )))
             } else {
+                waiting.ends.state.set_live(true);
                 let timeout = film.timeout;
                 waiting.ends.state.set_live(true);
                 let source = UrlSource {

@@ -39,6 +39,15 @@ pub enum StageName {
 }
 
 impl StageName {
+    /// All of them.
+    pub const ALL: [Self; 5] = [
+        Self::Opening,
+        Self::Live,
+        Self::Reconnecting,
+        Self::Ended,
+        Self::Failed,
+    ];
+
     /// The word for it.
     pub fn as_str(self) -> &'static str {
         match self {

@@ -12,11 +12,16 @@ use subtle::ConstantTimeEq as _;
 
 use super::amf::{self, Value};
 use super::chunk::Message;
+use super::login;
 use super::session::{COMMAND_BYTES_MAX, Conversation, End, MEDIA_BYTES_MAX, Playing, Publishing};
 use super::table::{Joined, Role};
+use crate::control::keys::AcceptedKey;
+use crate::control::now_ms;
 
 /// The application that all streams are in.
 const APPLICATION: &str = "live";
+/// The application to which user and password are given instead of a key.
+const LOGIN: &str = "login";
 /// The stream that is the program.
 pub const PROGRAM: &str = "program";
 /// The stream of a connection that commands are about; there is one.
@@ -104,7 +109,10 @@ impl Conversation {
         let transaction = values.get(1).and_then(Value::as_number).unwrap_or(0.0);
         let stream = values.get(3).and_then(Value::as_text).unwrap_or_default();
         match name {
-            "connect" => self.connect(transaction, values.get(2).unwrap_or(&Value::Null)),
+            "connect" => {
+                let wanted = values.get(2).unwrap_or(&Value::Null);
+                self.connect(transaction, wanted).await
+            }
             "createStream" => {
                 self.reply(&[
                     Value::text("_result"),
@@ -130,7 +138,7 @@ impl Conversation {
         }
     }
 
-    fn connect(&mut self, transaction: f64, wanted: &Value) -> Result<(), End> {
+    async fn connect(&mut self, transaction: f64, wanted: &Value) -> Result<(), End> {
         let text = |name| {
             wanted
                 .get(name)
@@ -143,18 +151,15 @@ impl Conversation {
             .chars()
             .take(NAME_MAX)
             .collect();
-        if app.trim_matches('/') != APPLICATION {
-            let description = "only the application `live` is here: rtmp://host:port/live/<key>, or rtmp://host:port/live/program to watch";
-            let info = info("error", "NetConnection.Connect.Rejected", description);
-            self.reply(&[
-                Value::text("_error"),
-                Value::Number(transaction),
-                Value::Null,
-                info,
-            ]);
-            let address = self.session.peer.ip();
-            self.rtmp.refuse(address, "another application");
-            return Err(End::Refused("another application".to_owned()));
+        match app.trim_matches('/') {
+            APPLICATION => {}
+            LOGIN => self.log_in(transaction, query).await?,
+            _ => {
+                let description = "only the application `live` is here: rtmp://host:port/live/<key>, or rtmp://host:port/live/program to watch";
+                let address = self.session.peer.ip();
+                self.rtmp.refuse(address, "another application");
+                return Err(self.reject(transaction, description));
+            }
         }
         self.control(5, &WINDOW_BYTES.to_be_bytes());
         let mut bandwidth = WINDOW_BYTES.to_be_bytes().to_vec();
@@ -183,13 +188,58 @@ impl Conversation {
         Ok(())
     }
 
-    async fn publish(&mut self, wanted: &str) -> Result<(), End> {
-        if self.publishing.is_some() || self.playing.is_some() {
-            return self.refuse(BAD_NAME, "this connection has a stream already");
-        }
+    /// Takes a user with a password, which is the key of that name, or says how it is given.
+    async fn log_in(&mut self, transaction: f64, query: &str) -> Result<(), End> {
+        let [user, opaque, challenge, response] =
+            ["user", "opaque", "challenge", "response"].map(|name| parameter(query, name));
+        let Some(user) = user.filter(|user| login::is_plain(user)) else {
+            return Err(self.reject(transaction, login::NEEDS_USER));
+        };
+        let (Some(opaque), Some(challenge), Some(response)) = (opaque, challenge, response) else {
+            let description = self.rtmp.0.login.challenge(&user, now_ms());
+            return Err(self.reject(transaction, &description));
+        };
         let address = self.session.peer.ip();
-        if !self.rtmp.0.wrong.may_try(address, Instant::now()) {
-            return self.refuse(BAD_NAME, "too many wrong keys; try again in some seconds");
+        if self.rtmp.0.wrong.may_try(address, Instant::now()) {
+            let rtmp = self.rtmp.clone();
+            let accepted = tokio::task::spawn_blocking(move || {
+                let answer = login::Answer {
+                    user: &user,
+                    opaque: &opaque,
+                    challenge: &challenge,
+                    response: &response,
+                };
+                let keys = &rtmp.0.keys;
+                let key = keys.reveal(&keys.named(&user)?.id).ok()?;
+                let is_right = rtmp.0.login.is_right(&answer, &key, now_ms());
+                is_right.then(|| keys.accept(&key)).flatten()
+            });
+            self.login = accepted.await.ok().flatten();
+            if self.login.is_some() {
+                return Ok(());
+            }
+            self.rtmp.0.wrong.note(address, Instant::now());
+            tokio::time::sleep(WRONG_KEY_PAUSE).await;
+        }
+        self.rtmp.refuse(address, "a wrong user or password");
+        Err(self.reject(transaction, login::FAILED))
+    }
+
+    /// Refuses to connect.
+    fn reject(&mut self, transaction: f64, description: &str) -> End {
+        self.reply(&[
+            Value::text("_error"),
+            Value::Number(transaction),
+            Value::Null,
+            info("error", "NetConnection.Connect.Rejected", description),
+        ]);
+        End::Refused("it may not connect".to_owned())
+    }
+
+    /// The key that is offered; `None` when it is not known.
+    async fn accepted(&mut self, wanted: &str) -> Option<AcceptedKey> {
+        if self.login.is_some() {
+            return self.login.take();
         }
         let offered = Offered::of(wanted, &self.query);
         let keys = self.rtmp.0.keys.clone();
@@ -200,7 +250,18 @@ impl Conversation {
             let is_own = |user: &String| *user == accepted.id || *user == accepted.name;
             offered.user.as_ref().is_none_or(is_own).then_some(accepted)
         });
-        let Ok(Some(key)) = accepted.await else {
+        accepted.await.ok().flatten()
+    }
+
+    async fn publish(&mut self, wanted: &str) -> Result<(), End> {
+        if self.publishing.is_some() || self.playing.is_some() {
+            return self.refuse(BAD_NAME, "this connection has a stream already");
+        }
+        let address = self.session.peer.ip();
+        if !self.rtmp.0.wrong.may_try(address, Instant::now()) {
+            return self.refuse(BAD_NAME, "too many wrong keys; try again in some seconds");
+        }
+        let Some(key) = self.accepted(wanted).await else {
             self.rtmp.0.wrong.note(address, Instant::now());
             tokio::time::sleep(WRONG_KEY_PAUSE).await;
             return self.refuse(BAD_NAME, "this stream key is not known");

@@ -17,6 +17,7 @@ mod commands;
 pub mod feed;
 pub mod flv;
 mod handshake;
+mod login;
 mod program;
 mod session;
 mod table;
@@ -123,6 +124,7 @@ struct Inner {
     table: Table,
     counts: Counts,
     wrong: WrongKeys,
+    login: login::Login,
     /// Events that may still be told in this second.
     events_left: AtomicU64,
     started: Instant,
@@ -149,6 +151,7 @@ impl Rtmp {
             table: Table::new(hub),
             counts: Counts::default(),
             wrong: WrongKeys::new(Instant::now()),
+            login: login::Login::new(),
             events_left: AtomicU64::new(u64::from(EVENTS_PER_SECOND)),
             started: Instant::now(),
         }))

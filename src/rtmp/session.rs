@@ -17,6 +17,7 @@ use super::chunk::{ChunkError, ChunkReader, ChunkWriter, Message};
 use super::feed::{Kind, Media, Place};
 use super::table::Role;
 use super::{Rtmp, handshake};
+use crate::control::keys::AcceptedKey;
 use crate::control::now_ms;
 
 /// A peer has so long for the handshake.
@@ -115,7 +116,18 @@ pub(super) enum End {
     #[error("the client speaks no RTMP: {0}")]
     Chunks(#[from] ChunkError),
     #[error("the connection failed: {0}")]
-    Io(#[from] std::io::Error),
+    Io(std::io::Error),
+}
+
+impl From<std::io::Error> for End {
+    /// Players hang up while something is on its way to them.
+    fn from(error: std::io::Error) -> Self {
+        use std::io::ErrorKind::{BrokenPipe, ConnectionReset, UnexpectedEof};
+        match error.kind() {
+            BrokenPipe | ConnectionReset | UnexpectedEof => Self::Gone,
+            _ => Self::Io(error),
+        }
+    }
 }
 
 /// Somebody who publishes; dropping it ends that, at once or after the time of grace.
@@ -160,6 +172,8 @@ pub(super) struct Conversation {
     pub(super) playing: Option<Playing>,
     /// Of the query of the address that was connected to.
     pub(super) query: String,
+    /// The key whose user and password were given when it connected.
+    pub(super) login: Option<AcceptedKey>,
     /// The peer wants to hear of so many bytes.
     pub(super) window: u64,
     acknowledged: u64,
@@ -199,6 +213,7 @@ pub(super) async fn converse(rtmp: &Rtmp, mut stream: TcpStream, session: &Arc<S
         publishing: None,
         playing: None,
         query: String::new(),
+        login: None,
         window: u64::from(WINDOW_BYTES),
         acknowledged: 0,
     };

@@ -17,11 +17,13 @@ mod feeds;
 mod guard;
 mod guides;
 mod health;
+mod inputs;
 mod keys;
 mod layers;
 mod listen;
 mod metrics;
 mod metrics_audio;
+mod metrics_inputs;
 mod metrics_streams;
 mod openapi;
 mod outputs;
@@ -157,6 +159,7 @@ fn all() -> Routes {
         .merge(data::routes())
         .merge(commands::routes())
         .merge(assets::routes())
+        .merge(inputs::routes())
         .merge(outputs::routes())
         .merge(recordings::routes())
         .merge(thumbnails::routes())

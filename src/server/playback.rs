@@ -17,6 +17,7 @@ use crate::control::{ApiError, Change, ErrorCode, Show};
 /// What a file is to do.
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
+#[schemars(rename = "LayerPlay")]
 struct Playback {
     /// What it does.
     action: PlaybackWord,
@@ -28,7 +29,7 @@ struct Playback {
 
 /// How a file plays.
 #[derive(Debug, Serialize, JsonSchema)]
-#[schemars(rename = "Playback")]
+#[schemars(rename = "LayerPlayback")]
 #[serde(rename_all = "camelCase")]
 struct PlaybackView {
     /// The layer.

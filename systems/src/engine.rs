@@ -9,7 +9,7 @@ use components::viewport::CanvasFit;
 use raster::{Compositor, FramePool, RasterError, Workers};
 
 use crate::assets::{PictureDoor, Pictures};
-use crate::audio::{LevelBoard, MixedSound};
+use crate::audio::{LevelBoard, MixedSound, SourceSounds};
 use crate::clock::FrameClock;
 use crate::command::{CommandQueue, CommandSender, NextTick};
 use crate::data::SceneData;
@@ -333,14 +333,16 @@ impl Engine {
         self.world.resource_mut::<RasterCache>().take()
     }
 
-    /// Adds systems to every tick, for benches and tests; see [`add_to_every_tick`](schedule::add_to_every_tick).
+    /// Adds systems to every tick, after those that write [`SourceSound`](crate::audio::SourceSound), for benches and tests; see [`add_to_every_tick`](schedule::add_to_every_tick).
     pub fn add_sound_systems<M>(
         &mut self,
         set: TickSet,
         systems: impl IntoScheduleConfigs<ScheduleSystem, M> + Copy,
     ) {
-        self.schedule.add_systems(systems.in_set(set));
-        self.repeat.add_systems(systems.in_set(set));
+        self.schedule
+            .add_systems(systems.in_set(set).after(SourceSounds));
+        self.repeat
+            .add_systems(systems.in_set(set).after(SourceSounds));
     }
 
     /// The world itself, for benches and tests.

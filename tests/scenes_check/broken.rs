@@ -38,6 +38,7 @@ const BROKEN: &[Broken] = &[
     broken("\"name\": \"Good\"", "\"name\": ▶null", "name", &["expected a string, found null"]),
     broken("\"timelines\"", "▶\"timeline\"", "timeline", &["unknown field `timeline`", "did you mean `timelines`?"]),
     broken("\"timelines\"", "▶\"audios\"", "audios", &["unknown field `audios`", "did you mean `audio`?"]),
+    broken("\"timelines\"", "▶\"sounds\"", "sounds", &["unknown field `sounds`", "there are `$schema`, `version`"]),
     broken("\"name\": \"Good\",", "\"name\": \"Good\",\n  ▶\"name\": \"Better\",", "name", &["`name` is written twice", "first written on line 3"]),
     // The canvas.
     broken("\"width\": 1280", "\"width\": ▶1281", "canvas.width", &["1281 does not serve; it must be even"]),

@@ -105,7 +105,7 @@ impl PictureConverter {
             return Ok(None);
         };
         if turns == 0 {
-            scaler.to_planes(&picture.frame, target)?;
+            scaler.fill_planes(&picture.frame, target)?;
         } else {
             let is_of_size = self
                 .lying
@@ -115,7 +115,7 @@ impl PictureConverter {
                 self.lying = Some(FramePlanes::new(lying_size.0, lying_size.1)?);
             }
             if let Some(lying) = &mut self.lying {
-                scaler.to_planes(&picture.frame, lying)?;
+                scaler.fill_planes(&picture.frame, lying)?;
                 ffi::copy_upright(lying, target, turns);
             }
         }
@@ -158,7 +158,7 @@ impl PictureConverter {
         };
         let pixels = |(width, height): (u32, u32)| width as usize * height as usize;
         self.words.resize(pixels(own), 0);
-        scaler(&mut self.scaler, about, own, true)?.to_rgba(&picture.frame, &mut self.words)?;
+        scaler(&mut self.scaler, about, own, true)?.fill_rgba(&picture.frame, &mut self.words)?;
         self.words.iter_mut().for_each(premultiply);
         if own != lying_size {
             let premultiplied = Description {

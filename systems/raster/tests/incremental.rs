@@ -519,7 +519,10 @@ fn bare_planes_are_copied_and_what_is_covered_is_near() {
     let soft: Arc<dyn Planes> = Arc::new(soft);
     let speck = DrawItem::solid(2, [255; 4], Vec2::new(2.0, 2.0), Affine2::IDENTITY);
     let film = DrawItem::planes(1, soft, 1, at);
-    let (bare, under) = (compose(&[film.clone()]), compose(&[film, speck]));
+    let (bare, under) = (
+        compose(std::slice::from_ref(&film)),
+        compose(&[film, speck]),
+    );
     let near = |a: &[u8], b: &[u8]| a.iter().zip(b).filter(|(a, b)| a.abs_diff(**b) > 1).count();
     assert_eq!(near(bare.y(), under.y()), 4);
     assert!(near(bare.u(), under.u()) + near(bare.v(), under.v()) <= 2);

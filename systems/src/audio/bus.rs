@@ -74,7 +74,11 @@ pub(super) struct Out {
 impl Out {
     /// By how much the limiter turned this tick down at most, in decibels, 0 or more.
     pub(super) fn reduction_db(&self) -> f32 {
-        (-20.0 * self.limiter.least.log10()).max(0.0)
+        if self.limiter.least < 1.0 {
+            -20.0 * self.limiter.least.log10()
+        } else {
+            0.0
+        }
     }
 }
 

@@ -89,6 +89,10 @@ pub struct SourceSound {
     pub plays: bool,
 }
 
+/// The systems that write [`SourceSound`], in the set `Ingest`. No two of them write that of one layer.
+#[derive(SystemSet, Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct SourceSounds;
+
 /// What a layer's sound is. On each layer whose source has sound; written by spawning and edits.
 #[derive(Component, Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Heard {

@@ -11,6 +11,8 @@ pub(super) const TAPS: usize = 32;
 pub(super) const AHEAD: usize = TAPS / 2;
 /// How many samples before it must be known.
 pub(super) const BEHIND: usize = TAPS / 2 - 1;
+/// Taps that are counted in one go.
+const TAPS_AT_ONCE: usize = 4;
 /// Values between two samples.
 const BETWEEN: usize = 3;
 /// Shape of the window.
@@ -73,15 +75,26 @@ pub(super) fn raise(peaks: &mut [f32], samples: &[f32], scratch: &mut Vec<f32>) 
     for taps in &phases().taps {
         scratch.clear();
         scratch.resize(count, 0.0);
-        // Tap by tap over many values, which a compiler turns into wide instructions without another order of the sums.
-        for (place, tap) in taps.iter().enumerate() {
-            for (value, sample) in scratch.iter_mut().zip(&samples[place..]) {
-                *value += tap * sample;
-            }
+        for (place, taps) in taps.chunks_exact(TAPS_AT_ONCE).enumerate() {
+            add_taps(scratch, &samples[place * TAPS_AT_ONCE..], taps);
         }
         for (peak, value) in peaks.iter_mut().zip(&*scratch) {
             *peak = peak.max(value.abs());
         }
+    }
+}
+
+/// Some taps over many values, which a compiler turns into wide instructions without another order of the sums.
+fn add_taps(values: &mut [f32], samples: &[f32], taps: &[f32]) {
+    let count = values.len();
+    let &[a, b, c, d] = taps else {
+        return;
+    };
+    let (first, second) = (&samples[..count], &samples[1..][..count]);
+    let (third, fourth) = (&samples[2..][..count], &samples[3..][..count]);
+    for place in 0..count {
+        values[place] +=
+            a * first[place] + b * second[place] + (c * third[place] + d * fourth[place]);
     }
 }
 

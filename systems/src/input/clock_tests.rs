@@ -158,7 +158,7 @@ impl Run {
                 continue;
             };
             let note = |held: &mut (f64, f64), newest: Option<f64>| {
-                let Some(newest) = newest else { return None };
+                let newest = newest?;
                 *held = (held.0.min(newest - now_us), held.1.max(newest - now_us));
                 Some(newest - now_us)
             };

@@ -20,6 +20,7 @@ use bevy_ecs::prelude::*;
 use components::layer::LayerId;
 
 use crate::assets::take_pictures;
+use crate::audio::SourceSounds;
 use crate::clock::FrameClock;
 use crate::profile::AddTimed;
 use crate::scene::Reachable;
@@ -41,13 +42,16 @@ pub fn plugin(app: &mut App) {
     let systems = (
         app.timed(set, "ingest::pictures", take_pictures),
         app.timed(set, "ingest::open_inputs", open::open_inputs),
-        app.timed(set, "ingest::input_sound", take_sound),
+        app.timed(set, "ingest::input_sound", take_sound)
+            .in_set(SourceSounds),
         app.timed(set, "ingest::input_pictures", show::show_pictures),
     )
         .chain();
     app.add_systems(Tick, systems);
     // Also on a tick on which there was no time to compose.
-    let sound = app.timed(set, "ingest::input_sound", take_sound);
+    let sound = app
+        .timed(set, "ingest::input_sound", take_sound)
+        .in_set(SourceSounds);
     app.add_systems(Repeat, sound);
 }
 

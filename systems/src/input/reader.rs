@@ -180,7 +180,7 @@ impl SoundReader {
         if exact {
             // Whole samples, so that each is heard as it is.
             let near = near.filter(|cursor| (cursor - from).abs() <= 8.0);
-            let cursor = near.map_or_else(|| self.jump(from), |cursor| cursor);
+            let cursor = near.unwrap_or_else(|| self.jump(from));
             return (cursor.round(), 1.0);
         }
         match near {

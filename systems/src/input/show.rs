@@ -72,7 +72,11 @@ pub(super) fn show_pictures(
             (input.picture_tick, input.fallback_tick) = (Some(clock.tick), None);
         } else if input.is_missing(source, &clock) {
             let name = source.fallback();
-            let since_tick = *input.fallback_tick.get_or_insert(clock.tick);
+            // Before the first picture it has stood there since the layer came on air, whichever tick is looked at first.
+            let since_tick = match input.picture_tick {
+                None => input.since_tick,
+                Some(_) => *input.fallback_tick.get_or_insert(clock.tick),
+            };
             let fallback = name.and_then(|name| pictures.get(name));
             let fallback = fallback.map(|picture| {
                 let frame = frame_of(&picture, since_tick, &clock);

@@ -15,6 +15,7 @@ mod tell;
 use bevy_app::App;
 use bevy_ecs::prelude::*;
 
+use crate::audio::SourceSounds;
 use crate::profile::AddTimed;
 use crate::schedule::{TickSet, add_to_every_tick};
 
@@ -43,6 +44,6 @@ pub const CUT_SAMPLES: usize = 1440;
 pub fn plugin(app: &mut App) {
     add_to_every_tick(app, |app| {
         app.timed(TickSet::Ingest, "ingest::speech", play::speak)
-            .into_configs()
+            .in_set(SourceSounds)
     });
 }

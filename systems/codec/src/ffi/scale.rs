@@ -84,7 +84,7 @@ impl PictureScaler {
     }
 
     /// Fills `to`, which is of the size.
-    pub(crate) fn to_planes(
+    pub(crate) fn fill_planes(
         &mut self,
         from: &frame::Video,
         to: &mut FramePlanes,
@@ -102,7 +102,7 @@ impl PictureScaler {
     }
 
     /// Fills `to` with words whose bytes in memory are red, green, blue, alpha, not premultiplied.
-    pub(crate) fn to_rgba(&mut self, from: &frame::Video, to: &mut [u32]) -> Result<(), Error> {
+    pub(crate) fn fill_rgba(&mut self, from: &frame::Video, to: &mut [u32]) -> Result<(), Error> {
         let pixels = self.size.0 as usize * self.size.1 as usize;
         if !self.is_rgba || to.len() != pixels {
             return Err(Error::InvalidData);
