@@ -64,14 +64,20 @@ impl Script {
         })
     }
 
-    /// The line after `seconds` of `length`, where that is known, as if all letters took the same time.
-    pub fn line_at(&self, seconds: f64, length: Option<f64>) -> &str {
+    /// The phrase after `seconds` of `length`, where that is known, as if all letters took the same time.
+    pub fn phrase_at(&self, seconds: f64, length: Option<f64>) -> usize {
         let letters = match length {
             Some(length) if length > 0.0 => seconds / length * self.letters as f64,
             _ => seconds * LETTERS_A_SECOND,
         };
         let begun = |before: usize| before as f64 <= letters;
-        let phrase = self.phrases.iter().rev().find(|(_, before)| begun(*before));
+        let begun = self.phrases.iter().rposition(|(_, before)| begun(*before));
+        begun.unwrap_or_default()
+    }
+
+    /// A phrase, or the last one where there are fewer.
+    pub fn phrase(&self, place: usize) -> &str {
+        let phrase = self.phrases.get(place).or(self.phrases.last());
         phrase.map_or("", |(range, _)| &self.text[range.clone()])
     }
 }
@@ -213,12 +219,15 @@ mod tests {
     #[test]
     fn without_words_phrases_share_the_length() {
         let script = Script::new(TEXT, &[]);
-        assert_eq!(script.line_at(0.0, Some(10.0)), "Good evening, Lisbon!");
-        assert_eq!(script.line_at(9.9, Some(10.0)), "and it starts at ten.");
-        assert_eq!(
-            script.line_at(2.0, None),
-            "The next lot is a chair that nobody has ever sat on,"
-        );
-        assert_eq!(script.line_at(99.0, None), "and it starts at ten.");
+        let line = |seconds, length| script.phrase(script.phrase_at(seconds, length));
+        let phrases = [
+            "Good evening, Lisbon!",
+            "The next lot is a chair that nobody has ever sat on,",
+            "and it starts at ten.",
+        ];
+        assert_eq!(line(0.0, Some(10.0)), phrases[0]);
+        assert_eq!(line(9.9, Some(10.0)), phrases[2]);
+        assert_eq!(line(2.0, None), phrases[1]);
+        assert_eq!(line(99.0, None), phrases[2]);
     }
 }

@@ -106,6 +106,7 @@ impl Speech {
                 break;
             };
             let end = current.write(&mut self.ready, &mut room, clock);
+            current.turn();
             current.tell_words(layer, clock.tick, teller);
             let Some(reason) = end else {
                 break;
@@ -235,6 +236,15 @@ impl Speaking {
         self.played as f64 / f64::from(SAMPLE_RATE)
     }
 
+    /// Turns to the phrase that is said; never back, when it becomes known how long all of it is.
+    fn turn(&mut self) {
+        let state = &self.said.sound.state;
+        let length = state.is_complete().then(|| state.received() as f64);
+        let length = length.map(|samples| samples / f64::from(SAMPLE_RATE));
+        let phrase = self.script.phrase_at(self.seconds(), length);
+        self.phrase = self.phrase.max(phrase);
+    }
+
     /// Tells words that have begun.
     fn tell_words(&mut self, layer: &Arc<str>, tick: u64, teller: &Teller) {
         let sample = |seconds: f32| (f64::from(seconds) * f64::from(SAMPLE_RATE)).round() as u64;
@@ -254,12 +264,9 @@ impl Speaking {
 
     /// What texts show of it.
     fn spoken(&self) -> Spoken<'_> {
-        let state = &self.said.sound.state;
         let last = self.words_begun.checked_sub(1);
         let line = if self.said.words.is_empty() {
-            let length = state.is_complete().then(|| state.received() as f64);
-            let length = length.map(|samples| samples / f64::from(SAMPLE_RATE));
-            self.script.line_at(self.seconds(), length)
+            self.script.phrase(self.phrase)
         } else {
             self.script.line_after(self.words_begun)
         };

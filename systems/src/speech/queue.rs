@@ -45,6 +45,8 @@ pub(super) struct Speaking {
     pub ramp: f32,
     /// Samples that were heard.
     pub played: u64,
+    /// The phrase that is said, where words have no times.
+    pub phrase: usize,
     /// Words that have begun.
     pub words_begun: usize,
     /// Why it breaks off, when it does.
@@ -63,6 +65,7 @@ impl Speaking {
             said,
             ramp: 0.0,
             played: 0,
+            phrase: 0,
             words_begun: 0,
             cut: None,
         }
