@@ -15,6 +15,8 @@ use crate::clock::FrameClock;
 
 /// By how much a picture may be shown before its time, in microseconds: times are rounded.
 const EARLY_US: f64 = 1000.0;
+/// By what part of a tick one of a live input may be.
+const NEARER: f64 = 0.5;
 
 /// What is seen of an input on this tick. On each layer whose input may have pictures; written in `Ingest`, only when it is another.
 #[derive(Component, Default)]
@@ -119,7 +121,12 @@ impl LiveInput {
     fn newest_due(&mut self, sound: &Sound, clock: &FrameClock) -> Option<InputContent> {
         let now_us = self.now_us(clock)?;
         let waits_us = f64::from((-sound.delay).max(0.0)) * 1e6;
-        let due_us = now_us - waits_us + EARLY_US;
+        // What comes as it likes falls between ticks: it is shown on the nearer one, so that its sound is neither before nor after it.
+        let early_us = match self.is_live {
+            true => clock.rate.seconds_at(1) * 1e6 * NEARER,
+            false => EARLY_US,
+        };
+        let due_us = now_us - waits_us + early_us;
         let mut newest = None;
         let mut passed = 0;
         while self
