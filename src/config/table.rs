@@ -147,7 +147,7 @@ settings! {
         stream_bitrate_kbps: u32 = STREAM_BITRATE, "4000", rule::bitrate(50..=200_000, "4000, 4000k or 4M");
         /// Codec of the picture; platforms take h264, and VP8 and VP9 go into WebM and Matroska files
         stream_codec: VideoCodec = STREAM_CODEC, "h264", rule::choice(&values::VIDEO_CODECS);
-        /// Whether the stream has sound; in this release the sound is silence
+        /// Whether the stream has sound: the mix of its layers, or silence of the same length
         audio_enabled: bool = AUDIO_ENABLED, "true", rule::switch();
         /// Codec of the sound; platforms take aac
         audio_codec: AudioCodec = AUDIO_CODEC, "aac", rule::choice(&values::AUDIO_CODECS);

@@ -4,7 +4,10 @@
 use std::fs;
 use std::io::{Read as _, Write};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
 
+use codec::{Demuxer, Interrupt, MediaStream};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
@@ -24,6 +27,9 @@ const PIXELS_MAX: u64 = 64 << 20;
 
 /// How many bytes of a file tell what it is: an SVG may say much before it begins.
 const START: usize = 4096;
+
+/// How long a film or a sound may take to be looked at.
+const MEDIA_DEADLINE: Duration = Duration::from_secs(10);
 
 /// The media type of an SVG, which a browser could take for a page.
 pub const SVG_TYPE: &str = "image/svg+xml";
@@ -49,12 +55,15 @@ pub struct Asset {
     pub media_type: String,
     /// Its size.
     pub bytes: u64,
-    /// Pixels, of a picture.
+    /// Pixels, of a picture or a film.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub width: Option<u32>,
-    /// Pixels, of a picture.
+    /// Pixels, of a picture or a film.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub height: Option<u32>,
+    /// Milliseconds that it lasts, of a film or sound that tells.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub duration_ms: Option<u64>,
     /// Milliseconds since 1970 (UTC).
     pub created_at: u64,
 }
@@ -67,6 +76,10 @@ pub enum AssetKind {
     Image,
     /// TrueType or OpenType.
     Font,
+    /// A film, with sound or without.
+    Video,
+    /// Sound.
+    Audio,
 }
 
 /// An asset on its way in: written aside while it comes.
@@ -122,15 +135,16 @@ impl AssetStore {
             let message = format!("there are {ASSETS_MAX} assets, which is the most; delete some");
             return Err(ApiError::conflict(message));
         }
-        let (kind, media_type, size) = look(&incoming.start, incoming.file.path())?;
+        let looked = look(&incoming.start, incoming.file.path())?;
         let asset = Asset {
             id,
             name: shown_name(name),
-            kind,
-            media_type: media_type.to_owned(),
+            kind: looked.kind,
+            media_type: looked.media_type.to_owned(),
             bytes: incoming.bytes,
-            width: size.map(|(width, _)| width),
-            height: size.map(|(_, height)| height),
+            width: looked.size.map(|(width, _)| width),
+            height: looked.size.map(|(_, height)| height),
+            duration_ms: looked.duration_ms,
             created_at: now_ms(),
         };
         let facts = serde_json::to_vec(&asset)
@@ -235,7 +249,25 @@ fn shown_name(name: &str) -> String {
         .collect()
 }
 
-type Looked = (AssetKind, &'static str, Option<(u32, u32)>);
+/// What the bytes of a file tell.
+struct Looked {
+    kind: AssetKind,
+    media_type: &'static str,
+    /// Pixels.
+    size: Option<(u32, u32)>,
+    duration_ms: Option<u64>,
+}
+
+impl Looked {
+    fn of(kind: AssetKind, media_type: &'static str, size: Option<(u32, u32)>) -> Self {
+        Self {
+            kind,
+            media_type,
+            size,
+            duration_ms: None,
+        }
+    }
+}
 
 /// What the bytes are. A picture's size is read from its head, and its pixels are decoded once, within limits.
 fn look(start: &[u8], path: &Path) -> Result<Looked, ApiError> {
@@ -253,7 +285,7 @@ fn look(start: &[u8], path: &Path) -> Result<Looked, ApiError> {
         if !text::is_font(&bytes) {
             return Err(ApiError::invalid("the file begins like a font and is none"));
         }
-        return Ok((AssetKind::Font, media_type, None));
+        return Ok(Looked::of(AssetKind::Font, media_type, None));
     }
     if is_svg(start) {
         // Read without fonts: where its letters come to lie matters when it is shown.
@@ -261,11 +293,8 @@ fn look(start: &[u8], path: &Path) -> Result<Looked, ApiError> {
         let picture = decode_picture(&bytes, &PictureFonts::default)
             .map_err(|error| ApiError::invalid(format!("the picture cannot be read: {error}")))?;
         let size = picture.size().ceil();
-        return Ok((
-            AssetKind::Image,
-            SVG_TYPE,
-            Some((size.x as u32, size.y as u32)),
-        ));
+        let size = Some((size.x as u32, size.y as u32));
+        return Ok(Looked::of(AssetKind::Image, SVG_TYPE, size));
     }
     let format = image::guess_format(start).ok();
     let media_type = match format {
@@ -273,11 +302,7 @@ fn look(start: &[u8], path: &Path) -> Result<Looked, ApiError> {
         Some(image::ImageFormat::Jpeg) => "image/jpeg",
         Some(image::ImageFormat::WebP) => "image/webp",
         Some(image::ImageFormat::Gif) => "image/gif",
-        _ => {
-            return Err(ApiError::invalid(
-                "PNG, JPEG, WebP, GIF, SVG, TrueType and OpenType are taken; the bytes are none of them",
-            ));
-        }
+        _ => return look_at_media(start, path),
     };
     let unreadable = |error: &dyn std::fmt::Display| {
         ApiError::invalid(format!("the picture cannot be read: {error}"))
@@ -296,7 +321,46 @@ fn look(start: &[u8], path: &Path) -> Result<Looked, ApiError> {
     }
     let bytes = fs::read(path).map_err(|error| disk(&error))?;
     decode_picture(&bytes, &PictureFonts::default).map_err(|error| unreadable(&error))?;
-    Ok((AssetKind::Image, media_type, Some((width, height))))
+    let size = Some((width, height));
+    Ok(Looked::of(AssetKind::Image, media_type, size))
+}
+
+/// What FFmpeg tells of films and sound; only containers that name no other files are opened.
+fn look_at_media(start: &[u8], path: &Path) -> Result<Looked, ApiError> {
+    let interrupt = Arc::new(Interrupt::default());
+    let demuxer = Demuxer::open_file(path, &interrupt, MEDIA_DEADLINE).map_err(|error| {
+        tracing::debug!(%error, "an upload is no film and no sound");
+        ApiError::invalid(
+            "PNG, JPEG, WebP, GIF, SVG, TrueType, OpenType, and the films and sounds that FFmpeg reads are taken; the bytes are none of them",
+        )
+    })?;
+    let kind = match demuxer.video() {
+        Some(_) => AssetKind::Video,
+        None => AssetKind::Audio,
+    };
+    Ok(Looked {
+        kind,
+        media_type: media_type(start, kind),
+        size: demuxer.video().and_then(MediaStream::size),
+        duration_ms: demuxer.duration_us().map(|us| us.unsigned_abs() / 1000),
+    })
+}
+
+/// The media type of a film or a sound, by how its file begins.
+fn media_type(start: &[u8], kind: AssetKind) -> &'static str {
+    let is_video = kind == AssetKind::Video;
+    let pick = |video, audio| if is_video { video } else { audio };
+    match start {
+        [_, _, _, _, b'f', b't', b'y', b'p', ..] => pick("video/mp4", "audio/mp4"),
+        [0x1a, 0x45, 0xdf, 0xa3, ..] => pick("video/webm", "audio/webm"),
+        [b'O', b'g', b'g', b'S', ..] => pick("video/ogg", "audio/ogg"),
+        [b'R', b'I', b'F', b'F', ..] => pick("video/x-msvideo", "audio/wav"),
+        [b'F', b'L', b'V', ..] => pick("video/x-flv", "audio/x-flv"),
+        [b'f', b'L', b'a', b'C', ..] => "audio/flac",
+        [b'I', b'D', b'3', ..] | [0xff, 0xe0..=0xff, ..] => "audio/mpeg",
+        [0x47, ..] => "video/mp2t",
+        _ => "application/octet-stream",
+    }
 }
 
 fn disk(error: &std::io::Error) -> ApiError {
@@ -354,6 +418,30 @@ mod tests {
                 .count(),
             0
         );
+    }
+
+    #[test]
+    fn sound_is_kept_with_how_long_it_lasts() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let store = AssetStore::new(folder.path().to_owned());
+        // Half a second of silence at 8 kHz, one channel of 16 bits.
+        let mut wave = Vec::from(*b"RIFF\x64\x1f\0\0WAVEfmt \x10\0\0\0\x01\0\x01\0");
+        wave.extend(8000_u32.to_le_bytes());
+        wave.extend(16_000_u32.to_le_bytes());
+        wave.extend([2, 0, 16, 0]);
+        wave.extend(b"data");
+        wave.extend(8000_u32.to_le_bytes());
+        wave.resize(wave.len() + 8000, 0);
+        let (asset, _) = upload(&store, &wave, "bell.png").expect("kept");
+        assert_eq!(
+            (asset.kind, &*asset.media_type),
+            (AssetKind::Audio, "audio/wav")
+        );
+        assert_eq!((asset.duration_ms, asset.width), (Some(500), None));
+        // A list of other files is none of the files.
+        let list = b"ffconcat version 1.0\nfile /etc/hostname\n";
+        assert!(upload(&store, list, "list").is_err());
+        assert!(upload(&store, b"#EXTM3U\n#EXTINF:2,\n/etc/hostname\n", "list").is_err());
     }
 
     #[test]

@@ -38,7 +38,7 @@ fn form(_: &mut SchemaGenerator) -> Schema {
         "type": "object",
         "required": ["file"],
         "additionalProperties": false,
-        "properties": {"file": {"type": "string", "contentMediaType": "application/octet-stream", "description": "PNG, JPEG, WebP, GIF, SVG, TrueType or OpenType."}},
+        "properties": {"file": {"type": "string", "contentMediaType": "application/octet-stream", "description": "PNG, JPEG, WebP, GIF, SVG, TrueType, OpenType, or a film or sound that FFmpeg reads."}},
     })
 }
 
