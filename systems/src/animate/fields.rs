@@ -270,7 +270,13 @@ pub(crate) fn compute<S: MovingFields>(
         let lookup = |path: &str| data.lookup(*scope, path);
         for field in &mut motions.fields {
             if changed || field.base.is_none() {
-                field.base = Base::of(&*authored, &field.path);
+                let base = Base::of(&*authored, &field.path);
+                if let (Some(glide), Some(Base::Plain(before)), Some(Base::Plain(own))) =
+                    (&mut field.glide, &field.base, &base)
+                {
+                    glide.settle(*before, *own);
+                }
+                field.base = base;
             }
             let Some(base) = &field.base else {
                 continue;

@@ -83,6 +83,16 @@ impl GlideState {
         }
     }
 
+    /// Ends the way of those numbers in which the property's own value was changed on this tick, from `before` to `own`: a change without
+    /// a glide is there at once. A glide that begins on this tick has been asked for with the change, and stays.
+    pub fn settle(&mut self, before: Vec4, own: Vec4) {
+        if let Some(offset) = &mut self.offset {
+            let stays = before.cmpeq(own);
+            *offset = Vec4::select(stays, *offset, Vec4::ZERO);
+            self.velocity = Vec4::select(stays, self.velocity, Vec4::ZERO);
+        }
+    }
+
     /// The larger of where it comes from and where it goes to, by absolute value.
     pub fn largest(&self) -> Vec4 {
         let end = self.shown - self.offset.unwrap_or_default();

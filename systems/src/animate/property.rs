@@ -204,6 +204,8 @@ pub struct Motion<T: Animatable> {
     /// Units a second.
     velocity: Vec4,
     glide: Option<GlideState>,
+    /// What was authored when it moved last.
+    own: Option<Vec4>,
     marker: std::marker::PhantomData<fn() -> T>,
 }
 
@@ -212,6 +214,7 @@ impl<T: Animatable> Default for Motion<T> {
         Self {
             velocity: Vec4::ZERO,
             glide: None,
+            own: None,
             marker: std::marker::PhantomData,
         }
     }
@@ -288,6 +291,15 @@ pub(super) fn compute<T: MovingProperty>(
             continue;
         }
         let mut value = T::split(own);
+        if let Some(motion) = &mut motion {
+            let before = motion.own.replace(value);
+            if let (Some(glide), Some(before)) = (&mut motion.glide, before)
+                && authored.is_changed()
+                && !authored.is_bound()
+            {
+                glide.settle(before, value);
+            }
+        }
         let seconds = |timeline| timelines.get(timeline).ok()?.0;
         for lane in tracks.iter().flat_map(|tracks| &tracks.lanes) {
             lane.lay_over(&mut value, seconds, T::combine);

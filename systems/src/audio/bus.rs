@@ -5,7 +5,7 @@ use std::sync::Arc;
 use bevy_ecs::prelude::*;
 use components::animation::Glide;
 use components::scene::FrameRate;
-use components::sound::MasterSound;
+use components::sound::{GAIN_MAX_DB, GAIN_MIN_DB, MasterSound};
 use glam::Vec4;
 
 use super::channel::{CUT_SAMPLES, ChannelSound, Channels, factor_of};
@@ -42,6 +42,8 @@ pub(super) struct Bus {
     shown_db: f32,
     moved: bool,
     glide: Option<GlideState>,
+    /// What was authored on the last tick.
+    own_db: Option<Vec4>,
     /// How much is heard while the stream is being paused, 1 all, 0 nothing.
     open: f32,
     tails: Vec<Tail>,
@@ -57,6 +59,7 @@ impl Default for Bus {
             shown_db: 0.0,
             moved: false,
             glide: None,
+            own_db: None,
             open: 1.0,
             tails: Vec::new(),
             spare: Vec::new(),
@@ -180,15 +183,28 @@ impl Bus {
         }
     }
 
-    /// The gain of the sum.
-    fn turn(&mut self, clock: &FrameClock, master: &MasterSound, mix: &SceneMix, count: usize) {
-        let mut decibels = master.gain;
-        if let Some(glide) = &mut self.glide {
-            match glide.offset(Vec4::splat(master.gain), clock) {
-                Some(offset) => decibels += offset.x,
-                None => self.glide = None,
+    /// The gain of the sum, before scenes are mixed.
+    fn decibels(&mut self, clock: &FrameClock, own: f32) -> f32 {
+        let own = Vec4::splat(own);
+        let before = self.own_db.replace(own);
+        let Some(glide) = &mut self.glide else {
+            return own.x;
+        };
+        if let Some(before) = before {
+            glide.settle(before, own);
+        }
+        match glide.offset(own, clock) {
+            Some(offset) => (own.x + offset.x).clamp(GAIN_MIN_DB, GAIN_MAX_DB),
+            None => {
+                self.glide = None;
+                own.x
             }
         }
+    }
+
+    /// The gain of the sum.
+    fn turn(&mut self, clock: &FrameClock, master: &MasterSound, mix: &SceneMix, count: usize) {
+        let decibels = self.decibels(clock, master.gain);
         self.shown_db = decibels;
         let own = if master.muted {
             0.0

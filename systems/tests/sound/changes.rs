@@ -100,6 +100,41 @@ fn the_sum_has_a_gain_and_a_mute_which_edits_carry() {
     assert!(desk.steepest(2000) < 0.5 * 0.11 / 384.0);
 }
 
+/// What is told without a way is there at once, also while something is on its way: it is not laid on top of that.
+#[test]
+fn a_plain_change_ends_a_fade() {
+    let slow = Some(Glide {
+        duration: 5.0,
+        easing: Easing::Linear,
+        delay: 0.0,
+    });
+    for of_layer in [true, false] {
+        let spec = scene(vec![heard("a", json!({}))]);
+        let mut desk = Desk::new(spec, &[("a", level(0.5, 0.5))]);
+        desk.run(30);
+        let mut edit = desk.edit_of(|scene| match of_layer {
+            true => layer(scene, "a").sound.gain = -60.0,
+            false => scene.audio.master.gain = -60.0,
+        });
+        match edit.audio.as_mut() {
+            Some(audio) => audio.1.clone_from(&slow),
+            None => edit.layers[0].glide.clone_from(&slow),
+        }
+        desk.send(Command::EditScene(Box::new(edit)));
+        desk.run(60);
+        assert!((decibels(*desk.left.last().unwrap() / 0.5) + 12.0).abs() < 0.5);
+        desk.edit(|scene| match of_layer {
+            true => layer(scene, "a").sound.gain = -6.0,
+            false => scene.audio.master.gain = -6.0,
+        });
+        let told = desk.left.len();
+        desk.run(30);
+        let loudest = desk.left[told..].iter().copied().fold(0.0, f32::max);
+        assert!(decibels(loudest / 0.5) < -5.99, "{loudest}");
+        assert!((decibels(*desk.left.last().unwrap() / 0.5) + 6.0).abs() < 0.01);
+    }
+}
+
 #[test]
 fn a_layer_that_comes_and_goes_is_faded() {
     let mut spec = scene(vec![heard("a", json!({}))]);
