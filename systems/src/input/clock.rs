@@ -148,6 +148,8 @@ pub(super) struct LiveClock {
     sound: Fill,
     /// What the loop has learned of the drift, and by how much it steers.
     drift: f64,
+    /// The drift when nothing had run dry for a while.
+    steady_drift: f64,
     steer: f64,
     window_seconds: f64,
     /// Seconds since the time began.
@@ -208,6 +210,7 @@ impl LiveClock {
             last_tick,
             last_nanos,
             drift: self.drift,
+            steady_drift: self.drift,
             steer: self.drift,
             ..Self::default()
         };
@@ -244,6 +247,7 @@ impl LiveClock {
                 last_tick: tick.0,
                 last_nanos: tick.1,
                 drift,
+                steady_drift: drift,
                 steer: drift,
                 arrived: true,
                 ..Self::default()
@@ -293,6 +297,12 @@ impl LiveClock {
             if arrived && self.late_seconds > LATE_SECONDS {
                 return self.jump(now_us + ahead - buffer);
             }
+            // Nothing is learned from a source that gives nothing, nor kept of what its last moments taught.
+            (self.drift, self.steer) = (self.steady_drift, self.steady_drift);
+            self.pictures.moved();
+            self.sound.moved();
+            self.window_seconds = 0.0;
+            return false;
         } else {
             self.late_seconds = 0.0;
         }
@@ -342,6 +352,11 @@ impl LiveClock {
             *error = Some((off, dry));
         }
         let [pictures, sound] = errors;
+        let is_dry =
+            |error: &Option<(f64, Option<f64>)>| error.is_some_and(|(_, dry)| dry.is_some());
+        if !is_dry(&pictures) && !is_dry(&sound) {
+            self.steady_drift = self.drift;
+        }
         // Pictures are counted in steps of one, so that what is held of them wanders by one; sound tells more.
         let error = match (sound, pictures) {
             (Some(sound), Some((_, Some(dry)))) => Some(sound.0.min(dry)),

@@ -178,6 +178,22 @@ impl Run {
 const MINUTE: u64 = 30 * 60;
 
 #[test]
+fn a_source_that_falls_silent_teaches_nothing() {
+    // The silence begins at another moment of what is being measured each time.
+    for extra in [0, 7, 15, 23] {
+        let mut source = Source::new(1.0002, 10_000.0);
+        let mut run = Run::new(120_000.0);
+        run.ticks(2 * MINUTE + extra, &mut source);
+        let before = run.clock.drift_ppm();
+        (source.pictures, source.sound) = (false, false);
+        let silent = run.ticks(20 * 30, &mut source);
+        let after = silent.drift_ppm;
+        assert!((after - before).abs() < 50.0, "{before} {after}");
+        assert!((run.clock.rate() - 1.0) * 1e6 - before < 50.0);
+    }
+}
+
+#[test]
 fn half_an_hour_with_a_clock_that_is_off_stays_in_its_buffer() {
     for ppm in [-500.0, -200.0, 0.0, 200.0, 500.0] {
         let mut source = Source::new(1.0 + ppm / 1e6, 30_000.0);
