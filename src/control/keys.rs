@@ -23,6 +23,8 @@ use super::station::now_ms;
 pub const KEYS_MAX: usize = 1000;
 /// What every key begins with, so that one is known for what it is where it leaks.
 const PREFIX: &str = "sm_";
+/// The name under which players ask for the program.
+const PROGRAM: &str = "program";
 /// Letters of a key that are shown.
 const SHOWN: usize = 7;
 
@@ -39,7 +41,10 @@ struct Inner {
 #[derive(Debug, Default)]
 struct Known {
     keys: Vec<Kept>,
+    /// Of the file when it was looked at last.
     stamp: Option<Stamp>,
+    /// The file has changed since, and could not be read.
+    is_stale: bool,
 }
 
 /// What tells one state of the file from another.
@@ -103,7 +108,7 @@ pub struct KeyEntry {
 #[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
 #[serde(default, rename_all = "camelCase", deny_unknown_fields)]
 pub struct NewKey {
-    /// Its name for people, up to 128 letters.
+    /// Its name, up to 128 letters, by which layers and players ask for what is published with it. No other key has it.
     #[schemars(length(max = 128))]
     pub name: String,
     /// Whether the key itself is kept, so that it can be shown again; otherwise its hash alone is.
@@ -132,7 +137,11 @@ impl KeyStore {
         let keys = read(&path)?;
         Ok(Self(Arc::new(Inner {
             path,
-            keys: Mutex::new(Known { keys, stamp }),
+            keys: Mutex::new(Known {
+                keys,
+                stamp,
+                is_stale: false,
+            }),
         })))
     }
 
@@ -144,17 +153,28 @@ impl KeyStore {
     /// Makes a key.
     ///
     /// # Errors
-    /// There are [`KEYS_MAX`], the name is too long, or the disk's: then there is no key.
+    /// There are [`KEYS_MAX`], the name is too long, kept for something else or another key's, or the disk's: then there is no key.
     pub fn make(&self, asked: &NewKey) -> Result<MadeKey, ApiError> {
         if asked.name.chars().count() > 128 {
             return Err(ApiError::invalid(
                 "name: a key's name has at most 128 letters",
             ));
         }
+        if asked.name == PROGRAM || asked.name.starts_with(PREFIX) {
+            return Err(ApiError::invalid(format!(
+                "name: `{PROGRAM}` is what players ask for, and what begins with `{PREFIX}` is taken for a key",
+            )));
+        }
         let (_file, mut known) = self.to_change()?;
         let keys = &known.keys;
         if keys.len() >= KEYS_MAX {
             let message = format!("there are {KEYS_MAX} keys, which is the most; delete some");
+            return Err(ApiError::conflict(message));
+        }
+        let name = &asked.name;
+        let is_taken = |kept: &Kept| kept.name == *name || kept.id == *name;
+        if !name.is_empty() && keys.iter().any(is_taken) {
+            let message = format!("there is a key of the name `{name}` already");
             return Err(ApiError::conflict(message));
         }
         let key = format!("{PREFIX}{}", random_hex::<20>()?);
@@ -263,8 +283,9 @@ impl KeyStore {
         let stamp = stamp(&self.0.path);
         if stamp != known.stamp {
             match read(&self.0.path) {
-                Ok(keys) => known.keys = keys,
+                Ok(keys) => (known.keys, known.is_stale) = (keys, false),
                 Err(error) => {
+                    known.is_stale = true;
                     tracing::warn!(%error, "the file of keys has changed, and the keys stay as they were");
                 }
             }
@@ -284,7 +305,13 @@ impl KeyStore {
             .and_then(|()| File::create(path))
             .and_then(|file| file.lock().map(|()| file));
         let file = locked.map_err(|error| cannot_write(&error))?;
-        Ok((file, self.refreshed()))
+        let mut known = self.refreshed();
+        if known.is_stale {
+            // What is not known is not written over: a deleted key would be back.
+            known.keys = read(&self.0.path).map_err(|error| cannot_write(&error))?;
+            known.is_stale = false;
+        }
+        Ok((file, known))
     }
 
     fn write(&self, known: &mut Known, keys: Vec<Kept>) -> Result<(), ApiError> {
@@ -393,6 +420,39 @@ mod tests {
         std::fs::write(&path, "no keys").expect("a file");
         assert!(KeyStore::open(path).is_err());
         assert!(store.contains(&made.id), "what was known stays");
+        // And is not written over what is there.
+        assert!(store.make(&NewKey::default()).is_err());
+        assert_eq!(std::fs::read(&store.0.path).expect("a file"), b"no keys");
+    }
+
+    #[test]
+    fn a_name_is_one_keys_alone() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let store = KeyStore::open(folder.path().join("keys.json")).expect("a store");
+        let named = |name: &str| NewKey {
+            name: name.to_owned(),
+            ..NewKey::default()
+        };
+        let made = store.make(&named("studio")).expect("a key");
+        store.make(&named("")).expect("a key");
+        store.make(&named("")).expect("another without a name");
+        for (name, code) in [
+            ("studio", ErrorCode::Conflict),
+            (&*made.id, ErrorCode::Conflict),
+            ("program", ErrorCode::Invalid),
+            ("sm_studio", ErrorCode::Invalid),
+        ] {
+            assert_eq!(
+                store
+                    .make(&named(name))
+                    .map(|_| ())
+                    .expect_err("refused")
+                    .code,
+                code,
+                "{name}"
+            );
+        }
+        assert_eq!(store.list().len(), 3);
     }
 
     #[test]

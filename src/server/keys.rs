@@ -62,8 +62,9 @@ pub fn routes() -> Routes {
 }
 
 async fn list(State(api): State<Api>) -> Answered {
+    let keys = api.keys().clone();
     Reply::of(KeyList {
-        keys: api.keys().list(),
+        keys: blocking(move || Ok(keys.list())).await?,
     })
 }
 
@@ -85,8 +86,9 @@ async fn delete(State(api): State<Api>, Name(id): Name) -> Answered {
 }
 
 async fn reveal(State(api): State<Api>, Name(id): Name) -> Answered {
+    let keys = api.keys().clone();
     Reply::of(Revealed {
-        key: api.keys().reveal(&id)?,
+        key: blocking(move || keys.reveal(&id)).await?,
     })
 }
 
