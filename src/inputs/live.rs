@@ -166,7 +166,9 @@ impl<S: LiveSource> LiveInput<S> {
                 }
                 if self.is_live {
                     self.lost(&error);
-                    self.begin();
+                    // Nothing of it was lost so far: its decoders can go on from where they are.
+                    self.clock.begin();
+                    self.blocks.clear();
                 }
                 continue;
             };

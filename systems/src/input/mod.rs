@@ -38,6 +38,8 @@ pub use take::{WaitsForInputs, take_sound};
 /// Adds the set's systems.
 pub fn plugin(app: &mut App) {
     app.init_resource::<WaitsForInputs>();
+    // Its tables are made now, and not on the tick that first hears something.
+    resample::kernel_for(1.0);
     let set = TickSet::Ingest;
     let systems = (
         app.timed(set, "ingest::pictures", take_pictures),
