@@ -32,7 +32,7 @@ const LEVEL_TIME_SAMPLES: f32 = 480.0;
 const LEVEL_MIN: f32 = 1e-12;
 
 /// Decibels as a factor; [`GAIN_MIN_DB`] is silence.
-pub(super) fn factor_of(decibels: f32) -> f32 {
+pub(crate) fn factor_of(decibels: f32) -> f32 {
     if decibels <= GAIN_MIN_DB {
         return 0.0;
     }

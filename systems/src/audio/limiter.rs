@@ -98,14 +98,11 @@ impl Limiter {
     /// Lets a tick pass on which there is nothing.
     pub(super) fn rest(&mut self) {
         if self.calm < 2 * REACH || self.held < 1.0 {
-            *self = Self {
-                line: std::mem::take(&mut self.line),
-                peaks: std::mem::take(&mut self.peaks),
-                scratch: std::mem::take(&mut self.scratch),
-                asked: std::mem::take(&mut self.asked),
-                ..Self::default()
-            };
+            // As at the start; its buffers are used again.
             self.asked.clear();
+            (self.last_peak, self.now, self.held) = (0.0, 0, 1.0);
+            self.averages = [Average::new(), Average::new()];
+            (self.calm, self.empty) = (2 * REACH, LATENCY_SAMPLES);
         }
         self.least = 1.0;
     }

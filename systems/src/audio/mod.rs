@@ -9,7 +9,7 @@
 //! the same bytes.
 
 mod bus;
-mod channel;
+pub(crate) mod channel;
 mod duck;
 mod limiter;
 mod loudness;

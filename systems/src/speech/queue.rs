@@ -12,6 +12,7 @@ use super::WAITING_MAX;
 use super::captions::Script;
 use super::say::{QueueMode, SpeechOrder, SpeechStage, Utterance};
 use super::tell::{EndReason, ShownUtterance, SpeechNews, Teller};
+use crate::audio::channel::factor_of;
 use crate::clock::FrameClock;
 use crate::data::SceneData;
 use crate::scene::Reachable;
@@ -60,7 +61,7 @@ impl Speaking {
             false => Script::default(),
         };
         Self {
-            gain: 10f64.powf(f64::from(said.gain_db) / 20.0) as f32,
+            gain: factor_of(said.gain_db),
             script,
             said,
             ramp: 0.0,
