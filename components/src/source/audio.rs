@@ -4,7 +4,7 @@ use bevy_ecs::component::Component;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::video::check_src;
+use super::video::{check_span, check_src};
 use crate::validate::{Problems, Validate};
 
 /// Sound from a file or a URL: whatever FFmpeg reads. The layer shows nothing; its `sound` says how it is mixed.
@@ -50,17 +50,9 @@ fn is_false(value: &bool) -> bool {
 
 impl Validate for AudioSource {
     fn validate(&self, problems: &mut Problems) {
-        problems.range("start", self.start, 0.0..=86_400.0);
+        check_span(self.start, self.end, problems);
         problems.range("fadeIn", self.fade_in, 0.0..=600.0);
         problems.range("fadeOut", self.fade_out, 0.0..=600.0);
-        if let Some(end) = self.end {
-            problems.range("end", end, 0.04..=86_400.0);
-            if end <= self.start {
-                problems.at("end", |problems| {
-                    problems.report("it must end after it starts");
-                });
-            }
-        }
         problems.at("src", |problems| check_src(&self.src, problems));
     }
 }

@@ -67,18 +67,23 @@ fn is_false(value: &bool) -> bool {
 
 impl Validate for VideoSource {
     fn validate(&self, problems: &mut Problems) {
-        problems.range("start", self.start, 0.0..=86_400.0);
+        check_span(self.start, self.end, problems);
         problems.range("speed", self.speed, 0.1..=4.0);
-        if let Some(end) = self.end {
-            problems.range("end", end, 0.04..=86_400.0);
-            if end <= self.start {
-                problems.at("end", |problems| {
-                    problems.report("it must end after it starts");
-                });
-            }
-        }
         problems.at("src", |problems| check_src(&self.src, problems));
         problems.at("reception", |problems| self.reception.validate(problems));
+    }
+}
+
+/// Checks the in and out points of a file, in seconds.
+pub(super) fn check_span(start: f32, end: Option<f32>, problems: &mut Problems) {
+    problems.range("start", start, 0.0..=86_400.0);
+    if let Some(end) = end {
+        problems.range("end", end, 0.04..=86_400.0);
+        if end <= start {
+            problems.at("end", |problems| {
+                problems.report("it must end after it starts");
+            });
+        }
     }
 }
 
