@@ -13,5 +13,6 @@ pub mod ports;
 pub mod prepare;
 pub mod scene;
 pub mod server;
+pub mod store;
 pub mod streaming;
 pub mod tick_loop;
