@@ -6,7 +6,7 @@
 # build  compiler, FFmpeg headers, libclang for bindgen
 # run    FFmpeg libraries, fontconfig, fonts for text that a scene brings no font for
 # test   what the end-to-end tests start: the ffmpeg program, nginx with its RTMP module, srt-live-transmit, stunnel and
-#        openssl, promtool of prometheus
+#        openssl, promtool of prometheus, redis with its sentinel
 # make   make itself
 #
 # Where there is no apt-get, or neither root nor sudo, it prints the names and succeeds: the build then says what it lacks.
@@ -22,7 +22,7 @@ build=(gcc libc6-dev pkg-config
     libavcodec-dev libavformat-dev libavutil-dev libswscale-dev libswresample-dev
     "${libclang[@]}")
 run=(ca-certificates libfontconfig1 fonts-noto-core fonts-noto-color-emoji)
-test=(ffmpeg nginx libnginx-mod-rtmp openssl prometheus srt-tools stunnel4)
+test=(ffmpeg nginx libnginx-mod-rtmp openssl prometheus redis-sentinel redis-server srt-tools stunnel4)
 make=(make)
 
 packages=()

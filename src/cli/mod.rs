@@ -8,6 +8,7 @@ mod profile;
 mod render;
 mod run;
 mod schema;
+mod state;
 
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -60,6 +61,7 @@ pub fn main(arguments: impl IntoIterator<Item = std::ffi::OsString>) -> ExitCode
         Some(("check", matches)) => check::main(matches),
         Some(("schema", _)) => schema::main(),
         Some(("profile", matches)) => profile::main(matches),
+        Some(("state", matches)) => state::main(matches),
         _ => Err(Failure::Usage("a command is needed".to_owned())),
     };
     match result {
@@ -194,6 +196,7 @@ fn command() -> Command {
                 .arg(path("trace", "FILE", "Write a trace that chrome://tracing and Perfetto open"))
                 .after_help(EXIT_CODES),
         ))
+        .subcommand(state::command())
 }
 
 fn scene() -> Arg {

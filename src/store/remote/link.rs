@@ -165,6 +165,17 @@ impl Link {
         client.await
     }
 
+    /// Has something done within the time of a call.
+    pub(in crate::store) async fn within<T>(
+        &self,
+        work: impl Future<Output = Result<T, StoreError>>,
+    ) -> Result<T, StoreError> {
+        match timeout(self.timeouts.call, work).await {
+            Ok(result) => result,
+            Err(_) => Err(self.unavailable(format!("no answer within {:?}", self.timeouts.call))),
+        }
+    }
+
     async fn bounded<T>(
         &self,
         work: impl Future<Output = Result<T, StoreError>>,
