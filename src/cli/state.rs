@@ -19,7 +19,10 @@ pub(super) fn command() -> Command {
             .help(help)
     };
     let flag = |name: &'static str, help: &'static str| {
-        Arg::new(name).long(name).action(ArgAction::SetTrue).help(help)
+        Arg::new(name)
+            .long(name)
+            .action(ArgAction::SetTrue)
+            .help(help)
     };
     Command::new("state")
         .about("Looks into the saved state, exports and imports it; of DATA_DIR, or of Redis where REDIS_URL is given")
@@ -121,10 +124,9 @@ async fn open(matches: &ArgMatches, makes: bool) -> Result<(Store, String), Fail
 async fn show(matches: &ArgMatches, store: &Store, place: &str) -> Result<(), Failure> {
     let saved = store.load().await?;
     if let Some(name) = matches.get_one::<String>("document") {
-        let bytes = saved
-            .documents
-            .get(name.as_str())
-            .ok_or_else(|| anyhow::anyhow!("there is no document `{name}`; `state list` lists all"))?;
+        let bytes = saved.documents.get(name.as_str()).ok_or_else(|| {
+            anyhow::anyhow!("there is no document `{name}`; `state list` lists all")
+        })?;
         print(&readable(bytes));
         return Ok(());
     }
@@ -149,7 +151,11 @@ fn readable(bytes: &[u8]) -> String {
 
 async fn list(store: &Store) -> Result<(), Failure> {
     for (key, bytes) in &store.load().await?.documents {
-        print(&format!("{key}\t{}\t{}", bytes.len(), archive::sha256(bytes)));
+        print(&format!(
+            "{key}\t{}\t{}",
+            bytes.len(),
+            archive::sha256(bytes)
+        ));
     }
     Ok(())
 }
@@ -183,7 +189,10 @@ async fn import(matches: &ArgMatches, store: &Store, place: &str) -> Result<(), 
         return Err(error.into());
     }
     let revision = archive::import(store, &saved).await?;
-    print(&format!("{}, as revision {revision}", told("imported", &saved)));
+    print(&format!(
+        "{}, as revision {revision}",
+        told("imported", &saved)
+    ));
     Ok(())
 }
 

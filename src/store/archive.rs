@@ -116,8 +116,11 @@ pub fn read(path: &Path) -> Result<Saved, StoreError> {
     }
     let mut documents = Documents::new();
     for (key, document) in &archive.documents {
-        let bytes = document.bytes().filter(|bytes| sha256(bytes) == document.sha256);
-        let bytes = bytes.ok_or_else(|| corrupt(format!("document `{key}` has another checksum")))?;
+        let bytes = document
+            .bytes()
+            .filter(|bytes| sha256(bytes) == document.sha256);
+        let bytes =
+            bytes.ok_or_else(|| corrupt(format!("document `{key}` has another checksum")))?;
         documents.insert(key.as_str().into(), bytes);
     }
     format::bring_up(&place, archive.format, &mut documents)?;

@@ -147,7 +147,10 @@ mod tests {
         let error = bring_up_by(STEPS, 3, "state.redb", 4, &mut old()).expect_err("newer");
         let text = error.to_string();
         assert!(matches!(error, StoreError::Newer { found: 4, .. }));
-        assert!(text.contains("format 4") && text.contains("up to 3"), "{text}");
+        assert!(
+            text.contains("format 4") && text.contains("up to 3"),
+            "{text}"
+        );
         assert!(bring_up_by(STEPS, 4, "state.redb", 1, &mut old()).is_err());
         let mut broken = old();
         broken.insert("show".into(), Bytes::from_static(b"["));

@@ -162,10 +162,7 @@ impl Store {
 pub fn check(puts: &Puts) -> Result<(), StoreError> {
     let too_much = |what: String| Err(StoreError::TooMuch { what });
     if puts.len() > DOCUMENTS_MAX {
-        return too_much(format!(
-            "{} documents; at most {DOCUMENTS_MAX}",
-            puts.len()
-        ));
+        return too_much(format!("{} documents; at most {DOCUMENTS_MAX}", puts.len()));
     }
     for (key, value) in puts {
         if key.is_empty() || key.len() > KEY_BYTES_MAX {

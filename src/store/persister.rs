@@ -120,7 +120,9 @@ struct Desk {
 
 impl fmt::Debug for Persister {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
-        out.debug_tuple("Persister").field(&*self.0.status.borrow()).finish()
+        out.debug_tuple("Persister")
+            .field(&*self.0.status.borrow())
+            .finish()
     }
 }
 
@@ -301,7 +303,12 @@ fn log(status: &PersistStatus) {
     let (engine, revision) = (status.engine, status.durable_revision);
     match status.state {
         PersistState::Ok => tracing::info!(engine, revision, "changes are saved again"),
-        state => tracing::warn!(engine, revision, ?state, "changes are kept in memory: {reason}"),
+        state => tracing::warn!(
+            engine,
+            revision,
+            ?state,
+            "changes are kept in memory: {reason}"
+        ),
     }
 }
 
@@ -354,7 +361,11 @@ impl Task {
                 self.options.pause.saturating_sub(begun.elapsed())
             }
             Err(StoreError::Diverged { found, .. }) if !was_whole => {
-                tracing::warn!(found, expected = is_after, "the store holds something else; everything is written anew");
+                tracing::warn!(
+                    found,
+                    expected = is_after,
+                    "the store holds something else; everything is written anew"
+                );
                 self.shared.desk().keep(kept, true);
                 Duration::ZERO
             }

@@ -28,7 +28,10 @@ impl Disk {
             place: place(),
             what: error.to_string(),
         };
-        if let Some(folder) = path.parent().filter(|folder| !folder.as_os_str().is_empty()) {
+        if let Some(folder) = path
+            .parent()
+            .filter(|folder| !folder.as_os_str().is_empty())
+        {
             std::fs::create_dir_all(folder).map_err(|error| failed(&error))?;
         }
         let file = OpenOptions::new()

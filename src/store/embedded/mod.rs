@@ -171,7 +171,10 @@ impl Keeper {
     ) -> Result<T, StoreError> {
         let result = catch_unwind(AssertUnwindSafe(|| act(self)))
             .unwrap_or_else(|_| Err(damaged(&self.path, "reading it failed")));
-        if !matches!(result, Ok(_) | Err(StoreError::Diverged { .. } | StoreError::Fenced { .. })) {
+        if !matches!(
+            result,
+            Ok(_) | Err(StoreError::Diverged { .. } | StoreError::Fenced { .. })
+        ) {
             // Its end may fail in the same way.
             let database = self.database.take();
             let _ended = catch_unwind(AssertUnwindSafe(|| drop(database)));
@@ -233,10 +236,7 @@ impl Keeper {
     }
 }
 
-fn open_database(
-    path: &Path,
-    disk: impl redb::StorageBackend,
-) -> Result<Database, StoreError> {
+fn open_database(path: &Path, disk: impl redb::StorageBackend) -> Result<Database, StoreError> {
     Database::builder()
         .set_cache_size(CACHE_BYTES)
         .create_with_backend(disk)
@@ -309,7 +309,10 @@ fn meta(database: &Database) -> Result<(Standing, u32), redb::Error> {
         revision: number("revision")?,
         fence: number("fence")?,
     };
-    Ok((standing, u32::try_from(number("format")?).unwrap_or(u32::MAX)))
+    Ok((
+        standing,
+        u32::try_from(number("format")?).unwrap_or(u32::MAX),
+    ))
 }
 
 fn sealed(database: &Database) -> Result<Vec<(String, Vec<u8>)>, redb::Error> {
@@ -372,7 +375,10 @@ fn classify(path: &Path, error: redb::Error) -> StoreError {
             place,
             what: "the disk failed".to_owned(),
         },
-        error => damaged(path, &StorageError::Corrupted(error.to_string()).to_string()),
+        error => damaged(
+            path,
+            &StorageError::Corrupted(error.to_string()).to_string(),
+        ),
     }
 }
 

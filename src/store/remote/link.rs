@@ -203,7 +203,10 @@ impl Link {
         loop {
             attempt += 1;
             let (mut connection, number) = self.connection().await.map_err(Failed::Store)?;
-            let answer = timeout(self.timeouts.command, connection.req_packed_command(command));
+            let answer = timeout(
+                self.timeouts.command,
+                connection.req_packed_command(command),
+            );
             let error = match answer.await {
                 Ok(Ok(value)) => match value.extract_error() {
                     Ok(value) => return Ok(value),

@@ -135,13 +135,20 @@ impl RedisStore {
     pub(super) async fn commit(&self, batch: &Batch) -> Result<(), StoreError> {
         let numbers = [
             batch.fence.to_string(),
-            batch.after.map_or_else(String::new, |after| after.to_string()),
+            batch
+                .after
+                .map_or_else(String::new, |after| after.to_string()),
             batch.revision.to_string(),
             FORMAT.to_string(),
             LOG_MAX.to_string(),
         ];
         let mut arguments: Vec<&[u8]> = numbers.iter().map(String::as_bytes).collect();
-        let there = batch.puts.values().filter(|value| value.is_some()).count().to_string();
+        let there = batch
+            .puts
+            .values()
+            .filter(|value| value.is_some())
+            .count()
+            .to_string();
         arguments.push(there.as_bytes());
         for (key, value) in &batch.puts {
             if let Some(bytes) = value {
@@ -184,11 +191,12 @@ impl RedisStore {
             .link
             .run(&CHANGES_SCRIPT, CHANGES, &keys, &arguments)
             .await?;
-        self.read_changes(answer).ok_or_else(|| StoreError::Corrupt {
-            place: self.link.place(),
-            what: format!("`{}` is not what this program writes", self.keys.meta),
-            way_out: "delete the keys of this stream, or use another database".to_owned(),
-        })
+        self.read_changes(answer)
+            .ok_or_else(|| StoreError::Corrupt {
+                place: self.link.place(),
+                what: format!("`{}` is not what this program writes", self.keys.meta),
+                way_out: "delete the keys of this stream, or use another database".to_owned(),
+            })
     }
 
     fn read_changes(&self, answer: Vec<Value>) -> Option<Changes> {

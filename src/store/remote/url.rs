@@ -258,9 +258,23 @@ mod tests {
     #[test]
     fn what_is_no_url_of_redis_is_refused() {
         for text in [
-            "", "cache:6379", "http://cache", "redis://", "redis://a,b", "redis://a:0", "redis://a:x",
-            "redis://a/one", "redis://a/-1", "redis+sentinel://a", "redis+sentinel://a/", "redis+cluster://a/1",
-            "redis+unix://host/path", "redis://a?ca=/x", "redis://a?x=1", "redis://a b", "redis://a:%zz@b",
+            "",
+            "cache:6379",
+            "http://cache",
+            "redis://",
+            "redis://a,b",
+            "redis://a:0",
+            "redis://a:x",
+            "redis://a/one",
+            "redis://a/-1",
+            "redis+sentinel://a",
+            "redis+sentinel://a/",
+            "redis+cluster://a/1",
+            "redis+unix://host/path",
+            "redis://a?ca=/x",
+            "redis://a?x=1",
+            "redis://a b",
+            "redis://a:%zz@b",
         ] {
             assert!(RedisUrl::parse(text).is_none(), "{text}");
         }

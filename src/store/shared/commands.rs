@@ -99,7 +99,12 @@ impl CommandReader {
         let (done, results) = (self.keys.of(&format!("done:{id}")), self.keys.of("results"));
         let (kept, most) = (KEPT.as_millis().to_string(), COMMANDS_MAX.to_string());
         let keys = [&*done, &results];
-        let arguments = [id.as_bytes(), result.as_bytes(), kept.as_bytes(), most.as_bytes()];
+        let arguments = [
+            id.as_bytes(),
+            result.as_bytes(),
+            kept.as_bytes(),
+            most.as_bytes(),
+        ];
         let _was_first: i64 = self.link.run(&DONE_SCRIPT, DONE, &keys, &arguments).await?;
         Ok(())
     }
@@ -154,7 +159,10 @@ impl CommandReader {
         let fence = self.fence.to_string();
         let keys = [&*begun, &cursor, &self.keys.lease];
         let arguments = [kept.as_bytes(), entry.as_bytes(), fence.as_bytes()];
-        let word: String = self.link.run(&BEGIN_SCRIPT, BEGIN, &keys, &arguments).await?;
+        let word: String = self
+            .link
+            .run(&BEGIN_SCRIPT, BEGIN, &keys, &arguments)
+            .await?;
         match word.as_str() {
             "BEGUN" => Ok(true),
             "KNOWN" => Ok(false),

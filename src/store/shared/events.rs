@@ -53,7 +53,9 @@ impl EventListener {
         let subscribing = async {
             let pubsub = client.get_async_pubsub().await.map_err(failed)?;
             let (mut sink, messages) = pubsub.split();
-            sink.subscribe(store.keys().of("events")).await.map_err(failed)?;
+            sink.subscribe(store.keys().of("events"))
+                .await
+                .map_err(failed)?;
             Ok(Self {
                 messages,
                 _sink: sink,

@@ -85,7 +85,9 @@ impl Follower {
     }
 
     fn brought_up(&self, found: u32, puts: Puts) -> Result<Puts, StoreError> {
-        let there = puts.into_iter().filter_map(|(key, value)| Some((key, value?)));
+        let there = puts
+            .into_iter()
+            .filter_map(|(key, value)| Some((key, value?)));
         let mut documents: Documents = there.collect();
         format::bring_up(&self.store.link().place(), found, &mut documents)?;
         let puts = documents.into_iter().map(|(key, bytes)| (key, Some(bytes)));
