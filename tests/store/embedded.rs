@@ -270,7 +270,7 @@ const SMALL_DISK: &str = "STREAM_MANAGER_TEST_SMALL_STATE_DISK";
 #[test]
 fn a_small_disk_fills_up_and_empties() {
     let folder = tempfile::tempdir().unwrap();
-    let script = "mount -t tmpfs -o size=4m tmpfs \"$1\" && exec \"$2\" --exact embedded::saves_to_a_small_disk --nocapture";
+    let script = "mount -t tmpfs -o size=16m tmpfs \"$1\" && exec \"$2\" --exact embedded::saves_to_a_small_disk --nocapture";
     let status = Command::new("unshare")
         .args(["--map-root-user", "--mount", "sh", "-c", script, "sh"])
         .arg(folder.path())
@@ -293,9 +293,9 @@ async fn saves_to_a_small_disk() {
     let disk = std::path::Path::new(&disk);
     let store = open(disk).await.unwrap();
     store.commit(batch(1, [("a", text("1"))])).await.unwrap();
-    let large = || text("x".repeat(3_000_000));
+    let large = || text("x".repeat(8_000_000));
     let filler = disk.join("filler");
-    std::fs::write(&filler, vec![1; 1_000_000]).unwrap();
+    std::fs::write(&filler, vec![1; 12_000_000]).unwrap();
     for _ in 0..3 {
         let error = store
             .commit(batch(2, [("a", text("2")), ("b", large())]))

@@ -240,7 +240,12 @@ impl Link {
                     }
                     was_dropped = true;
                 }
-                _ => return Err(Failed::Redis(error)),
+                _ => {
+                    if error.is_timeout() {
+                        self.let_go(number).await;
+                    }
+                    return Err(Failed::Redis(error));
+                }
             }
         }
     }
@@ -360,7 +365,8 @@ impl Link {
         let client = self.client_of(address, access)?;
         let config = AsyncConnectionConfig::new()
             .set_connection_timeout(Some(self.timeouts.connect))
-            .set_response_timeout(Some(self.timeouts.command));
+            // The time of a command is kept here; this one only ends what is left behind.
+            .set_response_timeout(Some(self.timeouts.command * 2));
         let connecting = client.get_multiplexed_async_connection_with_config(&config);
         match timeout(self.timeouts.connect, connecting).await {
             Ok(Ok(connection)) => Ok((client, connection)),
