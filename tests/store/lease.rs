@@ -165,6 +165,8 @@ fn play(server: &Server, events: &[Event]) {
                 is_frozen = false;
             }
             Event::Flush if !is_frozen => {
+                // Who has just taken it has been seen by those that look.
+                watch(Duration::from_millis(100), false);
                 runtime.block_on(async { server.ask(&["FLUSHALL"]).await });
             }
             Event::Time(ms) => drop(watch(Duration::from_millis(ms), false)),
@@ -262,7 +264,7 @@ async fn a_lease_that_is_let_go_is_taken_at_once_and_survives_a_flush_and_a_serv
     wait_until("the first leads", LONG, || async { first.may_act() }).await;
     let second = seek("second");
     first.release().await;
-    wait_until("the second leads", Duration::from_secs(3), || async {
+    wait_until("the second leads", Duration::from_secs(5), || async {
         second.may_act()
     })
     .await;

@@ -19,7 +19,7 @@ if not held and ARGV[3] ~= '0' and (not newest or newest == ARGV[3]) then
     return {'HELD', ARGV[3], 0}
 end
 if ARGV[4] ~= '1' then
-    return {'FREE', '', 0}
+    return {'FREE', newest or '', 0}
 end
 -- Redis' own clock is in it, so that fences go on rising after all keys were deleted.
 local now = redis.call('TIME')

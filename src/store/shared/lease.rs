@@ -138,6 +138,9 @@ impl Lease {
             beat: Arc::clone(&beat),
             fence: 0,
             was_away: false,
+            was_slow: false,
+            saw_nothing: false,
+            looked: Instant::now(),
             not_before: Instant::now(),
         };
         let (stop, stopped) = oneshot::channel();
@@ -178,14 +181,26 @@ struct Seeker {
     fence: u64,
     /// Whether Redis did not answer the last time.
     was_away: bool,
+    /// Whether Redis took long to answer the last time.
+    was_slow: bool,
+    /// Whether nothing was there the last time.
+    saw_nothing: bool,
+    /// When it last had an answer or gave up waiting for one.
+    looked: Instant,
     /// Before then the lease is not taken, so that who had it before Redis was away can have it again.
     not_before: Instant,
 }
 
 enum Found {
     Mine(u64),
-    Other { leader: String, left: Duration },
-    Free,
+    Other {
+        leader: String,
+        left: Duration,
+    },
+    Free {
+        /// Nothing says that anybody ever had it: this is the first time, or the keys were deleted.
+        is_unknown: bool,
+    },
 }
 
 impl Seeker {
@@ -223,23 +238,33 @@ impl Seeker {
     async fn turn(&mut self) -> Duration {
         self.mind_the_gap();
         let third = self.options.time / 3;
-        let answer = {
-            let mut asking = std::pin::pin!(self.ask());
-            loop {
-                // While Redis takes its time, this task still says that it is there.
-                match tokio::time::timeout(self.options.time / 10, &mut asking).await {
-                    Ok(answer) => break answer,
-                    Err(_) => self.mind_the_gap(),
-                }
+        let begun = Instant::now();
+        let mut answer = self.patiently(false).await;
+        let was_slow =
+            std::mem::replace(&mut self.was_slow, begun.elapsed() > self.options.time / 4);
+        if answer.is_ok() && (self.was_away || (self.was_slow && !was_slow)) {
+            self.not_before = Instant::now() + self.options.time;
+        }
+        if let Ok(Found::Free { is_unknown }) = answer {
+            // Who has it may not have noticed yet that the keys are gone, or was stopped, until its own time is over.
+            let was_looking = self.looked.elapsed() < self.options.time / 4;
+            if is_unknown && !(std::mem::replace(&mut self.saw_nothing, true) && was_looking) {
+                let end = Instant::now() + self.options.time;
+                self.not_before = self.not_before.max(end);
             }
-        };
+            // Only now, that it was found free without delay: a call that takes could have been held up, as the holder's was.
+            if self.options.may_take && Instant::now() >= self.not_before {
+                answer = self.patiently(true).await;
+            }
+        } else {
+            self.saw_nothing = false;
+        }
+        self.looked = Instant::now();
         // A pause may have come between the answer and now.
         self.mind_the_gap();
         match answer {
             Ok(found) => {
-                if std::mem::take(&mut self.was_away) {
-                    self.not_before = Instant::now() + self.options.time;
-                }
+                self.was_away = false;
                 self.settle(found)
             }
             Err(error) => {
@@ -253,6 +278,17 @@ impl Seeker {
                     },
                 });
                 third / 2
+            }
+        }
+    }
+
+    /// The answer; while Redis takes its time, this task still says that it is there.
+    async fn patiently(&self, takes: bool) -> Result<Found, StoreError> {
+        let mut asking = std::pin::pin!(self.ask(takes));
+        loop {
+            match tokio::time::timeout(self.options.time / 10, &mut asking).await {
+                Ok(answer) => return answer,
+                Err(_) => self.mind_the_gap(),
             }
         }
     }
@@ -277,22 +313,21 @@ impl Seeker {
                 // At the moment at which it runs out, or earlier where it is let go.
                 (left + Duration::from_millis(10)).min(third / 2)
             }
-            Found::Free => {
+            Found::Free { .. } => {
                 self.tell(LeaseState::Seeking { reason: None });
                 third / 4
             }
         }
     }
 
-    async fn ask(&self) -> Result<Found, StoreError> {
-        let may_take = self.options.may_take && !self.was_away && Instant::now() >= self.not_before;
+    async fn ask(&self, takes: bool) -> Result<Found, StoreError> {
         let time_ms = self.options.time.as_millis().to_string();
         let fence = self.fence.to_string();
         let arguments = [
             self.instance.as_bytes(),
             time_ms.as_bytes(),
             fence.as_bytes(),
-            if may_take { b"1" } else { b"0" },
+            if takes { b"1" } else { b"0" },
         ];
         let keys = [&*self.lease, &self.fence_key];
         let (word, detail, left_ms): (String, String, i64) = self
@@ -310,7 +345,9 @@ impl Seeker {
                     .map_or(detail.clone(), |(_, instance)| instance.to_owned()),
                 left: Duration::from_millis(u64::try_from(left_ms).unwrap_or_default()),
             }),
-            _ => Ok(Found::Free),
+            _ => Ok(Found::Free {
+                is_unknown: detail.is_empty(),
+            }),
         }
     }
 
