@@ -165,7 +165,8 @@ fn play(server: &Server, events: &[Event]) {
                 is_frozen = false;
             }
             Event::Flush if !is_frozen => {
-                // Who has just taken it has been seen by those that look.
+                // Who has just taken it has been seen by those that look: keys that go before that are the one way to two holders.
+                watch(Duration::from_millis(600), true);
                 watch(Duration::from_millis(100), false);
                 runtime.block_on(async { server.ask(&["FLUSHALL"]).await });
             }
