@@ -15,5 +15,6 @@ pub mod prepare;
 pub mod rtmp;
 pub mod scene;
 pub mod server;
+pub mod store;
 pub mod streaming;
 pub mod tick_loop;

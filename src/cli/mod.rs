@@ -9,6 +9,7 @@ mod profile;
 mod render;
 mod run;
 mod schema;
+mod state;
 
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -62,6 +63,7 @@ pub fn main(arguments: impl IntoIterator<Item = std::ffi::OsString>) -> ExitCode
         Some(("keys", matches)) => keys::main(matches),
         Some(("schema", _)) => schema::main(),
         Some(("profile", matches)) => profile::main(matches),
+        Some(("state", matches)) => state::main(matches),
         _ => Err(Failure::Usage("a command is needed".to_owned())),
     };
     match result {
@@ -197,6 +199,7 @@ fn command() -> Command {
                 .arg(path("trace", "FILE", "Write a trace that chrome://tracing and Perfetto open"))
                 .after_help(EXIT_CODES),
         ))
+        .subcommand(state::command())
 }
 
 fn scene() -> Arg {

@@ -1,0 +1,208 @@
+//! `state`: looks into what is saved, moves it, and checks it.
+
+use std::path::{Path, PathBuf};
+
+use clap::{Arg, ArgAction, ArgMatches, Command, value_parser};
+
+use super::{Failure, path, print, settings};
+use crate::store::remote::{Link, Timeouts};
+use crate::store::{
+    Embedded, RedisStore, RedisUrl, Saved, Store, archive, embedded, remote::URL_EXPECTED,
+};
+
+pub(super) fn command() -> Command {
+    let file = |help: &'static str| {
+        Arg::new("file")
+            .value_name("FILE")
+            .required(true)
+            .value_parser(value_parser!(PathBuf))
+            .help(help)
+    };
+    let flag = |name: &'static str, help: &'static str| {
+        Arg::new(name)
+            .long(name)
+            .action(ArgAction::SetTrue)
+            .help(help)
+    };
+    Command::new("state")
+        .about("Looks into the saved state, exports and imports it; of DATA_DIR, or of Redis where REDIS_URL is given")
+        .subcommand_required(true)
+        .arg_required_else_help(true)
+        .subcommand(place(Command::new("show").about("Says where the state is and what it holds; or prints one document, which may hold stream keys").arg(
+            Arg::new("document").value_name("NAME").help("The document that is printed"),
+        )))
+        .subcommand(place(Command::new("list").about("Lists the documents: name, bytes, SHA-256")))
+        .subcommand(place(
+            Command::new("export")
+                .about("Writes everything into one file, which may hold stream keys")
+                .arg(file("Where it goes (JSON)"))
+                .arg(flag("force", "Overwrite the file if it exists")),
+        ))
+        .subcommand(place(
+            Command::new("import")
+                .about("Checks an export and puts it in the place of everything that is saved")
+                .arg(file("An export"))
+                .arg(flag("replace", "Do so though there is something saved")),
+        ))
+        .subcommand(place(Command::new("verify").about("Reads everything and checks it")))
+}
+
+/// The flags that say where the state is; the environment, `.env` and FILE of `--config` say it too.
+fn place(command: Command) -> Command {
+    command
+        .arg(
+            Arg::new("DATA_DIR")
+                .long("data-dir")
+                .value_name("PATH")
+                .help("The folder that the state is in [default: ./data]"),
+        )
+        .arg(
+            Arg::new("redis-url")
+                .long("redis-url")
+                .value_name("URL")
+                .help("Redis in the place of the folder; the password comes better from REDIS_PASSWORD [default: REDIS_URL]"),
+        )
+        .arg(
+            Arg::new("stream-id")
+                .long("stream-id")
+                .value_name("ID")
+                .help("Which stream's state in Redis [default: STREAM_ID, or main]"),
+        )
+        .arg(path("config", "FILE", "Settings from a TOML file"))
+}
+
+pub(super) fn main(matches: &ArgMatches) -> Result<(), Failure> {
+    let Some((name, matches)) = matches.subcommand() else {
+        return Err(Failure::Usage("a command is needed".to_owned()));
+    };
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()?;
+    runtime.block_on(async {
+        let (store, place) = open(matches, name == "import").await?;
+        let result = act(name, matches, &store, &place).await;
+        store.close().await;
+        result
+    })
+}
+
+async fn act(name: &str, matches: &ArgMatches, store: &Store, place: &str) -> Result<(), Failure> {
+    match name {
+        "show" => show(matches, store, place).await,
+        "list" => list(store).await,
+        "export" => export(matches, store).await,
+        "import" => import(matches, store, place).await,
+        _ => verify(store, place).await,
+    }
+}
+
+/// Opens the store. Only who writes makes a file where there is none.
+async fn open(matches: &ArgMatches, makes: bool) -> Result<(Store, String), Failure> {
+    let given = |flag: &str, variable: &str| {
+        let flag = matches.get_one::<String>(flag).cloned();
+        flag.or_else(|| std::env::var(variable).ok())
+            .filter(|text| !text.is_empty())
+    };
+    if let Some(url) = given("redis-url", "REDIS_URL") {
+        let url = RedisUrl::parse(&url)
+            .ok_or_else(|| Failure::Usage(format!("REDIS_URL must be {URL_EXPECTED}")))?
+            .with_password(std::env::var("REDIS_PASSWORD").ok().as_deref());
+        let id = given("stream-id", "STREAM_ID").unwrap_or_else(|| "main".to_owned());
+        let place = format!("{url}, stream `{id}`");
+        let link = Link::new(url, Timeouts::default());
+        return Ok((Store::Redis(RedisStore::new(link, &id)), place));
+    }
+    let file = settings(matches)?.data_dir.join(embedded::FILE_NAME);
+    if !makes && !file.exists() {
+        let place = file.display();
+        return Err(anyhow::anyhow!("nothing is saved: there is no `{place}`").into());
+    }
+    let place = file.display().to_string();
+    Ok((Store::Embedded(Embedded::open(file).await?), place))
+}
+
+async fn show(matches: &ArgMatches, store: &Store, place: &str) -> Result<(), Failure> {
+    let saved = store.load().await?;
+    if let Some(name) = matches.get_one::<String>("document") {
+        let bytes = saved.documents.get(name.as_str()).ok_or_else(|| {
+            anyhow::anyhow!("there is no document `{name}`; `state list` lists all")
+        })?;
+        print(&readable(bytes));
+        return Ok(());
+    }
+    let bytes: usize = saved.documents.values().map(bytes::Bytes::len).sum();
+    print(&format!(
+        "place      {place}\nengine     {}\nformat     {}\nrevision   {}\nfence      {}\ndocuments  {} ({bytes} bytes)",
+        store.engine(),
+        saved.format,
+        saved.revision,
+        saved.fence,
+        saved.documents.len(),
+    ));
+    Ok(())
+}
+
+/// JSON with its lines, anything else as it is.
+fn readable(bytes: &[u8]) -> String {
+    let value: Option<serde_json::Value> = serde_json::from_slice(bytes).ok();
+    let pretty = value.and_then(|value| serde_json::to_string_pretty(&value).ok());
+    pretty.unwrap_or_else(|| String::from_utf8_lossy(bytes).into_owned())
+}
+
+async fn list(store: &Store) -> Result<(), Failure> {
+    for (key, bytes) in &store.load().await?.documents {
+        print(&format!(
+            "{key}\t{}\t{}",
+            bytes.len(),
+            archive::sha256(bytes)
+        ));
+    }
+    Ok(())
+}
+
+fn file(matches: &ArgMatches) -> &Path {
+    matches
+        .get_one::<PathBuf>("file")
+        .map_or(Path::new(""), PathBuf::as_path)
+}
+
+async fn export(matches: &ArgMatches, store: &Store) -> Result<(), Failure> {
+    let file = file(matches);
+    if file.exists() && !matches.get_flag("force") {
+        let error = anyhow::anyhow!("`{}` exists; --force overwrites it", file.display());
+        return Err(error.into());
+    }
+    let saved = store.load().await?;
+    archive::export(&saved, file)?;
+    print(&told("exported", &saved));
+    Ok(())
+}
+
+async fn import(matches: &ArgMatches, store: &Store, place: &str) -> Result<(), Failure> {
+    let saved = archive::read(file(matches))?;
+    let found = store.health().await?;
+    if found.revision > 0 && !matches.get_flag("replace") {
+        let error = anyhow::anyhow!(
+            "{place} holds revision {}; --replace puts the export in its place",
+            found.revision
+        );
+        return Err(error.into());
+    }
+    let revision = archive::import(store, &saved).await?;
+    print(&format!(
+        "{}, as revision {revision}",
+        told("imported", &saved)
+    ));
+    Ok(())
+}
+
+async fn verify(store: &Store, place: &str) -> Result<(), Failure> {
+    let saved = store.load().await?;
+    print(&format!("{place}: ok; {}", told("read", &saved)));
+    Ok(())
+}
+
+fn told(what: &str, saved: &Saved) -> String {
+    let count = saved.documents.len();
+    format!("{what} {count} documents of revision {}", saved.revision)
+}

@@ -1,0 +1,30 @@
+#!lua flags=allow-oom
+-- Takes a lease, or keeps it.
+-- KEYS: lease, fence
+-- ARGV: instance, milliseconds, the fence that this instance has had it with ('0' for none), whether it may take it ('1')
+local held = redis.call('GET', KEYS[1])
+local mine = ARGV[3] .. ':' .. ARGV[1]
+if held == mine then
+    redis.call('PEXPIRE', KEYS[1], ARGV[2])
+    return {'HELD', ARGV[3], 0}
+end
+if held and string.match(held, '^%d+:(.*)$') ~= ARGV[1] then
+    return {'OTHER', held, redis.call('PTTL', KEYS[1])}
+end
+local newest = redis.call('GET', KEYS[2])
+-- It ran out, and nobody has had it since.
+if not held and ARGV[3] ~= '0' and (not newest or newest == ARGV[3]) then
+    redis.call('SET', KEYS[1], mine, 'PX', ARGV[2])
+    redis.call('SET', KEYS[2], ARGV[3])
+    return {'HELD', ARGV[3], 0}
+end
+if ARGV[4] ~= '1' then
+    return {'FREE', newest or '', 0}
+end
+-- Redis' own clock is in it, so that fences go on rising after all keys were deleted.
+local now = redis.call('TIME')
+local fence = math.max(tonumber(newest or '0') + 1, now[1] * 1000 + math.floor(now[2] / 1000))
+local text = string.format('%.0f', fence)
+redis.call('SET', KEYS[2], text)
+redis.call('SET', KEYS[1], text .. ':' .. ARGV[1], 'PX', ARGV[2])
+return {'HELD', text, 0}

@@ -1,0 +1,17 @@
+//! The world that several programs share by one Redis: who leads it, what has changed in it, what is asked of it, what it tells, and
+//! which instance has which stream.
+//!
+//! Times are those of Redis or relative ones; the clocks of two machines are never compared. Everything here waits on the async runtime
+//! and is bounded by the timeouts of its [`Link`](super::remote::Link).
+
+mod commands;
+mod events;
+mod fleet;
+mod follower;
+mod lease;
+
+pub use commands::{COMMANDS_MAX, Command, CommandReader, CommandResult, send_command};
+pub use events::{EventListener, EventTeller};
+pub use fleet::{Channel, Fleet, FleetOptions, Holding, Instance};
+pub use follower::{Change, Follower};
+pub use lease::{Lease, LeaseOptions, LeaseState, instance_name};

@@ -1,0 +1,152 @@
+//! Everything as one file, and `stream-manager state`.
+
+use std::path::Path;
+use std::process::{Command, Output};
+
+use bytes::Bytes;
+use stream_manager::store::{Embedded, Store, StoreError, archive};
+
+use super::support::{Server, batch, file, text};
+
+async fn filled(folder: &Path) -> Store {
+    let store = Store::Embedded(Embedded::open(file(folder)).await.unwrap());
+    let bytes = Some(Bytes::from_static(&[0, 159, 146, 150]));
+    store
+        .commit(batch(
+            1,
+            [
+                ("show", text("{\"pause\":null}")),
+                ("outputs", text("{\"key\":\"hush\"}")),
+            ],
+        ))
+        .await
+        .unwrap();
+    store
+        .commit(batch(2, [("odd \"name\"", bytes)]))
+        .await
+        .unwrap();
+    store
+}
+
+#[tokio::test]
+async fn what_was_exported_is_imported_by_either_engine() {
+    let folder = tempfile::tempdir().unwrap();
+    let export = folder.path().join("state.json");
+    let store = filled(&folder.path().join("one")).await;
+    let saved = store.load().await.unwrap();
+    archive::export(&saved, &export).unwrap();
+    let read = archive::read(&export).unwrap();
+    assert_eq!((read.revision, &read.documents), (2, &saved.documents));
+    let server = Server::start(&[]);
+    let redis = Store::Redis(server.store("a"));
+    redis.commit(batch(7, [])).await.unwrap_err();
+    assert_eq!(archive::import(&redis, &read).await.unwrap(), 2);
+    assert_eq!(redis.load().await.unwrap().documents, saved.documents);
+    // A second time it is a later revision, so that whoever follows sees it; and nobody is overrun who leads.
+    assert_eq!(archive::import(&redis, &read).await.unwrap(), 3);
+    server.ask(&["SET", "sm:{a}:lease", "5:leader"]).await;
+    let error = archive::import(&redis, &read).await.unwrap_err();
+    assert!(matches!(error, StoreError::Fenced { .. }), "{error}");
+    let other = Store::Embedded(
+        Embedded::open(file(&folder.path().join("two")))
+            .await
+            .unwrap(),
+    );
+    archive::import(&other, &read).await.unwrap();
+    assert_eq!(other.load().await.unwrap().documents, saved.documents);
+}
+
+#[tokio::test]
+async fn an_export_that_was_changed_anywhere_is_refused() {
+    let folder = tempfile::tempdir().unwrap();
+    let export = folder.path().join("state.json");
+    let saved = filled(folder.path()).await.load().await.unwrap();
+    archive::export(&saved, &export).unwrap();
+    let good = std::fs::read_to_string(&export).unwrap();
+    for (from, to) in [
+        ("pause", "cause"),
+        ("\"revision\": 2", "\"revision\": 3"),
+        ("\"format\": 1", "\"format\": 2"),
+        ("\"show\"", "\"snow\""),
+        ("stream-manager-state", "something"),
+        ("009f9296", "009f9297"),
+        ("\"documents\"", "\"papers\""),
+        ("{", ""),
+    ] {
+        let bad = good.replacen(from, to, 1);
+        assert_ne!(bad, good, "{from}");
+        std::fs::write(&export, bad).unwrap();
+        let error = archive::read(&export).unwrap_err().to_string();
+        assert!(!error.contains("hush"), "{error}");
+    }
+    std::fs::write(&export, &good).unwrap();
+    assert_eq!(archive::read(&export).unwrap().documents, saved.documents);
+}
+
+fn state(words: &[&str], folder: &Path) -> Output {
+    Command::new(env!("CARGO_BIN_EXE_stream-manager"))
+        .arg("state")
+        .args(words)
+        .current_dir(folder)
+        .env_remove("REDIS_URL")
+        .env_remove("DATA_DIR")
+        .output()
+        .unwrap()
+}
+
+fn told(output: &Output) -> String {
+    let both = [&output.stdout[..], &output.stderr].concat();
+    String::from_utf8(both).unwrap()
+}
+
+#[tokio::test]
+async fn the_command_line_looks_inside_and_moves_it() {
+    let folder = tempfile::tempdir().unwrap();
+    let root = folder.path();
+    let none = state(&["show"], root);
+    assert_eq!(none.status.code(), Some(1));
+    assert!(told(&none).contains("nothing is saved") && !root.join("data").exists());
+    let store = filled(&root.join("data")).await;
+    let busy = state(&["verify"], root);
+    assert!(!busy.status.success() && told(&busy).contains("in use by another process"));
+    store.close().await;
+    let shown = told(&state(&["show"], root));
+    assert!(
+        shown.contains("revision   2") && !shown.contains("hush"),
+        "{shown}"
+    );
+    assert!(told(&state(&["show", "show"], root)).contains("\"pause\": null"));
+    assert_eq!(told(&state(&["list"], root)).lines().count(), 3);
+    assert!(told(&state(&["verify"], root)).contains("ok; read 3 documents"));
+    assert!(state(&["export", "all.json"], root).status.success());
+    let twice = state(&["export", "all.json"], root);
+    assert!(!twice.status.success() && told(&twice).contains("--force"));
+    let kept = state(&["import", "all.json"], root);
+    assert!(
+        !kept.status.success() && told(&kept).contains("--replace"),
+        "{}",
+        told(&kept)
+    );
+    assert!(
+        state(&["import", "all.json", "--data-dir", "other"], root)
+            .status
+            .success()
+    );
+    let server = Server::start(&[]);
+    let url = server.url();
+    let redis = ["--redis-url", &url, "--stream-id", "tv"];
+    let imported = state(&[&["import", "all.json"], &redis[..]].concat(), root);
+    assert!(imported.status.success(), "{}", told(&imported));
+    let listed = told(&state(&[&["list"], &redis[..]].concat(), root));
+    assert_eq!(listed, told(&state(&["list"], root)));
+    assert_eq!(
+        Store::Redis(server.store("tv"))
+            .load()
+            .await
+            .unwrap()
+            .revision,
+        2
+    );
+    let wrong = state(&["show", "--redis-url", "http://host"], root);
+    assert_eq!(wrong.status.code(), Some(2));
+}

@@ -1,0 +1,250 @@
+//! What several programs share: the log and who follows it, commands, events, and a fleet.
+
+use std::time::Duration;
+
+use stream_manager::store::shared::{
+    Channel, Command, CommandReader, EventListener, EventTeller, Fleet, FleetOptions, Follower,
+    send_command,
+};
+use stream_manager::store::{Batch, Documents, Puts, RedisStore, Store, StoreError};
+
+use super::support::{LONG, Server, apply, batch, puts, text, wait_until};
+
+const WAIT: Duration = Duration::from_millis(50);
+
+/// Follows until it is at a revision; each change must begin where the one before ended.
+async fn follow(follower: &mut Follower, documents: &mut Documents, until: u64) -> u32 {
+    let (mut at, mut wholes) = (0, 0);
+    while at < until {
+        let Some(change) = follower.next().await.unwrap() else {
+            continue;
+        };
+        assert!(change.revision >= at);
+        at = change.revision;
+        if change.is_whole {
+            wholes += 1;
+            documents.clear();
+        }
+        apply(documents, &change.puts);
+    }
+    wholes
+}
+
+#[tokio::test]
+async fn a_follower_sees_every_change_in_order_and_whole() {
+    let server = Server::start(&[]);
+    let store = Store::Redis(server.store("a"));
+    let mut follower = Follower::new(&server.store("a"), WAIT);
+    let (mut model, mut seen) = (Documents::new(), Documents::new());
+    let revision = std::cell::Cell::new(0);
+    let commit = async |puts: Puts, model: &mut Documents| {
+        let after = Some(revision.get());
+        revision.set(revision.get() + 1);
+        apply(model, &puts);
+        let batch = Batch {
+            after,
+            revision: revision.get(),
+            fence: 0,
+            puts,
+        };
+        store.commit(batch).await.unwrap();
+        revision.get()
+    };
+    for index in 0..40 {
+        let name = format!("k/{}", index % 7);
+        let gone = format!("k/{}", (index + 3) % 7);
+        let at = commit(
+            puts([(&name, text(format!("{index}"))), (&gone, None)]),
+            &mut model,
+        )
+        .await;
+        if index % 3 == 0 {
+            let wholes = follow(&mut follower, &mut seen, at).await;
+            assert_eq!(wholes, u32::from(index == 0));
+            assert_eq!(seen, model);
+        }
+    }
+    assert_eq!(seen, model);
+    assert!(follower.next().await.unwrap().is_none());
+    // A log that was cut off, and a server that was flushed.
+    for _ in 0..3 {
+        let _at = commit(puts([("x", text("1"))]), &mut model).await;
+    }
+    server.ask(&["XTRIM", "sm:{a}:log", "MAXLEN", "1"]).await;
+    assert_eq!(follow(&mut follower, &mut seen, revision.get()).await, 1);
+    assert_eq!(seen, model);
+    server.ask(&["FLUSHALL"]).await;
+    let change = follower.next().await.unwrap().unwrap();
+    assert!(change.is_whole && change.revision == 0 && change.puts.is_empty());
+    store
+        .commit(Batch {
+            after: None,
+            revision: 3,
+            fence: 0,
+            puts: puts([("x", text("9"))]),
+        })
+        .await
+        .unwrap();
+    assert_eq!(follow(&mut follower, &mut seen, 3).await, 1);
+    assert_eq!(seen.len(), 1);
+}
+
+async fn lead(server: &Server, fence: u64) {
+    let lease = format!("{fence}:leader");
+    server.ask(&["SET", "sm:{a}:lease", &lease]).await;
+}
+
+fn command(id: &str) -> Command {
+    Command {
+        id: id.to_owned(),
+        json: format!("{{\"do\": \"{id}\"}}"),
+    }
+}
+
+async fn read(reader: &mut CommandReader) -> Option<String> {
+    reader.next().await.unwrap().map(|command| command.id)
+}
+
+#[tokio::test]
+async fn a_command_is_done_once_and_its_result_comes_back() {
+    let server = Server::start(&[]);
+    let store = server.store("a");
+    lead(&server, 1).await;
+    let mut reader = CommandReader::new(&store, 1, WAIT);
+    let one = command("one");
+    let sending = send_command(&store, &one, LONG);
+    let doing = async {
+        loop {
+            if let Some(found) = reader.next().await.unwrap() {
+                assert_eq!(found, command("one"));
+                reader.answer("one", r#"{"success":true}"#).await.unwrap();
+                reader.answer("one", r#"{"success":false}"#).await.unwrap();
+                break;
+            }
+        }
+    };
+    let (result, ()) = tokio::join!(sending, doing);
+    assert_eq!(result.unwrap().as_deref(), Some(r#"{"success":true}"#));
+    // Sent again, it is not done again and has the same result. What other services send by hand is read too.
+    let again = send_command(&store, &command("one"), LONG).await.unwrap();
+    assert_eq!(again.as_deref(), Some(r#"{"success":true}"#));
+    server
+        .ask(&["XADD", "sm:{a}:commands", "*", "id", "two", "json", "{}"])
+        .await;
+    server
+        .ask(&["XADD", "sm:{a}:commands", "*", "nothing", "good"])
+        .await;
+    server
+        .ask(&["XADD", "sm:{a}:commands", "*", "id", "three", "json", "{}"])
+        .await;
+    assert_eq!(read(&mut reader).await.as_deref(), Some("two"));
+    // The leader dies; the next one goes on behind what was begun.
+    lead(&server, 2).await;
+    assert!(matches!(
+        reader.next().await,
+        Err(StoreError::Fenced { .. })
+    ));
+    let mut next = CommandReader::new(&store, 2, WAIT);
+    assert_eq!(read(&mut next).await.as_deref(), Some("three"));
+    assert_eq!(read(&mut next).await, None);
+    let silence = send_command(&store, &command("four"), WAIT).await.unwrap();
+    assert_eq!(silence, None);
+    assert_eq!(read(&mut next).await.as_deref(), Some("four"));
+}
+
+#[tokio::test]
+async fn events_are_heard_by_whoever_listens() {
+    let server = Server::start(&[]);
+    let store = server.store("a");
+    let teller = EventTeller::new(&store);
+    assert_eq!(teller.tell("nobody").await.unwrap(), 0);
+    let mut one = EventListener::listen(&store).await.unwrap();
+    let mut other = EventListener::listen(&server.store("a")).await.unwrap();
+    let _elsewhere = EventListener::listen(&server.store("b")).await.unwrap();
+    assert_eq!(teller.tell(r#"{"type":"paused"}"#).await.unwrap(), 2);
+    for listener in [&mut one, &mut other] {
+        assert_eq!(
+            listener.next().await.as_deref(),
+            Some(r#"{"type":"paused"}"#)
+        );
+    }
+    server.ask(&["CLIENT", "KILL", "TYPE", "pubsub"]).await;
+    assert_eq!(one.next().await, None);
+}
+
+#[tokio::test]
+async fn a_fleet_shares_its_channels_and_takes_over_those_of_who_is_gone() {
+    let server = Server::start(&[]);
+    let link = server.link();
+    let join = |name: &str, capacity| {
+        let time = Duration::from_millis(400);
+        Fleet::new(
+            &link,
+            "eu",
+            name.to_owned(),
+            FleetOptions { capacity, time },
+        )
+    };
+    let (one, two) = (join("one", 2), join("two", 3));
+    for id in ["a", "b", "c", "d"] {
+        let json = format!("{{\"scene\": \"{id}\"}}");
+        one.want(&Channel {
+            id: id.to_owned(),
+            json,
+        })
+        .await
+        .unwrap();
+    }
+    let mut held = [Vec::new(), Vec::new()];
+    for _ in 0..4 {
+        held = [one.beat(true).await.unwrap(), two.beat(true).await.unwrap()];
+    }
+    assert_eq!(held.each_ref().map(Vec::len), [2, 2]);
+    assert!(held[0].iter().all(|channel| !held[1].contains(channel)));
+    assert_eq!(held[0][0].json, r#"{"scene": "a"}"#);
+    let instances = one.instances().await.unwrap();
+    assert_eq!(instances.len(), 2);
+    assert_eq!((instances[1].capacity, instances[1].channels), (3, 2));
+    // One says nothing any more: the other takes as many as it can carry.
+    wait_until("the other has three", LONG, || async {
+        two.beat(true).await.unwrap().len() == 3
+    })
+    .await;
+    let holdings = two.holdings().await.unwrap();
+    let with_two = holdings
+        .iter()
+        .filter(|holding| holding.instance.as_deref() == Some("two"));
+    assert_eq!(with_two.count(), 3);
+    two.drop_channel(&held[1][0].id).await.unwrap();
+    assert!(!two.beat(false).await.unwrap().contains(&held[1][0]));
+    two.leave().await.unwrap();
+    assert!(
+        one.holdings()
+            .await
+            .unwrap()
+            .iter()
+            .all(|holding| holding.instance.is_none())
+    );
+}
+
+#[tokio::test]
+async fn two_streams_of_one_redis_know_nothing_of_each_other() {
+    let server = Server::start(&[]);
+    let (a, b): (RedisStore, RedisStore) = (server.store("a"), server.store("b{c}"));
+    Store::Redis(a.clone())
+        .commit(batch(1, [("x", text("a"))]))
+        .await
+        .unwrap();
+    Store::Redis(b.clone())
+        .commit(batch(1, [("x", text("b"))]))
+        .await
+        .unwrap();
+    assert_eq!(
+        &Store::Redis(a).load().await.unwrap().documents["x"][..],
+        b"a"
+    );
+    assert_eq!(
+        &Store::Redis(b).load().await.unwrap().documents["x"][..],
+        b"b"
+    );
+}
