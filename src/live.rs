@@ -10,27 +10,30 @@ use std::time::Duration;
 use anyhow::Context as _;
 use codec::{AudioSettings, FrameRate as CodecRate, VideoSettings};
 use components::layer::LayerSpec;
-use components::output::RenditionSpec;
 use components::scene::FrameRate;
 use raster::I420Frame;
 use serde_json::json;
+use systems::clock::FrameClock;
+use systems::feed::Epoch;
 use systems::publish::Status;
-use systems::scene::SceneBundle;
+use systems::render::Hold;
+use systems::scene::{SceneBundle, Standing};
 use systems::{Engine, EngineSettings};
 use tokio::runtime;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::watch;
 
-use crate::clock::SystemClock;
+use crate::clock::{Clock as _, SystemClock};
 use crate::config::Settings;
 use crate::control::assets::AssetStore;
-use crate::control::config::Config;
+use crate::control::change::PreviewScene;
+use crate::control::keep::{self, Begin, Keeper};
 use crate::control::keys::KeyStore;
-use crate::control::outputs::{Desk, OutputList};
+use crate::control::outputs::Desk;
 use crate::control::speech::SpeechDesk;
 use crate::control::{
-    Director, Ear, Event, Events, Library, Parts, Reloads, Show, Staged, Start, Station, Ticks,
-    now_ms, recordings, scene_id,
+    self, ApiError, Change, Director, Ear, Event, Events, Library, Parts, PausedAs, Reloads, Start,
+    Station, Terms, Ticks, now_ms, recordings,
 };
 use crate::ingest::IngestHub;
 use crate::inputs::{Inputs, Sources, StageName};
@@ -79,11 +82,11 @@ pub fn audio_settings(settings: &Settings) -> Option<AudioSettings> {
     })
 }
 
-/// Runs `scene` on the air until SIGTERM or SIGINT.
+/// Runs `scene`, or what was saved of it, on the air until SIGTERM or SIGINT. `is_fresh` begins as the scene's file says.
 ///
 /// # Errors
 /// What kept it from starting, or what ended it.
-pub fn run(scene: LoadedScene, settings: &Settings, options: LoadOptions) -> anyhow::Result<()> {
+pub fn run(scene: LoadedScene, settings: &Settings, is_fresh: bool) -> anyhow::Result<()> {
     let runtime = runtime::Builder::new_multi_thread()
         .worker_threads(1)
         .thread_name("server")
@@ -91,26 +94,36 @@ pub fn run(scene: LoadedScene, settings: &Settings, options: LoadOptions) -> any
         .enable_all()
         .build()?;
     // Before anything is on air: a signal that comes early still ends everything cleanly.
-    let signals = {
+    let mut signals = {
         let _context = runtime.enter();
         Signals {
             terminate: signal(SignalKind::terminate())?,
             interrupt: signal(SignalKind::interrupt())?,
         }
     };
+    // It may wait for Redis, or for another program that leads.
+    let opened = runtime.block_on(async {
+        tokio::select! {
+            opened = keep::open(settings) => opened.map(Some),
+            () = signals.come() => Ok(None),
+        }
+    })?;
+    let Some(opened) = opened else {
+        return Ok(());
+    };
     let keys = KeyStore::open(settings.data_dir.join("keys.json"))?;
+    let library = Library::new(scene.folder.clone(), settings.assets_dir());
+    let begin = keep::begin(&opened, &scene, settings, &library, is_fresh)?;
 
-    let canvas = &scene.spec.canvas;
-    let rate = canvas.fps.unwrap_or(settings.target_fps);
+    let rate = begin.rate;
     let engine_settings = prepare::engine_settings(
         &scene.spec,
         rate,
         settings.render_threads,
         settings.pool_size,
-        settings.max_layers,
+        begin.show.config.max_layers,
     );
-    let library = Library::new(scene.folder.clone(), settings.assets_dir());
-    let bundle = prepare::bundle(&scene, library.assets())?;
+    let bundle = prepare::bundle(&begin.scene, library.assets())?;
     let known = bundle
         .pictures
         .iter()
@@ -121,20 +134,18 @@ pub fn run(scene: LoadedScene, settings: &Settings, options: LoadOptions) -> any
     let engine = Engine::new(engine_settings);
     set_priority(Priority::Normal);
     let mut engine = engine?;
-    engine.load(bundle)?;
-    // Everything is drawn before the clock starts, so that the first ticks are not late.
-    engine.tick();
-    engine.seek(0);
+    let ticks = Ticks::default();
+    let placed_at = place(&mut engine, bundle, &begin, &ticks)?;
+    let slate = slate(&library, &engine_settings)?;
+    match begin.show.pause {
+        Some(PausedAs::Slate) => engine.hold(Hold::Slate(Arc::clone(&slate))),
+        Some(PausedAs::LastFrame) => engine.hold(Hold::LastFrame),
+        None => {}
+    }
 
     let (frames, frames_port) = FrameRequests::new();
     engine.add_port(Box::new(frames_port));
-    let program = Staged {
-        id: scene_id(&scene.path),
-        spec: Arc::new(scene.spec.clone()),
-        folder: scene.folder.clone(),
-        is_edited: false,
-    };
-    library.follow(&program);
+    library.follow(&begin.show.program);
     let _pictures = {
         let library = library.clone();
         prepare::serve_pictures(
@@ -145,40 +156,32 @@ pub fn run(scene: LoadedScene, settings: &Settings, options: LoadOptions) -> any
     // What publishers send, for the layers that show it.
     let (events, hub) = (Events::after(now_ms()), IngestHub::default());
     let inputs = serve_inputs(&engine, settings, &library, &events, &hub)?;
-    let desk = Desk::open(settings, OutputList::of(settings, &scene.spec))?;
-    let outputs = desk.list();
-    let main = outputs.rendition(RenditionSpec::MAIN)?;
-    let config = Config::new(settings, main, (canvas.width, canvas.height), rate);
+    let desk = Desk::new(begin.base_outputs.clone());
     let recordings = recordings::Store::open(
         settings.recordings_dir(),
         settings.data_dir.join("recordings.json"),
     )?;
     let (ear, heard) = Ear::new();
     let placed = engine.placed_door();
-    let ticks = Ticks::default();
-    let show = Show {
-        revision: 0,
-        program,
-        preview: None,
-        changing: None,
-        pause: None,
-        live_since_ms: None,
-        config,
-        outputs: Arc::new(outputs),
-    };
-    let director = {
+    let (director, keeper) = {
         let _context = runtime.enter();
-        Director::start(Start {
-            show,
+        let director = Director::start(Start {
+            show: begin.show.clone(),
             rate,
+            tick: engine.next_tick(),
+            since_tick: placed_at.since_tick,
+            standing: placed_at.standing,
             commands: engine.commands(),
             engine: engine_settings,
-            slate: slate(&library, &engine_settings)?,
+            slate,
             library: library.clone(),
             known,
             ticks: ticks.clone(),
             events: events.clone(),
-        })
+        });
+        let snapshots = director.snapshots();
+        let keeper = Keeper::start(opened, &begin, snapshots, ticks.clone());
+        (director, keeper)
     };
     let players = rtmp::Program::new(settings.gop_cache);
     let station = Station::new(Parts {
@@ -197,10 +200,14 @@ pub fn run(scene: LoadedScene, settings: &Settings, options: LoadOptions) -> any
         inputs,
         players: Arc::new(players.clone()),
         speech: SpeechDesk::new(engine.speech_door()),
+        saving: keeper.saving().clone(),
     });
     let rtmp = Rtmp::new(settings, station.clone(), keys.clone(), hub, players);
     let reloads = Reloads::new(director.clone(), library.clone(), runtime.handle().clone());
-    let watcher = reloads.watch(&scene, options)?;
+    let options = library.options(begin.show.config.max_layers);
+    let watched = begin.watched.as_ref();
+    let watcher = watched.map(|scene| reloads.watch(scene, options));
+    let watcher = watcher.transpose()?;
 
     let speech = station.clone();
     // Ends with the world.
@@ -209,25 +216,16 @@ pub fn run(scene: LoadedScene, settings: &Settings, options: LoadOptions) -> any
         .spawn(move || speech.tell_speech())?;
 
     let stop = Arc::new(AtomicBool::new(false));
-    engine.set_epoch(now_ms().cast_signed());
-    let ticking = spawn_ticks(engine, Arc::clone(&stop), ticks)?;
+    let ticking = spawn_ticks(engine, &begin, Arc::clone(&stop), ticks)?;
     let result = runtime.block_on(async {
         tokio::spawn(station.clone().watch(director.snapshots()));
         tokio::spawn(reloads.follow(watcher));
         tokio::spawn(station.clone().hear(heard));
         let every = Duration::from_secs(u64::from(settings.thumbnail_interval_s));
         tokio::spawn(station.clone().take_thumbnails(every));
-        station
-            .start()
+        go_on_air(&station, &begin)
             .await
             .map_err(|error| anyhow::anyhow!("{error}"))?;
-        tracing::info!(
-            scene = scene.spec.name,
-            width = scene.spec.canvas.width,
-            height = scene.spec.canvas.height,
-            fps = rate.as_f64(),
-            "the scene is on air"
-        );
         let api = Api::new(
             station.clone(),
             library,
@@ -240,8 +238,11 @@ pub fn run(scene: LoadedScene, settings: &Settings, options: LoadOptions) -> any
             ticking.is_finished()
         })
         .await;
+        // What is live now is to be live again: that it is stopped here is not saved.
+        let kept = keeper.stop().await;
         // Files and sessions are ended before the ticks are.
         let stopped = station.stop().await;
+        kept.end().await;
         served.and(
             stopped
                 .map(|_| ())
@@ -254,6 +255,98 @@ pub fn run(scene: LoadedScene, settings: &Settings, options: LoadOptions) -> any
     runtime.shutdown_background();
     anyhow::ensure!(engine_ended, "the engine's thread ended by a panic");
     result
+}
+
+/// Where the scene stands in the engine.
+struct PlacedAt {
+    since_tick: u64,
+    standing: Standing,
+}
+
+/// Takes the scene on air, from its first tick on or from where the last run left off, and draws everything before the clock starts, so
+/// that the first ticks are not late.
+fn place(
+    engine: &mut Engine,
+    bundle: SceneBundle,
+    begin: &Begin,
+    ticks: &Ticks,
+) -> anyhow::Result<PlacedAt> {
+    let now_ms = now_ms().cast_signed();
+    let spec = &begin.show.program.spec;
+    let Some(resumed) = &begin.resumed else {
+        ticks.set_epoch(Epoch(now_ms));
+        engine.set_epoch(now_ms);
+        engine.load(bundle)?;
+        engine.tick();
+        engine.seek(0);
+        let clock = FrameClock {
+            tick: 0,
+            rate: begin.rate,
+        };
+        return Ok(PlacedAt {
+            since_tick: 0,
+            standing: control::fresh(spec, &clock, Epoch(now_ms)),
+        });
+    };
+    let from = resumed.ticks(begin.rate, now_ms);
+    let standing = resumed.standing(spec, begin.rate, &from);
+    ticks.set_epoch(from.epoch);
+    engine.set_epoch(from.epoch.0);
+    engine.seek(from.since_tick);
+    engine.load(bundle)?;
+    engine.resume(&standing, from.tick);
+    engine.tick();
+    engine.seek(from.tick);
+    ticks.note(from.tick);
+    Ok(PlacedAt {
+        since_tick: from.since_tick,
+        standing,
+    })
+}
+
+/// Starts the stream, unless it was stopped when the last run ended.
+async fn go_on_air(station: &Station, begin: &Begin) -> Result<(), ApiError> {
+    let spec = &begin.show.program.spec;
+    let canvas = &begin.scene.spec.canvas;
+    let (scene, fps) = (&spec.name, begin.rate.as_f64());
+    let Some(resumed) = &begin.resumed else {
+        station.start().await?;
+        tracing::info!(
+            scene,
+            width = canvas.width,
+            height = canvas.height,
+            fps,
+            "the scene is on air"
+        );
+        return Ok(());
+    };
+    if let Some(since_ms) = resumed.live_since_ms {
+        station.start_since(since_ms).await?;
+        let revision = begin.show.revision;
+        tracing::info!(
+            scene,
+            width = canvas.width,
+            height = canvas.height,
+            fps,
+            revision,
+            "the scene is on air, where the last run left off"
+        );
+    } else {
+        tracing::warn!(
+            scene,
+            "the stream is stopped, as it was when the last run ended; `POST /stream/start` starts it"
+        );
+    }
+    if let Some(scene) = resumed.preview.clone() {
+        let director = station.director().clone();
+        tokio::spawn(async move {
+            let preview = Change::PreviewScene(PreviewScene { scene });
+            if let Err(error) = director.change(preview, Terms::default()).await {
+                tracing::warn!(%error, "the scene that was in preview is not there again");
+            }
+        });
+    }
+    Ok(())
 }
 
 /// Decodes what the layers show of films, cameras and publishers, and tells how that goes.
@@ -312,15 +405,30 @@ fn built_in_slate(engine: &EngineSettings) -> anyhow::Result<SceneBundle> {
     Ok(SceneBundle::new(spec))
 }
 
+/// Starts the ticks: at once with tick 0, or with the first one of the last run's that is still to come, at its moment.
 fn spawn_ticks(
     mut engine: Engine,
+    begin: &Begin,
     stop: Arc<AtomicBool>,
     ticks: Ticks,
 ) -> std::io::Result<thread::JoinHandle<()>> {
+    let (rate, goes_on) = (begin.rate, begin.resumed.is_some());
     thread::Builder::new()
         .name("tick".to_owned())
         .spawn(move || {
             set_priority(Priority::Tick);
+            let now = now_ms().cast_signed();
+            if goes_on {
+                let epoch = ticks.epoch();
+                let tick = keep::next_tick(epoch, rate, now).max(engine.next_tick());
+                engine.seek(tick);
+                let due_ms = epoch.at(&FrameClock { tick, rate }) - now;
+                let ahead = Duration::from_millis(u64::try_from(due_ms).unwrap_or(0));
+                SystemClock.sleep_until(SystemClock.now() + ahead.min(Duration::from_secs(1)));
+            } else {
+                ticks.set_epoch(Epoch(now));
+                engine.set_epoch(now);
+            }
             tick_loop::run(&mut engine, &SystemClock, &stop, |engine| {
                 ticks.note(engine.next_tick());
             });
@@ -338,6 +446,16 @@ fn spawn_ticks(
 struct Signals {
     terminate: Signal,
     interrupt: Signal,
+}
+
+impl Signals {
+    /// Waits for one.
+    async fn come(&mut self) {
+        tokio::select! {
+            _ = self.terminate.recv() => {}
+            _ = self.interrupt.recv() => {}
+        }
+    }
 }
 
 async fn serve_until_signal(
@@ -397,8 +515,10 @@ async fn serve_until_signal(
         tokio::time::interval_at(tokio::time::Instant::now() + REPORT_EVERY, REPORT_EVERY);
     loop {
         tokio::select! {
-            _ = signals.terminate.recv() => break,
-            _ = signals.interrupt.recv() => break,
+            () = signals.come() => break,
+            leader = station.saving().lost() => {
+                anyhow::bail!("`{leader}` leads this stream now, so this program ends");
+            }
             _ = second.tick() => anyhow::ensure!(!tick_ended(), "the tick loop ended"),
             _ = report.tick() => report_stats(&station.status(), station.streaming_stats().as_ref()),
         }

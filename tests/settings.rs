@@ -222,7 +222,7 @@ fn an_empty_url_takes_a_lower_layers_away() {
 }
 
 /// A value that is not allowed, for every setting.
-const BAD_VALUES: [(&str, &str); 45] = [
+const BAD_VALUES: [(&str, &str); 48] = [
     ("PORT", "65536"),
     ("WS_PORT", "ws"),
     ("METRICS_PORT", "4290.0"),
@@ -233,6 +233,9 @@ const BAD_VALUES: [(&str, &str); 45] = [
     ("RATE_LIMIT", "10/s"),
     ("MAX_CONNECTIONS", "0"),
     ("DATA_DIR", ""),
+    ("REDIS_URL", "http://bad-value:6379"),
+    ("REDIS_PASSWORD", "bad\tvalue"),
+    ("STREAM_ID", "two words"),
     ("TARGET_FPS", "0"),
     ("MAX_LAYERS", "1001"),
     ("MAX_INPUTS", "0"),
@@ -445,7 +448,7 @@ fn slips_and_settings_of_later_releases_are_remarked_on() {
     let folder = Folder::new("notes");
     let dotenv = folder.write(
         ".env",
-        "TARGET_FSP=60\nPOSTGRES_PASSWORD=hunter22\nREDIS_URL=x\nHOST=x\n",
+        "TARGET_FSP=60\nPOSTGRES_PASSWORD=hunter22\nHOST=x\n",
     );
     let layers = Layers {
         dotenv: Some(dotenv.clone()),
@@ -457,7 +460,6 @@ fn slips_and_settings_of_later_releases_are_remarked_on() {
         layers.load().unwrap().notes,
         [
             format!("TARGET_FSP ({dotenv}:1) is not a setting; did you mean TARGET_FPS?"),
-            format!("REDIS_URL ({dotenv}:3) does nothing in this release"),
             "STREAM_RESOLUTION (the environment) does nothing in this release".to_owned(),
         ]
     );

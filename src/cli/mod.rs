@@ -120,6 +120,12 @@ fn command() -> Command {
             Command::new("run")
                 .about("Composes a scene and streams it")
                 .arg(scene().required(false).default_value(DEFAULT_SCENE))
+                .arg(
+                    Arg::new("fresh")
+                        .long("fresh")
+                        .action(ArgAction::SetTrue)
+                        .help("Begin as the scene's file says, and not where the last run left off; outputs that were changed stay so"),
+                )
                 .arg(path("config", "FILE", "Settings from a TOML file, under the environment and over the defaults"))
                 .arg(path("trace", "FILE", "Write a trace that chrome://tracing and Perfetto open; it grows by some 10 MB a minute"))
                 .after_help(EXIT_CODES),

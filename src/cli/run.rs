@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use clap::ArgMatches;
 
-use super::{Failure, load, load_options, settings};
+use super::{Failure, load, settings};
 use crate::{live, logging};
 
 pub(super) fn main(matches: &ArgMatches) -> Result<(), Failure> {
@@ -19,5 +19,5 @@ pub(super) fn main(matches: &ArgMatches) -> Result<(), Failure> {
         tracing::warn!("{note}");
     }
     let scene = load(matches, &settings)?;
-    Ok(live::run(scene, &settings, load_options(&settings))?)
+    Ok(live::run(scene, &settings, matches.get_flag("fresh"))?)
 }

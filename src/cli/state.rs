@@ -6,9 +6,7 @@ use clap::{Arg, ArgAction, ArgMatches, Command, value_parser};
 
 use super::{Failure, path, print, settings};
 use crate::store::remote::{Link, Timeouts};
-use crate::store::{
-    Embedded, RedisStore, RedisUrl, Saved, Store, archive, embedded, remote::URL_EXPECTED,
-};
+use crate::store::{Embedded, RedisStore, Saved, Store, archive, embedded};
 
 pub(super) fn command() -> Command {
     let file = |help: &'static str| {
@@ -57,13 +55,13 @@ fn place(command: Command) -> Command {
                 .help("The folder that the state is in [default: ./data]"),
         )
         .arg(
-            Arg::new("redis-url")
+            Arg::new("REDIS_URL")
                 .long("redis-url")
                 .value_name("URL")
                 .help("Redis in the place of the folder; the password comes better from REDIS_PASSWORD [default: REDIS_URL]"),
         )
         .arg(
-            Arg::new("stream-id")
+            Arg::new("STREAM_ID")
                 .long("stream-id")
                 .value_name("ID")
                 .help("Which stream's state in Redis [default: STREAM_ID, or main]"),
@@ -98,21 +96,14 @@ async fn act(name: &str, matches: &ArgMatches, store: &Store, place: &str) -> Re
 
 /// Opens the store. Only who writes makes a file where there is none.
 async fn open(matches: &ArgMatches, makes: bool) -> Result<(Store, String), Failure> {
-    let given = |flag: &str, variable: &str| {
-        let flag = matches.get_one::<String>(flag).cloned();
-        flag.or_else(|| std::env::var(variable).ok())
-            .filter(|text| !text.is_empty())
-    };
-    if let Some(url) = given("redis-url", "REDIS_URL") {
-        let url = RedisUrl::parse(&url)
-            .ok_or_else(|| Failure::Usage(format!("REDIS_URL must be {URL_EXPECTED}")))?
-            .with_password(std::env::var("REDIS_PASSWORD").ok().as_deref());
-        let id = given("stream-id", "STREAM_ID").unwrap_or_else(|| "main".to_owned());
+    let settings = settings(matches)?;
+    if let Some(url) = settings.redis() {
+        let id = &settings.stream_id;
         let place = format!("{url}, stream `{id}`");
         let link = Link::new(url, Timeouts::default());
-        return Ok((Store::Redis(RedisStore::new(link, &id)), place));
+        return Ok((Store::Redis(RedisStore::new(link, id)), place));
     }
-    let file = settings(matches)?.data_dir.join(embedded::FILE_NAME);
+    let file = settings.data_dir.join(embedded::FILE_NAME);
     if !makes && !file.exists() {
         let place = file.display();
         return Err(anyhow::anyhow!("nothing is saved: there is no `{place}`").into());

@@ -1,4 +1,4 @@
-//! Who may use the API: the token, and the origins of pages.
+//! Who may use the API: the token, and the origins of pages; and the password by which this program may use Redis.
 
 use std::fmt;
 
@@ -30,6 +30,29 @@ impl ApiToken {
 impl fmt::Debug for ApiToken {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         formatter.write_str("ApiToken(hidden)")
+    }
+}
+
+/// `REDIS_PASSWORD`. `Debug` hides it.
+#[derive(Clone, PartialEq, Eq)]
+pub struct RedisPassword(String);
+
+impl RedisPassword {
+    pub(super) fn parse(text: &str) -> Option<Self> {
+        let is_good = (1..=512).contains(&text.len()) && !text.contains(char::is_control);
+        is_good.then(|| Self(text.to_owned()))
+    }
+
+    /// The password itself: for the connection alone.
+    #[must_use]
+    pub fn reveal(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Debug for RedisPassword {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str("RedisPassword(hidden)")
     }
 }
 

@@ -18,7 +18,7 @@ mod streams;
 mod table;
 mod values;
 
-pub use access::{ApiToken, Origins};
+pub use access::{ApiToken, Origins, RedisPassword};
 pub use error::{Origin, SettingProblem, SettingsError};
 pub use flags::{flags, flags_from};
 pub use listing::{env_example, markdown_table};
@@ -32,6 +32,8 @@ pub use values::{LogFormat, RenderQuality};
 use std::path::PathBuf;
 
 use components::scene::FrameRate;
+
+use crate::store::RedisUrl;
 
 /// A packet of AAC-LC holds 1024 samples (ISO/IEC 14496-3), of 48,000 a second.
 const AAC_PACKETS_PER_SECOND: f64 = 48_000.0 / 1024.0;
@@ -65,6 +67,14 @@ impl Settings {
             }
             _ => Err(SettingsError::new(problems)),
         }
+    }
+
+    /// Where Redis is, with its password; `None` without REDIS_URL.
+    #[must_use]
+    pub fn redis(&self) -> Option<RedisUrl> {
+        let password = self.redis_password.as_ref().map(RedisPassword::reveal);
+        let url = self.redis_url.clone()?;
+        Some(url.with_password(password))
     }
 
     /// Where the live HLS files are written.

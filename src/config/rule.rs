@@ -13,10 +13,12 @@ use codec::Preset;
 use components::output::{RenditionSpec, SplitSpec};
 use components::scene::FrameRate;
 
-use super::access::{ApiToken, Origins};
+use super::access::{ApiToken, Origins, RedisPassword};
 use super::log_levels::LogLevels;
 use super::stream_url::StreamUrl;
 use super::streams;
+use crate::store::RedisUrl;
+use crate::store::remote::URL_EXPECTED;
 
 type Reader<T> = Box<dyn Fn(&str) -> Option<T>>;
 
@@ -221,6 +223,49 @@ pub(super) fn api_token() -> Rule<Option<ApiToken>> {
         is_secret: true,
         ..rule
     }
+}
+
+/// Where Redis is, or nothing.
+pub(super) fn redis_url() -> Rule<Option<RedisUrl>> {
+    let rule = Rule::new(format!("empty, or {URL_EXPECTED}"), |text| {
+        if text.is_empty() {
+            Some(None)
+        } else {
+            RedisUrl::parse(text).map(Some)
+        }
+    });
+    Rule {
+        is_secret: true,
+        ..rule
+    }
+}
+
+/// A password, or none.
+pub(super) fn redis_password() -> Rule<Option<RedisPassword>> {
+    let rule = Rule::new("empty, or up to 512 printable letters", |text| {
+        if text.is_empty() {
+            Some(None)
+        } else {
+            RedisPassword::parse(text).map(Some)
+        }
+    });
+    Rule {
+        is_secret: true,
+        ..rule
+    }
+}
+
+/// The name of a stream among others.
+pub(super) fn stream_id() -> Rule<String> {
+    Rule::new(
+        "1 to 64 letters from a to z in either case, digits, `.`, `_` and `-`",
+        |text| {
+            let is_plain =
+                |letter: char| letter.is_ascii_alphanumeric() || ".-_".contains(letter);
+            let is_good = (1..=64).contains(&text.len()) && text.chars().all(is_plain);
+            is_good.then(|| text.to_owned())
+        },
+    )
 }
 
 /// Origins of pages.

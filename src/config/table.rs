@@ -9,13 +9,14 @@ use codec::{Acceleration, AudioCodec, Preset, VideoCodec};
 use components::output::{ContainerName, RenditionSpec, SplitSpec};
 use components::scene::FrameRate;
 
-use super::access::{ApiToken, Origins};
+use super::access::{ApiToken, Origins, RedisPassword};
 use super::log_levels::LogLevels;
 use super::rule;
 use super::sources::Given;
 use super::stream_url::StreamUrl;
 use super::streams::{self, InputPasswords, StreamKeys};
 use super::values::{self, LogFormat, RenderQuality};
+use crate::store::RedisUrl;
 
 /// One setting, as help texts and listings show it.
 #[derive(Clone, Debug)]
@@ -123,8 +124,16 @@ settings! {
         rate_limit: u32 = RATE_LIMIT, "5000", rule::whole(0..=1_000_000, "requests a second");
         /// Connections of each port at a time; more are closed at once
         max_connections: usize = MAX_CONNECTIONS, "4096", rule::whole(1..=100_000, "");
-        /// Folder for the live HLS files, recordings, uploaded assets and stream keys
+        /// Folder for the saved state, the live HLS files, recordings, uploaded assets and stream keys
         data_dir: PathBuf = DATA_DIR, "./data", rule::path();
+    }
+    "State" {
+        /// Redis that the state is saved in, in the place of DATA_DIR/state.redb; it may hold a password and is never shown
+        redis_url: Option<RedisUrl> = REDIS_URL, "", rule::redis_url();
+        /// Password of Redis, in the place of one in REDIS_URL
+        redis_password: Option<RedisPassword> = REDIS_PASSWORD, "", rule::redis_password();
+        /// Name of the stream in Redis; programs with the same name share one state, and one of them leads
+        stream_id: String = STREAM_ID, "main", rule::stream_id();
     }
     "Picture" {
         /// Frame rate where the scene's canvas names none
@@ -209,4 +218,4 @@ settings! {
 }
 
 /// Settings that belong to the product but do nothing in this release. Who gives one hears so.
-pub(super) const NOT_YET: [&str; 3] = ["REDIS_PASSWORD", "REDIS_URL", "STREAM_RESOLUTION"];
+pub(super) const NOT_YET: [&str; 1] = ["STREAM_RESOLUTION"];

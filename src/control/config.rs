@@ -431,7 +431,7 @@ fn rounded(rate: FrameRate) -> f64 {
     (rate.as_f64() * 1000.0).round() / 1000.0
 }
 
-fn fps_value(rate: FrameRate) -> Value {
+pub(super) fn fps_value(rate: FrameRate) -> Value {
     rounded(rate).into()
 }
 

@@ -14,6 +14,7 @@ use systems::EngineSettings;
 use systems::assets::Picture;
 use systems::command::CommandSender;
 use systems::encode::FramePort;
+use systems::scene::Standing;
 use systems::speech::SpeechOrder;
 use tokio::sync::{mpsc, oneshot, watch};
 
@@ -22,7 +23,7 @@ use super::config::ConfigPatch;
 use super::error::{ApiError, ErrorCode};
 use super::events::Events;
 use super::library::Library;
-use super::outputs::OutputList;
+use super::outputs::{OutputList, Saved as OutputChanges};
 use super::plan::{Prepared, ReadScene};
 use super::show::{Show, Snapshot};
 use super::task::Task;
@@ -56,6 +57,8 @@ pub enum Work {
     Outputs {
         /// All of them.
         list: Arc<OutputList>,
+        /// What the API has changed of them.
+        changes: Arc<OutputChanges>,
         /// What changes of the settings.
         patch: ConfigPatch,
     },
@@ -72,6 +75,8 @@ pub enum Work {
         id: String,
         /// What was saved.
         spec: Arc<SceneSpec>,
+        /// Its [`fingerprint`](super::show::fingerprint).
+        file: Arc<str>,
     },
 }
 
@@ -156,6 +161,12 @@ pub struct Start {
     pub show: Show,
     /// The rate of the ticks.
     pub rate: FrameRate,
+    /// The tick that comes next.
+    pub tick: u64,
+    /// The tick on which the scene came on air.
+    pub since_tick: u64,
+    /// Where its timelines and feeds stand.
+    pub standing: Standing,
     /// The way into the world.
     pub commands: CommandSender,
     /// How an engine is made, to draw scenes ahead.

@@ -43,11 +43,13 @@ pub enum ErrorCode {
     Internal,
     /// Too many changes wait, or a part of the program is not there now; try again later.
     Unavailable,
+    /// The change was made and is on air, and was not saved within the time that `durable` waits; asking for it again would make it twice.
+    NotSaved,
 }
 
 impl ErrorCode {
     /// Every code.
-    pub const ALL: [Self; 15] = [
+    pub const ALL: [Self; 16] = [
         Self::BadRequest,
         Self::Unauthorized,
         Self::Forbidden,
@@ -63,6 +65,7 @@ impl ErrorCode {
         Self::RateLimited,
         Self::Internal,
         Self::Unavailable,
+        Self::NotSaved,
     ];
 
     /// The HTTP status (RFC 9110, and RFC 6585 for 429).
@@ -83,6 +86,7 @@ impl ErrorCode {
             Self::RateLimited => 429,
             Self::Internal => 500,
             Self::Unavailable => 503,
+            Self::NotSaved => 504,
         }
     }
 }

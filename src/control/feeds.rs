@@ -1,13 +1,14 @@
 //! Where feeds stand: the same functions as in the world, on the same tick, so that nobody has to ask it.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use components::layer::LayerSpec;
 use components::scene::{FrameRate, SceneSpec};
 use components::source::{Source, VisualFeedSource};
 use serde_json::json;
 use systems::clock::FrameClock;
-use systems::feed::{FeedState, after_action, follow, from_now, show_at};
+use systems::feed::{Arrivals, FeedState, after_action, follow, from_now, show_at};
 
 use super::events::Event;
 use super::plan::FeedTold;
@@ -69,6 +70,45 @@ pub fn landed(
         }
     }
     feeds
+}
+
+/// When the items of a scene's feeds came on air where they all did at `now_ms`.
+pub fn fresh_arrivals(spec: &SceneSpec, now_ms: i64) -> BTreeMap<String, Arrivals> {
+    let mut arrivals = BTreeMap::new();
+    each(spec, &mut |id, feed| {
+        arrivals.insert(id.to_owned(), Arrivals::new(feed, now_ms));
+    });
+    arrivals
+}
+
+/// The same after what has landed at `now_ms`.
+pub fn landed_arrivals(
+    before: &Snapshot,
+    spec: &Arc<SceneSpec>,
+    landing: &Landing,
+    now_ms: i64,
+) -> Arc<BTreeMap<String, Arrivals>> {
+    let old_spec = &before.show.program.spec;
+    if landing.loads_scene {
+        return Arc::new(fresh_arrivals(spec, now_ms));
+    }
+    if Arc::ptr_eq(old_spec, spec) {
+        return Arc::clone(&before.arrivals);
+    }
+    let mut next = BTreeMap::new();
+    each(spec, &mut |id, feed| {
+        let known = before.arrivals.get(id).zip(source(old_spec, id));
+        let arrivals = match known {
+            Some((arrivals, old)) => {
+                let mut arrivals = arrivals.clone();
+                arrivals.follow(old, feed, now_ms);
+                arrivals
+            }
+            None => Arrivals::new(feed, now_ms),
+        };
+        next.insert(id.to_owned(), arrivals);
+    });
+    Arc::new(next)
 }
 
 /// What differs in which items are on show, as far as a change made it so.

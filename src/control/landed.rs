@@ -4,10 +4,11 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use components::animation::{Timeline, TimelineSpec};
+use components::scene::SceneSpec;
 use systems::animate::{after_action, from_now, keep_place, start_followers};
-use systems::clock::FrameClock;
-use systems::feed::FeedState;
-use systems::scene::timeline_component;
+use systems::clock::{FrameClock, tick_at_rate};
+use systems::feed::{Arrivals, Epoch, FeedState};
+use systems::scene::{Standing, timeline_component};
 use systems::transition::{MixAction, MixCourse};
 
 use super::feeds;
@@ -15,14 +16,24 @@ use super::plan::Mixing;
 use super::show::{MixNow, Snapshot};
 use super::task::Sent;
 
-/// The timelines and the change of scenes as the world has them after what was sent: by the same functions, on the same tick.
+/// The timelines, the tick since which the scene is on air, and the change of scenes as the world has them after what was sent: by the
+/// same functions, on the same tick.
 pub(super) fn landed_mix(
     before: &Snapshot,
     sent: &Sent,
     clock: &FrameClock,
-) -> (Arc<BTreeMap<String, Timeline>>, Option<MixNow>) {
+) -> (Arc<BTreeMap<String, Timeline>>, u64, Option<MixNow>) {
     let mut timelines = Arc::clone(&before.timelines);
     let mut mix = before.mix.clone();
+    let mut since_tick = before.since_tick;
+    if let Some(old) = sent.plan.old_rate {
+        // As long before this tick as it was.
+        let gone = clock.tick.saturating_sub(since_tick);
+        since_tick = clock.tick.saturating_sub(tick_at_rate(gone, old, clock.rate));
+    }
+    if sent.plan.loads_scene {
+        since_tick = clock.tick;
+    }
     for mixing in &sent.plan.mixes {
         match *mixing {
             Mixing::Cuts => mix = None,
@@ -30,6 +41,7 @@ pub(super) fn landed_mix(
                 mix = Some(MixNow {
                     course: MixCourse::begin(duration, hold, clock),
                     timelines: Arc::clone(&timelines),
+                    since_tick: before.since_tick,
                 });
             }
             Mixing::Told(action) => {
@@ -37,6 +49,7 @@ pub(super) fn landed_mix(
                 now.course = now.course.after(action, clock);
                 if matches!(action, MixAction::Reverse | MixAction::Cancel) {
                     std::mem::swap(&mut timelines, &mut now.timelines);
+                    std::mem::swap(&mut since_tick, &mut now.since_tick);
                 }
                 if matches!(action, MixAction::Finish | MixAction::Cancel) {
                     mix = None;
@@ -45,7 +58,7 @@ pub(super) fn landed_mix(
         }
     }
     let timelines = landed_timelines(before, &timelines, sent, clock);
-    (Arc::new(timelines), mix)
+    (Arc::new(timelines), since_tick, mix)
 }
 
 fn landed_timelines(
@@ -93,22 +106,29 @@ fn landed_timelines(
     timelines
 }
 
-/// The feeds as the world has them after what was sent.
+/// The feeds as the world has them after what was sent, and when their items came on air.
 pub(super) fn landed_feeds(
     before: &Snapshot,
     sent: &Sent,
     clock: &FrameClock,
-) -> BTreeMap<String, FeedState> {
+    epoch: Epoch,
+) -> (
+    Arc<BTreeMap<String, FeedState>>,
+    Arc<BTreeMap<String, Arrivals>>,
+) {
     let landing = feeds::Landing {
         told: &sent.plan.feeds,
         loads_scene: sent.plan.loads_scene,
         old_rate: sent.plan.old_rate,
     };
-    feeds::landed(before, &sent.show.program.spec, &landing, clock)
+    let spec = &sent.show.program.spec;
+    let feeds = feeds::landed(before, spec, &landing, clock);
+    let arrivals = feeds::landed_arrivals(before, spec, &landing, epoch.at(clock));
+    (Arc::new(feeds), arrivals)
 }
 
 /// Timelines as they are when their scene comes on air.
-pub(super) fn fresh_timelines(
+fn fresh_timelines(
     specs: &[Arc<TimelineSpec>],
     clock: &FrameClock,
 ) -> BTreeMap<String, Timeline> {
@@ -116,4 +136,13 @@ pub(super) fn fresh_timelines(
         .iter()
         .map(|spec| (spec.id.clone(), timeline_component(spec, clock.tick)))
         .collect()
+}
+
+/// Where the timelines and feeds of a scene stand that came on air on the tick of `clock`.
+pub fn fresh(spec: &SceneSpec, clock: &FrameClock, epoch: Epoch) -> Standing {
+    Standing {
+        timelines: fresh_timelines(&spec.timelines, clock),
+        feeds: feeds::fresh(spec, clock.tick),
+        arrivals: feeds::fresh_arrivals(spec, epoch.at(clock)),
+    }
 }

@@ -20,7 +20,7 @@ use super::authored;
 use super::error::{ApiError, ErrorCode};
 use super::plan::{Prepared, ReadScene, WantedScene};
 use super::schema;
-use super::show::Staged;
+use super::show::{Staged, fingerprint};
 use crate::prepare::{self, Files};
 use crate::scene::{Around, LoadOptions, LoadedScene, load_inner, load_scene, to_json};
 
@@ -290,6 +290,7 @@ impl Library {
                 spec: Arc::new(scene.spec.clone()),
                 folder: scene.folder.clone(),
                 is_edited: false,
+                file: fingerprint(&scene.spec),
             },
             bundle,
         })

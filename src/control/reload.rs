@@ -68,8 +68,7 @@ impl Reloads {
     }
 
     /// From now on watches the scene that is on air, in the place of `watcher`'s; ends with the program.
-    pub async fn follow(self, watcher: SceneWatcher) {
-        let mut watcher = Some(watcher);
+    pub async fn follow(self, mut watcher: Option<SceneWatcher>) {
         let mut snapshots = self.director.snapshots();
         let mut watched = snapshots.borrow().show.program.id.clone();
         let mut next_try = Instant::now();

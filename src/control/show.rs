@@ -10,11 +10,13 @@ use components::animation::Timeline;
 use components::layer::{LayerId, LayerSpec};
 use components::scene::{FrameRate, SceneSpec};
 use components::transition::Transition;
-use systems::feed::FeedState;
+use systems::feed::{Arrivals, FeedState};
 use systems::transition::MixCourse;
 
 use super::config::Config;
-use super::outputs::OutputList;
+use super::outputs::{OutputList, Saved as OutputChanges};
+use crate::scene::to_json;
+use crate::store::archive::sha256;
 
 /// The authored state of the program.
 #[derive(Clone, Debug)]
@@ -35,6 +37,8 @@ pub struct Show {
     pub config: Config,
     /// Where the program goes, and in which encodings.
     pub outputs: Arc<OutputList>,
+    /// What the API has changed of that.
+    pub output_changes: Arc<OutputChanges>,
 }
 
 impl Show {
@@ -59,6 +63,7 @@ impl Show {
             && self.live_since_ms == other.live_since_ms
             && self.config == other.config
             && self.outputs == other.outputs
+            && self.output_changes == other.output_changes
     }
 }
 
@@ -73,6 +78,13 @@ pub struct Staged {
     pub folder: PathBuf,
     /// Whether it was changed since it was read or saved.
     pub is_edited: bool,
+    /// What its file said when it was read or saved: [`fingerprint`].
+    pub file: Arc<str>,
+}
+
+/// SHA-256 of a scene as its file would be written, by which one file is known from another that says something else.
+pub fn fingerprint(spec: &SceneSpec) -> Arc<str> {
+    sha256(to_json(spec).as_bytes()).into()
 }
 
 /// A scene gives way to the one on air.
@@ -116,6 +128,10 @@ pub struct Snapshot {
     pub timelines: Arc<BTreeMap<String, Timeline>>,
     /// The feeds of the scene on air as the world has them, by the names of their layers.
     pub feeds: Arc<BTreeMap<String, FeedState>>,
+    /// When items of feeds came on air, by the names of the layers.
+    pub arrivals: Arc<BTreeMap<String, Arrivals>>,
+    /// The tick on which the scene on air came there.
+    pub since_tick: u64,
     /// The rate of the ticks.
     pub rate: FrameRate,
     /// Where the change of scenes stands, if one is in course.
@@ -129,6 +145,8 @@ pub struct MixNow {
     pub course: MixCourse,
     /// The timelines of the scene that goes.
     pub timelines: Arc<BTreeMap<String, Timeline>>,
+    /// The tick on which that scene came on air.
+    pub since_tick: u64,
 }
 
 /// The place of a layer in a scene: the numbers of its ancestors and its own among their siblings.

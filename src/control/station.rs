@@ -12,6 +12,7 @@ use super::director::{Director, Outcome, Terms, Work};
 use super::error::{ApiError, ErrorCode};
 use super::events::{Event, Events};
 use super::figures::{Figures, Meter};
+use super::keep::Saving;
 use super::hear::Ear;
 use super::outputs::{self, Desk};
 use super::recordings;
@@ -55,6 +56,7 @@ struct Inner {
     inputs: Inputs,
     players: Arc<dyn PacketTap>,
     speech: SpeechDesk,
+    saving: Saving,
     viewers: Viewers,
     /// Of outputs that were stopped with the stream, for counters that never go back.
     past: Mutex<Past>,
@@ -105,6 +107,8 @@ pub struct Parts {
     pub players: Arc<dyn PacketTap>,
     /// Where speech is asked for.
     pub speech: SpeechDesk,
+    /// How saving goes.
+    pub saving: Saving,
 }
 
 impl Station {
@@ -134,6 +138,7 @@ impl Station {
             inputs: parts.inputs,
             players: parts.players,
             speech: parts.speech,
+            saving: parts.saving,
             viewers: Viewers::default(),
             past: Mutex::default(),
         }))
@@ -209,6 +214,11 @@ impl Station {
         &self.0.thumbnails
     }
 
+    /// How well changes are saved.
+    pub fn saving(&self) -> &Saving {
+        &self.0.saving
+    }
+
     /// Who watches the program from this process.
     pub fn viewers(&self) -> &Viewers {
         &self.0.viewers
@@ -261,6 +271,14 @@ impl Station {
     /// # Errors
     /// The encoder or its outputs cannot be started.
     pub async fn start(&self) -> Result<Outcome, ApiError> {
+        self.start_since(now_ms()).await
+    }
+
+    /// As [`Station::start`], of a stream that is on air since then and was interrupted.
+    ///
+    /// # Errors
+    /// As [`Station::start`].
+    pub async fn start_since(&self, since_ms: u64) -> Result<Outcome, ApiError> {
         let _changing = self.0.changing.lock().await;
         if self.streaming().is_some() {
             return Ok(self.unchanged());
@@ -278,7 +296,6 @@ impl Station {
             }
             Err(_) => return Err(ApiError::internal("starting the stream failed")),
         };
-        let since_ms = now_ms();
         let port = Box::new(LivePort(streaming.sender()));
         let outcome = self
             .0

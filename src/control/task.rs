@@ -19,8 +19,7 @@ use super::director::{
 };
 use super::error::{ApiError, ErrorCode};
 use super::events::{Event, Events};
-use super::feeds;
-use super::landed::{fresh_timelines, landed_feeds, landed_mix};
+use super::landed::{landed_feeds, landed_mix};
 use super::library::Library;
 use super::news;
 use super::plan::{
@@ -95,17 +94,15 @@ impl Task {
         watch::Receiver<Arc<Snapshot>>,
         watch::Receiver<Arc<Vec<Scheduled>>>,
     ) {
-        let clock = FrameClock {
-            tick: 0,
-            rate: start.rate,
-        };
-        let timelines = fresh_timelines(&start.show.program.spec.timelines, &clock);
         let show = Arc::new(start.show);
+        let standing = start.standing;
         let snapshot = Arc::new(Snapshot {
             show: Arc::clone(&show),
-            tick: 0,
-            timelines: Arc::new(timelines),
-            feeds: Arc::new(feeds::fresh(&show.program.spec, 0)),
+            tick: start.tick,
+            timelines: Arc::new(standing.timelines),
+            feeds: Arc::new(standing.feeds),
+            arrivals: Arc::new(standing.arrivals),
+            since_tick: start.since_tick,
             rate: start.rate,
             mix: None,
         });
@@ -325,8 +322,13 @@ impl Task {
                 }
                 plain(show)
             }
-            Work::Outputs { list, patch } => {
+            Work::Outputs {
+                list,
+                changes,
+                patch,
+            } => {
                 show.outputs = Arc::clone(list);
+                show.output_changes = Arc::clone(changes);
                 show.config = show.config.patched(patch, None)?;
                 plain(show)
             }
@@ -340,7 +342,8 @@ impl Task {
                     ..plain(show)
                 }
             }
-            Work::Saved { id, spec } => {
+            Work::Saved { id, spec, file } => {
+                show.program.file = Arc::clone(file);
                 // Changes may have come since.
                 show.program.is_edited = !Arc::ptr_eq(spec, &show.program.spec);
                 show.program.id.clone_from(id);
@@ -425,7 +428,13 @@ impl Task {
             tick: applied.tick,
             rate: sent.show.config.fps,
         };
-        let (timelines, mix) = landed_mix(&before, &sent, &clock);
+        if let Some(rate) = sent.plan.old_rate {
+            let (mut epoch, tick) = (self.ticks.epoch(), applied.tick);
+            epoch.keep(&FrameClock { tick, rate }, &clock);
+            self.ticks.set_epoch(epoch);
+        }
+        let (timelines, since_tick, mix) = landed_mix(&before, &sent, &clock);
+        let (feeds, arrivals) = landed_feeds(&before, &sent, &clock, self.ticks.epoch());
         let show = match &mix {
             // It came to its end before this was on air.
             None if sent.show.changing.is_some() => without_change(&sent.show),
@@ -435,7 +444,9 @@ impl Task {
             timelines,
             mix,
             show,
-            feeds: Arc::new(landed_feeds(&before, &sent, &clock)),
+            feeds,
+            arrivals,
+            since_tick,
             tick: applied.tick,
             rate: sent.show.config.fps,
         });

@@ -8,6 +8,8 @@ use components::output::RenditionSpec;
 use components::scene::{FrameRate, SceneSpec};
 use proptest::prelude::*;
 use serde_json::{Value, json};
+use systems::clock::FrameClock;
+use systems::feed::Epoch;
 use systems::scene::SceneBundle;
 use systems::{Engine, EngineSettings};
 use tokio::task::JoinHandle;
@@ -84,6 +86,7 @@ impl Stage {
                     spec: Arc::new(scene()),
                     folder: PathBuf::new(),
                     is_edited: false,
+                    file: "".into(),
                 },
                 preview: None,
                 changing: None,
@@ -96,8 +99,19 @@ impl Stage {
                     FrameRate::whole(30),
                 ),
                 outputs: Arc::default(),
+                output_changes: Arc::default(),
             },
             rate: FrameRate::whole(30),
+            tick: engine.next_tick(),
+            since_tick: 0,
+            standing: super::fresh(
+                &scene(),
+                &FrameClock {
+                    tick: 0,
+                    rate: FrameRate::whole(30),
+                },
+                Epoch(0),
+            ),
             commands: engine.commands(),
             engine: settings(),
             library: Library::new(PathBuf::new(), PathBuf::new()),

@@ -1,10 +1,11 @@
 //! The ticks as they go by, for those who plan ahead. The tick itself only stores two numbers.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering::SeqCst};
+use std::sync::atomic::{AtomicI64, AtomicU64, Ordering::SeqCst};
 use std::time::{Duration, SystemTime};
 
 use components::scene::FrameRate;
+use systems::feed::Epoch;
 use tokio::sync::Notify;
 
 use crate::clock::{Clock as _, SystemClock};
@@ -21,6 +22,8 @@ struct Inner {
     /// The tick that somebody waits for; 0 when nobody does.
     wanted: AtomicU64,
     notify: Notify,
+    /// The moment of tick 0, in milliseconds since 1970 (UTC).
+    epoch_ms: AtomicI64,
 }
 
 impl Ticks {
@@ -36,6 +39,16 @@ impl Ticks {
             inner.wanted.store(0, SeqCst);
             inner.notify.notify_waiters();
         }
+    }
+
+    /// The moment of tick 0, as the world has it.
+    pub fn epoch(&self) -> Epoch {
+        Epoch(self.0.epoch_ms.load(SeqCst))
+    }
+
+    /// Notes the moment of tick 0.
+    pub fn set_epoch(&self, epoch: Epoch) {
+        self.0.epoch_ms.store(epoch.0, SeqCst);
     }
 
     /// The tick that comes next.

@@ -28,6 +28,10 @@ use crate::scene::{registry, words};
 /// What a handler gives back.
 pub type Answered = Result<Reply, ApiError>;
 
+/// The revision that a change has made, beside its answer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Landed(pub u64);
+
 /// A success.
 #[derive(Debug)]
 pub struct Reply {
@@ -78,6 +82,11 @@ impl Reply {
         if terms.dry_run { self } else { self.created() }
     }
 
+    /// The revision that a change has made.
+    pub fn landed(&self) -> Option<Landed> {
+        self.landed.map(|(_, revision)| Landed(revision))
+    }
+
     /// As an object that WebSocket replies carry.
     pub fn into_json(self) -> Value {
         let mut body = json!({"success": true, "data": self.data});
@@ -91,8 +100,12 @@ impl Reply {
 
 impl IntoResponse for Reply {
     fn into_response(self) -> Response {
-        let status = self.status;
-        json_response(status, &self.into_json())
+        let (status, landed) = (self.status, self.landed());
+        let mut response = json_response(status, &self.into_json());
+        if let Some(landed) = landed {
+            response.extensions_mut().insert(landed);
+        }
+        response
     }
 }
 

@@ -59,6 +59,8 @@ fn report(code: StatusCode, word: &str, api: &Api) -> Response {
             "dropped": status.counters.encoder_full,
             "lastDrop": status.blame,
             "lastTickMsAgo": station.ticks().silence().as_millis() as u64,
+            // That changes are not saved is no reason to end a stream.
+            "store": station.saving().status(),
         }
     });
     (code, axum::Json(body)).into_response()

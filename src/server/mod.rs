@@ -12,6 +12,7 @@ mod config;
 mod data;
 mod diagnostics;
 mod docs;
+mod durable;
 mod effects;
 mod feeds;
 mod guard;
@@ -24,6 +25,7 @@ mod listen;
 mod metrics;
 mod metrics_audio;
 mod metrics_inputs;
+mod metrics_store;
 mod metrics_streams;
 mod openapi;
 mod outputs;
@@ -191,6 +193,7 @@ pub fn api(api: Api, hls_folder: &std::path::Path) -> Router {
         .router
         .with_state(api.clone())
         .layer(DefaultBodyLimit::max(BODY_MAX))
+        .layer(middleware::from_fn_with_state(api.clone(), durable::wait))
         .layer(middleware::from_fn_with_state(api, guard::check))
         .merge(docs::page())
         .merge(page::player(hls_folder, viewers))

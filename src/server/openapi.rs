@@ -267,5 +267,8 @@ fn describe(code: ErrorCode) -> &'static str {
         ErrorCode::Unavailable => {
             "Too many changes wait, or a part of the program is not there now."
         }
+        ErrorCode::NotSaved => {
+            "The change is on air, and was not saved within the time that `durable` waits. It is kept until the store takes it."
+        }
     }
 }

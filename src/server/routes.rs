@@ -15,6 +15,7 @@ use serde_json::{Value, json};
 
 use super::Api;
 use super::answer::Params;
+use super::durable::DURABLE;
 use crate::control::ErrorCode;
 use crate::control::view::json_of;
 use crate::scene::schema::WHOLE_MAX;
@@ -166,6 +167,16 @@ impl Doc {
         )
         .error(ErrorCode::Conflict)
         .error(ErrorCode::Unavailable)
+    }
+
+    /// Whether the answer waits until the change is saved, in the query.
+    fn durable(self) -> Self {
+        self.query(
+            DURABLE,
+            json!({"type": "boolean"}),
+            "Answers only once what changed outlives the program.",
+        )
+        .error(ErrorCode::NotSaved)
     }
 
     /// A JSON body.
@@ -393,7 +404,16 @@ impl Routes {
         self.add("delete", path, doc, on(MethodFilter::DELETE, handler))
     }
 
-    fn add(mut self, method: &'static str, path: &str, doc: Doc, route: MethodRouter<Api>) -> Self {
+    fn add(
+        mut self,
+        method: &'static str,
+        path: &str,
+        mut doc: Doc,
+        route: MethodRouter<Api>,
+    ) -> Self {
+        if method != "get" {
+            doc = doc.durable();
+        }
         let known: Arc<[&str]> = doc.query.iter().map(|query| query.name).collect();
         let route = route.route_layer(from_fn(move |request: Request, next: Next| {
             let known = Arc::clone(&known);

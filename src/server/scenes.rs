@@ -18,6 +18,7 @@ use crate::control::change::{ActivateScene, PreviewScene};
 use crate::control::library::SceneEntry;
 use crate::control::outputs::{keep_scene_secrets, masked_scene};
 use crate::control::schema::{self, NAME_PATTERN};
+use crate::control::show::fingerprint;
 use crate::control::{ApiError, Change, ErrorCode, Library, Staged, Terms, Work};
 use crate::scene::{LoadOptions, LoadedScene, scene_from_text};
 
@@ -379,10 +380,15 @@ async fn save(State(api): State<Api>, Name(id): Name, body: MaybeJson) -> Answer
         name.clone(),
         show.program.spec.clone(),
     );
-    blocking(move || library.write(&file, &spec)).await?;
+    let write = move || {
+        library.write(&file, &spec)?;
+        Ok(fingerprint(&spec))
+    };
+    let file = blocking(write).await?;
     let work = Work::Saved {
         id: name.clone(),
         spec: show.program.spec.clone(),
+        file,
     };
     let outcome = api.director().ask(work, Terms::default()).await?;
     let on_air = outcome.show.program.id == name;

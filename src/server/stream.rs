@@ -10,6 +10,7 @@ use super::answer::{Answered, Asking, Json, MaybeJson, Reply, asked};
 use super::routes::{Doc, Routes};
 use crate::control::change::{PauseStream, ResumeStream};
 use crate::control::{Change, ErrorCode, Show, Terms, ViewerCount};
+use crate::store::PersistStatus;
 
 const TAG: &str = "stream";
 
@@ -43,6 +44,8 @@ pub struct StreamStatus {
     late_frames: u64,
     /// Clients that watch the program from this process.
     viewer_count: u64,
+    /// How well changes are saved.
+    store: PersistStatus,
 }
 
 /// Figures of the running stream.
@@ -173,6 +176,7 @@ pub fn view(api: &Api, show: &Show) -> StreamStatus {
         preview: show.preview.as_ref().map(|preview| preview.id.clone()),
         late_frames: status.counters.late,
         viewer_count: figures.viewers.total(),
+        store: api.station().saving().status(),
     }
 }
 

@@ -19,6 +19,7 @@ use tokio::sync::broadcast::Receiver;
 use tokio::sync::broadcast::error::{RecvError, TryRecvError};
 use tokio::time::{Instant, MissedTickBehavior, interval, interval_at, timeout};
 
+use super::durable::{DURABLE, wait_for};
 use super::answer::{Answered, Params, Reply, parse, read};
 use super::guard::TOKEN_MAX;
 use super::routes::{Doc, Routes};
@@ -72,7 +73,7 @@ pub fn routes() -> Routes {
                  `{\"id\", \"type\": \"batch\", \"commands\": [...], \"at\", \"ifRevision\", \"dryRun\"}`, \
                  `{\"id\", \"type\": \"stream\", \"action\": \"start\"}`, `{\"id\", \"type\": \"subscribe\", \"events\": [\"layer:*\"], \"subjects\": [\"host\"]}`, \
                  `{\"id\", \"type\": \"output\", \"action\": \"add\", \"settings\": {...}}` and likewise `rendition`, `recording`, `replay` and `thumbnail` with \
-                 `action`, `name` and `settings` as their routes have them, `{\"id\", \"type\": \"snapshot\"}`, `{\"id\", \"type\": \"ping\"}`. Each is answered by `{\"id\", \"success\", ...}` as in REST. \
+                 `action`, `name` and `settings` as their routes have them, `{\"id\", \"type\": \"snapshot\"}`, `{\"id\", \"type\": \"ping\"}`. Each is answered by `{\"id\", \"success\", ...}` as in REST; a change with `\"durable\": true` only once it is saved, and what comes after it waits. \
                  Messages out: `{\"event\", \"seq\", \"revision\", \"tick\", \"data\"}`; a client that has fallen behind gets a `snapshot` of everything. \
                  `audio:levels` tells what the meters show, ten times a second, only to who subscribes to it by name or as `audio:*`; it has the number of the last event, and is not told again.",
             )
@@ -395,7 +396,7 @@ impl Client {
                 self.answer(id, answer).await
             }
             _ => {
-                let answer = ask(&self.api, &value).await;
+                let answer = ask_durably(&self.api, value).await;
                 self.answer(id, answer).await
             }
         }
@@ -468,6 +469,23 @@ struct Lifecycle {
     _id: Value,
     #[serde(rename = "type")]
     _type: String,
+}
+
+/// Does what a message asks for, and waits until it is saved where it says so.
+async fn ask_durably(api: &Api, mut value: Value) -> Answered {
+    let durable = value
+        .as_object_mut()
+        .and_then(|map| map.shift_remove(DURABLE));
+    let waits = match durable {
+        None => false,
+        Some(Value::Bool(waits)) => waits,
+        Some(_) => {
+            let message = "durable: expected true or false";
+            return Err(ApiError::new(ErrorCode::BadRequest, message));
+        }
+    };
+    let answer = ask(api, &value).await;
+    if waits { wait_for(api, answer).await } else { answer }
 }
 
 /// Does what a message asks for.

@@ -10,6 +10,7 @@ use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use schemars::JsonSchema;
 use serde::Serialize;
 use thiserror::Error;
 use tokio::sync::{Notify, oneshot, watch};
@@ -48,8 +49,9 @@ impl Default for PersistOptions {
 }
 
 /// How well changes are saved.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
+#[schemars(rename = "StoreState")]
 pub enum PersistState {
     /// The store takes what it is given.
     Ok,
@@ -60,8 +62,9 @@ pub enum PersistState {
 }
 
 /// Where saving stands.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
+#[schemars(rename = "StoreStatus")]
 pub struct PersistStatus {
     /// `embedded` or `redis`.
     pub engine: &'static str,

@@ -23,3 +23,11 @@ impl FrameClock {
         self.rate.seconds_at(self.tick.saturating_sub(tick))
     }
 }
+
+/// The tick of the rate `new` that begins when `tick` of the rate `old` does, as near as there is one, where both count from one moment.
+pub fn tick_at_rate(tick: u64, old: FrameRate, new: FrameRate) -> u64 {
+    if old == new {
+        return tick;
+    }
+    (old.seconds_at(tick) * new.as_f64()).round() as u64
+}

@@ -19,8 +19,8 @@ use crate::input::{InputDoor, InputRequests, WaitsForInputs};
 use crate::layout::{CanvasSize, OutputSize};
 use crate::profile::{NowNanos, Profile};
 use crate::publish::{Counters, LatestBlame, PlacedDoor, StatusBoard, blame_tick};
-use crate::render::{CachedRaster, Canvas, ComposedFrame, RasterCache, RasterCosts, picture};
-use crate::scene::{MaxLayers, SceneBundle, SceneError, replace_scene};
+use crate::render::{CachedRaster, Canvas, ComposedFrame, Hold, RasterCache, RasterCosts, picture};
+use crate::scene::{MaxLayers, SceneBundle, SceneError, Standing, replace_scene, resume};
 use crate::schedule::{Repeat, Tick, TickSet};
 use crate::speech::{SpeechDoor, Teller};
 use crate::{
@@ -230,6 +230,18 @@ impl Engine {
         let next = self.world.resource::<NextTick>().0;
         self.world.resource_mut::<FrameClock>().tick = next;
         replace_scene(&mut self.world, bundle)
+    }
+
+    /// Has the scene on air stand where it stood in an earlier run, of which the ticks go on with `tick`. Comes right after
+    /// [`load`](Self::load), which had the tick on which the scene came on air in that run.
+    pub fn resume(&mut self, standing: &Standing, tick: u64) {
+        resume(&mut self.world, standing, tick);
+        self.seek(tick);
+    }
+
+    /// Shows something in the place of the scene from the next tick on, without the queue; for the start.
+    pub fn hold(&mut self, hold: Hold) {
+        self.world.insert_resource(hold);
     }
 
     /// Runs one tick: one frame and exactly its sound.

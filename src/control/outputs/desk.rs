@@ -1,13 +1,12 @@
-//! The desk of the outputs: changes go from here into the show, onto the disk and to the running stream, one after the other.
+//! The desk of the outputs: changes go from here into the show, which is saved, and to the running stream, one after the other.
 
 use std::collections::HashMap;
-use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use components::output::{OutputSpec, RenditionSpec};
 use serde_json::{Map, Value, json};
 
-use super::{Entry, OutputChange, OutputList, Saved, engine};
+use super::{Entry, OutputChange, OutputList, engine};
 use crate::config::Settings;
 use crate::control::config::{Config, ConfigPatch};
 use crate::control::director::{Outcome, Terms, Work};
@@ -22,10 +21,8 @@ pub struct Desk(Arc<Inner>);
 
 #[derive(Debug)]
 struct Inner {
-    path: PathBuf,
     /// What settings and the first scene ask for.
     base: OutputList,
-    saved: Mutex<Saved>,
     /// Held while something is changed, from the plan to the running stream.
     changing: tokio::sync::Mutex<()>,
     running: Mutex<Running>,
@@ -61,25 +58,13 @@ pub struct OutputNow {
 }
 
 impl Desk {
-    /// What settings and scene ask for, with what is saved in `outputs.json` of the data folder.
-    ///
-    /// # Errors
-    /// The file is there and cannot be read.
-    pub fn open(settings: &Settings, base: OutputList) -> anyhow::Result<Self> {
-        let path = settings.data_dir.join("outputs.json");
-        let saved = Saved::open(&path)?;
-        Ok(Self(Arc::new(Inner {
-            path,
+    /// A desk whose changes are laid over what settings and scene ask for.
+    pub fn new(base: OutputList) -> Self {
+        Self(Arc::new(Inner {
             base,
-            saved: Mutex::new(saved),
             changing: tokio::sync::Mutex::default(),
             running: Mutex::default(),
-        })))
-    }
-
-    /// The list to start with.
-    pub fn list(&self) -> OutputList {
-        self.0.base.with_saved(&self.saved())
+        }))
     }
 
     /// Starts everything that is enabled. What cannot be started is noted and said, and keeps nothing else from starting.
@@ -181,11 +166,6 @@ impl Desk {
         result
     }
 
-    fn saved(&self) -> Saved {
-        let saved = self.0.saved.lock();
-        saved.unwrap_or_else(PoisonError::into_inner).clone()
-    }
-
     fn running(&self) -> MutexGuard<'_, Running> {
         self.0
             .running
@@ -205,7 +185,7 @@ impl Running {
 }
 
 impl Station {
-    /// Changes outputs or renditions. Once it is answered, the change is saved and the running stream follows it.
+    /// Changes outputs or renditions. Once it is answered, the change is in the show and the running stream follows it.
     ///
     /// # Errors
     /// Why it is not done; nothing has changed then.
@@ -217,30 +197,30 @@ impl Station {
         let desk = self.desk().clone();
         let _one = desk.0.changing.lock().await;
         let show = Arc::clone(&self.director().snapshot().show);
-        let saved_before = desk.saved();
-        let (list, saved) = show.outputs.after(&change, &desk.0.base, &saved_before)?;
+        let (list, changes) = show
+            .outputs
+            .after(&change, &desk.0.base, &show.output_changes)?;
         self.check_change(&change, &list, &show.config)?;
-        let list = Arc::new(list);
-        let work = |list: &Arc<OutputList>, patch| Work::Outputs {
-            list: Arc::clone(list),
+        let patch = self.config_patch(&change, &list);
+        let work = Work::Outputs {
+            list: Arc::new(list),
+            changes: Arc::new(changes),
             patch,
         };
-        let patch = self.config_patch(&change, &list);
-        let outcome = self.director().ask(work(&list, patch), terms).await?;
+        let outcome = self.director().ask(work, terms).await?;
         if terms.dry_run {
             return Ok(outcome);
         }
-        let done = match self.write_outputs(saved).await {
-            Ok(()) => self.bring_outputs().await,
-            Err(error) => Err(error),
-        };
-        if let Err(error) = done {
-            // As it was before, on the disk and in the show.
-            let undo = work(&show.outputs, as_it_is(&show.config));
+        if let Err(error) = self.bring_outputs().await {
+            // As it was before.
+            let undo = Work::Outputs {
+                list: Arc::clone(&show.outputs),
+                changes: Arc::clone(&show.output_changes),
+                patch: as_it_is(&show.config),
+            };
             let undone = self.director().ask(undo, Terms::default()).await;
-            let written = self.write_outputs(saved_before).await;
             let followed = self.bring_outputs().await;
-            if undone.and(written.and(followed).map(|()| outcome)).is_err() {
+            if undone.and(followed.map(|()| outcome)).is_err() {
                 tracing::error!("a change of the outputs that failed could not be undone");
             }
             return Err(error);
@@ -281,18 +261,6 @@ impl Station {
             Ok(spec) if id == RenditionSpec::MAIN => main_patch(spec, patch, self.settings()),
             _ => ConfigPatch::default(),
         }
-    }
-
-    async fn write_outputs(&self, saved: Saved) -> Result<(), ApiError> {
-        let desk = self.desk().clone();
-        let work = move || {
-            saved.write(&desk.0.path)?;
-            *desk.0.saved.lock().unwrap_or_else(PoisonError::into_inner) = saved;
-            Ok(())
-        };
-        tokio::task::spawn_blocking(work)
-            .await
-            .unwrap_or_else(|_| Err(ApiError::internal("saving the outputs failed")))
     }
 
     /// Brings the running stream, if there is one, to the newest list.

@@ -1,4 +1,4 @@
-//! What the API has changed of the outputs, kept in a file that its owner alone can read, since it may hold stream keys.
+//! What the API has changed of the outputs: a part of the show, and saved with it. It may hold stream keys.
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -7,8 +7,6 @@ use components::output::OutputSpec;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
-use crate::control::error::{ApiError, ErrorCode};
-use crate::control::library::write_whole;
 
 /// Everything that is saved. It is laid over what settings and scene ask for, so that a change of those still comes through wherever the
 /// API said nothing.
@@ -45,14 +43,14 @@ impl std::fmt::Debug for SavedOutput {
 }
 
 impl Saved {
-    /// What a file holds; nothing when it is not there.
+    /// What the file of an earlier release holds; `None` when it is not there.
     ///
     /// # Errors
     /// The file is there and cannot be read: it is left as it is.
-    pub fn open(path: &Path) -> anyhow::Result<Self> {
+    pub fn open(path: &Path) -> anyhow::Result<Option<Self>> {
         match std::fs::read(path) {
             // serde's own words could repeat a key.
-            Ok(bytes) => serde_json::from_slice(&bytes).map_err(|error| {
+            Ok(bytes) => serde_json::from_slice(&bytes).map(Some).map_err(|error| {
                 anyhow::anyhow!(
                     "`{}` holds no outputs: line {}, column {} cannot be read",
                     path.display(),
@@ -60,25 +58,9 @@ impl Saved {
                     error.column()
                 )
             }),
-            Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(Self::default()),
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(None),
             Err(error) => anyhow::bail!("`{}` cannot be read: {error}", path.display()),
         }
-    }
-
-    /// Writes it whole, so that a crash leaves the old file or the new one. Readable by its owner alone: `tempfile` makes it so.
-    ///
-    /// # Errors
-    /// The disk's: the old file is still there.
-    pub fn write(&self, path: &Path) -> Result<(), ApiError> {
-        let failed = |error: &dyn std::fmt::Display| {
-            tracing::warn!(%error, "the file of outputs cannot be written");
-            ApiError::new(ErrorCode::Unavailable, "the outputs cannot be saved")
-        };
-        let bytes = serde_json::to_vec_pretty(self).map_err(|error| failed(&error))?;
-        if let Some(folder) = path.parent() {
-            std::fs::create_dir_all(folder).map_err(|error| failed(&error))?;
-        }
-        write_whole(path, &bytes).map_err(|error| failed(&error))
     }
 }
 
@@ -87,25 +69,19 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_was_saved_is_read_again_and_nobody_else_can_read_it() {
-        use std::os::unix::fs::PermissionsExt as _;
+    fn what_an_earlier_release_saved_is_read_and_no_key_is_told() {
         let folder = tempfile::tempdir().expect("a folder");
         let path = folder.path().join("outputs.json");
-        assert_eq!(Saved::open(&path).expect("nothing"), Saved::default());
+        assert_eq!(Saved::open(&path).expect("nothing"), None);
         let mut saved = Saved::default();
         let text = r#"{"id": "a", "url": "rtmp://host/app", "key": "abcd-1234"}"#;
         let spec = serde_json::from_str(text).expect("an output");
         let added = SavedOutput::Added(Box::new(spec));
         saved.outputs.insert("a".to_owned(), added);
         saved.outputs.insert("b".to_owned(), SavedOutput::Removed);
-        saved.write(&path).expect("written");
-        let mode = std::fs::metadata(&path)
-            .expect("a file")
-            .permissions()
-            .mode();
-        assert_eq!(mode & 0o777, 0o600);
-        assert_eq!(Saved::open(&path).expect("the same"), saved);
+        std::fs::write(&path, serde_json::to_vec(&saved).expect("JSON")).expect("written");
         assert!(!format!("{saved:?}").contains("1234"));
+        assert_eq!(Saved::open(&path).expect("the same"), Some(saved));
         std::fs::write(&path, r#"{"outputs": {"a": {"added": "abcd-1234"}}}"#).expect("a file");
         let error = Saved::open(&path).expect_err("no outputs").to_string();
         assert!(!error.contains("1234"), "{error}");

@@ -1,10 +1,11 @@
 //! Real time, as far as ticks tell it, and the time that items have left.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
 use bevy_ecs::prelude::*;
 use components::source::{FeedItem, VisualFeedSource};
+use serde::{Deserialize, Serialize};
 
 use crate::clock::FrameClock;
 
@@ -19,16 +20,19 @@ impl Epoch {
     }
 
     /// Keeps the moment of this tick when ticks come at another rate from now on.
-    pub(crate) fn keep(&mut self, old: &FrameClock, new: &FrameClock) {
+    pub fn keep(&mut self, old: &FrameClock, new: &FrameClock) {
         self.0 += self.at(old) - self.at(new);
     }
 }
 
-/// When items with `endsIn` came on air, by name. On the feed's layer; written when the feed is spawned or edited.
-#[derive(Component, Debug, Default)]
-pub(crate) struct Arrivals(HashMap<Arc<str>, i64>);
+/// When items with `endsIn` came on air, by name, in milliseconds since 1970. On the feed's layer; written when the feed is spawned or
+/// edited.
+#[derive(Component, Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct Arrivals(BTreeMap<Arc<str>, i64>);
 
 impl Arrivals {
+    /// Every item arrives now.
     pub fn new(source: &VisualFeedSource, now_ms: i64) -> Self {
         let mut arrivals = Self::default();
         arrivals.follow(&VisualFeedSource::default(), source, now_ms);
@@ -42,7 +46,7 @@ impl Arrivals {
             .iter()
             .map(|item| (item.id.as_str(), item.ends_in))
             .collect();
-        let mut next = HashMap::new();
+        let mut next = BTreeMap::new();
         for item in new.items.iter().filter(|item| item.ends_in.is_some()) {
             let id = item.id.as_str();
             let stays = before.get(id) == Some(&item.ends_in);

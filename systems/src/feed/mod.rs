@@ -20,10 +20,9 @@ use crate::profile::AddTimed;
 use crate::scene::Reachable;
 use crate::schedule::{Tick, TickSet};
 
-pub use clock::{Epoch, countdown_words};
+pub use clock::{Arrivals, Epoch, countdown_words};
 pub use state::{FeedAction, FeedState, Showing, after_action, follow, from_now, show_at};
 
-pub(crate) use clock::Arrivals;
 pub(crate) use stage::FeedStage;
 pub(crate) use state::FeedClock;
 

@@ -3,15 +3,18 @@
 use std::sync::Arc;
 
 use bevy_ecs::prelude::*;
+use components::scene::FrameRate;
 use components::source::{FeedOrder, VisualFeedSource};
+use serde::{Deserialize, Serialize};
 
-use crate::clock::FrameClock;
+use crate::clock::{FrameClock, tick_at_rate};
 
 /// How far a sum of ticks may be from a whole dwell time and still be one.
 const NEARLY: f64 = 1e-6;
 
 /// Where a feed was when a command last moved it; from there it goes on by itself.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
 pub struct FeedState {
     since_tick: u64,
     /// How long the item had been on show by then.
@@ -73,6 +76,13 @@ impl FeedState {
             from: None,
             pinned: false,
         }
+    }
+
+    /// The same moment counted in ticks of another rate.
+    #[must_use]
+    pub fn at_rate(mut self, old: FrameRate, new: FrameRate) -> Self {
+        self.since_tick = tick_at_rate(self.since_tick, old, new);
+        self
     }
 }
 

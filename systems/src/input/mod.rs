@@ -74,6 +74,13 @@ pub(crate) fn act(world: &mut World, layer: &Arc<str>, action: PlaybackAction) {
     }
 }
 
+/// Has all inputs that are not open yet come on air on `tick`.
+pub(crate) fn begin_on(world: &mut World, tick: u64) {
+    for mut input in world.query::<&mut LiveInput>().iter_mut(world) {
+        input.since_tick = tick;
+    }
+}
+
 /// Has all inputs count from this tick on, at which the rate of the ticks changes.
 pub(crate) fn count_from(world: &mut World, clock: &FrameClock, new: &FrameClock) {
     let mut inputs = world.query::<&mut LiveInput>();

@@ -3,6 +3,7 @@
 mod bundle;
 mod edit;
 mod internal;
+mod resume;
 mod spawn;
 mod stage;
 
@@ -10,6 +11,8 @@ pub use bundle::SceneBundle;
 pub use edit::{LayerEdit, SceneEdit};
 pub(crate) use edit::{change_layer, edit_scene, put};
 pub(crate) use internal::{despawn_internal, spawn_internal};
+pub use resume::Standing;
+pub(crate) use resume::resume;
 pub(crate) use spawn::{MaxLayers, Place, check_scene, spawn_tree};
 pub use spawn::{SceneError, SceneInfo, replace_scene, timeline_component};
 pub use stage::{Internal, Leaving, Outgoing, Reachable};

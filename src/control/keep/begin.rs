@@ -1,0 +1,319 @@
+//! Chooses what a program begins with: where the last run left off, or what the files say.
+//!
+//! What was saved goes on air where the program is started with the same scene. The scene file wins where somebody has named another
+//! one, has written to the file of the scene that was on air meanwhile, as it would have while it was on air, or says so (`--fresh`).
+//! What was saved and cannot be read is an error, and never written over.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use anyhow::Context as _;
+use components::output::RenditionSpec;
+use components::scene::{FrameRate, SceneSpec};
+use serde_json::Value;
+use systems::clock::{FrameClock, tick_at_rate};
+use systems::feed::Epoch;
+use systems::scene::Standing;
+
+use super::documents::{self, Constants, Read};
+use super::open::Opened;
+use super::{aside, config};
+use crate::config::Settings;
+use crate::control::config::Config;
+use crate::control::landed;
+use crate::control::library::Library;
+use crate::control::outputs::{OutputList, Saved as OutputChanges};
+use crate::control::show::{PausedAs, Show, Staged, fingerprint};
+use crate::scene::{LoadOptions, LoadedScene, scene_from_text};
+
+/// What the program begins with.
+pub struct Begin {
+    /// The scene that comes on air.
+    pub scene: LoadedScene,
+    /// Its file as it is, to be watched; `None` where it cannot be read.
+    pub watched: Option<LoadedScene>,
+    /// The show, not live yet.
+    pub show: Show,
+    /// The rate of the ticks.
+    pub rate: FrameRate,
+    /// The outputs of settings and first scene, without what was changed.
+    pub base_outputs: OutputList,
+    /// Where the last run left off, if this one goes on from there.
+    pub resumed: Option<Resumed>,
+    constants: Constants,
+    old_outputs: Option<PathBuf>,
+}
+
+/// Where the last run left off.
+pub struct Resumed {
+    /// Whether the stream was live, and since when in milliseconds since 1970.
+    pub live_since_ms: Option<u64>,
+    /// The name of the scene that was in preview.
+    pub preview: Option<String>,
+    read: Read,
+}
+
+/// The ticks of a run that goes on.
+pub struct ResumedTicks {
+    /// The moment of tick 0.
+    pub epoch: Epoch,
+    /// The tick on which the scene came on air.
+    pub since_tick: u64,
+    /// The tick that comes next.
+    pub tick: u64,
+}
+
+/// Chooses what comes on air. `first` is the scene that the program is started with.
+///
+/// # Errors
+/// What was saved cannot be read or shown.
+pub fn begin(
+    opened: &Opened,
+    first: &LoadedScene,
+    settings: &Settings,
+    library: &Library,
+    is_fresh: bool,
+) -> anyhow::Result<Begin> {
+    let documents = &opened.saved.documents;
+    let way_out = || {
+        format!(
+            "{} was left as it is; take an export in with `stream-manager state import FILE --replace` where there is one, or begin at the scene's file with `run --fresh`",
+            opened.place
+        )
+    };
+    let old_file = settings.data_dir.join("outputs.json");
+    let kept = documents::read_outputs(documents).with_context(way_out)?;
+    let (changes, is_imported) = match kept {
+        Some(changes) => (changes, false),
+        None => match OutputChanges::open(&old_file)? {
+            Some(changes) => (changes, true),
+            None => (OutputChanges::default(), false),
+        },
+    };
+    let base_outputs = OutputList::of(settings, &first.spec);
+    let outputs = base_outputs.with_saved(&changes);
+    let canvas = (first.spec.canvas.width, first.spec.canvas.height);
+    let first_rate = first.spec.canvas.fps.unwrap_or(settings.target_fps);
+    let config_of = |list: &OutputList| {
+        let main = list.rendition(RenditionSpec::MAIN)?;
+        Ok::<_, anyhow::Error>(Config::new(settings, main, canvas, first_rate))
+    };
+    let constants = Constants {
+        started_with: first.path.display().to_string(),
+        config_base: config::values(&config_of(&base_outputs)?),
+    };
+    let config = config_of(&outputs)?;
+    let read = match is_fresh {
+        true => None,
+        false => documents::read(documents).with_context(way_out)?,
+    };
+    let max_layers = match &read {
+        Some(read) => {
+            let config = read.config.over(&constants.config_base, config.clone(), None);
+            config.max_layers
+        }
+        None => config.max_layers,
+    };
+    let chosen = choose(read, first, &constants, library, max_layers).with_context(way_out)?;
+    let own_rate = chosen.scene.spec.canvas.fps;
+    let mut config = match &chosen.read {
+        Some(read) => read.config.over(&constants.config_base, config, own_rate),
+        None => config,
+    };
+    let rate = own_rate.unwrap_or(config.fps);
+    (config.fps, config.next_fps) = (rate, rate);
+    let resumed = chosen.read.filter(|_| chosen.goes_on).map(|read| Resumed {
+        live_since_ms: read.show.live_since_ms,
+        preview: read.show.preview.clone(),
+        read,
+    });
+    let revision = opened.saved.revision;
+    Ok(Begin {
+        show: Show {
+            // Another show than the one of this number is the next.
+            revision: revision + u64::from(revision > 0 && resumed.is_none()),
+            program: Staged {
+                id: chosen.id,
+                spec: Arc::new(chosen.scene.spec.clone()),
+                folder: chosen.scene.folder.clone(),
+                is_edited: chosen.is_edited,
+                file: chosen.file,
+            },
+            preview: None,
+            changing: None,
+            pause: resumed.as_ref().and_then(Resumed::pause),
+            live_since_ms: None,
+            config,
+            outputs: Arc::new(outputs),
+            output_changes: Arc::new(changes),
+        },
+        scene: chosen.scene,
+        watched: chosen.watched,
+        rate,
+        base_outputs,
+        resumed,
+        constants,
+        old_outputs: (is_imported || old_file.exists()).then_some(old_file),
+    })
+}
+
+struct Chosen {
+    id: String,
+    scene: LoadedScene,
+    watched: Option<LoadedScene>,
+    is_edited: bool,
+    file: Arc<str>,
+    /// What was saved, as far as it still counts.
+    read: Option<Read>,
+    /// Whether the scene goes on where it was.
+    goes_on: bool,
+}
+
+impl Chosen {
+    fn of_file(id: String, scene: LoadedScene, read: Option<Read>) -> Self {
+        Self {
+            id,
+            watched: Some(scene.clone()),
+            file: fingerprint(&scene.spec),
+            scene,
+            is_edited: false,
+            read,
+            goes_on: false,
+        }
+    }
+}
+
+fn choose(
+    read: Option<Read>,
+    first: &LoadedScene,
+    constants: &Constants,
+    library: &Library,
+    max_layers: usize,
+) -> anyhow::Result<Chosen> {
+    let first_id = crate::control::scene_id(&first.path);
+    let Some(read) = read else {
+        return Ok(Chosen::of_file(first_id, first.clone(), None));
+    };
+    if read.show.started_with != constants.started_with {
+        tracing::info!(
+            scene = constants.started_with,
+            before = read.show.started_with,
+            "another scene was named than the last time; it begins as its file says"
+        );
+        return Ok(Chosen::of_file(first_id, first.clone(), Some(read)));
+    }
+    let id = read.scene.id.clone();
+    let options = library.options(max_layers);
+    let spec = saved_scene(&read.scene.scene, &id, library.folder(), &options)?;
+    let found = match id == first_id {
+        true => Ok(first.clone()),
+        false => library.load(&id, max_layers),
+    };
+    let mut file = Arc::clone(&read.scene.file);
+    let watched = match found {
+        Ok(loaded) => {
+            let now = fingerprint(&loaded.spec);
+            if now != file && now != fingerprint(&spec) {
+                tracing::info!(
+                    scene = id,
+                    "the scene's file was changed since the last run; it begins as the file says"
+                );
+                return Ok(Chosen::of_file(id, loaded, Some(read)));
+            }
+            file = now;
+            Some(loaded)
+        }
+        Err(error) => {
+            tracing::warn!(scene = id, %error, "the file of the scene on air cannot be read; the scene goes on as it was saved");
+            None
+        }
+    };
+    let path = library.folder().join(format!("{id}.json"));
+    let scene = LoadedScene::new(spec, library.folder().to_owned(), path);
+    Ok(Chosen {
+        id,
+        scene,
+        watched,
+        is_edited: read.scene.is_edited,
+        file,
+        read: Some(read),
+        goes_on: true,
+    })
+}
+
+/// The scene of a document, held to every rule of scene files.
+fn saved_scene(
+    value: &Value,
+    id: &str,
+    folder: &Path,
+    options: &LoadOptions,
+) -> anyhow::Result<SceneSpec> {
+    scene_from_text(&value.to_string(), id, Some(folder), options)
+        .map_err(|errors| anyhow::anyhow!("{}", errors.plain()))
+        .with_context(|| format!("the saved scene `{id}` cannot be shown"))
+}
+
+impl Begin {
+    pub(super) fn constants(&self) -> &Constants {
+        &self.constants
+    }
+
+    /// The file of outputs of an earlier release, which is not read any more once the state has them.
+    pub(super) fn old_outputs(&self) -> Option<&Path> {
+        self.old_outputs
+            .as_deref()
+            .filter(|path| !aside(path).exists())
+    }
+
+    pub(super) fn revision(&self) -> u64 {
+        self.show.revision
+    }
+}
+
+impl Resumed {
+    fn pause(&self) -> Option<PausedAs> {
+        self.read
+            .show
+            .pause
+            .filter(|_| self.live_since_ms.is_some())
+    }
+
+    /// Which tick it is now, where ticks of `rate` are counted on from the last run.
+    pub fn ticks(&self, rate: FrameRate, now_ms: i64) -> ResumedTicks {
+        let show = &self.read.show;
+        let moved = |tick| tick_at_rate(tick, show.rate, rate);
+        let next = next_tick(Epoch(show.epoch_ms), rate, now_ms);
+        let last = moved(show.tick);
+        let mut epoch = Epoch(show.epoch_ms);
+        let tick = if next > last {
+            next
+        } else {
+            // The system's clock was set back since; the ticks never are.
+            epoch.0 = now_ms - (rate.nanos_at(last + 1) / 1_000_000).cast_signed();
+            last + 1
+        };
+        ResumedTicks {
+            epoch,
+            since_tick: moved(show.since_tick).min(tick),
+            tick,
+        }
+    }
+
+    /// Where timelines and feeds of the scene stand.
+    pub fn standing(&self, spec: &SceneSpec, rate: FrameRate, ticks: &ResumedTicks) -> Standing {
+        let clock = FrameClock {
+            tick: ticks.since_tick,
+            rate,
+        };
+        self.read
+            .standing(landed::fresh(spec, &clock, ticks.epoch), rate)
+    }
+}
+
+/// The first tick that begins at or after a moment.
+pub fn next_tick(epoch: Epoch, rate: FrameRate, now_ms: i64) -> u64 {
+    let gone_ms = u64::try_from(now_ms - epoch.0).unwrap_or(0);
+    let nanos = gone_ms.saturating_mul(1_000_000);
+    let begun = rate.ticks_at(nanos);
+    begun + u64::from(rate.nanos_at(begun) < nanos)
+}

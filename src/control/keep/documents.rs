@@ -1,0 +1,337 @@
+//! The documents that a snapshot is saved as, and back.
+//!
+//! | Document | Holds |
+//! |---|---|
+//! | `show` | the moment of tick 0, ticks, live or stopped, pause, preview, which scene the program was started with |
+//! | `scene` | the scene on air with every change, without its data |
+//! | `data` | its data |
+//! | `timelines`, `feeds` | where they stand, in ticks |
+//! | `config` | settings that were changed, beside what they were set to |
+//! | `outputs` | what the API has changed of outputs and renditions; may hold stream keys |
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use bytes::Bytes;
+use components::animation::{PlayState, Timeline};
+use components::scene::{FrameRate, SceneSpec};
+use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
+use systems::clock::tick_at_rate;
+use systems::feed::{Arrivals, Epoch, FeedState};
+use systems::scene::Standing;
+
+use super::config::ConfigDocument;
+use crate::control::outputs;
+use crate::control::show::{PausedAs, Snapshot};
+use crate::store::{Documents, Puts};
+
+/// The document of how the stream stands.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub(super) struct ShowDocument {
+    /// The scene as the command line named it.
+    pub(super) started_with: String,
+    /// The moment of tick 0, in milliseconds since 1970 (UTC).
+    pub(super) epoch_ms: i64,
+    pub(super) rate: FrameRate,
+    /// The tick of the last change.
+    pub(super) tick: u64,
+    /// The tick on which the scene came on air.
+    pub(super) since_tick: u64,
+    pub(super) live_since_ms: Option<u64>,
+    pub(super) pause: Option<PausedAs>,
+    pub(super) preview: Option<String>,
+}
+
+/// The document of the scene on air.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub(super) struct SceneDocument {
+    pub(super) id: String,
+    pub(super) is_edited: bool,
+    pub(super) file: Arc<str>,
+    /// As a scene file has it.
+    pub(super) scene: Value,
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct SceneOut<'a> {
+    id: &'a str,
+    is_edited: bool,
+    file: &'a str,
+    scene: &'a SceneSpec,
+}
+
+#[derive(Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct TimelineDocument {
+    #[serde(flatten)]
+    state: StateDocument,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    started_for_tick: Option<u64>,
+}
+
+#[derive(Serialize, Deserialize)]
+#[serde(tag = "state", rename_all = "camelCase", rename_all_fields = "camelCase")]
+enum StateDocument {
+    Stopped,
+    Playing { since_tick: u64, from_seconds: f64 },
+    Paused { at_seconds: f64 },
+}
+
+#[derive(Serialize, Deserialize)]
+struct FeedDocument {
+    #[serde(flatten)]
+    state: FeedState,
+    #[serde(default)]
+    arrivals: Arrivals,
+}
+
+/// What does not change while the program runs.
+#[derive(Clone, Debug)]
+pub(super) struct Constants {
+    pub(super) started_with: String,
+    pub(super) config_base: Map<String, Value>,
+}
+
+/// The documents of a snapshot that differ from those of the one before; all of them where there is none before.
+pub(super) fn puts(
+    before: Option<&Snapshot>,
+    now: &Snapshot,
+    epoch: Epoch,
+    constants: &Constants,
+) -> Result<Puts, serde_json::Error> {
+    let mut puts = Puts::new();
+    let mut put = |name: &str, bytes: Vec<u8>| {
+        puts.insert(name.into(), Some(Bytes::from(bytes)));
+    };
+    let show = ShowDocument {
+        started_with: constants.started_with.clone(),
+        epoch_ms: epoch.0,
+        rate: now.rate,
+        tick: now.tick,
+        since_tick: now.since_tick,
+        live_since_ms: now.show.live_since_ms,
+        pause: now.show.pause,
+        preview: now.show.preview.as_ref().map(|scene| scene.id.clone()),
+    };
+    put("show", serde_json::to_vec(&show)?);
+    let (program, spec) = (&now.show.program, &now.show.program.spec);
+    let old = before.map(|before| &before.show.program);
+    let same_but_data = old.is_some_and(|old| {
+        (&old.id, old.is_edited, &old.file) == (&program.id, program.is_edited, &program.file)
+            && is_same_but_data(&old.spec, spec)
+    });
+    if !same_but_data {
+        let scene = without_data(spec);
+        let scene = SceneOut {
+            id: &program.id,
+            is_edited: program.is_edited,
+            file: &program.file,
+            scene: &scene,
+        };
+        put("scene", serde_json::to_vec(&scene)?);
+    }
+    if old.is_none_or(|old| !Arc::ptr_eq(&old.spec.data, &spec.data)) {
+        put("data", serde_json::to_vec(&spec.data)?);
+    }
+    if before.is_none_or(|before| !Arc::ptr_eq(&before.timelines, &now.timelines)) {
+        put("timelines", timelines(&now.timelines)?);
+    }
+    let same_feeds = before.is_some_and(|before| {
+        Arc::ptr_eq(&before.feeds, &now.feeds) && Arc::ptr_eq(&before.arrivals, &now.arrivals)
+    });
+    if !same_feeds {
+        put("feeds", feeds(now)?);
+    }
+    if before.is_none_or(|before| before.show.config != now.show.config) {
+        let config = ConfigDocument::new(&constants.config_base, &now.show.config);
+        put("config", serde_json::to_vec(&config)?);
+    }
+    let changes = |snapshot: &Snapshot| Arc::clone(&snapshot.show.output_changes);
+    if before.is_none_or(|before| !Arc::ptr_eq(&changes(before), &changes(now))) {
+        put("outputs", serde_json::to_vec(&*changes(now))?);
+    }
+    Ok(puts)
+}
+
+/// Whether two scenes share everything but their data; false where they may be the same and it takes long to see.
+fn is_same_but_data(old: &Arc<SceneSpec>, new: &Arc<SceneSpec>) -> bool {
+    fn shared<T>(old: &[Arc<T>], new: &[Arc<T>]) -> bool {
+        old.len() == new.len() && old.iter().zip(new).all(|(old, new)| Arc::ptr_eq(old, new))
+    }
+    let lists = |spec: &SceneSpec| SceneSpec {
+        layers: Vec::new(),
+        timelines: Vec::new(),
+        ..without_data(spec)
+    };
+    Arc::ptr_eq(old, new)
+        || (shared(&old.layers, &new.layers)
+            && shared(&old.timelines, &new.timelines)
+            && lists(old) == lists(new))
+}
+
+fn without_data(spec: &SceneSpec) -> SceneSpec {
+    SceneSpec {
+        data: Arc::default(),
+        ..spec.clone()
+    }
+}
+
+fn timelines(timelines: &BTreeMap<String, Timeline>) -> Result<Vec<u8>, serde_json::Error> {
+    let document = |timeline: &Timeline| TimelineDocument {
+        state: match timeline.state {
+            PlayState::Stopped => StateDocument::Stopped,
+            PlayState::Playing {
+                since_tick,
+                from_seconds,
+            } => StateDocument::Playing {
+                since_tick,
+                from_seconds,
+            },
+            PlayState::Paused { at_seconds } => StateDocument::Paused { at_seconds },
+        },
+        started_for_tick: timeline.started_for_tick,
+    };
+    let list = timelines.iter();
+    let list: BTreeMap<&String, TimelineDocument> =
+        list.map(|(id, line)| (id, document(line))).collect();
+    serde_json::to_vec(&list)
+}
+
+fn feeds(snapshot: &Snapshot) -> Result<Vec<u8>, serde_json::Error> {
+    let document = |(id, state): (&String, &FeedState)| {
+        let arrivals = snapshot.arrivals.get(id).cloned().unwrap_or_default();
+        let state = state.clone();
+        (id.clone(), FeedDocument { state, arrivals })
+    };
+    let list: BTreeMap<String, FeedDocument> = snapshot.feeds.iter().map(document).collect();
+    serde_json::to_vec(&list)
+}
+
+/// What was saved of a show, read.
+#[derive(Clone, Debug)]
+pub(super) struct Read {
+    pub(super) show: ShowDocument,
+    pub(super) scene: SceneDocument,
+    pub(super) config: ConfigDocument,
+    timelines: Arc<BTreeMap<String, PlayStateRead>>,
+    feeds: Arc<BTreeMap<String, (FeedState, Arrivals)>>,
+}
+
+/// Where a timeline stood, and for which tick of the one before it it had started.
+type PlayStateRead = (PlayState, Option<u64>);
+
+/// What is wrong with a document. The words of its text are not repeated: it may hold a key.
+#[derive(Debug, thiserror::Error)]
+#[error("document `{name}` cannot be read: {what}")]
+pub(super) struct Unreadable {
+    pub(super) name: &'static str,
+    pub(super) what: String,
+}
+
+/// Reads what was saved of outputs, which holds for other scenes too; `None` before the first time.
+pub(super) fn read_outputs(documents: &Documents) -> Result<Option<outputs::Saved>, Unreadable> {
+    documents
+        .get("outputs")
+        .map(|bytes| parse("outputs", bytes))
+        .transpose()
+}
+
+/// Reads everything else; `None` where nothing was saved of a show.
+pub(super) fn read(documents: &Documents) -> Result<Option<Read>, Unreadable> {
+    if !documents.contains_key("show") {
+        return Ok(None);
+    }
+    let find = |name: &'static str| {
+        documents.get(name).ok_or(Unreadable {
+            name,
+            what: "it is not there".to_owned(),
+        })
+    };
+    let mut scene: SceneDocument = parse("scene", find("scene")?)?;
+    let data: Map<String, Value> = parse("data", find("data")?)?;
+    let Value::Object(map) = &mut scene.scene else {
+        return Err(Unreadable {
+            name: "scene",
+            what: "it holds no scene".to_owned(),
+        });
+    };
+    map.insert("data".to_owned(), Value::Object(data));
+    let lines: BTreeMap<String, TimelineDocument> = parse("timelines", find("timelines")?)?;
+    let feeds: BTreeMap<String, FeedDocument> = parse("feeds", find("feeds")?)?;
+    Ok(Some(Read {
+        show: parse("show", find("show")?)?,
+        scene,
+        config: parse("config", find("config")?)?,
+        timelines: Arc::new(lines.into_iter().map(read_timeline).collect()),
+        feeds: Arc::new(
+            feeds
+                .into_iter()
+                .map(|(id, feed)| (id, (feed.state, feed.arrivals)))
+                .collect(),
+        ),
+    }))
+}
+
+fn read_timeline((id, line): (String, TimelineDocument)) -> (String, PlayStateRead) {
+    let state = match line.state {
+        StateDocument::Stopped => PlayState::Stopped,
+        StateDocument::Playing {
+            since_tick,
+            from_seconds,
+        } => PlayState::Playing {
+            since_tick,
+            from_seconds,
+        },
+        StateDocument::Paused { at_seconds } => PlayState::Paused { at_seconds },
+    };
+    (id, (state, line.started_for_tick))
+}
+
+fn parse<T: serde::de::DeserializeOwned>(
+    name: &'static str,
+    bytes: &[u8],
+) -> Result<T, Unreadable> {
+    serde_json::from_slice(bytes).map_err(|error| Unreadable {
+        name,
+        what: format!(
+            "line {}, column {} is not what was expected",
+            error.line(),
+            error.column()
+        ),
+    })
+}
+
+impl Read {
+    /// Where timelines and feeds stand, over what they would on the scene's first tick, in ticks of `rate`.
+    pub(super) fn standing(&self, fresh: Standing, rate: FrameRate) -> Standing {
+        let mut standing = fresh;
+        let moved = |tick| tick_at_rate(tick, self.show.rate, rate);
+        for (id, timeline) in &mut standing.timelines {
+            let Some((state, started_for_tick)) = self.timelines.get(id) else {
+                continue;
+            };
+            timeline.started_for_tick = started_for_tick.map(moved);
+            timeline.state = match *state {
+                PlayState::Playing {
+                    since_tick,
+                    from_seconds,
+                } => PlayState::Playing {
+                    since_tick: moved(since_tick),
+                    from_seconds,
+                },
+                other => other,
+            };
+        }
+        for (id, feed) in &mut standing.feeds {
+            if let Some((state, arrivals)) = self.feeds.get(id) {
+                *feed = state.clone().at_rate(self.show.rate, rate);
+                standing.arrivals.insert(id.clone(), arrivals.clone());
+            }
+        }
+        standing
+    }
+}

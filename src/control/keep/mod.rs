@@ -1,0 +1,275 @@
+//! What survives the process: the show as documents in a store, from snapshot to snapshot.
+//!
+//! A [`Keeper`] follows the director's snapshots on a task of its own. Each is a whole revision, so what is saved is one too; those that
+//! come faster than it looks are left out, the newest counts. It makes documents of what differs and hands them to the
+//! [`Persister`]. The tick and the director know nothing of it, and nothing happens while nothing changes. At the start [`begin`]
+//! chooses what comes on air: what was saved, or what the files say.
+
+mod begin;
+mod config;
+mod documents;
+mod open;
+
+use std::fs::File;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use tokio::sync::{oneshot, watch};
+use tokio::task::JoinHandle;
+use tokio::time::sleep;
+
+use self::documents::Constants;
+use super::error::{ApiError, ErrorCode};
+use super::show::Snapshot;
+use super::ticks::Ticks;
+use crate::store::shared::{Lease, LeaseState};
+use crate::store::{PersistOptions, PersistState, PersistStatus, Persister};
+
+pub use begin::{Begin, Resumed, ResumedTicks, begin, next_tick};
+pub use open::{Opened, open};
+
+/// The least time from one look at the show to the next.
+const PACE: Duration = Duration::from_millis(50);
+/// How long a change that is to be durable is waited for.
+pub const DURABLE_WAIT_MAX: Duration = Duration::from_secs(5);
+/// How long the end waits for what is not saved yet.
+const END_WAIT_MAX: Duration = Duration::from_secs(2);
+
+/// How saving goes, for whoever asks. Cheap to copy.
+#[derive(Clone)]
+pub struct Saving(Arc<Inner>);
+
+struct Inner {
+    persister: Persister,
+    status: watch::Receiver<PersistStatus>,
+    /// Why the newest show is not handed to the store.
+    refused: Mutex<Option<String>>,
+    /// Who leads in the place of this program.
+    lost: watch::Sender<Option<String>>,
+}
+
+impl Saving {
+    /// Where it stands.
+    pub fn status(&self) -> PersistStatus {
+        let mut status = self.0.status.borrow().clone();
+        if let Some(reason) = &*self.refused() {
+            status.state = PersistState::Degraded;
+            status.reason = Some(reason.clone());
+        }
+        status
+    }
+
+    /// Waits until a revision outlives the process.
+    ///
+    /// # Errors
+    /// It does not within [`DURABLE_WAIT_MAX`]. It is on air all the same, and saved when the store takes it.
+    pub async fn durable(&self, revision: u64) -> Result<(), ApiError> {
+        let result = self.0.persister.durable(revision, DURABLE_WAIT_MAX).await;
+        result.map_err(|error| {
+            let message = format!(
+                "the change is on air as revision {revision} and not saved yet; it is kept in memory until the store takes it"
+            );
+            ApiError::new(ErrorCode::NotSaved, message)
+                .with("revision", revision)
+                .with("durableRevision", error.durable_revision)
+        })
+    }
+
+    /// Waits until another program leads this stream, and gives its name.
+    pub async fn lost(&self) -> String {
+        let mut lost = self.0.lost.subscribe();
+        match lost.wait_for(Option::is_some).await {
+            Ok(leader) => leader.clone().unwrap_or_default(),
+            Err(_) => std::future::pending().await,
+        }
+    }
+
+    fn refused(&self) -> std::sync::MutexGuard<'_, Option<String>> {
+        self.0.refused.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Saves the show as it changes.
+pub struct Keeper {
+    saving: Saving,
+    stop: oneshot::Sender<()>,
+    task: JoinHandle<()>,
+    lease: Option<Lease>,
+    _lock: Option<File>,
+}
+
+impl Keeper {
+    /// Starts on the runtime that this is called on.
+    pub fn start(
+        opened: Opened,
+        begin: &Begin,
+        snapshots: watch::Receiver<Arc<Snapshot>>,
+        ticks: Ticks,
+    ) -> Self {
+        let Opened {
+            store,
+            saved,
+            lease,
+            lock,
+            ..
+        } = opened;
+        let persister = Persister::start(store, &saved, PersistOptions::default());
+        let saving = Saving(Arc::new(Inner {
+            status: persister.status(),
+            persister,
+            refused: Mutex::default(),
+            lost: watch::Sender::new(None),
+        }));
+        let (stop, stopped) = oneshot::channel();
+        let follower = Follower {
+            saving: saving.clone(),
+            constants: begin.constants().clone(),
+            snapshots,
+            ticks,
+            before: None,
+        };
+        if let Some(lease) = &lease {
+            tokio::spawn(follow_lease(saving.clone(), lease.state()));
+        }
+        if let Some(path) = begin.old_outputs() {
+            tokio::spawn(retire(saving.clone(), path.to_owned(), begin.revision()));
+        }
+        Self {
+            saving,
+            stop,
+            task: tokio::spawn(follower.run(stopped)),
+            lease,
+            _lock: lock,
+        }
+    }
+
+    /// How saving goes.
+    pub fn saving(&self) -> &Saving {
+        &self.saving
+    }
+
+    /// Takes the newest show as the last one; what happens from here on is not saved.
+    pub async fn stop(self) -> Stopped {
+        let _task_may_be_over = self.stop.send(());
+        let _ended = self.task.await;
+        Stopped {
+            saving: self.saving,
+            lease: self.lease,
+            _lock: self._lock,
+        }
+    }
+}
+
+/// What is left to do once nothing more is taken.
+pub struct Stopped {
+    saving: Saving,
+    lease: Option<Lease>,
+    _lock: Option<File>,
+}
+
+impl Stopped {
+    /// Saves what is left, closes the store, and lets the lease go.
+    pub async fn end(self) {
+        if let Err(error) = self.saving.0.persister.shut_down(END_WAIT_MAX).await {
+            tracing::error!(%error, "the last changes are not saved");
+        }
+        if let Some(lease) = self.lease {
+            lease.release().await;
+        }
+    }
+}
+
+struct Follower {
+    saving: Saving,
+    constants: Constants,
+    snapshots: watch::Receiver<Arc<Snapshot>>,
+    ticks: Ticks,
+    before: Option<Arc<Snapshot>>,
+}
+
+impl Follower {
+    async fn run(mut self, mut stopped: oneshot::Receiver<()>) {
+        loop {
+            self.take().await;
+            let next = async {
+                sleep(PACE).await;
+                self.snapshots.changed().await.is_ok()
+            };
+            let goes_on = tokio::select! {
+                biased;
+                _ = &mut stopped => false,
+                goes_on = next => goes_on,
+            };
+            if !goes_on {
+                return self.take().await;
+            }
+        }
+    }
+
+    /// Hands what differs to the store.
+    async fn take(&mut self) {
+        let now = Arc::clone(&self.snapshots.borrow_and_update());
+        let (before, epoch) = (self.before.clone(), self.ticks.epoch());
+        let (constants, snapshot) = (self.constants.clone(), Arc::clone(&now));
+        // A large scene takes a while to be written as JSON.
+        let writing = tokio::task::spawn_blocking(move || {
+            documents::puts(before.as_deref(), &snapshot, epoch, &constants)
+        });
+        let result = match writing.await {
+            Ok(Ok(puts)) => {
+                let put = self.saving.0.persister.put(now.show.revision, puts);
+                put.map_err(|error| error.to_string())
+            }
+            Ok(Err(error)) => Err(error.to_string()),
+            Err(_) => Err("the show could not be written".to_owned()),
+        };
+        let reason = result.err();
+        match &reason {
+            // What was not taken is looked at again as a whole.
+            Some(reason) => {
+                tracing::error!(revision = now.show.revision, "the show is not saved: {reason}");
+                self.before = None;
+            }
+            None => self.before = Some(now),
+        }
+        *self.saving.refused() = reason;
+    }
+}
+
+/// Commits under the fence of the lease, and says when somebody else has it.
+async fn follow_lease(saving: Saving, mut state: watch::Receiver<LeaseState>) {
+    loop {
+        match &*state.borrow_and_update() {
+            LeaseState::Held { fence } | LeaseState::Unconfirmed { fence, .. } => {
+                saving.0.persister.set_fence(*fence);
+            }
+            LeaseState::Standby { leader } => {
+                saving.0.lost.send_replace(Some(leader.clone()));
+            }
+            LeaseState::Seeking { .. } => {}
+        }
+        if state.changed().await.is_err() {
+            return;
+        }
+    }
+}
+
+/// Once the store has what a file held, the file is put aside, so that there is one truth.
+async fn retire(saving: Saving, path: PathBuf, revision: u64) {
+    while saving.0.persister.durable(revision, DURABLE_WAIT_MAX).await.is_err() {}
+    let aside = aside(&path);
+    match std::fs::rename(&path, &aside) {
+        Ok(()) => tracing::info!(
+            file = %path.display(), aside = %aside.display(),
+            "the outputs are in the saved state now; their file was put aside"
+        ),
+        Err(error) => tracing::warn!(file = %path.display(), %error, "a file that is not read any more cannot be put aside"),
+    }
+}
+
+fn aside(path: &Path) -> PathBuf {
+    let mut name = path.as_os_str().to_owned();
+    name.push(".imported");
+    PathBuf::from(name)
+}

@@ -1,0 +1,50 @@
+//! How well changes are saved, for Prometheus.
+
+use std::fmt;
+
+use prometheus_client::metrics::MetricType;
+
+use super::Api;
+use super::metrics::Page;
+use crate::store::PersistState;
+
+pub(super) fn write(api: &Api, page: &mut Page<'_>) -> Result<(), fmt::Error> {
+    let status = api.station().saving().status();
+    let is = |state: PersistState| f64::from(u8::from(status.state == state));
+    let labels = |state: &str| {
+        vec![
+            ("engine", status.engine.to_owned()),
+            ("state", state.to_owned()),
+        ]
+    };
+    page.family(
+        "stream_store_state",
+        "1 for the state that the store is in: ok, degraded or down",
+        MetricType::Gauge,
+        [
+            (labels("ok"), is(PersistState::Ok)),
+            (labels("degraded"), is(PersistState::Degraded)),
+            (labels("down"), is(PersistState::Down)),
+        ],
+    )?;
+    page.gauge(
+        "stream_store_revision",
+        "Newest revision that was handed to the store",
+        status.revision as f64,
+    )?;
+    page.gauge(
+        "stream_store_durable_revision",
+        "Newest revision that outlives the process",
+        status.durable_revision as f64,
+    )?;
+    page.gauge(
+        "stream_store_lag_seconds",
+        "Time that the oldest change waits to be saved",
+        status.lag_ms as f64 / 1000.0,
+    )?;
+    page.gauge(
+        "stream_store_pending_documents",
+        "Documents that wait to be saved",
+        status.pending as f64,
+    )
+}
