@@ -29,6 +29,8 @@ mod on_air;
 mod outputs;
 #[path = "program/recordings.rs"]
 mod recordings;
+#[path = "program/resume.rs"]
+mod resume;
 #[path = "program/saved.rs"]
 mod saved;
 #[path = "program/speech.rs"]

@@ -260,8 +260,7 @@ pub(super) fn stream_id() -> Rule<String> {
     Rule::new(
         "1 to 64 letters from a to z in either case, digits, `.`, `_` and `-`",
         |text| {
-            let is_plain =
-                |letter: char| letter.is_ascii_alphanumeric() || ".-_".contains(letter);
+            let is_plain = |letter: char| letter.is_ascii_alphanumeric() || ".-_".contains(letter);
             let is_good = (1..=64).contains(&text.len()) && text.chars().all(is_plain);
             is_good.then(|| text.to_owned())
         },

@@ -29,7 +29,9 @@ pub(super) fn landed_mix(
     if let Some(old) = sent.plan.old_rate {
         // As long before this tick as it was.
         let gone = clock.tick.saturating_sub(since_tick);
-        since_tick = clock.tick.saturating_sub(tick_at_rate(gone, old, clock.rate));
+        since_tick = clock
+            .tick
+            .saturating_sub(tick_at_rate(gone, old, clock.rate));
     }
     if sent.plan.loads_scene {
         since_tick = clock.tick;
@@ -128,10 +130,7 @@ pub(super) fn landed_feeds(
 }
 
 /// Timelines as they are when their scene comes on air.
-fn fresh_timelines(
-    specs: &[Arc<TimelineSpec>],
-    clock: &FrameClock,
-) -> BTreeMap<String, Timeline> {
+fn fresh_timelines(specs: &[Arc<TimelineSpec>], clock: &FrameClock) -> BTreeMap<String, Timeline> {
     specs
         .iter()
         .map(|spec| (spec.id.clone(), timeline_component(spec, clock.tick)))

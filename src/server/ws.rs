@@ -19,8 +19,8 @@ use tokio::sync::broadcast::Receiver;
 use tokio::sync::broadcast::error::{RecvError, TryRecvError};
 use tokio::time::{Instant, MissedTickBehavior, interval, interval_at, timeout};
 
-use super::durable::{DURABLE, wait_for};
 use super::answer::{Answered, Params, Reply, parse, read};
+use super::durable::{DURABLE, wait_for};
 use super::guard::TOKEN_MAX;
 use super::routes::{Doc, Routes};
 use super::stream::{self, Action};
@@ -485,7 +485,11 @@ async fn ask_durably(api: &Api, mut value: Value) -> Answered {
         }
     };
     let answer = ask(api, &value).await;
-    if waits { wait_for(api, answer).await } else { answer }
+    if waits {
+        wait_for(api, answer).await
+    } else {
+        answer
+    }
 }
 
 /// Does what a message asks for.

@@ -366,7 +366,8 @@ fn outputs_of_scene_settings_and_api_come_back_after_a_restart_and_nothing_secre
         client.ok("PATCH", "/stream/outputs/env", json!({"retryDelay": 250}));
         client.ok("POST", "/stream/outputs/hidden/stop", Value::Null);
         client.ok("DELETE", "/stream/outputs/push", Value::Null);
-        client.ok("PATCH", "/stream/renditions/main", json!({"bitrate": 900}));
+        let main = "/stream/renditions/main?durable=true";
+        client.ok("PATCH", main, json!({"bitrate": 900}));
         // A scene comes back with its keys, though none is shown.
         let shown = client.get("/stream/scenes/scene");
         assert_eq!(
@@ -389,7 +390,7 @@ fn outputs_of_scene_settings_and_api_come_back_after_a_restart_and_nothing_secre
         on_air.end();
     }
     use std::os::unix::fs::PermissionsExt as _;
-    let saved = std::fs::metadata(folder.file("data/outputs.json")).unwrap();
+    let saved = std::fs::metadata(folder.file("data/state.redb")).unwrap();
     assert_eq!(saved.permissions().mode() & 0o777, 0o600);
 
     let on_air = run();

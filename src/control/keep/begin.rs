@@ -109,7 +109,9 @@ pub fn begin(
     };
     let max_layers = match &read {
         Some(read) => {
-            let config = read.config.over(&constants.config_base, config.clone(), None);
+            let config = read
+                .config
+                .over(&constants.config_base, config.clone(), None);
             config.max_layers
         }
         None => config.max_layers,

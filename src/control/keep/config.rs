@@ -107,7 +107,8 @@ mod tests {
     #[test]
     fn what_the_api_changed_goes_on_and_a_setting_that_was_changed_since_wins() {
         let first = config(&[("STREAM_BITRATE", "3000")]);
-        let patch = serde_json::json!({"STREAM_BITRATE": 5000, "MAX_LAYERS": 80, "TARGET_FPS": 29.97});
+        let patch =
+            serde_json::json!({"STREAM_BITRATE": 5000, "MAX_LAYERS": 80, "TARGET_FPS": 29.97});
         let kept = ConfigDocument::new(&values(&first), &changed(&first, patch));
         let again = kept.over(&values(&first), first.clone(), None);
         assert_eq!((again.bitrate_kbps, again.max_layers), (5000, 80));

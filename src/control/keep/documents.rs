@@ -74,7 +74,11 @@ struct TimelineDocument {
 }
 
 #[derive(Serialize, Deserialize)]
-#[serde(tag = "state", rename_all = "camelCase", rename_all_fields = "camelCase")]
+#[serde(
+    tag = "state",
+    rename_all = "camelCase",
+    rename_all_fields = "camelCase"
+)]
 enum StateDocument {
     Stopped,
     Playing { since_tick: u64, from_seconds: f64 },

@@ -86,7 +86,10 @@ impl Saving {
     }
 
     fn refused(&self) -> std::sync::MutexGuard<'_, Option<String>> {
-        self.0.refused.lock().unwrap_or_else(PoisonError::into_inner)
+        self.0
+            .refused
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -228,7 +231,10 @@ impl Follower {
         match &reason {
             // What was not taken is looked at again as a whole.
             Some(reason) => {
-                tracing::error!(revision = now.show.revision, "the show is not saved: {reason}");
+                tracing::error!(
+                    revision = now.show.revision,
+                    "the show is not saved: {reason}"
+                );
                 self.before = None;
             }
             None => self.before = Some(now),
@@ -257,14 +263,22 @@ async fn follow_lease(saving: Saving, mut state: watch::Receiver<LeaseState>) {
 
 /// Once the store has what a file held, the file is put aside, so that there is one truth.
 async fn retire(saving: Saving, path: PathBuf, revision: u64) {
-    while saving.0.persister.durable(revision, DURABLE_WAIT_MAX).await.is_err() {}
+    while saving
+        .0
+        .persister
+        .durable(revision, DURABLE_WAIT_MAX)
+        .await
+        .is_err()
+    {}
     let aside = aside(&path);
     match std::fs::rename(&path, &aside) {
         Ok(()) => tracing::info!(
             file = %path.display(), aside = %aside.display(),
             "the outputs are in the saved state now; their file was put aside"
         ),
-        Err(error) => tracing::warn!(file = %path.display(), %error, "a file that is not read any more cannot be put aside"),
+        Err(error) => {
+            tracing::warn!(file = %path.display(), %error, "a file that is not read any more cannot be put aside")
+        }
     }
 }
 

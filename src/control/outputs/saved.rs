@@ -7,7 +7,6 @@ use components::output::OutputSpec;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
-
 /// Everything that is saved. It is laid over what settings and scene ask for, so that a change of those still comes through wherever the
 /// API said nothing.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
