@@ -222,7 +222,7 @@ fn an_empty_url_takes_a_lower_layers_away() {
 }
 
 /// A value that is not allowed, for every setting.
-const BAD_VALUES: [(&str, &str); 48] = [
+const BAD_VALUES: [(&str, &str); 49] = [
     ("PORT", "65536"),
     ("WS_PORT", "ws"),
     ("METRICS_PORT", "4290.0"),
@@ -236,6 +236,7 @@ const BAD_VALUES: [(&str, &str); 48] = [
     ("REDIS_URL", "http://bad-value:6379"),
     ("REDIS_PASSWORD", "bad\tvalue"),
     ("STREAM_ID", "two words"),
+    ("ROLE", "follower"),
     ("TARGET_FPS", "0"),
     ("MAX_LAYERS", "1001"),
     ("MAX_INPUTS", "0"),
@@ -399,8 +400,8 @@ fn a_file_that_is_missing_broken_or_says_a_thing_twice_is_an_error() {
         ),
         ("port = 1\nport = 2\n", "broken.toml:2: "),
         (
-            "redis_url = \"redis://host\"\n",
-            "broken.toml:1: redis_url is not a setting of this release",
+            "stream_resolution = \"1280x720\"\n",
+            "broken.toml:1: stream_resolution is not a setting of this release",
         ),
     ] {
         let file = Some(folder.write("broken.toml", toml));

@@ -3,7 +3,7 @@
 use tracing::level_filters::LevelFilter;
 
 /// The names that operators use, and the targets that they stand for.
-const COMPONENTS: [(&str, &str); 18] = [
+const COMPONENTS: [(&str, &str); 19] = [
     ("cli", "stream_manager::cli"),
     ("config", "stream_manager::config"),
     ("control", "stream_manager::control"),
@@ -15,6 +15,7 @@ const COMPONENTS: [(&str, &str); 18] = [
     ("rtmp", "stream_manager::rtmp"),
     ("scene", "stream_manager::scene"),
     ("server", "stream_manager::server"),
+    ("store", "stream_manager::store"),
     ("streaming", "stream_manager::streaming"),
     ("tick_loop", "stream_manager::tick_loop"),
     ("systems", "stream_manager_systems"),

@@ -27,7 +27,7 @@ pub use sources::{LoadSources, process_environment};
 pub use stream_url::StreamUrl;
 pub use streams::StreamKeys;
 pub use table::{Setting, Settings, all};
-pub use values::{LogFormat, RenderQuality};
+pub use values::{LogFormat, RenderQuality, Role};
 
 use std::path::PathBuf;
 

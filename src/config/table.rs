@@ -15,7 +15,7 @@ use super::rule;
 use super::sources::Given;
 use super::stream_url::StreamUrl;
 use super::streams::{self, InputPasswords, StreamKeys};
-use super::values::{self, LogFormat, RenderQuality};
+use super::values::{self, LogFormat, RenderQuality, Role};
 use crate::store::RedisUrl;
 
 /// One setting, as help texts and listings show it.
@@ -134,6 +134,8 @@ settings! {
         redis_password: Option<RedisPassword> = REDIS_PASSWORD, "", rule::redis_password();
         /// Name of the stream in Redis; programs with the same name share one state, and one of them leads
         stream_id: String = STREAM_ID, "main", rule::stream_id();
+        /// What this program does where another one leads the stream in Redis: wait to take its place, or end with an error
+        role: Role = ROLE, "auto", rule::choice(&Role::NAMES);
     }
     "Picture" {
         /// Frame rate where the scene's canvas names none

@@ -72,3 +72,16 @@ pub enum LogFormat {
 impl LogFormat {
     pub(super) const NAMES: [(&str, Self); 2] = [("text", Self::Text), ("json", Self::Json)];
 }
+
+/// What this program is among those that share a stream in Redis.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Role {
+    /// It leads where nobody else does, and else waits to take the leader's place.
+    Auto,
+    /// It leads, or ends with an error that names who does.
+    Leader,
+}
+
+impl Role {
+    pub(super) const NAMES: [(&str, Self); 2] = [("auto", Self::Auto), ("leader", Self::Leader)];
+}

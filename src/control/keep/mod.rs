@@ -17,7 +17,7 @@ use std::time::Duration;
 
 use tokio::sync::{oneshot, watch};
 use tokio::task::JoinHandle;
-use tokio::time::sleep;
+use tokio::time::{sleep, timeout};
 
 use self::documents::Constants;
 use super::error::{ApiError, ErrorCode};
@@ -35,6 +35,8 @@ const PACE: Duration = Duration::from_millis(50);
 pub const DURABLE_WAIT_MAX: Duration = Duration::from_secs(5);
 /// How long the end waits for what is not saved yet.
 const END_WAIT_MAX: Duration = Duration::from_secs(2);
+/// How long it waits until the lease is let go.
+const RELEASE_WAIT_MAX: Duration = Duration::from_millis(500);
 
 /// How saving goes, for whoever asks. Cheap to copy.
 #[derive(Clone)]
@@ -177,8 +179,10 @@ impl Stopped {
         if let Err(error) = self.saving.0.persister.shut_down(END_WAIT_MAX).await {
             tracing::error!(%error, "the last changes are not saved");
         }
-        if let Some(lease) = self.lease {
-            lease.release().await;
+        if let Some(lease) = self.lease
+            && timeout(RELEASE_WAIT_MAX, lease.release()).await.is_err()
+        {
+            tracing::warn!("the lease was not let go; it runs out by itself");
         }
     }
 }

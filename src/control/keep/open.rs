@@ -9,16 +9,17 @@ use std::path::Path;
 use std::time::Duration;
 
 use anyhow::Context as _;
-use tokio::time::sleep;
+use tokio::time::{Instant, sleep};
 
-use crate::config::Settings;
+use crate::config::{Role, Settings};
 use crate::store::remote::{Link, Timeouts};
 use crate::store::shared::{Lease, LeaseOptions, LeaseState, instance_name};
 use crate::store::{Embedded, RedisStore, Saved, Store, StoreError, embedded};
 
 /// The name of the file in DATA_DIR that holds this instance's name.
 const INSTANCE_FILE: &str = "instance";
-/// How often it is said what is waited for.
+/// How often it is said what is waited for, and how long a program that is to lead waits for another one: the lease of one that died
+/// runs out sooner.
 const SAY_EVERY: Duration = Duration::from_secs(10);
 /// The pause between two tries to read what Redis holds.
 const AGAIN_AFTER: Duration = Duration::from_millis(250);
@@ -64,7 +65,7 @@ pub async fn open(settings: &Settings) -> anyhow::Result<Opened> {
     );
     let store = Store::Redis(redis);
     loop {
-        leads(&lease, &place).await?;
+        leads(&lease, &place, settings.role).await?;
         match store.load().await {
             Ok(saved) => {
                 return Ok(Opened {
@@ -93,12 +94,20 @@ fn passes(error: &StoreError) -> bool {
 }
 
 /// Waits until this instance leads.
-async fn leads(lease: &Lease, place: &str) -> anyhow::Result<()> {
+async fn leads(lease: &Lease, place: &str, role: Role) -> anyhow::Result<()> {
     let mut state = lease.state();
     let mut waits_for = String::new();
+    let begun = Instant::now();
     loop {
         let what = match &*state.borrow_and_update() {
             LeaseState::Held { .. } => return Ok(()),
+            LeaseState::Standby { leader }
+                if role == Role::Leader && begun.elapsed() >= SAY_EVERY =>
+            {
+                anyhow::bail!(
+                    "{place}: `{leader}` leads this stream, and ROLE=leader says that this program must"
+                )
+            }
             LeaseState::Standby { leader } => {
                 format!("`{leader}` leads this stream, and this program waits to take its place")
             }
