@@ -163,7 +163,7 @@ pub fn run(scene: LoadedScene, settings: &Settings, is_fresh: bool) -> anyhow::R
     )?;
     let (ear, heard) = Ear::new();
     let placed = engine.placed_door();
-    let (director, keeper) = {
+    let (director, mut keeper) = {
         let _context = runtime.enter();
         let director = Director::start(Start {
             show: begin.show.clone(),
@@ -179,9 +179,7 @@ pub fn run(scene: LoadedScene, settings: &Settings, is_fresh: bool) -> anyhow::R
             ticks: ticks.clone(),
             events: events.clone(),
         });
-        let snapshots = director.snapshots();
-        let keeper = Keeper::start(opened, &begin, snapshots, ticks.clone());
-        (director, keeper)
+        (director, Keeper::new(opened))
     };
     let players = rtmp::Program::new(settings.gop_cache);
     let station = Station::new(Parts {
@@ -216,16 +214,18 @@ pub fn run(scene: LoadedScene, settings: &Settings, is_fresh: bool) -> anyhow::R
         .spawn(move || speech.tell_speech())?;
 
     let stop = Arc::new(AtomicBool::new(false));
-    let ticking = spawn_ticks(engine, &begin, Arc::clone(&stop), ticks)?;
+    let ticking = spawn_ticks(engine, &begin, Arc::clone(&stop), ticks.clone())?;
     let result = runtime.block_on(async {
         tokio::spawn(station.clone().watch(director.snapshots()));
         tokio::spawn(reloads.follow(watcher));
         tokio::spawn(station.clone().hear(heard));
+        tokio::spawn(station.clone().tell_saving());
         let every = Duration::from_secs(u64::from(settings.thumbnail_interval_s));
         tokio::spawn(station.clone().take_thumbnails(every));
         go_on_air(&station, &begin)
             .await
             .map_err(|error| anyhow::anyhow!("{error}"))?;
+        keeper.follow(&begin, director.snapshots(), ticks);
         let api = Api::new(
             station.clone(),
             library,
@@ -240,9 +240,9 @@ pub fn run(scene: LoadedScene, settings: &Settings, is_fresh: bool) -> anyhow::R
         .await;
         // What is live now is to be live again: that it is stopped here is not saved.
         let kept = keeper.stop().await;
-        // Files and sessions are ended before the ticks are.
-        let stopped = station.stop().await;
-        kept.end().await;
+        // Files and sessions are ended before the ticks are, and before another program may lead.
+        let (stopped, ()) = tokio::join!(station.stop(), kept.save());
+        kept.let_go().await;
         served.and(
             stopped
                 .map(|_| ())

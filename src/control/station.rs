@@ -20,11 +20,13 @@ use super::show::Show;
 use super::speech::SpeechDesk;
 use super::thumbnails::Thumbnails;
 use super::ticks::Ticks;
+use super::view::json_of;
 use super::viewers::Viewers;
 use crate::config::Settings;
 use crate::inputs::Inputs;
 use crate::live;
 use crate::ports::{FrameRequests, LivePort, PlacedRequests};
+use crate::store::PersistState;
 use crate::streaming::{PacketTap, Replay, Streaming, StreamingStats, ThreadEnd};
 
 /// Files and sessions must have ended by then when the stream is stopped.
@@ -429,6 +431,16 @@ impl Station {
             "viewers": figures.viewers.total(),
         });
         self.tell(Event::new("metrics:update", data));
+    }
+
+    /// Tells how well changes are saved whenever that turns, until the program ends.
+    pub async fn tell_saving(self) {
+        let mut state = PersistState::Ok;
+        loop {
+            let status = self.0.saving.turned(state).await;
+            state = status.state;
+            self.tell(Event::new("store:state", json_of(&status)));
+        }
     }
 
     fn lock(&self) -> std::sync::MutexGuard<'_, Option<Arc<Streaming>>> {

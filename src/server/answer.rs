@@ -20,10 +20,12 @@ use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 
 use super::BODY_MAX;
+use super::durable::STORE;
 use crate::control::view::json_of;
 use crate::control::{ApiError, Asked, Change, ErrorCode, Outcome, Terms};
 use crate::scene::schema::WHOLE_MAX;
 use crate::scene::{registry, words};
+use crate::store::PersistState;
 
 /// What a handler gives back.
 pub type Answered = Result<Reply, ApiError>;
@@ -38,6 +40,8 @@ pub struct Reply {
     status: StatusCode,
     data: Value,
     landed: Option<(u64, u64)>,
+    /// How the store is, where the change is not saved in time.
+    pub store: Option<PersistState>,
 }
 
 impl Reply {
@@ -50,6 +54,7 @@ impl Reply {
             status: StatusCode::OK,
             data: json_of(&data),
             landed: None,
+            store: None,
         })
     }
 
@@ -93,6 +98,9 @@ impl Reply {
         if let Some((tick, revision)) = self.landed {
             body["tick"] = tick.into();
             body["revision"] = revision.into();
+        }
+        if let Some(store) = self.store {
+            body[STORE] = json_of(&store);
         }
         body
     }

@@ -46,5 +46,27 @@ pub(super) fn write(api: &Api, page: &mut Page<'_>) -> Result<(), fmt::Error> {
         "stream_store_pending_documents",
         "Documents that wait to be saved",
         status.pending as f64,
+    )?;
+    let counters = api.station().saving().counters();
+    page.counter(
+        "stream_store_commits",
+        "Commits that the store took",
+        counters.commits,
+    )?;
+    page.counter(
+        "stream_store_failures",
+        "Commits that the store did not take, and that were tried again",
+        counters.failures,
+    )?;
+    page.counter(
+        "stream_store_bytes",
+        "Bytes of documents that the store took",
+        counters.bytes,
+    )?;
+    page.family(
+        "stream_store_wait_seconds",
+        "Time that the oldest change of each commit waited until it was saved, summed up",
+        MetricType::Counter,
+        [(Vec::new(), counters.waited_us as f64 / 1e6)],
     )
 }

@@ -192,6 +192,7 @@ fn success(answer: &Answer, generator: &mut SchemaGenerator) -> Value {
             if *is_change {
                 properties["tick"] = json!({"type": "integer", "minimum": 0, "maximum": WHOLE_MAX, "description": "The tick whose frame is the first to show it."});
                 properties["revision"] = json!({"type": "integer", "minimum": 0, "maximum": WHOLE_MAX, "description": "The world's revision after it."});
+                properties["store"] = json!({"enum": ["degraded", "down"], "description": "Only where changes are not saved in time: how the store is. It is on air, and kept in memory until the store takes it."});
                 required.extend(["tick", "revision"]);
             }
             response["content"] = json!({"application/json": {"schema": {

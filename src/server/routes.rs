@@ -174,7 +174,7 @@ impl Doc {
         self.query(
             DURABLE,
             json!({"type": "boolean"}),
-            "Answers only once what changed outlives the program.",
+            "Answers only once what changed outlives the program. Without it that is so within 250 ms, as long as the answer has no `store`.",
         )
         .error(ErrorCode::NotSaved)
     }

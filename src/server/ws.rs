@@ -485,11 +485,7 @@ async fn ask_durably(api: &Api, mut value: Value) -> Answered {
         }
     };
     let answer = ask(api, &value).await;
-    if waits {
-        wait_for(api, answer).await
-    } else {
-        answer
-    }
+    wait_for(api, answer, waits).await
 }
 
 /// Does what a message asks for.

@@ -20,7 +20,9 @@ use bytes::Bytes;
 
 pub use embedded::Embedded;
 pub use error::StoreError;
-pub use persister::{NotDurable, PersistOptions, PersistState, PersistStatus, Persister};
+pub use persister::{
+    NotDurable, PersistCounters, PersistOptions, PersistState, PersistStatus, Persister,
+};
 pub use remote::{RedisStore, RedisUrl};
 
 /// The most documents that a store holds.

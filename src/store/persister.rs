@@ -10,6 +10,7 @@ use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use bytes::Bytes;
 use schemars::JsonSchema;
 use serde::Serialize;
 use thiserror::Error;
@@ -34,6 +35,8 @@ pub struct PersistOptions {
     pub look: Duration,
     /// Changes that wait for longer than this are told as `degraded`.
     pub lag_max: Duration,
+    /// For how long it is told after the last of them was saved.
+    pub slow_told: Duration,
 }
 
 impl Default for PersistOptions {
@@ -43,7 +46,8 @@ impl Default for PersistOptions {
             retry_first: Duration::from_millis(50),
             retry_max: Duration::from_secs(1),
             look: Duration::from_secs(1),
-            lag_max: Duration::from_secs(1),
+            lag_max: Duration::from_millis(200),
+            slow_told: Duration::from_secs(5),
         }
     }
 }
@@ -83,6 +87,19 @@ pub struct PersistStatus {
     pub pending: usize,
 }
 
+/// What was done since the start.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct PersistCounters {
+    /// Commits that the store took.
+    pub commits: u64,
+    /// Commits that it did not take.
+    pub failures: u64,
+    /// Bytes of documents in those that it took.
+    pub bytes: u64,
+    /// Microseconds that the oldest change of each commit waited until it was saved, summed up.
+    pub waited_us: u64,
+}
+
 /// A revision is not durable yet. It is kept and becomes so later, unless the process dies first.
 #[derive(Clone, Debug, Error, PartialEq, Eq)]
 #[error("revision {revision} is not saved yet; {durable_revision} is")]
@@ -101,6 +118,8 @@ struct Shared {
     desk: Mutex<Desk>,
     changed: Notify,
     durable: watch::Sender<u64>,
+    /// How many of the puts the store has.
+    settled: watch::Sender<u64>,
     status: watch::Sender<PersistStatus>,
     task: Mutex<Option<(oneshot::Sender<()>, JoinHandle<Store>)>>,
 }
@@ -117,8 +136,17 @@ struct Desk {
     /// Whether it has to get everything.
     is_whole: bool,
     fence: u64,
+    /// How many puts there were.
+    given: u64,
     /// When the oldest pending change was given.
     since: Option<Instant>,
+    /// The same of the changes that are being committed.
+    taken: Option<Instant>,
+    /// Whether the last commit was not taken.
+    has_failed: bool,
+    /// When a commit last took too long.
+    slow_at: Option<Instant>,
+    counters: PersistCounters,
 }
 
 impl fmt::Debug for Persister {
@@ -149,12 +177,18 @@ impl Persister {
             // What an older release wrote is written anew in today's format.
             is_whole: saved.revision > 0 && saved.format != FORMAT,
             fence: saved.fence,
+            given: 0,
             since: None,
+            taken: None,
+            has_failed: false,
+            slow_at: None,
+            counters: PersistCounters::default(),
         };
         let shared = Arc::new(Shared {
             desk: Mutex::new(desk),
             changed: Notify::new(),
             durable: watch::Sender::new(saved.revision),
+            settled: watch::Sender::new(0),
             status: watch::Sender::new(status),
             task: Mutex::new(None),
         });
@@ -198,6 +232,7 @@ impl Persister {
             desk.is_whole = true;
         }
         desk.revision = desk.revision.max(revision);
+        desk.given += 1;
         desk.since.get_or_insert_with(Instant::now);
         drop(desk);
         self.0.changed.notify_one();
@@ -225,9 +260,22 @@ impl Persister {
         }
     }
 
+    /// Waits until everything that was given so far outlives the process, whatever its revision; false where it does not within `limit`.
+    pub async fn settled(&self, limit: Duration) -> bool {
+        let given = self.0.desk().given;
+        let mut settled = self.0.settled.subscribe();
+        let waiting = settled.wait_for(|settled| *settled >= given);
+        matches!(timeout(limit, waiting).await, Ok(Ok(_)))
+    }
+
     /// Where saving stands, from change to change.
     pub fn status(&self) -> watch::Receiver<PersistStatus> {
         self.0.status.subscribe()
+    }
+
+    /// What was done since the start.
+    pub fn counters(&self) -> PersistCounters {
+        self.0.desk().counters
     }
 
     /// Saves what is left and lets go of the store.
@@ -236,7 +284,13 @@ impl Persister {
     /// Not all could be saved within `limit`.
     pub async fn shut_down(&self, limit: Duration) -> Result<(), NotDurable> {
         let revision = self.0.desk().revision;
-        let result = self.durable(revision, limit).await;
+        let result = match self.settled(limit).await {
+            true => Ok(()),
+            false => Err(NotDurable {
+                revision,
+                durable_revision: *self.0.durable.borrow(),
+            }),
+        };
         let task = self.0.task().take();
         if let Some((stop, mut task)) = task {
             let _task_may_be_over = stop.send(());
@@ -263,9 +317,13 @@ impl Shared {
     /// Tells where it stands. The reason stays until something goes well.
     fn tell(&self, options: &PersistOptions, news: Option<Result<(), &StoreError>>) {
         let desk = self.desk();
-        let lag = desk.since.map_or(Duration::ZERO, |since| since.elapsed());
+        let oldest = desk.taken.or(desk.since);
+        let lag = oldest.map_or(Duration::ZERO, |since| since.elapsed());
         let (revision, pending) = (desk.revision, desk.pending.len());
+        let slow_at = desk.slow_at;
         drop(desk);
+        // One that is slow now and then is not told as well in between.
+        let is_slow = slow_at.is_some_and(|at| at.elapsed() < options.slow_told);
         let durable_revision = *self.durable.borrow();
         self.status.send_if_modified(|status| {
             let mut next = PersistStatus {
@@ -287,7 +345,7 @@ impl Shared {
                 }
                 None => {}
             }
-            if next.state == PersistState::Ok && lag > options.lag_max {
+            if next.state == PersistState::Ok && (is_slow || lag > options.lag_max) {
                 next.state = PersistState::Degraded;
                 next.reason = Some("the store is slow".to_owned());
             }
@@ -340,7 +398,7 @@ impl Task {
 
     /// Waits for something to do, does it, and says how long to pause.
     async fn turn(&mut self) -> Duration {
-        let Some(batch) = self.shared.desk().take() else {
+        let Some((batch, given)) = self.shared.desk().take() else {
             let changed = self.shared.changed.notified();
             if timeout(self.options.look, changed).await.is_err() {
                 self.look().await;
@@ -350,16 +408,18 @@ impl Task {
         let begun = Instant::now();
         let (revision, was_whole, is_after) = (batch.revision, batch.after.is_none(), batch.after);
         let kept = batch.puts.clone();
+        let bytes: usize = kept.values().flatten().map(Bytes::len).sum();
         let result = self.watched(self.store.commit(batch)).await;
         match result {
             Ok(()) => {
                 self.failures = 0;
-                self.shared.desk().done(revision);
+                self.shared.desk().done(revision, bytes, &self.options);
                 self.shared.durable.send_if_modified(|durable| {
                     let is_further = revision > *durable;
                     *durable = revision.max(*durable);
                     is_further
                 });
+                self.shared.settled.send_replace(given);
                 self.shared.tell(&self.options, Some(Ok(())));
                 self.options.pause.saturating_sub(begun.elapsed())
             }
@@ -428,8 +488,8 @@ pub(super) fn jittered(pause: Duration) -> Duration {
 }
 
 impl Desk {
-    /// What is to be committed next: everything that waits, which makes a whole revision.
-    fn take(&mut self) -> Option<Batch> {
+    /// What is to be committed next: everything that waits, which makes a whole revision. And how many puts it has, with those before.
+    fn take(&mut self) -> Option<(Batch, u64)> {
         if self.pending.is_empty() && !self.is_whole && self.since.is_none() {
             return None;
         }
@@ -442,25 +502,36 @@ impl Desk {
             (Some(self.stored), pending)
         };
         self.is_whole = false;
-        // The lag counts from here for what comes next; what is under way is put back where it fails.
-        Some(Batch {
+        self.taken = self.since.take();
+        let batch = Batch {
             after,
             revision: self.revision,
             fence: self.fence,
             puts,
-        })
+        };
+        Some((batch, self.given))
     }
 
     /// A revision was committed.
-    fn done(&mut self, revision: u64) {
+    fn done(&mut self, revision: u64, bytes: usize, options: &PersistOptions) {
         self.stored = revision;
-        // What came meanwhile has waited since then at most.
-        let is_idle = self.pending.is_empty() && self.revision == revision;
-        self.since = (!is_idle).then(Instant::now);
+        let waited = self.taken.take().map_or(Duration::ZERO, |at| at.elapsed());
+        // After a time without the store it is well with the first commit.
+        let had_failed = std::mem::take(&mut self.has_failed);
+        if waited > options.lag_max && !had_failed {
+            self.slow_at = Some(Instant::now());
+        }
+        let counters = &mut self.counters;
+        counters.commits += 1;
+        counters.bytes += bytes as u64;
+        counters.waited_us += u64::try_from(waited.as_micros()).unwrap_or(u64::MAX);
     }
 
     /// A commit failed: what it had waits on, unless it was given anew.
     fn keep(&mut self, puts: Puts, is_whole: bool) {
+        self.since = self.taken.take().or(self.since);
+        self.has_failed = true;
+        self.counters.failures += 1;
         for (key, value) in puts {
             self.pending.entry(key).or_insert(value);
         }

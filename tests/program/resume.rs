@@ -1,6 +1,8 @@
 //! What survives the program: killed at any moment, it comes back on air as it was, from its own file and from Redis.
 
+use std::io::Write as _;
 use std::net::{TcpListener, TcpStream};
+use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::SeqCst};
 use std::thread;
@@ -282,6 +284,153 @@ fn a_state_that_cannot_be_read_is_told_and_left_as_it_is() {
     assert_eq!(read(), broken);
     let (_on_air, client) = again(&folder, &[&QUIET[..], &["--fresh"]].concat());
     assert_eq!(client.get("/stream/layers/box")["opacity"], 1);
+}
+
+/// Has the program refuse to start, which must leave the file as it is; gives what it said.
+fn refused(folder: &TempFolder, file: &Path) -> String {
+    let before = std::fs::read(file).unwrap();
+    let output = run(program(&folder.0)
+        .args(["run", "scene.json"])
+        .args(FREE_PORTS));
+    let words = text(&output.stderr);
+    assert_eq!(output.status.code(), Some(1), "{words}");
+    assert_eq!(std::fs::read(file).unwrap(), before, "{words}");
+    words
+}
+
+#[test]
+fn a_file_that_is_damaged_newer_or_in_use_is_told_and_not_written_to() {
+    let folder = TempFolder::new();
+    let (on_air, client) = start(&folder, &QUIET);
+    client.ok("PATCH", "/stream/data?durable=true", json!({"n": 1}));
+    let file = folder.file("data").join(embedded::FILE_NAME);
+    let other = run(program(&folder.0)
+        .args(["run", "scene.json"])
+        .args(FREE_PORTS));
+    let words = text(&other.stderr);
+    assert!(
+        other.status.code() == Some(1) && words.contains("in use by another process"),
+        "{words}"
+    );
+    client.ok("PATCH", "/stream/data?durable=true", json!({"n": 2}));
+    kill(on_air);
+    let whole = std::fs::read(&file).unwrap();
+    let mut damaged = whole.clone();
+    for byte in damaged.iter_mut().skip(64) {
+        *byte ^= 0x55;
+    }
+    std::fs::write(&file, &damaged).unwrap();
+    let words = refused(&folder, &file);
+    for word in ["state.redb", "damaged", "left as it is", "state import"] {
+        assert!(words.contains(word), "{word}: {words}");
+    }
+    std::fs::write(&file, &whole).unwrap();
+    let database = redb::Database::create(&file).unwrap();
+    let writing = database.begin_write().unwrap();
+    let meta = redb::TableDefinition::<&str, u64>::new("meta");
+    writing
+        .open_table(meta)
+        .unwrap()
+        .insert("format", 99)
+        .unwrap();
+    writing.commit().unwrap();
+    drop(database);
+    let words = refused(&folder, &file);
+    for word in ["state.redb", "format 99", "use the release that wrote it"] {
+        assert!(words.contains(word), "{word}: {words}");
+    }
+    std::fs::write(&file, &whole).unwrap();
+    let (_on_air, client) = again(&folder, &QUIET);
+    assert_eq!(client.get("/stream/data")["n"], 2);
+}
+
+/// A disk of its own in a folder, for programs that are started through it.
+struct SmallDisk(Child);
+
+impl SmallDisk {
+    fn mount(folder: &Path) -> Self {
+        std::fs::create_dir_all(folder).unwrap();
+        let script =
+            "mount -t tmpfs -o size=24m tmpfs \"$1\" && touch \"$1/mounted\" && exec sleep 600";
+        let child = Command::new("unshare")
+            .args(["--map-root-user", "--mount", "sh", "-c", script, "sh"])
+            .arg(folder)
+            .spawn()
+            .unwrap();
+        let disk = Self(child);
+        until("the disk", || {
+            disk.file(&folder.join("mounted")).exists().then_some(())
+        });
+        disk
+    }
+
+    /// Where a file of the disk is for processes that do not have it.
+    fn file(&self, path: &Path) -> PathBuf {
+        let root = PathBuf::from(format!("/proc/{}/root", self.0.id()));
+        root.join(path.strip_prefix("/").unwrap())
+    }
+
+    fn start(&self, folder: &TempFolder) -> (OnAir, Client) {
+        let bare = program(&folder.0);
+        let mut command = Command::new("nsenter");
+        command
+            .args(["--preserve-credentials", "--user", "--mount", "--target"])
+            .arg(self.0.id().to_string())
+            .args(["sh", "-c", "cd \"$1\" && shift && exec \"$@\"", "sh"])
+            .arg(&folder.0)
+            .arg(bare.get_program())
+            .args(["run", "scene.json", "--hls", "false"])
+            .args(FREE_PORTS)
+            .args(QUIET);
+        let on_air = OnAir::start(&mut command);
+        let client = Client::new(on_air.port("api"));
+        (on_air, client)
+    }
+}
+
+impl Drop for SmallDisk {
+    fn drop(&mut self) {
+        drop(self.0.kill());
+        drop(self.0.wait());
+    }
+}
+
+#[test]
+fn a_full_disk_is_told_and_everything_is_saved_once_there_is_room() {
+    let folder = TempFolder::new();
+    folder.write("scene.json", SMALL_SCENE);
+    let disk = SmallDisk::mount(&folder.file("data"));
+    let (on_air, client) = disk.start(&folder);
+    client.ok("PATCH", "/stream/data?durable=true", json!({"n": 1}));
+    let filler = disk.file(&folder.file("data/filler"));
+    let mut file = std::fs::File::create(&filler).unwrap();
+    while file.write_all(&[1; 65_536]).is_ok() {}
+    drop(file);
+    let mut socket = client.socket("/ws");
+    socket.ask(json!({"type": "subscribe", "events": ["store:*"]}));
+    let large = |name: &str| json!({name: "x".repeat(900_000)});
+    for name in ["a", "b", "c"] {
+        client.ok("PATCH", "/stream/data", large(name));
+    }
+    let event = socket.event("store:state");
+    assert_eq!(event["data"]["state"], "degraded", "{event}");
+    let reason = event["data"]["reason"].as_str().unwrap();
+    assert!(reason.contains("is full"), "{reason}");
+    let answer = client.ok("PATCH", "/stream/data", json!({"n": 2}));
+    assert_eq!(answer["store"], "degraded", "the answer says so as well");
+    let (status, answer) = client.ask("PATCH", "/stream/data?durable=true", json!({"n": 3}));
+    assert_eq!(
+        (status, &answer["error"]["code"]),
+        (504, &json!("NOT_SAVED"))
+    );
+    std::fs::remove_file(&filler).unwrap();
+    client.ok("PATCH", "/stream/data?durable=true", json!({"n": 4}));
+    assert_eq!(socket.event("store:state")["data"]["state"], "ok");
+    kill(on_air);
+    let (_on_air, client) = disk.start(&folder);
+    let data = client.get("/stream/data");
+    assert_eq!(data["n"], 4);
+    assert_eq!(data["c"].as_str().map(str::len), Some(900_000));
 }
 
 #[test]

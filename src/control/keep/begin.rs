@@ -266,10 +266,6 @@ impl Begin {
             .as_deref()
             .filter(|path| !aside(path).exists())
     }
-
-    pub(super) fn revision(&self) -> u64 {
-        self.show.revision
-    }
 }
 
 impl Resumed {

@@ -12,7 +12,7 @@ mod open;
 
 use std::fs::File;
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::sync::{oneshot, watch};
@@ -24,12 +24,13 @@ use super::error::{ApiError, ErrorCode};
 use super::show::Snapshot;
 use super::ticks::Ticks;
 use crate::store::shared::{Lease, LeaseState};
-use crate::store::{PersistOptions, PersistState, PersistStatus, Persister};
+use crate::store::{PersistCounters, PersistOptions, PersistState, PersistStatus, Persister};
 
 pub use begin::{Begin, Resumed, ResumedTicks, begin, next_tick};
 pub use open::{Opened, open};
 
-/// The least time from one look at the show to the next.
+/// The least time from one look at the show to the next. With the time that a commit may take before the store counts as slow it makes
+/// the 250 ms within which a change is saved.
 const PACE: Duration = Duration::from_millis(50);
 /// How long a change that is to be durable is waited for.
 pub const DURABLE_WAIT_MAX: Duration = Duration::from_secs(5);
@@ -46,7 +47,7 @@ struct Inner {
     persister: Persister,
     status: watch::Receiver<PersistStatus>,
     /// Why the newest show is not handed to the store.
-    refused: Mutex<Option<String>>,
+    refused: watch::Sender<Option<String>>,
     /// Who leads in the place of this program.
     lost: watch::Sender<Option<String>>,
 }
@@ -55,7 +56,7 @@ impl Saving {
     /// Where it stands.
     pub fn status(&self) -> PersistStatus {
         let mut status = self.0.status.borrow().clone();
-        if let Some(reason) = &*self.refused() {
+        if let Some(reason) = &*self.0.refused.borrow() {
             status.state = PersistState::Degraded;
             status.reason = Some(reason.clone());
         }
@@ -87,31 +88,41 @@ impl Saving {
         }
     }
 
-    fn refused(&self) -> std::sync::MutexGuard<'_, Option<String>> {
-        self.0
-            .refused
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
+    /// What was done since the start.
+    pub fn counters(&self) -> PersistCounters {
+        self.0.persister.counters()
+    }
+
+    /// Waits until it goes better or worse than `before`, and says how.
+    pub async fn turned(&self, before: PersistState) -> PersistStatus {
+        let (mut status, mut refused) = (self.0.status.clone(), self.0.refused.subscribe());
+        loop {
+            let now = self.status();
+            if now.state != before {
+                return now;
+            }
+            let goes_on = tokio::select! {
+                changed = status.changed() => changed.is_ok(),
+                changed = refused.changed() => changed.is_ok(),
+            };
+            if !goes_on {
+                return std::future::pending().await;
+            }
+        }
     }
 }
 
 /// Saves the show as it changes.
 pub struct Keeper {
     saving: Saving,
-    stop: oneshot::Sender<()>,
-    task: JoinHandle<()>,
+    following: Option<(oneshot::Sender<()>, JoinHandle<()>)>,
     lease: Option<Lease>,
     _lock: Option<File>,
 }
 
 impl Keeper {
-    /// Starts on the runtime that this is called on.
-    pub fn start(
-        opened: Opened,
-        begin: &Begin,
-        snapshots: watch::Receiver<Arc<Snapshot>>,
-        ticks: Ticks,
-    ) -> Self {
+    /// Takes the store over, on the runtime that this is called on. Nothing is saved yet.
+    pub fn new(opened: Opened) -> Self {
         let Opened {
             store,
             saved,
@@ -123,30 +134,38 @@ impl Keeper {
         let saving = Saving(Arc::new(Inner {
             status: persister.status(),
             persister,
-            refused: Mutex::default(),
+            refused: watch::Sender::new(None),
             lost: watch::Sender::new(None),
         }));
-        let (stop, stopped) = oneshot::channel();
+        if let Some(lease) = &lease {
+            tokio::spawn(follow_lease(saving.clone(), lease.state()));
+        }
+        Self {
+            saving,
+            following: None,
+            lease,
+            _lock: lock,
+        }
+    }
+
+    /// Saves the show from here on. It is as it is to come back by now: a program that dies before it was on air again has saved nothing
+    /// that says it was stopped.
+    pub fn follow(
+        &mut self,
+        begin: &Begin,
+        snapshots: watch::Receiver<Arc<Snapshot>>,
+        ticks: Ticks,
+    ) {
         let follower = Follower {
-            saving: saving.clone(),
+            saving: self.saving.clone(),
             constants: begin.constants().clone(),
             snapshots,
             ticks,
             before: None,
+            old_file: begin.old_outputs().map(Path::to_owned),
         };
-        if let Some(lease) = &lease {
-            tokio::spawn(follow_lease(saving.clone(), lease.state()));
-        }
-        if let Some(path) = begin.old_outputs() {
-            tokio::spawn(retire(saving.clone(), path.to_owned(), begin.revision()));
-        }
-        Self {
-            saving,
-            stop,
-            task: tokio::spawn(follower.run(stopped)),
-            lease,
-            _lock: lock,
-        }
+        let (stop, stopped) = oneshot::channel();
+        self.following = Some((stop, tokio::spawn(follower.run(stopped))));
     }
 
     /// How saving goes.
@@ -156,8 +175,10 @@ impl Keeper {
 
     /// Takes the newest show as the last one; what happens from here on is not saved.
     pub async fn stop(self) -> Stopped {
-        let _task_may_be_over = self.stop.send(());
-        let _ended = self.task.await;
+        if let Some((stop, task)) = self.following {
+            let _task_may_be_over = stop.send(());
+            let _ended = task.await;
+        }
         Stopped {
             saving: self.saving,
             lease: self.lease,
@@ -174,11 +195,15 @@ pub struct Stopped {
 }
 
 impl Stopped {
-    /// Saves what is left, closes the store, and lets the lease go.
-    pub async fn end(self) {
+    /// Saves what is left, and closes the store.
+    pub async fn save(&self) {
         if let Err(error) = self.saving.0.persister.shut_down(END_WAIT_MAX).await {
             tracing::error!(%error, "the last changes are not saved");
         }
+    }
+
+    /// Lets the lease go, once nothing is sent to anybody any more.
+    pub async fn let_go(self) {
         if let Some(lease) = self.lease
             && timeout(RELEASE_WAIT_MAX, lease.release()).await.is_err()
         {
@@ -193,6 +218,8 @@ struct Follower {
     snapshots: watch::Receiver<Arc<Snapshot>>,
     ticks: Ticks,
     before: Option<Arc<Snapshot>>,
+    /// A file that is put aside once the store has what it held.
+    old_file: Option<PathBuf>,
 }
 
 impl Follower {
@@ -241,9 +268,18 @@ impl Follower {
                 );
                 self.before = None;
             }
-            None => self.before = Some(now),
+            None => {
+                self.before = Some(now);
+                if let Some(path) = self.old_file.take() {
+                    tokio::spawn(retire(self.saving.clone(), path));
+                }
+            }
         }
-        *self.saving.refused() = reason;
+        self.saving.0.refused.send_if_modified(|refused| {
+            let is_changed = *refused != reason;
+            *refused = reason;
+            is_changed
+        });
     }
 }
 
@@ -266,14 +302,8 @@ async fn follow_lease(saving: Saving, mut state: watch::Receiver<LeaseState>) {
 }
 
 /// Once the store has what a file held, the file is put aside, so that there is one truth.
-async fn retire(saving: Saving, path: PathBuf, revision: u64) {
-    while saving
-        .0
-        .persister
-        .durable(revision, DURABLE_WAIT_MAX)
-        .await
-        .is_err()
-    {}
+async fn retire(saving: Saving, path: PathBuf) {
+    while !saving.0.persister.settled(DURABLE_WAIT_MAX).await {}
     let aside = aside(&path);
     match std::fs::rename(&path, &aside) {
         Ok(()) => tracing::info!(
