@@ -170,7 +170,12 @@ pub fn run(scene: LoadedScene, settings: &Settings, is_fresh: bool) -> anyhow::R
             rate,
             tick: engine.next_tick(),
             since_tick: placed_at.since_tick,
+            paused_tick: placed_at.paused_tick,
             standing: placed_at.standing,
+            schedule: begin
+                .resumed
+                .as_ref()
+                .map_or_else(Vec::new, |resumed| resumed.schedule(rate)),
             commands: engine.commands(),
             engine: engine_settings,
             slate,
@@ -260,6 +265,7 @@ pub fn run(scene: LoadedScene, settings: &Settings, is_fresh: bool) -> anyhow::R
 /// Where the scene stands in the engine.
 struct PlacedAt {
     since_tick: u64,
+    paused_tick: Option<u64>,
     standing: Standing,
 }
 
@@ -285,6 +291,7 @@ fn place(
         };
         return Ok(PlacedAt {
             since_tick: 0,
+            paused_tick: None,
             standing: control::fresh(spec, &clock, Epoch(now_ms)),
         });
     };
@@ -295,11 +302,16 @@ fn place(
     engine.seek(from.since_tick);
     engine.load(bundle)?;
     engine.resume(&standing, from.tick);
+    // A frame that stands is the one before it did.
+    if let Some(paused_tick) = from.paused_tick {
+        engine.seek(paused_tick.saturating_sub(1).max(from.since_tick));
+    }
     engine.tick();
     engine.seek(from.tick);
     ticks.note(from.tick);
     Ok(PlacedAt {
         since_tick: from.since_tick,
+        paused_tick: from.paused_tick,
         standing,
     })
 }

@@ -35,6 +35,8 @@ mod resume;
 mod saved;
 #[path = "program/speech.rs"]
 mod speech;
+#[path = "program/store.rs"]
+mod store;
 #[path = "program/support.rs"]
 mod support;
 #[path = "program/viewport.rs"]

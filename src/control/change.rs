@@ -18,6 +18,7 @@ use super::error::{ApiError, ErrorCode};
 pub use super::playback::{PlayLayer, PlaybackWord};
 use super::schema;
 use super::show::PausedAs;
+use super::view::json_of;
 use crate::scene::registry::{self, field};
 use crate::scene::words;
 
@@ -48,6 +49,15 @@ macro_rules! changes {
             /// The field whose value is authored (a layer, a patch), and is the whole body where REST asks for this change.
             pub fn payload(&self) -> &'static str {
                 match self { $(Self::$variant(_) => concat!($($payload)?),)+ }
+            }
+
+            /// As it is asked for.
+            pub fn to_json(&self) -> Value {
+                let mut value = match self { $(Self::$variant(body) => json_of(body),)+ };
+                if let Value::Object(map) = &mut value {
+                    map.insert("type".to_owned(), self.name().into());
+                }
+                value
             }
 
             fn read(name: &str, value: &Value, path: &str, found: &mut Vec<Problem>) -> Option<Self> {

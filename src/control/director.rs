@@ -25,7 +25,7 @@ use super::events::Events;
 use super::library::Library;
 use super::outputs::{OutputList, Saved as OutputChanges};
 use super::plan::{Prepared, ReadScene};
-use super::show::{Show, Snapshot};
+use super::show::{Show, Snapshot, Waiting};
 use super::task::Task;
 use super::ticks::Ticks;
 
@@ -165,8 +165,12 @@ pub struct Start {
     pub tick: u64,
     /// The tick on which the scene came on air.
     pub since_tick: u64,
+    /// The tick on which it was paused, if it is.
+    pub paused_tick: Option<u64>,
     /// Where its timelines and feeds stand.
     pub standing: Standing,
+    /// What the last run had scheduled.
+    pub schedule: Vec<Arc<Waiting>>,
     /// The way into the world.
     pub commands: CommandSender,
     /// How an engine is made, to draw scenes ahead.

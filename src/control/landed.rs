@@ -8,59 +8,93 @@ use components::scene::SceneSpec;
 use systems::animate::{after_action, from_now, keep_place, start_followers};
 use systems::clock::{FrameClock, tick_at_rate};
 use systems::feed::{Arrivals, Epoch, FeedState};
-use systems::scene::{Standing, timeline_component};
+use systems::scene::{Came, Standing, timeline_component};
 use systems::transition::{MixAction, MixCourse};
 
+use super::came;
 use super::feeds;
 use super::plan::Mixing;
 use super::show::{MixNow, Snapshot};
 use super::task::Sent;
 
-/// The timelines, the tick since which the scene is on air, and the change of scenes as the world has them after what was sent: by the
-/// same functions, on the same tick.
-pub(super) fn landed_mix(
-    before: &Snapshot,
-    sent: &Sent,
-    clock: &FrameClock,
-) -> (Arc<BTreeMap<String, Timeline>>, u64, Option<MixNow>) {
-    let mut timelines = Arc::clone(&before.timelines);
-    let mut mix = before.mix.clone();
-    let mut since_tick = before.since_tick;
+/// What follows from the scene on air, and from when it came there.
+pub(super) struct OnAir {
+    pub(super) timelines: Arc<BTreeMap<String, Timeline>>,
+    pub(super) since_tick: u64,
+    pub(super) came: Arc<Came>,
+    pub(super) paused_tick: Option<u64>,
+    /// The change of scenes in course.
+    pub(super) mix: Option<MixNow>,
+}
+
+/// How the scene on air and the change of scenes stand in the world after what was sent: by the same functions, on the same tick.
+pub(super) fn landed_mix(before: &Snapshot, sent: &Sent, clock: &FrameClock) -> OnAir {
+    let mut now = OnAir {
+        timelines: Arc::clone(&before.timelines),
+        since_tick: before.since_tick,
+        came: Arc::clone(&before.came),
+        paused_tick: before.paused_tick,
+        mix: before.mix.clone(),
+    };
     if let Some(old) = sent.plan.old_rate {
         // As long before this tick as it was.
-        let gone = clock.tick.saturating_sub(since_tick);
-        since_tick = clock
-            .tick
-            .saturating_sub(tick_at_rate(gone, old, clock.rate));
+        let moved = |tick: u64| {
+            let gone = clock.tick.saturating_sub(tick);
+            clock
+                .tick
+                .saturating_sub(tick_at_rate(gone, old, clock.rate))
+        };
+        now.since_tick = moved(now.since_tick);
+        now.came = Arc::new((*now.came).clone().moved(moved));
+        now.paused_tick = now.paused_tick.map(moved);
     }
+    now.paused_tick = match sent.show.pause {
+        Some(_) => now.paused_tick.or(Some(clock.tick)),
+        None => None,
+    };
     if sent.plan.loads_scene {
-        since_tick = clock.tick;
+        now.since_tick = clock.tick;
+        now.came = Arc::default();
+    } else {
+        let landing = came::Landing {
+            old: &before.show.program.spec,
+            new: &sent.show.program.spec,
+            playbacks: &sent.plan.playbacks,
+            since_tick: now.since_tick,
+            clock,
+        };
+        now.came = came::after(&now.came, &landing);
     }
     for mixing in &sent.plan.mixes {
         match *mixing {
-            Mixing::Cuts => mix = None,
+            Mixing::Cuts => now.mix = None,
             Mixing::Begins { duration, hold } => {
-                mix = Some(MixNow {
+                now.mix = Some(MixNow {
                     course: MixCourse::begin(duration, hold, clock),
-                    timelines: Arc::clone(&timelines),
+                    timelines: Arc::clone(&now.timelines),
                     since_tick: before.since_tick,
+                    came: Arc::clone(&before.came),
                 });
             }
             Mixing::Told(action) => {
-                let Some(now) = &mut mix else { continue };
-                now.course = now.course.after(action, clock);
+                let Some(mut mix) = now.mix.take() else {
+                    continue;
+                };
+                mix.course = mix.course.after(action, clock);
                 if matches!(action, MixAction::Reverse | MixAction::Cancel) {
-                    std::mem::swap(&mut timelines, &mut now.timelines);
-                    std::mem::swap(&mut since_tick, &mut now.since_tick);
+                    std::mem::swap(&mut now.timelines, &mut mix.timelines);
+                    (now.since_tick, mix.since_tick) = (mix.since_tick, before.since_tick);
+                    (now.came, mix.came) = (mix.came, Arc::clone(&before.came));
                 }
-                if matches!(action, MixAction::Finish | MixAction::Cancel) {
-                    mix = None;
+                if !matches!(action, MixAction::Finish | MixAction::Cancel) {
+                    now.mix = Some(mix);
                 }
             }
         }
     }
-    let timelines = landed_timelines(before, &timelines, sent, clock);
-    (Arc::new(timelines), since_tick, mix)
+    let timelines = landed_timelines(before, &now.timelines, sent, clock);
+    now.timelines = Arc::new(timelines);
+    now
 }
 
 fn landed_timelines(
@@ -143,5 +177,6 @@ pub fn fresh(spec: &SceneSpec, clock: &FrameClock, epoch: Epoch) -> Standing {
         timelines: fresh_timelines(&spec.timelines, clock),
         feeds: feeds::fresh(spec, clock.tick),
         arrivals: feeds::fresh_arrivals(spec, epoch.at(clock)),
+        came: Came::default(),
     }
 }

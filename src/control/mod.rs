@@ -6,6 +6,7 @@
 
 pub mod assets;
 pub mod authored;
+mod came;
 pub mod change;
 pub mod config;
 mod director;

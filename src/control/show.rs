@@ -10,7 +10,9 @@ use components::animation::Timeline;
 use components::layer::{LayerId, LayerSpec};
 use components::scene::{FrameRate, SceneSpec};
 use components::transition::Transition;
+use serde_json::Value;
 use systems::feed::{Arrivals, FeedState};
+use systems::scene::Came;
 use systems::transition::MixCourse;
 
 use super::config::Config;
@@ -132,10 +134,16 @@ pub struct Snapshot {
     pub arrivals: Arc<BTreeMap<String, Arrivals>>,
     /// The tick on which the scene on air came there.
     pub since_tick: u64,
+    /// When layers and messages came there that came later.
+    pub came: Arc<Came>,
+    /// The first tick on which something else is shown, while the stream is paused.
+    pub paused_tick: Option<u64>,
     /// The rate of the ticks.
     pub rate: FrameRate,
     /// Where the change of scenes stands, if one is in course.
     pub mix: Option<MixNow>,
+    /// What waits for a later tick, by their numbers.
+    pub schedule: Arc<Vec<Arc<Waiting>>>,
 }
 
 /// A change of scenes in course.
@@ -147,6 +155,19 @@ pub struct MixNow {
     pub timelines: Arc<BTreeMap<String, Timeline>>,
     /// The tick on which that scene came on air.
     pub since_tick: u64,
+    /// When layers and messages of it came that came later.
+    pub came: Arc<Came>,
+}
+
+/// A batch that waits for its tick.
+#[derive(Clone, Debug, PartialEq, serde::Serialize, serde::Deserialize)]
+pub struct Waiting {
+    /// Its number.
+    pub id: u64,
+    /// The tick.
+    pub tick: u64,
+    /// Its changes, as they are asked for.
+    pub commands: Vec<Value>,
 }
 
 /// The place of a layer in a scene: the numbers of its ancestors and its own among their siblings.

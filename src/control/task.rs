@@ -1,5 +1,7 @@
 //! The director's own task: plans, sends, and notes what has landed.
 
+mod schedule;
+
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::Arc;
 
@@ -10,13 +12,12 @@ use serde_json::json;
 use systems::EngineSettings;
 use systems::clock::FrameClock;
 use systems::command::{Applied, Command, CommandError, CommandSender, QUEUE_LENGTH};
+use systems::input::PlaybackAction;
 use systems::render::Hold;
 use systems::scene::SceneBundle;
 use tokio::sync::{mpsc, watch};
 
-use super::director::{
-    Answer, Job, Message, Outcome, SCHEDULED_MAX, Scheduled, Start, Work, ended,
-};
+use super::director::{Answer, Job, Message, Outcome, Scheduled, Start, Work, ended};
 use super::error::{ApiError, ErrorCode};
 use super::events::{Event, Events};
 use super::landed::{landed_feeds, landed_mix};
@@ -25,7 +26,7 @@ use super::news;
 use super::plan::{
     FeedTold, Means, Mixing, Need, Plan, Planned, Prepared, Told, plan, plan_reload,
 };
-use super::show::{Show, Snapshot};
+use super::show::{Show, Snapshot, Waiting};
 use super::speech;
 use super::ticks::Ticks;
 
@@ -52,6 +53,7 @@ pub(super) struct Landing {
     pub(super) actions: Vec<Told>,
     pub(super) mixes: Vec<Mixing>,
     pub(super) feeds: Vec<FeedTold>,
+    pub(super) playbacks: Vec<(String, PlaybackAction)>,
     pub(super) loads_scene: bool,
     /// The rate of the ticks before it, where that changes.
     pub(super) old_rate: Option<FrameRate>,
@@ -76,6 +78,8 @@ pub(super) struct Task {
     schedule: watch::Sender<Arc<Vec<Scheduled>>>,
     /// By tick and number.
     waiting: BTreeMap<(u64, u64), Job>,
+    /// What is saved of them by their numbers, until each has landed or failed, and how many bytes that has.
+    kept: BTreeMap<u64, (Arc<Waiting>, usize)>,
     next_id: u64,
     /// Batches that were sent and have not been noted as landed.
     outstanding: usize,
@@ -103,14 +107,17 @@ impl Task {
             feeds: Arc::new(standing.feeds),
             arrivals: Arc::new(standing.arrivals),
             since_tick: start.since_tick,
+            came: Arc::new(standing.came),
+            paused_tick: start.paused_tick,
             rate: start.rate,
             mix: None,
+            schedule: Arc::default(),
         });
         let (publish, snapshots) = watch::channel(snapshot);
         let (schedule, scheduled) = watch::channel(Arc::default());
         // As many as can be on their way through the world's queue, and some: the tick never finds it full.
         let (done, completions) = mpsc::channel(QUEUE_LENGTH + 16);
-        let task = Task {
+        let mut task = Task {
             show,
             revision: snapshots.borrow().show.revision,
             rate: start.rate,
@@ -126,11 +133,13 @@ impl Task {
             publish,
             schedule,
             waiting: BTreeMap::new(),
+            kept: BTreeMap::new(),
             next_id: 1,
             outstanding: 0,
             done,
             again,
         };
+        task.take_up(&start.schedule);
         tokio::spawn(task.run(requests, completions));
         (snapshots, scheduled)
     }
@@ -184,8 +193,12 @@ impl Task {
             Message::Cancel { id, answer } => {
                 let before = self.waiting.len();
                 self.waiting.retain(|(_, other), _| *other != id);
+                let is_gone = self.waiting.len() < before;
+                if is_gone {
+                    self.kept.remove(&id);
+                }
                 self.publish_schedule();
-                let _heard = answer.send(self.waiting.len() < before);
+                let _heard = answer.send(is_gone);
             }
         }
     }
@@ -377,6 +390,11 @@ impl Task {
         let revision = self.revision + u64::from(is_change);
         plan.show.revision = revision;
         let show = Arc::new(plan.show);
+        let playbacks = plan.commands.iter().filter_map(|command| match command {
+            Command::Playback { layer, action } => Some((layer.to_string(), *action)),
+            _ => None,
+        });
+        let playbacks = playbacks.collect();
         let done = self.done.clone();
         let sent = Sent {
             show: Arc::clone(&show),
@@ -384,6 +402,7 @@ impl Task {
                 actions: plan.actions,
                 mixes: plan.mixes,
                 feeds: plan.feeds,
+                playbacks,
                 loads_scene: plan.loads_scene,
                 old_rate,
             },
@@ -433,20 +452,27 @@ impl Task {
             epoch.keep(&FrameClock { tick, rate }, &clock);
             self.ticks.set_epoch(epoch);
         }
-        let (timelines, since_tick, mix) = landed_mix(&before, &sent, &clock);
+        let on_air = landed_mix(&before, &sent, &clock);
         let (feeds, arrivals) = landed_feeds(&before, &sent, &clock, self.ticks.epoch());
-        let show = match &mix {
+        let show = match &on_air.mix {
             // It came to its end before this was on air.
             None if sent.show.changing.is_some() => without_change(&sent.show),
             _ => Arc::clone(&sent.show),
         };
+        // What waited is saved until what it did is, in one and the same revision.
+        if let Answer::Events(id) = &sent.answer {
+            self.kept.remove(id);
+        }
         let snapshot = Arc::new(Snapshot {
-            timelines,
-            mix,
+            schedule: self.saved_schedule(&before),
+            timelines: on_air.timelines,
+            mix: on_air.mix,
             show,
             feeds,
             arrivals,
-            since_tick,
+            since_tick: on_air.since_tick,
+            came: on_air.came,
+            paused_tick: on_air.paused_tick,
             tick: applied.tick,
             rate: sent.show.config.fps,
         });
@@ -468,7 +494,12 @@ impl Task {
     }
 
     /// Tells what became of work.
-    fn settle(&self, answer: Answer, result: Result<Outcome, ApiError>) {
+    fn settle(&mut self, answer: Answer, result: Result<Outcome, ApiError>) {
+        if let Answer::Events(id) = &answer
+            && self.kept.remove(id).is_some()
+        {
+            self.publish_schedule();
+        }
         match (answer, result) {
             (Answer::Caller(caller), result) => {
                 // Who asked may be gone.
@@ -551,59 +582,6 @@ impl Task {
             };
             let _sent = again.send(message).await;
         });
-    }
-
-    /// Lets a job wait for its tick.
-    fn put_off(&mut self, mut job: Job, tick: u64) {
-        let next = self.ticks.next();
-        if tick < next {
-            let message = format!("tick {tick} is past; the next one is {next}");
-            let error = ApiError::conflict(message).with("tick", next);
-            return self.settle(job.answer, Err(error));
-        }
-        if self.waiting.len() >= SCHEDULED_MAX {
-            let message = format!("{SCHEDULED_MAX} batches are scheduled, which is the most");
-            let error = ApiError::new(ErrorCode::Unavailable, message);
-            return self.settle(job.answer, Err(error));
-        }
-        let id = self.next_id;
-        self.next_id += 1;
-        let outcome = Outcome {
-            tick,
-            revision: self.show.revision,
-            show: Arc::clone(&self.show),
-            scheduled: Some(id),
-        };
-        let caller = std::mem::replace(&mut job.answer, Answer::Events(id));
-        job.terms.at_tick = None;
-        self.settle(caller, Ok(outcome));
-        self.waiting.insert((tick, id), job);
-        self.publish_schedule();
-    }
-
-    /// Sends what is due on the tick that comes next.
-    fn run_due(&mut self) {
-        self.end_mix();
-        let next = self.ticks.next();
-        while let Some(entry) = self.waiting.first_entry()
-            && entry.key().0 <= next
-        {
-            let job = entry.remove();
-            self.take_job(job);
-        }
-        self.publish_schedule();
-    }
-
-    fn publish_schedule(&self) {
-        let list = self.waiting.iter().map(|((tick, id), job)| Scheduled {
-            id: *id,
-            tick: *tick,
-            commands: match &job.work {
-                Work::Changes(changes) => changes.len(),
-                _ => 1,
-            },
-        });
-        self.schedule.send_replace(Arc::new(list.collect()));
     }
 }
 

@@ -34,14 +34,14 @@ const SCENE: &str = r##"{
   ]
 }"##;
 
-struct Stage {
-    engine: Engine,
-    ticks: Ticks,
-    director: Director,
+pub(super) struct Stage {
+    pub(super) engine: Engine,
+    pub(super) ticks: Ticks,
+    pub(super) director: Director,
     events: Events,
 }
 
-fn settings() -> EngineSettings {
+pub(super) fn settings() -> EngineSettings {
     EngineSettings {
         width: 96,
         height: 64,
@@ -58,15 +58,21 @@ fn scene() -> SceneSpec {
     scene_from_text(SCENE, "scene", None, &LoadOptions::default()).expect("a scene")
 }
 
-fn picture(engine: &Engine) -> (Vec<u8>, Vec<u8>) {
+pub(super) fn picture(engine: &Engine) -> (Vec<u8>, Vec<u8>) {
     let frame = engine.frame().expect("a frame").frame;
     (frame.y().to_vec(), frame.u().to_vec())
 }
 
 impl Stage {
     fn new() -> Self {
+        Self::of(scene())
+    }
+
+    pub(super) fn of(scene: SceneSpec) -> Self {
         let mut engine = Engine::new(settings()).expect("an engine");
-        engine.load(SceneBundle::new(scene())).expect("a scene");
+        engine
+            .load(SceneBundle::new(scene.clone()))
+            .expect("a scene");
         engine.tick();
         let slate = engine.frame().expect("a frame").frame;
         let (ticks, events) = (Ticks::default(), Events::after(0));
@@ -83,7 +89,7 @@ impl Stage {
                 revision: 0,
                 program: Staged {
                     id: "scene".to_owned(),
-                    spec: Arc::new(scene()),
+                    spec: Arc::new(scene.clone()),
                     folder: PathBuf::new(),
                     is_edited: false,
                     file: "".into(),
@@ -104,14 +110,16 @@ impl Stage {
             rate: FrameRate::whole(30),
             tick: engine.next_tick(),
             since_tick: 0,
+            paused_tick: None,
             standing: super::fresh(
-                &scene(),
+                &scene,
                 &FrameClock {
                     tick: 0,
                     rate: FrameRate::whole(30),
                 },
                 Epoch(0),
             ),
+            schedule: Vec::new(),
             commands: engine.commands(),
             engine: settings(),
             library: Library::new(PathBuf::new(), PathBuf::new()),
@@ -128,7 +136,7 @@ impl Stage {
         }
     }
 
-    fn tick(&mut self) {
+    pub(super) fn tick(&mut self) {
         self.engine.tick();
         self.ticks.note(self.engine.next_tick());
     }
@@ -149,7 +157,11 @@ impl Stage {
     }
 
     /// Asks, and ticks until there is an answer.
-    async fn change(&mut self, commands: &[Value], terms: Terms) -> Result<Outcome, ApiError> {
+    pub(super) async fn change(
+        &mut self,
+        commands: &[Value],
+        terms: Terms,
+    ) -> Result<Outcome, ApiError> {
         let answer = self.ask(commands, terms)?;
         while !answer.is_finished() {
             tokio::task::yield_now().await;

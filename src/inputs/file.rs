@@ -198,6 +198,15 @@ impl FilmInput {
         let duration_us = demuxer.duration_us().unwrap_or(0);
         let state = &self.showing.ends.state;
         state.duration_us.store(duration_us, Relaxed);
+        if !self.place.is_resumed {
+            let Place {
+                from_us,
+                at_us,
+                run,
+                ..
+            } = self.place;
+            self.place = Place::new(self.within(from_us), at_us, run);
+        }
         let mut player = Player::new(demuxer, &self.film, &self.sources, &self.facts)?;
         loop {
             match player.play(&self.showing, &mut self.place)? {
@@ -237,10 +246,23 @@ impl FilmInput {
             run,
             at_us,
         } = order;
-        let last_us = self.film.end_us.map_or(i64::MAX, |end_us| end_us - 1);
         let from_us = (to_seconds * 1_000_000.0).round() as i64;
-        let from_us = from_us.clamp(self.film.start_us.min(last_us), last_us);
-        self.place = Place::new(from_us, at_us, run);
+        self.place = Place::new(self.within(from_us), at_us, run);
+    }
+
+    /// The place in the film that stands for one beyond its in and out points, or beyond its own end as soon as that is known: the
+    /// nearest, or where a film that loops is by then.
+    fn within(&self, from_us: i64) -> i64 {
+        let known_us = self.showing.ends.state.duration_us();
+        let end_us = self.film.end_us.or((known_us > 0).then_some(known_us));
+        let start_us = self.film.start_us;
+        match end_us {
+            Some(end_us) if self.film.loops && from_us >= end_us && end_us > start_us => {
+                start_us + (from_us - start_us) % (end_us - start_us)
+            }
+            Some(end_us) => from_us.clamp(start_us.min(end_us - 1), end_us - 1),
+            None => from_us.max(start_us),
+        }
     }
 
     /// Goes on at the in point.

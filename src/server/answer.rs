@@ -87,6 +87,11 @@ impl Reply {
         if terms.dry_run { self } else { self.created() }
     }
 
+    /// The status that it is answered with.
+    pub fn status(&self) -> StatusCode {
+        self.status
+    }
+
     /// The revision that a change has made.
     pub fn landed(&self) -> Option<Landed> {
         self.landed.map(|(_, revision)| Landed(revision))

@@ -2,7 +2,7 @@
 
 use axum::body::{Body, to_bytes};
 use axum::extract::{Request, State};
-use axum::http::Method;
+use axum::http::{Method, StatusCode};
 use axum::middleware::Next;
 use axum::response::{IntoResponse as _, Response};
 use serde_json::Value;
@@ -34,7 +34,7 @@ pub async fn wait(State(api): State<Api>, request: Request, next: Next) -> Respo
         return response;
     };
     if waits {
-        return match api.station().saving().durable(revision).await {
+        return match saved(&api, revision, response.status()).await {
             Ok(()) => response,
             Err(error) => error.into_response(),
         };
@@ -53,12 +53,21 @@ pub async fn wait_for(api: &Api, answer: Answered, waits: bool) -> Answered {
     let mut reply = answer?;
     if let Some(Landed(revision)) = reply.landed() {
         if waits {
-            api.station().saving().durable(revision).await?;
+            saved(api, revision, reply.status()).await?;
         } else {
             reply.store = unwell(api);
         }
     }
     Ok(reply)
+}
+
+/// Waits until a change is saved, or that it is scheduled.
+async fn saved(api: &Api, revision: u64, status: StatusCode) -> Result<(), ApiError> {
+    let saving = api.station().saving();
+    match status {
+        StatusCode::ACCEPTED => saving.flushed(revision).await,
+        _ => saving.durable(revision).await,
+    }
 }
 
 /// How the store is where changes are not saved in time.

@@ -1,89 +1,40 @@
 //! What survives the program: killed at any moment, it comes back on air as it was, from its own file and from Redis.
 
-use std::io::Write as _;
-use std::net::{TcpListener, TcpStream};
-use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
+use std::process::Command;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::SeqCst};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use bytes::Bytes;
 use serde_json::{Value, json};
-use stream_manager::store::{Batch, Embedded, Store, embedded};
 
 use super::api::start;
 use super::client::{Client, a_box};
+use super::store::Redis;
 use super::support::{FREE_PORTS, OnAir, SMALL_SCENE, TempFolder, program, run, text, until};
 
-const QUIET: [&str; 2] = ["--recording", "false"];
+pub const QUIET: [&str; 2] = ["--recording", "false"];
 /// How often the program is killed while it is changed; more where this variable says so.
 const KILLS: &str = "STREAM_MANAGER_TEST_KILLS";
 const KILLS_DEFAULT: u32 = 12;
 /// Programs that change it at the same time, each about thirty times a second.
 const WRITERS: usize = 4;
 
-/// A Redis of this test alone.
-struct Redis {
-    child: Child,
-    port: u16,
-    _folder: TempFolder,
+/// The program with the scene's file as it is.
+pub fn command(folder: &TempFolder, more: &[&str]) -> Command {
+    let mut command = program(&folder.0);
+    command.args(["run", "scene.json"]).args(FREE_PORTS);
+    command.args(["--hls", "false"]).args(more);
+    command
 }
 
-impl Redis {
-    fn start() -> Self {
-        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-        let port = listener.local_addr().unwrap().port();
-        drop(listener);
-        let folder = TempFolder::new();
-        let child = Command::new("redis-server")
-            .args(["--port", &port.to_string(), "--bind", "127.0.0.1"])
-            .args(["--save", "", "--dir"])
-            .arg(&folder.0)
-            .stdout(Stdio::null())
-            .stderr(Stdio::null())
-            .spawn()
-            .expect("redis-server is needed by this test");
-        until("Redis", || TcpStream::connect(("127.0.0.1", port)).ok());
-        Self {
-            child,
-            port,
-            _folder: folder,
-        }
-    }
-
-    fn url(&self) -> String {
-        format!("redis://127.0.0.1:{}", self.port)
-    }
-
-    fn signal(&self, name: &str) {
-        let id = self.child.id().to_string();
-        let status = Command::new("kill").args([name, &id]).status().unwrap();
-        assert!(status.success());
-    }
-}
-
-impl Drop for Redis {
-    fn drop(&mut self) {
-        drop(self.child.kill());
-        drop(self.child.wait());
-    }
-}
-
-/// Starts the program again, with the scene's file as it is.
-fn again(folder: &TempFolder, more: &[&str]) -> (OnAir, Client) {
-    let on_air = OnAir::start(
-        program(&folder.0)
-            .args(["run", "scene.json"])
-            .args(FREE_PORTS)
-            .args(["--hls", "false"])
-            .args(more),
-    );
+/// Starts the program again.
+pub fn again(folder: &TempFolder, more: &[&str]) -> (OnAir, Client) {
+    let on_air = OnAir::start(&mut command(folder, more));
     let client = Client::new(on_air.port("api"));
     (on_air, client)
 }
 
-fn kill(on_air: OnAir) {
+pub fn kill(on_air: OnAir) {
     on_air.signal("-KILL");
     on_air.end();
 }
@@ -199,6 +150,116 @@ fn what_moves_goes_on_at_the_right_time() {
 }
 
 #[test]
+fn a_frame_that_stands_is_the_same_after_a_restart() {
+    let folder = TempFolder::new();
+    let (on_air, client) = start(&folder, &QUIET);
+    let pause = json!({"show": "lastFrame"});
+    client.ok("POST", "/stream/pause?durable=true", pause);
+    let picture = |client: &Client| client.send("GET", "/stream/snapshot.png", "", &[]).body;
+    let before = picture(&client);
+    // What moves goes on behind it.
+    until("some ticks", || {
+        (client.get("/stream/timelines")["timelines"][0]["position"].as_f64()? > 0.0).then_some(())
+    });
+    assert!(before == picture(&client), "it stands");
+    kill(on_air);
+    let (_on_air, client) = again(&folder, &QUIET);
+    assert!(picture(&client) == before, "another frame than before");
+    client.ok("POST", "/stream/resume", Value::Null);
+    until("the scene", || (picture(&client) != before).then_some(()));
+}
+
+#[test]
+fn what_was_scheduled_is_done_on_its_tick_or_as_soon_as_it_can_be() {
+    let folder = TempFolder::new();
+    let (on_air, client) = start(&folder, &QUIET);
+    let next = || client.get("/stream/status")["tick"].as_u64().unwrap();
+    let at = |tick: u64, word: &str| {
+        let commands =
+            json!({"at": tick, "commands": [{"type": "data.update", "patch": {(word): tick}}]});
+        let path = "/stream/commands?durable=true";
+        let (status, answer) = client.ask("POST", path, commands);
+        assert_eq!(status, 202, "{answer}");
+        answer["data"]["scheduled"].clone()
+    };
+    let late = next() + 200;
+    at(late, "late");
+    let never = at(late + 1, "never");
+    client.ok("DELETE", &format!("/stream/commands/{never}"), Value::Null);
+    let soon = next() + 8;
+    at(soon, "soon");
+    kill(on_air);
+    let (on_air, client) = again(&folder, &QUIET);
+    let word = |client: &Client, word: &str| client.get("/stream/data")[word].as_u64();
+    assert_eq!(until("what is overdue", || word(&client, "soon")), soon);
+    assert_eq!(until("what is due", || word(&client, "late")), late);
+    let status = client.get("/stream/status");
+    assert!(status["tick"].as_u64().unwrap() >= late, "{status}");
+    assert_eq!(client.get("/stream/commands")["count"], 0);
+    client.ok("PATCH", "/stream/data?durable=true", json!({"soon": 1}));
+    kill(on_air);
+    // It is not done twice, and what was taken back is not done.
+    let (_on_air, client) = again(&folder, &QUIET);
+    assert_eq!(
+        (word(&client, "soon"), word(&client, "never")),
+        (Some(1), None)
+    );
+}
+
+#[test]
+fn films_go_on_where_they_would_be() {
+    let folder = TempFolder::new();
+    let made = run(Command::new("ffmpeg")
+        .args(["-v", "error", "-f", "lavfi", "-i", "testsrc=s=160x90:r=15"])
+        .args([
+            "-t",
+            "90",
+            "-c:v",
+            "libx264",
+            "-preset",
+            "ultrafast",
+            "-g",
+            "15",
+        ])
+        .arg(folder.file("film.mp4")));
+    assert!(made.status.success(), "{}", text(&made.stderr));
+    let film = |id: &str, loops: bool| json!({"id": id, "source": {"type": "video", "src": "film.mp4", "loop": loops}, "size": {"width": 160, "height": 90}});
+    let scene = json!({"version": 1, "name": "Films", "canvas": {"width": 320, "height": 180, "fps": 30}, "layers": [film("plain", false), film("stands", true)]});
+    folder.write("scene.json", &scene.to_string());
+    let (on_air, client) = again(&folder, &QUIET);
+    let position = |client: &Client, id: &str| {
+        until("a picture", || {
+            let input = client.get(&format!("/stream/inputs/{id}"));
+            let is_there = input["stage"] == "live" || input["stage"] == "ended";
+            input["position"].as_f64().filter(|_| is_there)
+        })
+    };
+    position(&client, "plain");
+    let path = |id: &str| format!("/stream/layers/{id}/playback?durable=true");
+    let seek = |to: f64| json!({"action": "seek", "to": to});
+    client.ok("POST", &path("plain"), seek(30.0));
+    client.ok("POST", &path("stands"), seek(12.5));
+    client.ok("POST", &path("stands"), json!({"action": "pause"}));
+    let sought = Instant::now();
+    let stood = until("the seek", || {
+        Some(position(&client, "stands")).filter(|position| *position >= 12.4)
+    });
+    kill(on_air);
+    let (_on_air, client) = again(&folder, &QUIET);
+    // Before its place was found it is not known where it is.
+    let began = until("the place", || {
+        Some(position(&client, "plain")).filter(|position| *position > 1.0)
+    });
+    let latest = 30.0 + sought.elapsed().as_secs_f64() + 0.5;
+    assert!(
+        (30.0..=latest).contains(&began),
+        "{began}, at most {latest}"
+    );
+    let stands = position(&client, "stands");
+    assert!((stands - stood).abs() < 0.2, "{stood}, then {stands}");
+}
+
+#[test]
 fn another_scene_a_changed_file_and_who_says_so_begin_anew() {
     let folder = TempFolder::new();
     let opacity = |client: &Client| client.get("/stream/layers/box")["opacity"].clone();
@@ -240,200 +301,6 @@ fn another_scene_a_changed_file_and_who_says_so_begin_anew() {
 }
 
 #[test]
-fn a_state_that_cannot_be_read_is_told_and_left_as_it_is() {
-    let folder = TempFolder::new();
-    let (on_air, client) = start(&folder, &QUIET);
-    client.ok(
-        "PATCH",
-        "/stream/layers/box?durable=true",
-        json!({"opacity": 0.5}),
-    );
-    kill(on_air);
-    let file = folder.file("data").join(embedded::FILE_NAME);
-    let runtime = tokio::runtime::Runtime::new().unwrap();
-    let read = || {
-        runtime.block_on(async {
-            let store = Store::Embedded(Embedded::open(file.clone()).await.unwrap());
-            let saved = store.load().await.unwrap();
-            store.close().await;
-            saved
-        })
-    };
-    let before = read();
-    runtime.block_on(async {
-        let store = Store::Embedded(Embedded::open(file.clone()).await.unwrap());
-        let broken = Some(Bytes::from_static(b"{\"id\": \"scene\"}"));
-        let batch = Batch {
-            after: Some(before.revision),
-            revision: before.revision + 1,
-            fence: before.fence,
-            puts: [("scene".into(), broken)].into(),
-        };
-        store.commit(batch).await.unwrap();
-        store.close().await;
-    });
-    let broken = read();
-    let output = run(program(&folder.0)
-        .args(["run", "scene.json"])
-        .args(FREE_PORTS));
-    let words = text(&output.stderr);
-    assert_eq!(output.status.code(), Some(1), "{words}");
-    for word in ["state.redb", "`scene`", "left as it is", "--fresh"] {
-        assert!(words.contains(word), "{word}: {words}");
-    }
-    assert_eq!(read(), broken);
-    let (_on_air, client) = again(&folder, &[&QUIET[..], &["--fresh"]].concat());
-    assert_eq!(client.get("/stream/layers/box")["opacity"], 1);
-}
-
-/// Has the program refuse to start, which must leave the file as it is; gives what it said.
-fn refused(folder: &TempFolder, file: &Path) -> String {
-    let before = std::fs::read(file).unwrap();
-    let output = run(program(&folder.0)
-        .args(["run", "scene.json"])
-        .args(FREE_PORTS));
-    let words = text(&output.stderr);
-    assert_eq!(output.status.code(), Some(1), "{words}");
-    assert_eq!(std::fs::read(file).unwrap(), before, "{words}");
-    words
-}
-
-#[test]
-fn a_file_that_is_damaged_newer_or_in_use_is_told_and_not_written_to() {
-    let folder = TempFolder::new();
-    let (on_air, client) = start(&folder, &QUIET);
-    client.ok("PATCH", "/stream/data?durable=true", json!({"n": 1}));
-    let file = folder.file("data").join(embedded::FILE_NAME);
-    let other = run(program(&folder.0)
-        .args(["run", "scene.json"])
-        .args(FREE_PORTS));
-    let words = text(&other.stderr);
-    assert!(
-        other.status.code() == Some(1) && words.contains("in use by another process"),
-        "{words}"
-    );
-    client.ok("PATCH", "/stream/data?durable=true", json!({"n": 2}));
-    kill(on_air);
-    let whole = std::fs::read(&file).unwrap();
-    let mut damaged = whole.clone();
-    for byte in damaged.iter_mut().skip(64) {
-        *byte ^= 0x55;
-    }
-    std::fs::write(&file, &damaged).unwrap();
-    let words = refused(&folder, &file);
-    for word in ["state.redb", "damaged", "left as it is", "state import"] {
-        assert!(words.contains(word), "{word}: {words}");
-    }
-    std::fs::write(&file, &whole).unwrap();
-    let database = redb::Database::create(&file).unwrap();
-    let writing = database.begin_write().unwrap();
-    let meta = redb::TableDefinition::<&str, u64>::new("meta");
-    writing
-        .open_table(meta)
-        .unwrap()
-        .insert("format", 99)
-        .unwrap();
-    writing.commit().unwrap();
-    drop(database);
-    let words = refused(&folder, &file);
-    for word in ["state.redb", "format 99", "use the release that wrote it"] {
-        assert!(words.contains(word), "{word}: {words}");
-    }
-    std::fs::write(&file, &whole).unwrap();
-    let (_on_air, client) = again(&folder, &QUIET);
-    assert_eq!(client.get("/stream/data")["n"], 2);
-}
-
-/// A disk of its own in a folder, for programs that are started through it.
-struct SmallDisk(Child);
-
-impl SmallDisk {
-    fn mount(folder: &Path) -> Self {
-        std::fs::create_dir_all(folder).unwrap();
-        let script =
-            "mount -t tmpfs -o size=24m tmpfs \"$1\" && touch \"$1/mounted\" && exec sleep 600";
-        let child = Command::new("unshare")
-            .args(["--map-root-user", "--mount", "sh", "-c", script, "sh"])
-            .arg(folder)
-            .spawn()
-            .unwrap();
-        let disk = Self(child);
-        until("the disk", || {
-            disk.file(&folder.join("mounted")).exists().then_some(())
-        });
-        disk
-    }
-
-    /// Where a file of the disk is for processes that do not have it.
-    fn file(&self, path: &Path) -> PathBuf {
-        let root = PathBuf::from(format!("/proc/{}/root", self.0.id()));
-        root.join(path.strip_prefix("/").unwrap())
-    }
-
-    fn start(&self, folder: &TempFolder) -> (OnAir, Client) {
-        let bare = program(&folder.0);
-        let mut command = Command::new("nsenter");
-        command
-            .args(["--preserve-credentials", "--user", "--mount", "--target"])
-            .arg(self.0.id().to_string())
-            .args(["sh", "-c", "cd \"$1\" && shift && exec \"$@\"", "sh"])
-            .arg(&folder.0)
-            .arg(bare.get_program())
-            .args(["run", "scene.json", "--hls", "false"])
-            .args(FREE_PORTS)
-            .args(QUIET);
-        let on_air = OnAir::start(&mut command);
-        let client = Client::new(on_air.port("api"));
-        (on_air, client)
-    }
-}
-
-impl Drop for SmallDisk {
-    fn drop(&mut self) {
-        drop(self.0.kill());
-        drop(self.0.wait());
-    }
-}
-
-#[test]
-fn a_full_disk_is_told_and_everything_is_saved_once_there_is_room() {
-    let folder = TempFolder::new();
-    folder.write("scene.json", SMALL_SCENE);
-    let disk = SmallDisk::mount(&folder.file("data"));
-    let (on_air, client) = disk.start(&folder);
-    client.ok("PATCH", "/stream/data?durable=true", json!({"n": 1}));
-    let filler = disk.file(&folder.file("data/filler"));
-    let mut file = std::fs::File::create(&filler).unwrap();
-    while file.write_all(&[1; 65_536]).is_ok() {}
-    drop(file);
-    let mut socket = client.socket("/ws");
-    socket.ask(json!({"type": "subscribe", "events": ["store:*"]}));
-    let large = |name: &str| json!({name: "x".repeat(900_000)});
-    for name in ["a", "b", "c"] {
-        client.ok("PATCH", "/stream/data", large(name));
-    }
-    let event = socket.event("store:state");
-    assert_eq!(event["data"]["state"], "degraded", "{event}");
-    let reason = event["data"]["reason"].as_str().unwrap();
-    assert!(reason.contains("is full"), "{reason}");
-    let answer = client.ok("PATCH", "/stream/data", json!({"n": 2}));
-    assert_eq!(answer["store"], "degraded", "the answer says so as well");
-    let (status, answer) = client.ask("PATCH", "/stream/data?durable=true", json!({"n": 3}));
-    assert_eq!(
-        (status, &answer["error"]["code"]),
-        (504, &json!("NOT_SAVED"))
-    );
-    std::fs::remove_file(&filler).unwrap();
-    client.ok("PATCH", "/stream/data?durable=true", json!({"n": 4}));
-    assert_eq!(socket.event("store:state")["data"]["state"], "ok");
-    kill(on_air);
-    let (_on_air, client) = disk.start(&folder);
-    let data = client.get("/stream/data");
-    assert_eq!(data["n"], 4);
-    assert_eq!(data["c"].as_str().map(str::len), Some(900_000));
-}
-
-#[test]
 fn outputs_of_an_earlier_release_are_taken_over_once() {
     let folder = TempFolder::new();
     std::fs::create_dir_all(folder.file("data")).unwrap();
@@ -454,57 +321,6 @@ fn outputs_of_an_earlier_release_are_taken_over_once() {
         client.ask("GET", "/stream/outputs/copy", Value::Null).0,
         404
     );
-}
-
-#[test]
-fn a_redis_that_stands_still_is_told_and_touches_nothing() {
-    let redis = Redis::start();
-    let folder = TempFolder::new();
-    let url = redis.url();
-    let more = [&QUIET[..], &["--redis-url", &url]].concat();
-    let (on_air, client) = start(&folder, &more);
-    client.ok("PATCH", "/stream/data?durable=true", json!({"n": 1}));
-    redis.signal("-STOP");
-    client.ok("PATCH", "/stream/data", json!({"n": 2}));
-    let (status, answer) = client.ask("PATCH", "/stream/data?durable=true", json!({"n": 3}));
-    assert_eq!(
-        (status, &answer["error"]["code"]),
-        (504, &json!("NOT_SAVED")),
-        "{answer}"
-    );
-    let mut socket = client.socket("/ws");
-    let command = json!({"type": "data.update", "patch": {"n": 4}});
-    let answer = socket.ask(json!({"type": "command", "command": command, "durable": true}));
-    assert_eq!(answer["error"]["code"], "NOT_SAVED", "{answer}");
-    assert_eq!(
-        client.get("/stream/data")["n"],
-        4,
-        "it is on air all the same"
-    );
-    let store = client.get("/stream/status")["store"].take();
-    assert_eq!(
-        (&store["engine"], &store["state"]),
-        (&json!("redis"), &json!("down")),
-        "{store}"
-    );
-    let health = Client::new(on_air.port("health")).get("/health");
-    assert_eq!(health["store"]["state"], "down");
-    let metrics = Client::new(on_air.port("metrics")).send("GET", "/metrics", "", &[]);
-    let metrics = text(&metrics.body);
-    assert!(
-        metrics.contains("stream_store_state{engine=\"redis\",state=\"down\"} 1"),
-        "{metrics}"
-    );
-    redis.signal("-CONT");
-    until("the store to be well", || {
-        (client.get("/stream/status")["store"]["state"] == "ok").then_some(())
-    });
-    let command = json!({"type": "data.update", "patch": {"n": 5}});
-    let answer = socket.ask(json!({"type": "command", "command": command, "durable": true}));
-    assert_eq!(answer["success"], true, "{answer}");
-    kill(on_air);
-    let (_on_air, client) = again(&folder, &more);
-    assert_eq!(client.get("/stream/data")["n"], 5);
 }
 
 /// Changes one layer and one value together, over and over, until the program is gone; notes the last change that was said to be saved.
@@ -559,6 +375,12 @@ fn survives_being_killed(more: &[&str]) {
             ends.store(true, SeqCst);
         });
         on_air.end();
+        if round % 3 == 0 {
+            // Before it is on air, or as it just is.
+            let started = OnAir::start(&mut command(&folder, more));
+            thread::park_timeout(Duration::from_millis(chance % 300));
+            kill(started);
+        }
         let begun = Instant::now();
         (on_air, client) = again(&folder, more);
         let data = client.get("/stream/data");

@@ -23,7 +23,7 @@ use crate::control::config::Config;
 use crate::control::landed;
 use crate::control::library::Library;
 use crate::control::outputs::{OutputList, Saved as OutputChanges};
-use crate::control::show::{PausedAs, Show, Staged, fingerprint};
+use crate::control::show::{PausedAs, Show, Staged, Waiting, fingerprint};
 use crate::scene::{LoadOptions, LoadedScene, scene_from_text};
 
 /// What the program begins with.
@@ -59,6 +59,8 @@ pub struct ResumedTicks {
     pub epoch: Epoch,
     /// The tick on which the scene came on air.
     pub since_tick: u64,
+    /// The first tick on which something else was shown, where the stream is paused.
+    pub paused_tick: Option<u64>,
     /// The tick that comes next.
     pub tick: u64,
 }
@@ -293,8 +295,17 @@ impl Resumed {
         ResumedTicks {
             epoch,
             since_tick: moved(show.since_tick).min(tick),
+            paused_tick: self
+                .pause()
+                .and(show.paused_tick)
+                .map(|paused| moved(paused).min(tick)),
             tick,
         }
+    }
+
+    /// The batches that waited for their ticks.
+    pub fn schedule(&self, rate: FrameRate) -> Vec<Arc<Waiting>> {
+        self.read.schedule(rate)
     }
 
     /// Where timelines and feeds of the scene stand.

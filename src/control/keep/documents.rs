@@ -6,6 +6,8 @@
 //! | `scene` | the scene on air with every change, without its data |
 //! | `data` | its data |
 //! | `timelines`, `feeds` | where they stand, in ticks |
+//! | `came` | when layers and messages of chats came that came after the scene, in ticks |
+//! | `schedule` | the batches that wait for their ticks |
 //! | `config` | settings that were changed, beside what they were set to |
 //! | `outputs` | what the API has changed of outputs and renditions; may hold stream keys |
 
@@ -19,11 +21,11 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 use systems::clock::tick_at_rate;
 use systems::feed::{Arrivals, Epoch, FeedState};
-use systems::scene::Standing;
+use systems::scene::{Came, Standing};
 
 use super::config::ConfigDocument;
 use crate::control::outputs;
-use crate::control::show::{PausedAs, Snapshot};
+use crate::control::show::{PausedAs, Snapshot, Waiting};
 use crate::store::{Documents, Puts};
 
 /// The document of how the stream stands.
@@ -41,6 +43,9 @@ pub(super) struct ShowDocument {
     pub(super) since_tick: u64,
     pub(super) live_since_ms: Option<u64>,
     pub(super) pause: Option<PausedAs>,
+    /// The first tick on which that was shown.
+    #[serde(default)]
+    pub(super) paused_tick: Option<u64>,
     pub(super) preview: Option<String>,
 }
 
@@ -119,6 +124,7 @@ pub(super) fn puts(
         since_tick: now.since_tick,
         live_since_ms: now.show.live_since_ms,
         pause: now.show.pause,
+        paused_tick: now.paused_tick,
         preview: now.show.preview.as_ref().map(|scene| scene.id.clone()),
     };
     put("show", serde_json::to_vec(&show)?);
@@ -141,11 +147,17 @@ pub(super) fn puts(
     if old.is_none_or(|old| !Arc::ptr_eq(&old.spec.data, &spec.data)) {
         put("data", serde_json::to_vec(&spec.data)?);
     }
-    if before.is_none_or(|before| !Arc::ptr_eq(&before.timelines, &now.timelines)) {
+    if before.is_none_or(|before| !is_same(&before.timelines, &now.timelines)) {
         put("timelines", timelines(&now.timelines)?);
     }
+    if before.is_none_or(|before| !Arc::ptr_eq(&before.schedule, &now.schedule)) {
+        put("schedule", serde_json::to_vec(&*now.schedule)?);
+    }
+    if before.is_none_or(|before| !Arc::ptr_eq(&before.came, &now.came)) {
+        put("came", serde_json::to_vec(&*now.came)?);
+    }
     let same_feeds = before.is_some_and(|before| {
-        Arc::ptr_eq(&before.feeds, &now.feeds) && Arc::ptr_eq(&before.arrivals, &now.arrivals)
+        is_same(&before.feeds, &now.feeds) && is_same(&before.arrivals, &now.arrivals)
     });
     if !same_feeds {
         put("feeds", feeds(now)?);
@@ -159,6 +171,10 @@ pub(super) fn puts(
         put("outputs", serde_json::to_vec(&*changes(now))?);
     }
     Ok(puts)
+}
+
+fn is_same<T: PartialEq>(old: &Arc<T>, new: &Arc<T>) -> bool {
+    Arc::ptr_eq(old, new) || old == new
 }
 
 /// Whether two scenes share everything but their data; false where they may be the same and it takes long to see.
@@ -223,6 +239,8 @@ pub(super) struct Read {
     pub(super) config: ConfigDocument,
     timelines: Arc<BTreeMap<String, PlayStateRead>>,
     feeds: Arc<BTreeMap<String, (FeedState, Arrivals)>>,
+    came: Came,
+    schedule: Vec<Waiting>,
 }
 
 /// Where a timeline stood, and for which tick of the one before it it had started.
@@ -266,7 +284,13 @@ pub(super) fn read(documents: &Documents) -> Result<Option<Read>, Unreadable> {
     map.insert("data".to_owned(), Value::Object(data));
     let lines: BTreeMap<String, TimelineDocument> = parse("timelines", find("timelines")?)?;
     let feeds: BTreeMap<String, FeedDocument> = parse("feeds", find("feeds")?)?;
+    let came = documents.get("came").map(|bytes| parse("came", bytes));
+    let schedule = documents
+        .get("schedule")
+        .map(|bytes| parse("schedule", bytes));
     Ok(Some(Read {
+        schedule: schedule.transpose()?.unwrap_or_default(),
+        came: came.transpose()?.unwrap_or_default(),
         show: parse("show", find("show")?)?,
         scene,
         config: parse("config", find("config")?)?,
@@ -310,10 +334,23 @@ fn parse<T: serde::de::DeserializeOwned>(
 }
 
 impl Read {
+    /// The batches that waited, in ticks of `rate`.
+    pub(super) fn schedule(&self, rate: FrameRate) -> Vec<Arc<Waiting>> {
+        let moved = |waiting: &Waiting| Waiting {
+            tick: tick_at_rate(waiting.tick, self.show.rate, rate),
+            ..waiting.clone()
+        };
+        self.schedule
+            .iter()
+            .map(|waiting| Arc::new(moved(waiting)))
+            .collect()
+    }
+
     /// Where timelines and feeds stand, over what they would on the scene's first tick, in ticks of `rate`.
     pub(super) fn standing(&self, fresh: Standing, rate: FrameRate) -> Standing {
         let mut standing = fresh;
         let moved = |tick| tick_at_rate(tick, self.show.rate, rate);
+        standing.came = self.came.clone().moved(moved);
         for (id, timeline) in &mut standing.timelines {
             let Some((state, started_for_tick)) = self.timelines.get(id) else {
                 continue;

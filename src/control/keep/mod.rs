@@ -9,6 +9,8 @@ mod begin;
 mod config;
 mod documents;
 mod open;
+#[cfg(test)]
+mod tests;
 
 use std::fs::File;
 use std::path::{Path, PathBuf};
@@ -50,6 +52,9 @@ struct Inner {
     refused: watch::Sender<Option<String>>,
     /// Who leads in the place of this program.
     lost: watch::Sender<Option<String>>,
+    /// How often it was asked to look at the show, and up to which of those it has.
+    asked: watch::Sender<u64>,
+    looked: watch::Sender<u64>,
 }
 
 impl Saving {
@@ -69,14 +74,37 @@ impl Saving {
     /// It does not within [`DURABLE_WAIT_MAX`]. It is on air all the same, and saved when the store takes it.
     pub async fn durable(&self, revision: u64) -> Result<(), ApiError> {
         let result = self.0.persister.durable(revision, DURABLE_WAIT_MAX).await;
-        result.map_err(|error| {
-            let message = format!(
-                "the change is on air as revision {revision} and not saved yet; it is kept in memory until the store takes it"
-            );
-            ApiError::new(ErrorCode::NotSaved, message)
-                .with("revision", revision)
-                .with("durableRevision", error.durable_revision)
-        })
+        result.map_err(|error| Self::not_saved(revision, error.durable_revision))
+    }
+
+    /// Waits until everything that is known by now outlives the process, also what has no revision of its own.
+    ///
+    /// # Errors
+    /// As [`Saving::durable`].
+    pub async fn flushed(&self, revision: u64) -> Result<(), ApiError> {
+        let mut asked = 0;
+        self.0.asked.send_modify(|count| {
+            *count += 1;
+            asked = *count;
+        });
+        let mut looked = self.0.looked.subscribe();
+        let waiting = async {
+            looked.wait_for(|looked| *looked >= asked).await.is_ok()
+                && self.0.persister.settled(DURABLE_WAIT_MAX).await
+        };
+        match timeout(DURABLE_WAIT_MAX, waiting).await {
+            Ok(true) => Ok(()),
+            _ => Err(Self::not_saved(revision, self.status().durable_revision)),
+        }
+    }
+
+    fn not_saved(revision: u64, durable_revision: u64) -> ApiError {
+        let message = format!(
+            "the change is on air as revision {revision} and not saved yet; it is kept in memory until the store takes it"
+        );
+        ApiError::new(ErrorCode::NotSaved, message)
+            .with("revision", revision)
+            .with("durableRevision", durable_revision)
     }
 
     /// Waits until another program leads this stream, and gives its name.
@@ -136,6 +164,8 @@ impl Keeper {
             persister,
             refused: watch::Sender::new(None),
             lost: watch::Sender::new(None),
+            asked: watch::Sender::new(0),
+            looked: watch::Sender::new(0),
         }));
         if let Some(lease) = &lease {
             tokio::spawn(follow_lease(saving.clone(), lease.state()));
@@ -224,11 +254,17 @@ struct Follower {
 
 impl Follower {
     async fn run(mut self, mut stopped: oneshot::Receiver<()>) {
+        let mut asked = self.saving.0.asked.subscribe();
         loop {
+            let now = *asked.borrow_and_update();
             self.take().await;
+            self.saving.0.looked.send_replace(now);
             let next = async {
                 sleep(PACE).await;
-                self.snapshots.changed().await.is_ok()
+                tokio::select! {
+                    changed = self.snapshots.changed() => changed.is_ok(),
+                    changed = asked.changed() => changed.is_ok(),
+                }
             };
             let goes_on = tokio::select! {
                 biased;

@@ -43,6 +43,11 @@ pub struct Avatar {
 }
 
 impl Avatar {
+    /// It came on air on `tick`; before it was dressed.
+    pub(crate) fn began_on(&mut self, tick: u64) {
+        self.since_tick = tick;
+    }
+
     /// The layers that hold the bodies, from the back.
     pub(super) fn bodies(&self) -> &[Entity] {
         &self.parts[..self.wardrobe.bodies.min(self.parts.len())]

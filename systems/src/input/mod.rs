@@ -23,7 +23,7 @@ use crate::assets::take_pictures;
 use crate::audio::SourceSounds;
 use crate::clock::FrameClock;
 use crate::profile::AddTimed;
-use crate::scene::Reachable;
+use crate::scene::{Came, FilmPlace, Reachable};
 use crate::schedule::{Repeat, Tick, TickSet};
 
 pub use door::{
@@ -74,10 +74,24 @@ pub(crate) fn act(world: &mut World, layer: &Arc<str>, action: PlaybackAction) {
     }
 }
 
-/// Has all inputs that are not open yet come on air on `tick`.
-pub(crate) fn begin_on(world: &mut World, tick: u64) {
-    for mut input in world.query::<&mut LiveInput>().iter_mut(world) {
-        input.since_tick = tick;
+/// Has all inputs, none of which is open yet, come on air on `tick`: live ones anew, and films where they are by then.
+pub(crate) fn resume(world: &mut World, came: &Came, tick: u64) {
+    let rate = world.resource::<FrameClock>().rate;
+    let mut rows = world.query::<(&LayerId, open::SourceRow, &mut LiveInput)>();
+    for (id, row, mut input) in rows.iter_mut(world) {
+        let began_tick = std::mem::replace(&mut input.since_tick, tick);
+        let Some((source, _)) = open::source_of(&row) else {
+            continue;
+        };
+        let start = f64::from(source.span().start);
+        let place = came.films.get(id.as_str()).copied();
+        let place = place.unwrap_or(FilmPlace {
+            tick: came.layers.get(id.as_str()).copied().unwrap_or(began_tick),
+            seconds: start,
+        });
+        let gone = rate.seconds_at(tick.saturating_sub(place.tick)) * source.rate();
+        let seconds = place.seconds + gone;
+        input.begins_at = (!source.is_live() && seconds != start).then_some(seconds);
     }
 }
 

@@ -47,6 +47,8 @@ pub struct LiveInput {
     /// The number of the last order to go elsewhere, and whether nothing has come since.
     pub(super) run: u32,
     pub(super) awaits_run: bool,
+    /// The second of the file that it is to begin with, where that is not its first.
+    pub(super) begins_at: Option<f64>,
     /// An order for which there was no room yet.
     pub(super) pending: Option<f64>,
     pub(super) pictures: VecDeque<TimedPicture>,

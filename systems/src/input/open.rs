@@ -124,6 +124,7 @@ pub(super) fn open_inputs(
                 at_us: 0.0,
             },
             is_live: source.is_live(),
+            pending: input.begins_at.take(),
             sound: std::mem::take(&mut input.sound),
             ..LiveInput::default()
         };

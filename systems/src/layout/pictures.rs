@@ -45,6 +45,12 @@ impl ShownPicture {
         self.from_nanos.saturating_add(clock.rate.nanos_at(ticks))
     }
 
+    /// It plays since `tick`; before it was looked at.
+    pub(crate) fn began_on(&mut self, tick: u64) {
+        self.since_tick = tick;
+        self.played = Integral::new(tick);
+    }
+
     /// Plays from its start: its source is another one from this tick on.
     pub(crate) fn begin_anew(&mut self, clock: &FrameClock) {
         (self.since_tick, self.from_nanos) = (clock.tick, 0);

@@ -1,16 +1,55 @@
 //! Takes up a scene where an earlier run left it: its timelines and feeds stand where they stood, counted in the same ticks.
 //!
-//! Everything else that moves follows from the tick on which the scene came on air.
+//! Everything else that moves follows from the tick on which the scene came on air, or a layer that came later.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use bevy_ecs::prelude::*;
 use components::animation::{Timeline, TimelineId};
 use components::layer::LayerId;
+use serde::{Deserialize, Serialize};
 
 use super::Reachable;
+use crate::animate::{ChatRows, Strip};
+use crate::avatar::Avatar;
 use crate::feed::{Arrivals, FeedClock, FeedState};
 use crate::input;
+use crate::layout::ShownPicture;
+
+/// When parts of a scene came on air that came after it, in ticks.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+pub struct Came {
+    /// Layers, or what they show, by their names.
+    pub layers: BTreeMap<String, u64>,
+    /// Messages of chats that came after the chat, by the names of the layers and their own.
+    pub messages: BTreeMap<String, BTreeMap<Arc<str>, u64>>,
+    /// Where films and sounds stood that did not simply begin with their layer, by the names of the layers.
+    pub films: BTreeMap<String, FilmPlace>,
+}
+
+/// Where a film stood.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+pub struct FilmPlace {
+    /// On this tick.
+    pub tick: u64,
+    /// Seconds of the file, with loops not taken out.
+    pub seconds: f64,
+}
+
+impl Came {
+    /// The same with every tick made another.
+    #[must_use]
+    pub fn moved(mut self, to: impl Fn(u64) -> u64) -> Self {
+        let messages = self.messages.values_mut().flat_map(BTreeMap::values_mut);
+        let films = self.films.values_mut().map(|place| &mut place.tick);
+        for tick in self.layers.values_mut().chain(messages).chain(films) {
+            *tick = to(*tick);
+        }
+        self
+    }
+}
 
 /// Where the timelines and feeds of a scene stood.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -21,11 +60,13 @@ pub struct Standing {
     pub feeds: BTreeMap<String, FeedState>,
     /// When the items of feeds arrived, by the names of the layers.
     pub arrivals: BTreeMap<String, Arrivals>,
+    /// When layers and messages came that came after the scene.
+    pub came: Came,
 }
 
-/// Has the scene on air stand there. Names that it does not have are passed over. Its films begin on `tick`, the first that is shown.
+/// Has the scene on air stand there. Names that it does not have are passed over. `tick` is the first that is shown.
 pub(crate) fn resume(world: &mut World, standing: &Standing, tick: u64) {
-    input::begin_on(world, tick);
+    input::resume(world, &standing.came, tick);
     let mut timelines = world.query_filtered::<(&TimelineId, &mut Timeline), Reachable>();
     for (id, mut timeline) in timelines.iter_mut(world) {
         if let Some(stood) = standing.timelines.get(&*id.0) {
@@ -41,6 +82,32 @@ pub(crate) fn resume(world: &mut World, standing: &Standing, tick: u64) {
         }
         if let Some(stood) = standing.arrivals.get(id.as_str()) {
             *arrivals = stood.clone();
+        }
+    }
+    let came = &standing.came;
+    type Moving<'a> = (
+        &'a LayerId,
+        Option<&'a mut Strip>,
+        Option<&'a mut ChatRows>,
+        Option<&'a mut ShownPicture>,
+        Option<&'a mut Avatar>,
+    );
+    let mut layers = world.query_filtered::<Moving, Reachable>();
+    for (id, strip, rows, picture, avatar) in layers.iter_mut(world) {
+        if let (Some(mut rows), Some(messages)) = (rows, came.messages.get(id.as_str())) {
+            rows.came_on(messages);
+        }
+        let Some(tick) = came.layers.get(id.as_str()).copied() else {
+            continue;
+        };
+        if let Some(mut strip) = strip {
+            strip.began_on(tick);
+        }
+        if let Some(mut picture) = picture {
+            picture.began_on(tick);
+        }
+        if let Some(mut avatar) = avatar {
+            avatar.began_on(tick);
         }
     }
 }

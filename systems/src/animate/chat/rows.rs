@@ -1,5 +1,6 @@
 //! The rows of one chat: which messages have one, where it is to stand, and when it comes and goes. No layers here.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use bevy_ecs::prelude::*;
@@ -15,6 +16,8 @@ use crate::clock::FrameClock;
 pub(crate) struct ChatRows {
     /// The tick on which the chat came on air.
     since_tick: u64,
+    /// When messages came that are in it from the first, of those that came after it.
+    came: BTreeMap<Arc<str>, u64>,
     /// Its look when the rows were made; `None` before the first.
     pub(super) style: Option<ChatSource>,
     pub(super) box_size: Vec2,
@@ -62,9 +65,15 @@ impl ChatRows {
         }
     }
 
+    /// Messages that came after the chat, and when; before any was taken.
+    pub(crate) fn came_on(&mut self, ticks: &BTreeMap<Arc<str>, u64>) {
+        self.came.clone_from(ticks);
+    }
+
     /// Takes over what was written; gives the layers of rows that are no more.
     pub(super) fn take_messages(&mut self, chat: &ChatSource, clock: &FrameClock) -> Vec<Entity> {
         let is_first = self.style.is_none();
+        let came = std::mem::take(&mut self.came);
         let max = chat.max_messages as usize;
         let kept = &chat.messages[chat.messages.len().saturating_sub(max)..];
         let mut old: Vec<Option<Row>> = std::mem::take(&mut self.rows)
@@ -110,12 +119,13 @@ impl ChatRows {
                     rows.push(row);
                 }
                 None => {
-                    let came_tick = if is_first {
-                        self.since_tick
-                    } else {
-                        clock.tick
+                    let came = came.get(message.id.as_str()).copied();
+                    let came_tick = match came {
+                        Some(tick) => tick,
+                        None if is_first => self.since_tick,
+                        None => clock.tick,
                     };
-                    rows.push(Row::new(message, came_tick, !is_first));
+                    rows.push(Row::new(message, came_tick, !is_first || came.is_some()));
                 }
             }
         }

@@ -68,6 +68,11 @@ impl Strip {
         }
     }
 
+    /// The strip came on air on `tick`; before it was laid out.
+    pub(crate) fn began_on(&mut self, tick: u64) {
+        self.way = Way::new(tick);
+    }
+
     fn has_looks_of(&self, source: &TickerSource) -> bool {
         let looks = self.looks.as_ref();
         looks.is_some_and(|looks| looks.has_looks_of(source))
