@@ -110,10 +110,10 @@ async fn a_scene_that_comes_back_shows_what_it_would_have_shown() {
     ask(
         &mut stage,
         &[
-            json!({"type": "chat.push", "layer": "talk", "messages": [message]}),
+            json!({"type": "chat.push", "id": "talk", "messages": [message]}),
             json!({"type": "timeline.play", "id": "once"}),
-            json!({"type": "feed.push", "layer": "lots", "items": [item]}),
-            json!({"type": "feed.show", "layer": "lots", "item": "w"}),
+            json!({"type": "feed.push", "id": "lots", "items": [item]}),
+            json!({"type": "feed.show", "id": "lots", "item": "w"}),
         ],
     )
     .await;
