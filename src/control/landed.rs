@@ -44,9 +44,9 @@ pub(super) fn landed_mix(before: &Snapshot, sent: &Sent, clock: &FrameClock) -> 
                 .tick
                 .saturating_sub(tick_at_rate(gone, old, clock.rate))
         };
-        now.since_tick = moved(now.since_tick);
         now.came = Arc::new((*now.came).clone().moved(moved));
         now.paused_tick = now.paused_tick.map(moved);
+        now.since_tick = moved(now.since_tick);
     }
     now.paused_tick = match sent.show.pause {
         Some(_) => now.paused_tick.or(Some(clock.tick)),

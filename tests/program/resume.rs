@@ -346,6 +346,10 @@ fn write(client: &Client, writer: usize, from: u64, saved: &AtomicU64, ends: &At
     }
 }
 
+#[expect(
+    clippy::print_stdout,
+    reason = "with many kills it is a measurement, seen with --nocapture"
+)]
 fn survives_being_killed(more: &[&str]) {
     let folder = TempFolder::new();
     let (mut on_air, mut client) = start(&folder, more);
@@ -405,7 +409,6 @@ fn survives_being_killed(more: &[&str]) {
     }
     assert!(saved.iter().any(|saved| saved.load(SeqCst) > 0));
     println!("{changes} changes survived; the slowest start took {slowest:?}");
-    assert!(slowest < Duration::from_secs(20), "{slowest:?}");
 }
 
 #[test]

@@ -34,7 +34,7 @@ impl Redis {
             .stdout(Stdio::null())
             .stderr(Stdio::null())
             .spawn()
-            .expect("redis-server is needed by this test");
+            .unwrap_or_else(|error| panic!("redis-server is needed by this test: {error}"));
         until("Redis", || TcpStream::connect(("127.0.0.1", port)).ok());
         Self {
             child,
