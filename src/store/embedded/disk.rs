@@ -5,10 +5,15 @@ use std::io::{Error, ErrorKind};
 use std::os::unix::fs::{FileExt as _, MetadataExt as _, OpenOptionsExt as _, PermissionsExt as _};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, PoisonError, RwLock};
+use std::time::{Duration, Instant};
 
 use redb::StorageBackend;
 
 use crate::store::error::StoreError;
+
+/// How long a lock is waited for: who ends may still be at it, or a child of its that has not begun yet has the file from it.
+const LOCK_WAIT_MAX: Duration = Duration::from_secs(1);
+const LOCK_PAUSE: Duration = Duration::from_millis(20);
 
 /// A locked file. The lock is let go when the last copy is.
 #[derive(Clone, Debug)]
@@ -42,10 +47,16 @@ impl Disk {
             .mode(0o600)
             .open(path)
             .map_err(|error| failed(&error))?;
-        match file.try_lock() {
-            Ok(()) => {}
-            Err(TryLockError::WouldBlock) => return Err(StoreError::InUse { place: place() }),
-            Err(TryLockError::Error(error)) => return Err(failed(&error)),
+        let begun = Instant::now();
+        loop {
+            match file.try_lock() {
+                Ok(()) => break,
+                Err(TryLockError::WouldBlock) if begun.elapsed() < LOCK_WAIT_MAX => {
+                    std::thread::sleep(LOCK_PAUSE);
+                }
+                Err(TryLockError::WouldBlock) => return Err(StoreError::InUse { place: place() }),
+                Err(TryLockError::Error(error)) => return Err(failed(&error)),
+            }
         }
         let mode = std::fs::Permissions::from_mode(0o600);
         file.set_permissions(mode).map_err(|error| failed(&error))?;
