@@ -142,8 +142,6 @@ struct Desk {
     since: Option<Instant>,
     /// The same of the changes that are being committed.
     taken: Option<Instant>,
-    /// Whether the last commit was not taken.
-    has_failed: bool,
     /// When a commit last took too long.
     slow_at: Option<Instant>,
     counters: PersistCounters,
@@ -180,7 +178,6 @@ impl Persister {
             given: 0,
             since: None,
             taken: None,
-            has_failed: false,
             slow_at: None,
             counters: PersistCounters::default(),
         };
@@ -412,8 +409,10 @@ impl Task {
         let result = self.watched(self.store.commit(batch)).await;
         match result {
             Ok(()) => {
-                self.failures = 0;
-                self.shared.desk().done(revision, bytes, &self.options);
+                // One that was away and comes back meanwhile is not slow.
+                let was_away = std::mem::take(&mut self.failures) > 0;
+                let is_slow = !was_away && begun.elapsed() > self.options.lag_max;
+                self.shared.desk().done(revision, bytes, is_slow);
                 self.shared.durable.send_if_modified(|durable| {
                     let is_further = revision > *durable;
                     *durable = revision.max(*durable);
@@ -513,12 +512,10 @@ impl Desk {
     }
 
     /// A revision was committed.
-    fn done(&mut self, revision: u64, bytes: usize, options: &PersistOptions) {
+    fn done(&mut self, revision: u64, bytes: usize, is_slow: bool) {
         self.stored = revision;
         let waited = self.taken.take().map_or(Duration::ZERO, |at| at.elapsed());
-        // After a time without the store it is well with the first commit.
-        let had_failed = std::mem::take(&mut self.has_failed);
-        if waited > options.lag_max && !had_failed {
+        if is_slow {
             self.slow_at = Some(Instant::now());
         }
         let counters = &mut self.counters;
@@ -530,7 +527,6 @@ impl Desk {
     /// A commit failed: what it had waits on, unless it was given anew.
     fn keep(&mut self, puts: Puts, is_whole: bool) {
         self.since = self.taken.take().or(self.since);
-        self.has_failed = true;
         self.counters.failures += 1;
         for (key, value) in puts {
             self.pending.entry(key).or_insert(value);
