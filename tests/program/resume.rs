@@ -5,7 +5,9 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::SeqCst};
 use std::thread;
 use std::time::{Duration, Instant};
 
+use bytes::Bytes;
 use serde_json::{Value, json};
+use stream_manager::store::{Batch, Embedded, Store, embedded};
 
 use super::api::start;
 use super::client::{Client, a_box};
@@ -147,6 +149,68 @@ fn what_moves_goes_on_at_the_right_time() {
     let is_one =
         (begun.saturating_sub(1)..=now + 2).any(|tick| (moved(tick) - position).abs() < 1e-6);
     assert!(is_one, "{position} from tick {begun} to {now}");
+}
+
+#[test]
+fn a_scene_that_is_on_air_for_months_comes_back_at_once_and_its_files_begin_at_zero() {
+    const MONTHS_MS: i64 = 100 * 24 * 3600 * 1000;
+    let folder = TempFolder::new();
+    let (on_air, client) = start(&folder, &QUIET);
+    // A strip whose speed never rests has to be gone through tick by tick.
+    let strip = json!({"id": "strip", "source": {"type": "ticker", "items": ["a"], "speed": 30}, "size": {"width": 320, "height": 20}});
+    client.ok("POST", "/stream/layers", strip);
+    let line = json!({"id": "faster", "loop": "pingPong", "tracks": [
+        {"layer": "strip", "property": "source.speed", "keyframes": [{"at": 0, "value": 0}, {"at": 4, "value": 90}]},
+    ]});
+    client.ok("PUT", "/stream/timelines/faster?durable=true", line);
+    kill(on_air);
+    let runtime = tokio::runtime::Runtime::new().unwrap();
+    runtime.block_on(async {
+        let file = folder.file("data").join(embedded::FILE_NAME);
+        let store = Store::Embedded(Embedded::open(file).await.unwrap());
+        let saved = store.load().await.unwrap();
+        let mut show: Value = serde_json::from_slice(&saved.documents["show"]).unwrap();
+        show["epochMs"] = (show["epochMs"].as_i64().unwrap() - MONTHS_MS).into();
+        let came = Bytes::from_static(b"{}");
+        let show = Bytes::from(show.to_string());
+        let batch = Batch {
+            after: Some(saved.revision),
+            revision: saved.revision + 1,
+            fence: saved.fence,
+            puts: [("show".into(), Some(show)), ("came".into(), Some(came))].into(),
+        };
+        store.commit(batch).await.unwrap();
+        store.close().await;
+    });
+    let (on_air, client) = again(&folder, &[]);
+    let tick = client.get("/stream/status")["tick"].as_u64().unwrap();
+    assert!(tick as i64 >= MONTHS_MS / 1000 * 30, "{tick}");
+    let find = || {
+        let list = client.get("/stream/timelines");
+        let lines = list["timelines"].as_array().unwrap();
+        let line = lines.iter().find(|line| line["id"] == "move").unwrap();
+        line["position"].as_f64().unwrap()
+    };
+    let position = find();
+    until("it to move", || (find() != position).then_some(()));
+    until("a recording", || {
+        let tick_now = client.get("/stream/status")["tick"].as_u64()?;
+        (tick_now > tick + 60).then_some(())
+    });
+    on_air.signal("-TERM");
+    on_air.end();
+    let list = std::fs::read_dir(folder.file("data/recordings")).unwrap();
+    let mut files = list.map(|entry| entry.unwrap().path());
+    let facts = super::support::probe(files.next().unwrap().to_str().unwrap());
+    let number = |name: &str| {
+        facts["format"][name]
+            .as_str()
+            .unwrap()
+            .parse::<f64>()
+            .unwrap()
+    };
+    assert!(number("start_time").abs() < 0.2, "{facts}");
+    assert!((1.0..60.0).contains(&number("duration")), "{facts}");
 }
 
 #[test]

@@ -14,6 +14,10 @@ use crate::clock::FrameClock;
 /// Parts of a unit in the sum.
 const PARTS: f64 = (1_u64 << 32) as f64;
 
+/// The most ticks that are gone through one by one, nine hours at 30 a second: a program that comes back to a scene which has been on
+/// air for longer must not be late for it.
+const STEPS_MAX: u64 = 1 << 20;
+
 /// The sum over time of what a speed is above the authored one.
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct Integral {
@@ -110,12 +114,12 @@ impl Integral {
             let faster = shown.map_or(0.0, |shown| {
                 f64::from(shown.clamp(low, high)) - f64::from(speed.own)
             });
-            let ticks = if rests {
-                clock.tick - self.summed_to
-            } else {
-                1
-            };
-            self.add(faster, rate, ticks);
+            let left = clock.tick - self.summed_to;
+            if !rests && left > STEPS_MAX {
+                self.summed_to = clock.tick - STEPS_MAX;
+                continue;
+            }
+            self.add(faster, rate, if rests { left } else { 1 });
         }
     }
 }
