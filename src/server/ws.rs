@@ -73,7 +73,7 @@ pub fn routes() -> Routes {
                  `{\"id\", \"type\": \"batch\", \"commands\": [...], \"at\", \"ifRevision\", \"dryRun\"}`, \
                  `{\"id\", \"type\": \"stream\", \"action\": \"start\"}`, `{\"id\", \"type\": \"subscribe\", \"events\": [\"layer:*\"], \"subjects\": [\"host\"]}`, \
                  `{\"id\", \"type\": \"output\", \"action\": \"add\", \"settings\": {...}}` and likewise `rendition`, `recording`, `replay` and `thumbnail` with \
-                 `action`, `name` and `settings` as their routes have them, `{\"id\", \"type\": \"snapshot\"}`, `{\"id\", \"type\": \"ping\"}`. Each is answered by `{\"id\", \"success\", ...}` as in REST; a change with `\"durable\": true` only once it is saved, and what comes after it waits. \
+                 `action`, `name` and `settings` as their routes have them, `{\"id\", \"type\": \"snapshot\"}`, `{\"id\", \"type\": \"ping\"}`. Each is answered by `{\"id\", \"success\", ...}` as in REST; a change with `\"durable\": true` only once it is saved, and what comes after it waits. An answer to a change has `store` where it is not saved in time, and `store:state` tells when that turns. \
                  Messages out: `{\"event\", \"seq\", \"revision\", \"tick\", \"data\"}`; a client that has fallen behind gets a `snapshot` of everything. \
                  `audio:levels` tells what the meters show, ten times a second, only to who subscribes to it by name or as `audio:*`; it has the number of the last event, and is not told again.",
             )

@@ -8,6 +8,7 @@ pub mod archive;
 pub mod embedded;
 pub mod error;
 pub mod format;
+pub mod persist_status;
 pub mod persister;
 pub mod remote;
 pub mod shared;
@@ -20,9 +21,10 @@ use bytes::Bytes;
 
 pub use embedded::Embedded;
 pub use error::StoreError;
-pub use persister::{
-    NotDurable, PersistCounters, PersistOptions, PersistState, PersistStatus, Persister,
+pub use persist_status::{
+    NotDurable, PersistCounters, PersistOptions, PersistState, PersistStatus,
 };
+pub use persister::Persister;
 pub use remote::{RedisStore, RedisUrl};
 
 /// The most documents that a store holds.
