@@ -198,6 +198,7 @@ impl FilmInput {
         let duration_us = demuxer.duration_us().unwrap_or(0);
         let state = &self.showing.ends.state;
         state.duration_us.store(duration_us, Relaxed);
+        state.set_without_sound(demuxer.audio().is_none());
         let mut player = Player::new(demuxer, &self.film, &self.sources, &self.facts)?;
         loop {
             match player.play(&self.showing, &mut self.place)? {

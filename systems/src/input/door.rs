@@ -156,6 +156,8 @@ pub struct InputState {
     pub duration_us: AtomicI64,
     /// Whether it plays as it comes: an address without a length. Told by whoever decodes, before the first picture or sound.
     live: AtomicBool,
+    /// Whether it has no sound at all. Told by whoever decodes, before the first picture.
+    without_sound: AtomicBool,
     /// Microseconds by which its sound is heard later than its picture is seen, apart from what was asked for.
     pub av_offset_us: AtomicI64,
 }
@@ -195,6 +197,16 @@ impl InputState {
     /// Says that an address has no length, so that it plays as it comes; before the first picture or sound.
     pub fn set_live(&self, live: bool) {
         self.live.store(live, Ordering::Relaxed);
+    }
+
+    /// Whether it is known to have no sound, so that nobody waits for any.
+    pub fn is_without_sound(&self) -> bool {
+        self.without_sound.load(Ordering::Relaxed)
+    }
+
+    /// Says whether it has no sound at all; before the first picture.
+    pub fn set_without_sound(&self, without_sound: bool) {
+        self.without_sound.store(without_sound, Ordering::Relaxed);
     }
 
     /// Microseconds of the file's own length; 0 while it is not known.

@@ -29,6 +29,8 @@ const LOOKS_MAX: u32 = 2000;
 const INTERLEAVED_US: f64 = 1e6;
 /// What is taken of a file's sound beyond the tick, in microseconds.
 const AHEAD_US: f64 = 60_000.0;
+/// Pictures of a file that are taken at a time.
+const BATCH: usize = 8;
 /// A picture that is later than the one before by more than this, or earlier, has jumped, in microseconds.
 const JUMP_US: f64 = 1e6;
 const BACK_US: f64 = 200_000.0;
@@ -61,7 +63,7 @@ pub fn take_sound(
         match input.is_live {
             true => input.take_live(source, &clock),
             false if waits.0 => input.wait_for(source, &clock),
-            false => input.take_file(&clock, false),
+            false => input.take_file(&clock, None),
         }
         input.hear(source, sound, &clock, out);
     }
@@ -184,13 +186,21 @@ impl LiveInput {
         Some(((first?, self.sound.end_us()?), jumped))
     }
 
-    /// Takes what this tick needs of a file, or with `all` everything that has come.
-    fn take_file(&mut self, clock: &FrameClock, all: bool) {
+    /// Takes what this tick needs of a file. What is waited for may be one stream; of the other more is taken then, up to where the
+    /// waiting ends.
+    fn take_file(&mut self, clock: &FrameClock, waits_for: Option<Stream>) {
         let Some(next_us) = self.next_us(clock) else {
             return;
         };
         let has_enough = |newest: Option<f64>, until: f64| newest.is_some_and(|us| us > until);
-        while self.has_room() && (all || !has_enough(self.newest_picture_us, next_us)) {
+        let (pictures_us, sound_us) = match waits_for {
+            None => (next_us, next_us + AHEAD_US),
+            Some(Stream::Picture) => (next_us, next_us + INTERLEAVED_US),
+            Some(Stream::Sound) => (next_us + INTERLEAVED_US, next_us + AHEAD_US),
+        };
+        // Where one is needed some more are taken with it: a decoder that finds much room works long at a time, with its data at hand.
+        let mut goes_on = !has_enough(self.newest_picture_us, pictures_us);
+        while goes_on && self.has_room() {
             let Some(Ok(picture)) = self.ways.as_ref().map(|ways| ways.pictures.try_recv()) else {
                 break;
             };
@@ -199,8 +209,10 @@ impl LiveInput {
                 self.newest_picture_us = Some(picture.pts_us as f64);
                 self.put_picture(picture);
             }
+            let is_batch = self.pictures.len() < BATCH;
+            goes_on = is_batch || !has_enough(self.newest_picture_us, pictures_us);
         }
-        while all || !has_enough(self.sound.end_us(), next_us + AHEAD_US) {
+        while !has_enough(self.sound.end_us(), sound_us) {
             let Some(Ok(block)) = self.ways.as_ref().map(|ways| ways.sound.try_recv()) else {
                 break;
             };
@@ -216,11 +228,12 @@ impl LiveInput {
 
     /// Waits until a file's pictures and sound for this tick are there, or none can come.
     fn wait_for(&mut self, source: AnySource, clock: &FrameClock) {
+        let mut lacks = None;
         for _ in 0..LOOKS_MAX {
             let stage = self.stage();
             let is_over = matches!(stage, InputStage::Ended | InputStage::Failed);
-            self.take_file(clock, true);
-            let lacks = self.lacks(source, clock);
+            self.take_file(clock, lacks);
+            lacks = self.lacks(source, clock);
             if lacks.is_none() || self.given_up || (is_over && !self.awaits_run) {
                 return;
             }
@@ -250,7 +263,7 @@ impl LiveInput {
                 },
             };
             if is_gone {
-                self.take_file(clock, true);
+                self.take_file(clock, lacks);
                 return;
             }
         }
@@ -264,14 +277,15 @@ impl LiveInput {
         let picture_us = self.newest_picture_us.unwrap_or(f64::NEG_INFINITY);
         let sound_us = self.sound.end_us().unwrap_or(f64::NEG_INFINITY);
         let is_paused = next_us <= now_us;
-        let needs_sound = !is_paused && sound_us < next_us + AHEAD_US;
+        let may_sound = self.state().is_none_or(|state| !state.is_without_sound());
+        let needs_sound = !is_paused && may_sound && sound_us < next_us + AHEAD_US;
         if !source.has_picture() {
             return needs_sound.then_some(Stream::Sound);
         }
-        if picture_us <= now_us && sound_us < now_us + INTERLEAVED_US {
+        if picture_us <= now_us && sound_us <= next_us + INTERLEAVED_US {
             return Some(Stream::Picture);
         }
-        let is_silent = picture_us >= now_us + INTERLEAVED_US || !self.has_room();
+        let is_silent = picture_us > next_us + INTERLEAVED_US || !self.has_room();
         (needs_sound && !is_silent).then_some(Stream::Sound)
     }
 
