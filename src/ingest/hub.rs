@@ -501,7 +501,10 @@ mod tests {
         publisher.send(audio_header());
         publisher.send(picture(false, 2, 10));
         publisher.send(sound(3));
-        assert_eq!(take(&early), ["begun", "v1", "key1", "lost", "a9", "sound3"]);
+        assert_eq!(
+            take(&early),
+            ["begun", "v1", "key1", "lost", "a9", "sound3"]
+        );
         assert_eq!(take(&late), ["begun", "a9", "sound3"]);
     }
 }
