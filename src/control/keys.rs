@@ -58,9 +58,9 @@ struct Stamp {
 /// A key that somebody has.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct AcceptedKey {
-    /// Its name for the API.
+    /// 16 hexadecimal digits, by which the API, layers and players name it.
     pub id: String,
-    /// Its name for people.
+    /// Its name for people; empty where it has none.
     pub name: String,
 }
 
@@ -90,7 +90,7 @@ impl std::fmt::Debug for Kept {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct KeyEntry {
-    /// Its name for the API.
+    /// 16 hexadecimal digits, by which the API, layers and players name it.
     pub id: String,
     /// Its name for people.
     pub name: String,
@@ -120,7 +120,7 @@ pub struct NewKey {
 #[derive(Clone, Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct MadeKey {
-    /// Its name for the API.
+    /// 16 hexadecimal digits, by which the API, layers and players name it.
     pub id: String,
     /// The key, which is shown this once.
     pub key: String,
@@ -166,8 +166,7 @@ impl KeyStore {
                 "name: `{PROGRAM}` is what players ask for, and what begins with `{PREFIX}` is taken for a key",
             )));
         }
-        let (_file, mut known) = self.to_change()?;
-        let keys = &known.keys;
+        let (_file, keys) = self.to_change()?;
         if keys.len() >= KEYS_MAX {
             let message = format!("there are {KEYS_MAX} keys, which is the most; delete some");
             return Err(ApiError::conflict(message));
@@ -194,7 +193,7 @@ impl KeyStore {
             created_at: made.created_at,
             last_used: None,
         });
-        self.write(&mut known, next)?;
+        self.write(next)?;
         Ok(made)
     }
 
@@ -219,13 +218,12 @@ impl KeyStore {
     /// # Errors
     /// There is none of this name, or the disk's.
     pub fn delete(&self, id: &str) -> Result<(), ApiError> {
-        let (_file, mut known) = self.to_change()?;
-        let keys = &known.keys;
+        let (_file, keys) = self.to_change()?;
         let next: Vec<Kept> = keys.iter().filter(|kept| kept.id != id).cloned().collect();
         if next.len() == keys.len() {
             return Err(ApiError::not_found("key", id, []));
         }
-        self.write(&mut known, next)
+        self.write(next)
     }
 
     /// The key that `offered` is. Every key is compared, each in constant time. Waits for the disk.
@@ -246,13 +244,12 @@ impl KeyStore {
 
     /// Notes that somebody publishes with a key now. Waits for the disk.
     pub fn note_used(&self, id: &str) {
-        let noted = self.to_change().and_then(|(_file, mut known)| {
-            let mut next = known.keys.clone();
+        let noted = self.to_change().and_then(|(_file, mut next)| {
             let Some(kept) = next.iter_mut().find(|kept| kept.id == id) else {
                 return Ok(());
             };
             kept.last_used = Some(now_ms());
-            self.write(&mut known, next)
+            self.write(next)
         });
         if let Err(error) = noted {
             // Who has a key may publish whatever the disk does.
@@ -298,8 +295,8 @@ impl KeyStore {
         known
     }
 
-    /// The keys by now, while nobody else may write the file.
-    fn to_change(&self) -> Result<(File, MutexGuard<'_, Known>), ApiError> {
+    /// The keys by now, while nobody else may write the file, be it in this program or another.
+    fn to_change(&self) -> Result<(File, Vec<Kept>), ApiError> {
         let path = self.0.path.with_extension("json.lock");
         let locked = self
             .0
@@ -309,21 +306,27 @@ impl KeyStore {
             .and_then(|()| File::create(path))
             .and_then(|file| file.lock().map(|()| file));
         let file = locked.map_err(|error| cannot_write(&error))?;
-        let mut known = self.refreshed();
+        let known = self.refreshed();
         if known.is_stale {
             // What is not known is not written over: a deleted key would be back.
-            known.keys = read(&self.0.path).map_err(|error| cannot_write(&error))?;
-            known.is_stale = false;
+            drop(known);
+            let keys = read(&self.0.path).map_err(|error| cannot_write(&error))?;
+            return Ok((file, keys));
         }
-        Ok((file, known))
+        Ok((file, known.keys.clone()))
     }
 
-    fn write(&self, known: &mut Known, keys: Vec<Kept>) -> Result<(), ApiError> {
+    /// Writes the file, which is locked; who looks for a key meanwhile does not wait for the disk.
+    fn write(&self, keys: Vec<Kept>) -> Result<(), ApiError> {
         let bytes = serde_json::to_vec_pretty(&keys).map_err(|error| cannot_write(&error))?;
         // Readable by its owner alone: `tempfile` makes it so.
         write_whole(&self.0.path, &bytes).map_err(|error| cannot_write(&error))?;
-        known.keys = keys;
-        known.stamp = stamp(&self.0.path);
+        let stamp = stamp(&self.0.path);
+        *self.lock() = Known {
+            keys,
+            stamp,
+            is_stale: false,
+        };
         Ok(())
     }
 

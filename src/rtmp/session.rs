@@ -177,8 +177,22 @@ pub(super) struct Conversation {
     acknowledged: u64,
     /// Whether hands were shaken, so that messages may be written.
     is_met: bool,
-    /// Seconds since it last published or played.
+    asking: Asking,
+}
+
+/// How long a peer has not said what it wants.
+#[derive(Debug, Default)]
+struct Asking {
+    /// Seconds since it came, or published or played last.
     idle_s: u64,
+}
+
+impl Asking {
+    /// Notes a second more; whether it goes on.
+    fn second(&mut self, is_busy: bool) -> bool {
+        self.idle_s = if is_busy { 0 } else { self.idle_s + 1 };
+        self.idle_s <= ASK_MAX.as_secs()
+    }
 }
 
 /// Talks with a peer until one of both goes.
@@ -199,7 +213,7 @@ pub(super) async fn converse(rtmp: &Rtmp, mut stream: TcpStream, session: &Arc<S
         window: u64::from(WINDOW_BYTES),
         acknowledged: 0,
         is_met: false,
-        idle_s: 0,
+        asking: Asking::default(),
     };
     let reason = async {
         kicked
@@ -349,8 +363,7 @@ impl Conversation {
         let heard_ms = self.session.heard_ms.load(Relaxed);
         let silent = Duration::from_millis(self.rtmp.now_ms().saturating_sub(heard_ms));
         let is_busy = self.publishing.is_some() || self.playing.is_some();
-        self.idle_s = if is_busy { 0 } else { self.idle_s + 1 };
-        if silent >= options.ping_timeout || self.idle_s > ASK_MAX.as_secs() {
+        if !self.asking.second(is_busy) || silent >= options.ping_timeout {
             return Err(End::Silent);
         }
         if seconds.is_multiple_of(options.ping.as_secs().max(1)) {
@@ -397,5 +410,19 @@ impl Conversation {
         body.put_u16(event);
         body.put_u32(number);
         self.control(4, &body);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn who_stops_publishing_may_ask_for_something_else_for_as_long_as_who_came() {
+        let mut asking = Asking::default();
+        assert!((0..15).all(|_| asking.second(false)));
+        assert!((0..100).all(|_| asking.second(true)), "it publishes");
+        let seconds = (0..100).take_while(|_| asking.second(false)).count();
+        assert_eq!(seconds as u64, ASK_MAX.as_secs());
     }
 }

@@ -227,7 +227,7 @@ fn network(address: IpAddr) -> IpAddr {
 mod tests {
     use super::*;
 
-    /// How many of a hundred wrong keys are looked at.
+    /// How many of a thousand wrong keys are looked at.
     fn looked_at(wrong: &WrongKeys, address: impl Fn(u32) -> IpAddr, now: Instant) -> usize {
         (0..1000)
             .filter(|index| wrong.take(address(*index), now).is_ok())

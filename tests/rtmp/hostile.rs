@@ -8,7 +8,7 @@ use bytes::BytesMut;
 use stream_manager::rtmp::chunk::{ChunkWriter, Message};
 
 use super::peer::{Peer, Running, Stage};
-use super::support::{text, until};
+use super::support::{get, text, until};
 
 /// Numbers that look random and are the same on each run (xorshift).
 struct Chance(u64);
@@ -126,7 +126,7 @@ fn a_flood_of_empty_messages_is_let_go() {
     let flood = [0xc3; 65_536];
     while peer.stream.write_all(&flood).is_ok() {}
     until("the reason", || {
-        let page = super::support::get(stage.api, "/metrics").unwrap().1;
+        let page = get(stage.on_air.port("metrics"), "/metrics").unwrap().1;
         let page = text(&page);
         let line = page
             .lines()
