@@ -45,7 +45,7 @@ struct Clients {
 pub struct ViewerCount {
     /// Players over RTMP.
     pub rtmp: u64,
-    /// Clients of HLS, the player page among them, told apart by address and `User-Agent`.
+    /// Clients of HLS, the player page among them, told apart by address and `User-Agent`, up to 2000 of one address.
     pub hls: u64,
 }
 

@@ -263,7 +263,9 @@ impl Rtmp {
     /// Lets a connection go; `false` when there is none of this name.
     pub fn kick(&self, id: &str) -> bool {
         let session = id.parse().ok().and_then(|id| self.0.table.session(id));
-        session.inspect(|session| session.kick("let go")).is_some()
+        session
+            .inspect(|session| session.kick("the operator has closed it"))
+            .is_some()
     }
 
     /// Lets the publisher of a key go, whose key is gone.

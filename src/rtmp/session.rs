@@ -109,7 +109,7 @@ pub(super) enum End {
     Silent,
     #[error("the client does not read what is sent")]
     Stuck,
-    #[error("the client sends more than RTMP_BANDWIDTH allows")]
+    #[error("the client sends more than it may (a publisher, RTMP_BANDWIDTH)")]
     Bandwidth,
     #[error("the client speaks no RTMP: {0}")]
     Chunks(#[from] ChunkError),
