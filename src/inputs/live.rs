@@ -12,11 +12,12 @@ use systems::input::{InputStage, LivePicture, SoundBlock};
 
 use super::clock::LiveClock;
 use super::facts::Facts;
-use super::file_pass::{PICTURES_MAX, live_picture};
+use super::file_pass::PICTURES_MAX;
 use super::manager::lock;
+use super::picture::live_picture;
 use super::showing::Showing;
 use super::sound::Blocks;
-use super::{LOOK_EVERY, RETRY_DELAY, Sources};
+use super::{LOOK_EVERY, OPEN_TIMEOUT, RETRY_DELAY, Sources};
 use crate::streaming::backoff_delay;
 
 /// Sizes in which one input is made ready at a time; further layers get it in the first of them.
@@ -42,8 +43,10 @@ pub(super) enum LiveItem {
 pub(super) trait LiveSource: Send {
     /// Connects, or begins to.
     fn connect(&mut self, facts: &Facts) -> Result<(), String>;
-    /// What comes next; `None` when nothing came for `timeout`.
-    fn next(&mut self, timeout: Duration) -> Result<Option<LiveItem>, String>;
+    /// What comes next; `None` when nothing came for `timeout`. A source that cannot look so often fails when nothing came for
+    /// `silent_max`.
+    fn next(&mut self, timeout: Duration, silent_max: Duration)
+    -> Result<Option<LiveItem>, String>;
     /// Whether silence is no reason to connect anew, as the source tells of its return.
     fn is_patient(&self) -> bool;
 }
@@ -75,7 +78,6 @@ pub(super) struct LiveInput<S> {
     source: S,
     showings: Vec<Showing>,
     joins: Arc<Joins>,
-    timeout: Duration,
     sources: Sources,
     facts: Arc<Facts>,
     clock: LiveClock,
@@ -94,7 +96,6 @@ impl<S: LiveSource> LiveInput<S> {
     pub(super) fn new(
         showing: Showing,
         source: S,
-        timeout: Duration,
         sources: Sources,
         facts: Arc<Facts>,
         joins: Arc<Joins>,
@@ -103,7 +104,6 @@ impl<S: LiveSource> LiveInput<S> {
             source,
             showings: vec![showing],
             joins,
-            timeout,
             sources,
             facts,
             clock: LiveClock::default(),
@@ -124,9 +124,15 @@ impl<S: LiveSource> LiveInput<S> {
         while self.look() {
             let begun = Instant::now();
             match self.session() {
-                Ok(()) => failures = 0,
+                Ok(()) => {
+                    self.facts.note_anew();
+                    failures = 0;
+                }
                 Err(error) => {
-                    failures = if self.is_live || begun.elapsed() > self.timeout * 2 {
+                    if !self.look() {
+                        return;
+                    }
+                    failures = if self.is_live || begun.elapsed() > self.timeout() * 2 {
                         1
                     } else {
                         failures + 1
@@ -142,8 +148,14 @@ impl<S: LiveSource> LiveInput<S> {
                     }
                 }
             }
-            self.facts.reconnects.fetch_add(1, Relaxed);
         }
+    }
+
+    /// How long it may be silent: as long as the most patient of its layers says, by now.
+    fn timeout(&self) -> Duration {
+        let timeouts = self.showings.iter();
+        let timeouts = timeouts.filter_map(|showing| showing.ends.state.timeout());
+        timeouts.max().unwrap_or(OPEN_TIMEOUT).max(LOOK_EVERY)
     }
 
     /// One connection, until it is lost, another is asked for, or all layers have gone.
@@ -156,11 +168,12 @@ impl<S: LiveSource> LiveInput<S> {
             if !self.look() || self.facts.is_retry_wanted() {
                 return Ok(());
             }
-            let Some(item) = self.source.next(LOOK_EVERY)? else {
-                if heard.elapsed() < self.timeout {
+            let timeout = self.timeout();
+            let Some(item) = self.source.next(LOOK_EVERY, timeout.max(OPEN_TIMEOUT))? else {
+                if heard.elapsed() < timeout {
                     continue;
                 }
-                let error = format!("nothing came for {:.1} s", self.timeout.as_secs_f32());
+                let error = format!("nothing came for {:.1} s", timeout.as_secs_f32());
                 if !self.source.is_patient() {
                     return Err(error);
                 }
@@ -191,14 +204,15 @@ impl<S: LiveSource> LiveInput<S> {
             LiveItem::Audio(stream) => {
                 self.facts.note_audio(&stream);
                 self.count_broken(true);
-                let opened = AudioDecoder::open(&stream);
-                self.audio = Some(opened.map_err(|error| error.to_string())?);
+                self.audio = AudioDecoder::open(&stream)
+                    .inspect_err(|error| self.facts.note_sound_error(&error.to_string()))
+                    .ok();
             }
             LiveItem::Packet(packet) => {
                 self.facts.note_bytes(packet.len());
                 match packet.kind() {
                     StreamKind::Video => self.decode_video(&packet)?,
-                    StreamKind::Audio => self.decode_audio(&packet)?,
+                    StreamKind::Audio => self.decode_audio(&packet),
                 }
                 self.count_broken(false);
             }
@@ -248,6 +262,11 @@ impl<S: LiveSource> LiveInput<S> {
     fn show(&mut self, picture: &DecodedPicture, pts_us: i64) -> Result<(), String> {
         let natural = picture.natural_size();
         self.facts.note_picture(natural, Some(pts_us));
+        if picture.is_hdr()
+            && let Some(showing) = self.showings.first()
+        {
+            self.facts.note_hdr(showing.entry.layer.as_str());
+        }
         self.mark_live();
         let mut made: Vec<((u32, u32), Option<LivePicture>)> = Vec::with_capacity(SIZES_MAX);
         for index in 0..self.showings.len() {
@@ -298,13 +317,20 @@ impl<S: LiveSource> LiveInput<S> {
         &mut self.converters[index].1
     }
 
-    fn decode_audio(&mut self, packet: &CodedPacket) -> Result<(), String> {
+    /// Decodes sound. What cannot be decoded at all is left out, and the pictures go on.
+    fn decode_audio(&mut self, packet: &CodedPacket) {
+        if let Err(error) = self.try_decode_audio(packet) {
+            self.facts.note_sound_error(&error.to_string());
+            self.audio = None;
+        }
+    }
+
+    fn try_decode_audio(&mut self, packet: &CodedPacket) -> Result<(), codec::CodecError> {
         let Some(decoder) = &mut self.audio else {
             return Ok(());
         };
-        let say = |error: codec::CodecError| error.to_string();
-        decoder.send(packet).map_err(say)?;
-        while let Some(source_us) = decoder.receive(&mut self.samples).map_err(say)? {
+        decoder.send(packet)?;
+        while let Some(source_us) = decoder.receive(&mut self.samples)? {
             let pts_us = self.clock.map(1, source_us, Instant::now());
             let showings = &self.showings;
             let mut give = |block: SoundBlock| {
@@ -324,7 +350,7 @@ impl<S: LiveSource> LiveInput<S> {
     fn mark_live(&mut self) {
         if !self.is_live {
             (self.is_live, self.was_live) = (true, true);
-            self.facts.set_error(None);
+            self.facts.note_live();
         }
         for showing in &self.showings {
             showing.set_stage(InputStage::Live, None, &self.sources);
@@ -333,7 +359,7 @@ impl<S: LiveSource> LiveInput<S> {
 
     fn lost(&mut self, error: &str) {
         self.is_live = false;
-        self.facts.set_error(Some(error));
+        self.facts.note_lost(error);
         let stage = if self.was_live {
             InputStage::Reconnecting
         } else {

@@ -56,7 +56,7 @@ fn publish(
     publisher: &Publisher,
     packets: &[IngestPacket],
     near: &Near,
-) -> (Vec<(i64, u8)>, Vec<systems::input::SoundBlock>) {
+) -> (Vec<(i64, u8)>, Vec<Box<systems::input::SoundBlock>>) {
     let (mut pictures, mut sound) = (Vec::new(), Vec::new());
     for packet in packets {
         let is_picture = matches!(packet, IngestPacket::Video { .. });
@@ -135,7 +135,7 @@ fn one_decoder_serves_all_layers_each_in_its_size() {
     }
     let width = |picture: &LivePicture| match picture {
         LivePicture::Planes(planes) => planes.width(),
-        LivePicture::Raster(_) => panic!("it has alpha"),
+        LivePicture::Raster(_) | LivePicture::Unscaled(_) => panic!("not in planes"),
     };
     assert!(others.len() > 30, "{}", others.len());
     for other in &others {

@@ -1,5 +1,6 @@
 //! The world's side of inputs, and files to play.
 
+use std::convert::Infallible;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::{Arc, Mutex};
@@ -9,6 +10,7 @@ use components::source::{AudioSource, VideoSource};
 use crossbeam_channel::{Receiver, Sender, bounded};
 use stream_manager::ingest::IngestHub;
 use stream_manager::inputs::{InputNews, Inputs, Sources};
+use stream_manager::scene::files::find_inside;
 use systems::input::{
     InputDoor, InputEnds, InputOrder, InputSpec, InputStage, InputState, LivePicture, OpenInput,
     PICTURES_QUEUED, SOUND_QUEUED, SoundBlock, TimedPicture,
@@ -29,9 +31,10 @@ pub struct World {
 /// The near ends of one input.
 pub struct Near {
     pub pictures: Receiver<TimedPicture>,
-    pub sound: Receiver<SoundBlock>,
+    pub sound: Receiver<Box<SoundBlock>>,
     pub orders: Sender<InputOrder>,
     pub state: Arc<InputState>,
+    _gone: Sender<Infallible>,
     inputs: Inputs,
 }
 
@@ -47,9 +50,11 @@ impl World {
         let (requests, receiver) = bounded(256);
         let (place, heard) = (folder.path().to_owned(), Arc::clone(&news));
         let sources = Sources {
-            file: Arc::new(move |src| {
-                stream_manager::scene::files::find_inside(&place, src)
-                    .map_err(|error| error.to_string())
+            files: Arc::new(move || {
+                let place = place.clone();
+                Arc::new(move |src: &str| {
+                    find_inside(&place, src).map_err(|error| error.to_string())
+                })
             }),
             password: Arc::new(|name| {
                 (name == "RTSP_PASSWORD_TEST").then(|| "open sesame".to_owned())
@@ -77,7 +82,17 @@ impl World {
         let (pictures, near_pictures) = bounded(PICTURES_QUEUED);
         let (sound, near_sound) = bounded(SOUND_QUEUED);
         let (near_orders, orders) = bounded(8);
+        let (near_gone, gone) = bounded(0);
         let state = Arc::<InputState>::default();
+        let timeout = match &spec {
+            InputSpec::Video(source) => Some(source.reception.timeout),
+            InputSpec::Rtsp(source) => Some(source.reception.timeout),
+            InputSpec::Ingest(source) => Some(source.reception.timeout),
+            InputSpec::Audio(_) => None,
+        };
+        timeout
+            .into_iter()
+            .for_each(|seconds| state.set_timeout(seconds));
         let request = OpenInput {
             layer: layer.into(),
             spec,
@@ -85,6 +100,7 @@ impl World {
                 pictures,
                 sound,
                 orders,
+                gone,
                 state: Arc::clone(&state),
             },
         };
@@ -94,6 +110,7 @@ impl World {
             sound: near_sound,
             orders: near_orders,
             state,
+            _gone: near_gone,
             inputs: self.inputs.clone(),
         }
     }
@@ -176,7 +193,7 @@ impl Near {
     }
 
     /// Pictures until the film has ended, while the sound is taken as well.
-    pub fn all(&self) -> (Vec<TimedPicture>, Vec<SoundBlock>) {
+    pub fn all(&self) -> (Vec<TimedPicture>, Vec<Box<SoundBlock>>) {
         let (mut pictures, mut sound) = (Vec::new(), Vec::new());
         until("the end", || {
             let stage = self.state.stage();
@@ -192,7 +209,7 @@ impl Near {
     }
 
     /// As many pictures, and the sound that came with them.
-    pub fn some(&self, count: usize) -> (Vec<TimedPicture>, Vec<SoundBlock>) {
+    pub fn some(&self, count: usize) -> (Vec<TimedPicture>, Vec<Box<SoundBlock>>) {
         let (mut pictures, mut sound) = (Vec::new(), Vec::new());
         until("pictures", || {
             sound.extend(self.sound.try_iter());
@@ -205,7 +222,7 @@ impl Near {
 }
 
 /// The samples of blocks, which must follow on, and the time of the first.
-pub fn joined(blocks: &[SoundBlock]) -> (i64, Vec<[f32; 2]>) {
+pub fn joined(blocks: &[Box<SoundBlock>]) -> (i64, Vec<[f32; 2]>) {
     let mut samples: Vec<[f32; 2]> = Vec::new();
     let start = blocks.first().map_or(0, |block| block.pts_us);
     for block in blocks {

@@ -177,9 +177,9 @@ pub fn frame(number: u8) -> TimedPicture {
 }
 
 /// Block `number` of a sound.
-pub fn block(run: u32, number: i64, pts_us: i64, value: impl Fn(i64) -> f32) -> SoundBlock {
+pub fn block(run: u32, number: i64, pts_us: i64, value: impl Fn(i64) -> f32) -> Box<SoundBlock> {
     let first = number * BLOCK_FRAMES as i64;
-    SoundBlock {
+    Box::new(SoundBlock {
         run,
         pts_us,
         len: BLOCK_FRAMES as u16,
@@ -187,7 +187,7 @@ pub fn block(run: u32, number: i64, pts_us: i64, value: impl Fn(i64) -> f32) -> 
             let value = value(first + index as i64);
             [value, -value]
         }),
-    }
+    })
 }
 
 fn luma_at(frame: &I420Frame, x: usize, y: usize) -> u8 {
