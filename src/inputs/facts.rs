@@ -22,7 +22,6 @@ pub(super) struct Facts {
     pub(super) bytes: AtomicU64,
     known: Mutex<Known>,
     retry: AtomicBool,
-    has_told_hdr: AtomicBool,
     interrupt: Mutex<Option<Arc<Interrupt>>>,
 }
 
@@ -35,6 +34,7 @@ pub(super) struct Known {
     pub(super) video_codec: Option<String>,
     pub(super) audio_codec: Option<String>,
     pub(super) natural: Option<(u32, u32)>,
+    pub(super) is_hdr: bool,
     pub(super) frames_per_second: Option<f64>,
     pub(super) sample_rate: Option<u32>,
     pub(super) bitrate_kbps: Option<f64>,
@@ -88,7 +88,7 @@ impl Facts {
 
     /// Warns, once, of pictures whose range of brightness is shown as if it were the usual one.
     pub(super) fn note_hdr(&self, layer: &str) {
-        if !self.has_told_hdr.swap(true, Relaxed) {
+        if !std::mem::replace(&mut self.lock().is_hdr, true) {
             tracing::warn!(
                 layer,
                 "an input is HDR; its brightness is not mapped, so it looks flat"
@@ -100,7 +100,7 @@ impl Facts {
     pub(super) fn note_video(&self, stream: &MediaStream) {
         let mut known = self.lock();
         known.video_codec = Some(stream.codec());
-        known.pictures = None;
+        (known.pictures, known.is_hdr) = (None, false);
         if stream.size().is_some() {
             known.natural = stream.size();
         }

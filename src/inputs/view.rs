@@ -102,6 +102,9 @@ pub struct InputView {
     /// Pictures a second.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub fps: Option<f64>,
+    /// Whether its pictures are HDR (PQ or HLG). Their colours are converted and their brightness is shown as it is, so that they look
+    /// flat.
+    pub hdr: bool,
     /// Samples a second of its sound, before it is brought to 48 kHz.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub sample_rate: Option<u32>,
@@ -158,6 +161,7 @@ impl InputView {
             fps: known
                 .frames_per_second
                 .map(|rate| (rate * 1000.0).round() / 1000.0),
+            hdr: known.is_hdr,
             sample_rate: known.sample_rate,
             bitrate_kbps: known.bitrate_kbps.map(f64::round),
             duration: known.duration_seconds,

@@ -168,6 +168,24 @@ fn a_world_that_takes_nothing_costs_pictures_and_no_more() {
 }
 
 #[test]
+fn another_timeout_reaches_a_decoder_that_runs() {
+    let world = World::new();
+    let flv = world.ffmpeg("live.flv", NUMBERED);
+    let packets = packets(&std::fs::read(flv).expect("a file"));
+    let near = world.open("guest", spec("guest"));
+    near.state.set_timeout(3600.0);
+    world.wait_for("guest", |_| true);
+    let publisher = world.hub.publish("guest", "a guest").expect("nobody else");
+    publish(&publisher, &packets, &near);
+    assert_eq!(near.state.stage(), InputStage::Live);
+    near.state.set_timeout(0.2);
+    let view = world.wait_for("guest", |view| view.stage.as_str() == "reconnecting");
+    assert_eq!((view.bitrate_kbps, view.reconnects), (None, 0));
+    publish(&publisher, &packets, &near);
+    assert_eq!(world.inputs.get("guest").expect("a view").reconnects, 1);
+}
+
+#[test]
 fn damaged_packets_are_counted_and_passed_over() {
     let world = World::new();
     let flv = world.ffmpeg("live.flv", NUMBERED);

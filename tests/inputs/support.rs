@@ -19,6 +19,9 @@ use systems::input::{
 /// How long anything may take before a test fails.
 pub const LIMIT: Duration = Duration::from_secs(60);
 
+/// How often something is looked for.
+const LOOK: Duration = Duration::from_millis(4);
+
 /// Stands for the world.
 pub struct World {
     pub folder: tempfile::TempDir,
@@ -79,11 +82,21 @@ impl World {
     }
 
     pub fn open(&self, layer: &str, spec: InputSpec) -> Near {
+        self.open_with(layer, spec, Arc::default())
+    }
+
+    /// As offline work asks for it.
+    pub fn open_offline(&self, layer: &str, spec: InputSpec) -> Near {
+        let state = Arc::<InputState>::default();
+        state.set_scales_late();
+        self.open_with(layer, spec, state)
+    }
+
+    fn open_with(&self, layer: &str, spec: InputSpec, state: Arc<InputState>) -> Near {
         let (pictures, near_pictures) = bounded(PICTURES_QUEUED);
         let (sound, near_sound) = bounded(SOUND_QUEUED);
         let (near_orders, orders) = bounded(8);
         let (near_gone, gone) = bounded(0);
-        let state = Arc::<InputState>::default();
         let timeout = match &spec {
             InputSpec::Video(source) => Some(source.reception.timeout),
             InputSpec::Rtsp(source) => Some(source.reception.timeout),
@@ -132,11 +145,15 @@ impl World {
         layer: &str,
         wanted: impl Fn(&stream_manager::inputs::InputView) -> bool,
     ) -> stream_manager::inputs::InputView {
-        let mut last = None;
-        until(&format!("{layer}: {last:?}"), || {
-            last = self.inputs.get(layer);
-            last.clone().filter(&wanted)
-        })
+        let begun = Instant::now();
+        loop {
+            let last = self.inputs.get(layer);
+            if let Some(view) = last.clone().filter(&wanted) {
+                return view;
+            }
+            assert!(begun.elapsed() < LIMIT, "in vain: {layer}: {last:#?}");
+            std::thread::park_timeout(LOOK);
+        }
     }
 }
 
@@ -180,7 +197,7 @@ pub fn until<T>(what: &str, mut look: impl FnMut() -> Option<T>) -> T {
             return found;
         }
         assert!(begun.elapsed() < LIMIT, "in vain: {what}");
-        std::thread::park_timeout(Duration::from_millis(4));
+        std::thread::park_timeout(LOOK);
     }
 }
 
@@ -235,6 +252,11 @@ pub fn joined(blocks: &[Box<SoundBlock>]) -> (i64, Vec<[f32; 2]>) {
         samples.extend(&block.frames[..usize::from(block.len)]);
     }
     (start, samples)
+}
+
+/// The number of a picture of a film whose luma is 16 and three times that.
+pub fn number(picture: &LivePicture) -> i64 {
+    (i64::from(yuv_at(picture, 100, 100)[0]) - 16).max(0) / 3
 }
 
 /// Luma, and both differences, at a place of an opaque picture.
