@@ -389,3 +389,65 @@ impl<S: LiveSource> LiveInput<S> {
         !waiting.has_ended
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use components::source::IngestSource;
+    use crossbeam_channel::bounded;
+    use systems::input::{InputEnds, InputSpec, InputState};
+
+    use super::super::showing::Entry;
+    use super::*;
+    use crate::ingest::IngestHub;
+
+    struct Nothing;
+
+    impl LiveSource for Nothing {
+        fn connect(&mut self, _: &Facts) -> Result<(), String> {
+            Ok(())
+        }
+        fn next(&mut self, _: Duration, _: Duration) -> Result<Option<LiveItem>, String> {
+            Ok(None)
+        }
+        fn is_patient(&self) -> bool {
+            true
+        }
+    }
+
+    fn showing() -> Showing {
+        let source: IngestSource = serde_json::from_str(r#"{"key": "guest"}"#).expect("a source");
+        let state = Arc::<InputState>::default();
+        let ends = InputEnds {
+            pictures: bounded(1).0,
+            sound: bounded(1).0,
+            orders: bounded(1).1,
+            gone: bounded(0).1,
+            state: Arc::clone(&state),
+        };
+        let spec = InputSpec::Ingest(source);
+        let entry = Entry::new("guest".into(), &spec, state, Arc::default());
+        Showing::new(Arc::new(entry), ends)
+    }
+
+    #[test]
+    fn the_most_patient_layer_says_for_how_long_it_may_be_silent() {
+        let (first, second) = (showing(), showing());
+        let states = [&first, &second].map(|showing| Arc::clone(&showing.ends.state));
+        let sources = Sources {
+            files: Arc::new(|| Arc::new(|_: &str| Err(String::new()))),
+            password: Arc::new(|_| None),
+            hub: IngestHub::default(),
+            inputs_max: 1,
+            hear: Arc::new(|_| {}),
+        };
+        let mut input = LiveInput::new(first, Nothing, sources, Arc::default(), Arc::default());
+        assert_eq!(input.timeout(), OPEN_TIMEOUT);
+        states[0].set_timeout(0.5);
+        states[1].set_timeout(30.0);
+        assert_eq!(input.timeout(), Duration::from_millis(500));
+        input.showings.push(second);
+        assert_eq!(input.timeout(), Duration::from_secs(30));
+        states[1].set_timeout(0.2);
+        assert_eq!(input.timeout(), Duration::from_millis(500));
+    }
+}

@@ -394,7 +394,7 @@ fn a_sound_loops_and_has_one_level_in_both_channels() {
     let near = world.open("bed", audio_with("mono.flac", |source| source.loops = true));
     let mut blocks = Vec::new();
     until("sound", || {
-        blocks.extend(near.sound.try_iter());
+        blocks.extend(near.sound.try_iter().map(|block| *block));
         (blocks.len() >= 350).then_some(())
     });
     let (start, samples) = joined(&blocks);

@@ -56,7 +56,7 @@ fn publish(
     publisher: &Publisher,
     packets: &[IngestPacket],
     near: &Near,
-) -> (Vec<(i64, u8)>, Vec<Box<systems::input::SoundBlock>>) {
+) -> (Vec<(i64, u8)>, Vec<systems::input::SoundBlock>) {
     let (mut pictures, mut sound) = (Vec::new(), Vec::new());
     for packet in packets {
         let is_picture = matches!(packet, IngestPacket::Video { .. });
@@ -65,7 +65,7 @@ fn publish(
             let picture = near.picture();
             pictures.push((picture.pts_us, yuv_at(&picture.picture, 100, 100)[0]));
         }
-        sound.extend(near.sound.try_iter());
+        sound.extend(near.sound.try_iter().map(|block| *block));
     }
     (pictures, sound)
 }

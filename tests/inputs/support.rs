@@ -210,26 +210,26 @@ impl Near {
     }
 
     /// Pictures until the film has ended, while the sound is taken as well.
-    pub fn all(&self) -> (Vec<TimedPicture>, Vec<Box<SoundBlock>>) {
+    pub fn all(&self) -> (Vec<TimedPicture>, Vec<SoundBlock>) {
         let (mut pictures, mut sound) = (Vec::new(), Vec::new());
         until("the end", || {
             let stage = self.state.stage();
             assert_ne!(stage, InputStage::Failed, "{:#?}", self.inputs.list());
             let ended = stage == InputStage::Ended;
             pictures.extend(self.pictures.try_iter());
-            sound.extend(self.sound.try_iter());
+            sound.extend(self.sound.try_iter().map(|block| *block));
             ended.then_some(())
         });
         pictures.extend(self.pictures.try_iter());
-        sound.extend(self.sound.try_iter());
+        sound.extend(self.sound.try_iter().map(|block| *block));
         (pictures, sound)
     }
 
     /// As many pictures, and the sound that came with them.
-    pub fn some(&self, count: usize) -> (Vec<TimedPicture>, Vec<Box<SoundBlock>>) {
+    pub fn some(&self, count: usize) -> (Vec<TimedPicture>, Vec<SoundBlock>) {
         let (mut pictures, mut sound) = (Vec::new(), Vec::new());
         until("pictures", || {
-            sound.extend(self.sound.try_iter());
+            sound.extend(self.sound.try_iter().map(|block| *block));
             let missing = count - pictures.len();
             pictures.extend(self.pictures.try_iter().take(missing));
             (pictures.len() >= count).then_some(())
@@ -239,7 +239,7 @@ impl Near {
 }
 
 /// The samples of blocks, which must follow on, and the time of the first.
-pub fn joined(blocks: &[Box<SoundBlock>]) -> (i64, Vec<[f32; 2]>) {
+pub fn joined(blocks: &[SoundBlock]) -> (i64, Vec<[f32; 2]>) {
     let mut samples: Vec<[f32; 2]> = Vec::new();
     let start = blocks.first().map_or(0, |block| block.pts_us);
     for block in blocks {
