@@ -2,11 +2,9 @@
 
 use systems::input::{InputOrder, InputStage, LivePicture, WantedSize};
 
-use crate::support::{World, audio_with, joined, number, until, video, video_with, yuv_at};
-
-/// Frames whose luma tells their number, and a sine of 480 Hz, of which a second has whole periods.
-const NUMBERED: &str = "-f lavfi -i color=black:s=320x180:r=30,format=yuv420p,geq=lum='16+N*3':cb=128:cr=128 \
-                        -f lavfi -i sine=480:r=48000,volume=4 -t 2";
+use crate::support::{
+    NUMBERED, World, audio_with, joined, number, until, video, video_with, yuv_at,
+};
 
 /// The largest step between neighbours of a sine of 480 Hz is 2 pi 480 / 48000 of its height.
 fn has_no_click(samples: &[[f32; 2]], height: f32) -> Option<usize> {

@@ -19,6 +19,10 @@ use systems::input::{
 /// How long anything may take before a test fails.
 pub const LIMIT: Duration = Duration::from_secs(60);
 
+/// Two seconds of frames whose luma tells their number, and a sine of 480 Hz, of which a second has whole periods.
+pub const NUMBERED: &str = "-f lavfi -i color=black:s=320x180:r=30,format=yuv420p,geq=lum='16+N*3':cb=128:cr=128 \
+                            -f lavfi -i sine=480:r=48000,volume=4 -t 2";
+
 /// How often something is looked for.
 const LOOK: Duration = Duration::from_millis(4);
 

@@ -116,8 +116,13 @@ pub fn boxed(source: Source, at: (f32, f32), size: (f32, f32), fit: Fit) -> Laye
 
 /// An engine with a scene, after its first tick, and the input that it asked for.
 pub fn started(spec: SceneSpec) -> (Engine, OpenInput) {
+    started_with(SceneBundle::new(spec))
+}
+
+/// As [`started`], of a scene with its pictures.
+pub fn started_with(bundle: SceneBundle) -> (Engine, OpenInput) {
     let mut engine = engine();
-    engine.load(SceneBundle::new(spec)).unwrap();
+    engine.load(bundle).unwrap();
     engine.tick();
     let request = engine.input_door().requests.try_recv().unwrap();
     (engine, request)
