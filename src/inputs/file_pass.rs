@@ -321,16 +321,13 @@ impl Player {
         } else {
             return Ok(false);
         }
-        let mut pictures = Vec::new();
-        while let Some(picture) = decoder.receive() {
-            pictures.push(picture);
-        }
-        self.facts
-            .broken
-            .store(decoder.broken() + self.demuxer.broken(), Relaxed);
-        for picture in pictures {
+        while let Some(picture) = self.video.as_mut().and_then(VideoDecoder::receive) {
             self.place_picture(picture, pass);
         }
+        let broken = self.video.as_ref().map_or(0, VideoDecoder::broken);
+        self.facts
+            .broken
+            .store(broken + self.demuxer.broken(), Relaxed);
         if pass.is_drained
             && let Some(last) = pass.before.take()
             && !pass.has_pictures

@@ -84,6 +84,8 @@ pub(super) struct LiveInput<S> {
     video: Option<VideoDecoder>,
     audio: Option<AudioDecoder>,
     converters: Vec<((u32, u32), PictureConverter)>,
+    /// Room for one picture in all of its sizes.
+    made: Vec<((u32, u32), Option<LivePicture>)>,
     blocks: Blocks,
     samples: Vec<[f32; 2]>,
     was_live: bool,
@@ -110,6 +112,7 @@ impl<S: LiveSource> LiveInput<S> {
             video: None,
             audio: None,
             converters: Vec::new(),
+            made: Vec::with_capacity(SIZES_MAX),
             blocks: Blocks::default(),
             samples: Vec::new(),
             was_live: false,
@@ -268,7 +271,7 @@ impl<S: LiveSource> LiveInput<S> {
             self.facts.note_hdr(showing.entry.layer.as_str());
         }
         self.mark_live();
-        let mut made: Vec<((u32, u32), Option<LivePicture>)> = Vec::with_capacity(SIZES_MAX);
+        let mut made = std::mem::take(&mut self.made);
         for index in 0..self.showings.len() {
             let state = &self.showings[index].ends.state;
             let wanted = state.wanted();
@@ -302,6 +305,8 @@ impl<S: LiveSource> LiveInput<S> {
             self.converters
                 .retain(|(size, _)| made.iter().any(|(made, _)| made == size));
         }
+        made.clear();
+        self.made = made;
         Ok(())
     }
 

@@ -467,6 +467,33 @@ fn what_is_broken_is_an_error_of_that_input_alone() {
 }
 
 #[test]
+fn one_damaged_time_costs_one_picture() {
+    let world = World::new();
+    world.ffmpeg(
+        "whole.mkv",
+        &format!("{NUMBERED} -an -c:v libx264 -qp 4 -bf 0 -g 30"),
+    );
+    // An hour ahead.
+    let leap = "-c copy -bsf:v setts=pts=if(eq(N\\,30)\\,PTS+3600000\\,PTS)";
+    let whole = world.path("whole.mkv");
+    world.ffmpeg("leap.mkv", &format!("-i {} {leap}", whole.display()));
+    let spec = video_with("leap.mkv", |source| source.loops = true);
+    let near = world.open("leap", spec);
+    let (pictures, _) = near.some(59 * 2);
+    for (index, picture) in (0..).zip(&pictures) {
+        let pass = index / 59;
+        let frame = index % 59 + i64::from(index % 59 >= 30);
+        let due = (pass * 60 + frame) * 1_000_000 / 30;
+        assert_eq!(number(&picture.picture), frame, "{index}");
+        assert!(
+            (picture.pts_us - due).abs() <= 1400,
+            "{index}: {} for {due}",
+            picture.pts_us
+        );
+    }
+}
+
+#[test]
 fn inputs_beyond_the_limit_wait_for_room() {
     let world = World::with_inputs(1);
     world.ffmpeg("one.mp4", "-f lavfi -i testsrc2=s=64x64 -t 1 -c:v libx264");
