@@ -267,7 +267,10 @@ fn serve_inputs(
     let (library, passwords) = (library.clone(), settings.input_passwords.clone());
     let (events, board) = (events.clone(), engine.status_board());
     let sources = Sources {
-        file: Arc::new(move |src| library.file_on_air(src)),
+        files: Arc::new(move || {
+            let files = library.files_on_air();
+            Arc::new(move |src: &str| files.find(src))
+        }),
         password: Arc::new(move |name| passwords.get(name).map(str::to_owned)),
         hub: hub.clone(),
         inputs_max: settings.max_inputs,

@@ -100,7 +100,7 @@ pub fn workload() -> Workload {
 /// The system gives no thread.
 pub fn serve(engine: &mut Engine) -> Result<()> {
     let sources = Sources {
-        file: Arc::new(|src| Ok(assets::out_folder().join(src))),
+        files: Arc::new(|| Arc::new(|src: &str| Ok(assets::out_folder().join(src)))),
         password: Arc::new(|_| None),
         hub: IngestHub::default(),
         inputs_max: 8,

@@ -390,6 +390,10 @@ impl Task {
             // There is room for as many as the world's queue holds.
             let _told = done.try_send(Done { result, sent });
         };
+        // What the world then asks for is looked for in the files of the scene that it asks for it.
+        if !Arc::ptr_eq(&self.show.program.spec, &show.program.spec) {
+            self.library.follow(&show.program);
+        }
         // Refused, it drops the answer, and who waits for it hears that the program is ending.
         if self
             .commands
@@ -440,10 +444,6 @@ impl Task {
             rate: sent.show.config.fps,
         });
         self.publish.send_replace(Arc::clone(&snapshot));
-        let program = &snapshot.show.program;
-        if !Arc::ptr_eq(&before.show.program.spec, &program.spec) {
-            self.library.follow(program);
-        }
         for event in news::of(&before, &snapshot, sent.plan.loads_scene) {
             self.events.tell(event, applied.revision, applied.tick);
         }

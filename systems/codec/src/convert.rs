@@ -9,12 +9,9 @@ use ffmpeg::ffi::AVPixelFormat;
 use ffmpeg_next as ffmpeg;
 use raster::{Planes, Raster};
 
-use crate::decoder::DecodedPicture;
+use crate::decoder::{DecodedPicture, bounded_size};
 use crate::error::CodecError;
 use crate::ffi::{self, Description, FramePlanes, Matrix, PictureScaler};
-
-/// The longest side of a picture that is made, in pixels.
-const SIDE_MAX: u32 = 8192;
 
 /// A picture for the tick.
 #[derive(Clone)]
@@ -68,7 +65,7 @@ impl PictureConverter {
         let size = if size.0 == 0 || size.1 == 0 {
             natural
         } else {
-            (size.0.min(SIDE_MAX), size.1.min(SIDE_MAX))
+            bounded_size(size.0, size.1)
         };
         let made = if picture.about.has_alpha {
             self.raster(picture, size)
@@ -169,6 +166,7 @@ impl PictureConverter {
                 is_full_range: true,
                 has_alpha: true,
                 is_native: false,
+                is_hdr: false,
                 pixel_aspect: (0, 0),
             };
             self.words_lying.resize(pixels(lying_size), 0);

@@ -37,6 +37,11 @@ impl FileClock {
         self.rate = rate;
     }
 
+    /// Stands at a microsecond on this tick, and goes on from there.
+    pub fn go_on_at(&mut self, clock: &FrameClock, now_us: f64) {
+        (self.base_us, self.base_tick) = (now_us, clock.tick);
+    }
+
     pub fn rate(&self) -> f64 {
         self.rate
     }
