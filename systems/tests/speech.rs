@@ -7,16 +7,18 @@ use std::sync::Arc;
 use components::layer::LayerSpec;
 use components::scene::{FrameRate, SceneSpec};
 use components::source::Source;
+use components::transition::{Transition, TransitionKind};
 use image::{ImageFormat, Rgba, RgbaImage};
 use serde_json::{Value, json};
 use stream_manager_systems::assets::{Picture, PictureFonts, decode_picture};
-use stream_manager_systems::audio::SourceSound;
+use stream_manager_systems::audio::{AudioChunk, LATENCY_SAMPLES, SourceSound};
 use stream_manager_systems::command::Command;
 use stream_manager_systems::data::SceneData;
-use stream_manager_systems::scene::{SceneBundle, SceneEdit};
+use stream_manager_systems::scene::{Outgoing, SceneBundle, SceneEdit};
 use stream_manager_systems::speech::{
-    BLOCK_FRAMES, CUT_SAMPLES, EndReason, QueueMode, RAMP_SAMPLES, Speech, SpeechBlock, SpeechDoor,
-    SpeechIn, SpeechNews, SpeechOrder, SpokenWord, Utterance, WAITING_MAX, speech_way,
+    BLOCK_FRAMES, CUT_SAMPLES, EndReason, QueueMode, RAMP_SAMPLES, Refusal, STALL_SAMPLES, Speech,
+    SpeechBlock, SpeechBudget, SpeechDoor, SpeechIn, SpeechNews, SpeechOrder, SpokenWord,
+    Utterance, WAITING_MAX, WORDS_A_TICK, speech_way,
 };
 use stream_manager_systems::{Engine, EngineSettings};
 
@@ -81,11 +83,13 @@ struct Stage {
     door: SpeechDoor,
     /// Left samples of all ticks.
     heard: Vec<f32>,
+    /// Those of the program.
+    program: Vec<f32>,
 }
 
 /// Says something of which all, part or nothing is there.
 fn said(id: &str, samples: &[i16]) -> (Utterance, SpeechIn) {
-    let (far, near) = speech_way(4096);
+    let (far, near) = speech_way(4096, &SpeechBudget::default());
     feed(&far, samples);
     let utterance = Utterance {
         id: id.into(),
@@ -134,6 +138,7 @@ impl Stage {
             engine,
             door,
             heard: Vec::new(),
+            program: Vec::new(),
         }
     }
 
@@ -165,14 +170,28 @@ impl Stage {
     fn note(&mut self) {
         let world = self.engine.world_mut();
         let mut sounds = world.query::<(&Speech, &SourceSound)>();
-        let (_, sound) = sounds.single(world).unwrap();
-        if sound.plays {
-            assert_eq!(sound.samples.left.len(), TICK);
-            assert_eq!(sound.samples.left, sound.samples.right);
-            self.heard.extend(&sound.samples.left);
-        } else {
-            self.heard.extend([0.0; TICK]);
+        let playing = sounds.iter(world).filter(|(_, sound)| sound.plays);
+        let playing: Vec<_> = playing.map(|(_, sound)| &sound.samples).collect();
+        assert!(playing.len() <= 1, "one host speaks at a time");
+        match playing.first() {
+            Some(samples) => {
+                assert_eq!(samples.left.len(), TICK);
+                assert_eq!(samples.left, samples.right);
+                self.heard.extend(&samples.left);
+            }
+            None => self.heard.extend([0.0; TICK]),
         }
+        match &self.engine.frame().unwrap().sound {
+            AudioChunk::Samples(samples) => self.program.extend(&samples.left),
+            AudioChunk::Silence { samples } => {
+                self.program.extend(std::iter::repeat_n(0.0, *samples));
+            }
+        }
+    }
+
+    fn load(&self, spec: &SceneSpec) {
+        let scene = Command::LoadScene(Box::new(bundle(spec)));
+        self.engine.commands().send(scene, |_| {}).unwrap();
     }
 
     fn at(&self, x: u32) -> [u8; 4] {
@@ -185,11 +204,26 @@ impl Stage {
         self.at(24)
     }
 
+    /// What was told since; of ends the reason alone.
     fn news(&self) -> Vec<(String, SpeechNews)> {
         let events = self.door.events.try_iter();
         events
-            .map(|event| (event.id.to_string(), event.news))
+            .map(|event| {
+                let news = match event.news {
+                    SpeechNews::End { reason, .. } => end(reason),
+                    news => news,
+                };
+                (event.id.to_string(), news)
+            })
             .collect()
+    }
+
+    fn ends(&self) -> Vec<(String, EndReason)> {
+        let end = |(id, news)| match news {
+            SpeechNews::End { reason, .. } => Some((id, reason)),
+            _ => None,
+        };
+        self.news().into_iter().filter_map(end).collect()
     }
 
     fn value(&mut self, path: &str) -> Value {
@@ -199,7 +233,15 @@ impl Stage {
 }
 
 fn end(reason: EndReason) -> SpeechNews {
-    SpeechNews::End { reason }
+    SpeechNews::End {
+        reason,
+        played: 0,
+        last_word: None,
+    }
+}
+
+fn pair(id: &str, reason: EndReason) -> (String, EndReason) {
+    (id.to_owned(), reason)
 }
 
 /// The largest step from one sample to the next.
@@ -286,9 +328,12 @@ fn a_stream_begins_with_a_little_in_hand_and_pauses_where_it_runs_dry() {
     let expected = [
         SpeechNews::Queued { place: 0 },
         SpeechNews::Start,
+        SpeechNews::Pause { played: 5760 },
+        SpeechNews::Resume { played: 5760 },
         end(EndReason::Done),
     ];
     assert_eq!(news, expected);
+    assert_eq!((stage.door.begun(), stage.door.underruns()), (1, 1));
 }
 
 #[test]
@@ -320,26 +365,14 @@ fn utterances_follow_each_other_as_they_were_queued() {
         .collect();
     assert_eq!(waiting.last().map(String::as_str), Some("b"));
     stage.ticks(12);
-    let ends: Vec<_> = stage
-        .news()
-        .into_iter()
-        .filter_map(|(id, news)| match news {
-            SpeechNews::End { reason } => Some((id, reason)),
-            _ => None,
-        })
-        .collect();
-    let ends: Vec<_> = ends
-        .iter()
-        .map(|(id, reason)| (id.as_str(), *reason))
-        .collect();
     // `a` was over when `d` came, and `c` was cut.
     assert_eq!(
-        ends,
+        stage.ends(),
         [
-            ("a", EndReason::Done),
-            ("c", EndReason::Interrupted),
-            ("d", EndReason::Done),
-            ("b", EndReason::Done)
+            pair("a", EndReason::Done),
+            pair("c", EndReason::Interrupted),
+            pair("d", EndReason::Done),
+            pair("b", EndReason::Done)
         ]
     );
     assert!(step(&stage.heard) < 0.01, "it clicks");
@@ -363,18 +396,15 @@ fn what_is_stopped_fades_and_what_waits_is_forgotten() {
     let loud = heard.iter().filter(|sample| **sample > 0.0).count();
     assert!(loud.abs_diff(CUT_SAMPLES) <= 1, "{loud}");
     assert!(step(&heard) < 0.01);
-    let ends: Vec<_> = stage
-        .news()
-        .into_iter()
-        .filter(|(_, news)| matches!(news, SpeechNews::End { .. }))
-        .collect();
-    let expected = ["b", "c", "a"].map(|id| (id.to_owned(), end(EndReason::Cancelled)));
-    assert_eq!(ends, expected);
+    assert_eq!(
+        stage.ends(),
+        ["b", "c", "a"].map(|id| pair(id, EndReason::Cancelled))
+    );
     drop(fars);
 }
 
 #[test]
-fn more_than_may_wait_is_refused_with_an_error() {
+fn more_than_may_wait_and_a_name_that_is_taken_are_refused() {
     let mut stage = Stage::new();
     let mut fars = Vec::new();
     for number in 0..=WAITING_MAX {
@@ -383,9 +413,173 @@ fn more_than_may_wait_is_refused_with_an_error() {
         fars.push(far);
     }
     stage.ticks(1);
-    let last = stage.news().pop().unwrap();
-    assert_eq!(last, (WAITING_MAX.to_string(), end(EndReason::Error)));
+    let refused = SpeechNews::Refused(Refusal::Full);
+    assert_eq!(stage.news().pop(), Some((WAITING_MAX.to_string(), refused)));
+    assert_eq!(fars[WAITING_MAX].state().refusal(), Some(Refusal::Full));
+    assert_eq!(fars[0].state().refusal(), None);
     assert_eq!(stage.door.board.of("host").len(), WAITING_MAX);
+    let (utterance, far) = said("7", &[]);
+    stage.say(utterance);
+    stage.ticks(1);
+    assert_eq!(far.state().refusal(), Some(Refusal::Duplicate));
+    assert_eq!(stage.ends(), [], "the one of this name goes on");
+    // One that takes the place of all has room.
+    let (mut utterance, far) = said("all", &[LOUD; 2 * TICK]);
+    utterance.queue = QueueMode::Replace;
+    drop(far);
+    stage.say(utterance);
+    stage.ticks(1);
+    let ends = stage.ends();
+    assert_eq!(ends.len(), WAITING_MAX);
+    assert!(
+        ends.iter()
+            .all(|(_, reason)| *reason == EndReason::Interrupted)
+    );
+    stage.ticks(2);
+    assert_eq!(stage.ends(), [pair("all", EndReason::Done)]);
+}
+
+#[test]
+fn a_stream_that_stalls_ends_by_a_fault_and_does_not_hold_up_the_others() {
+    let mut stage = Stage::new();
+    let most = STALL_SAMPLES as usize / TICK;
+    // One that runs dry, one of which nothing comes, and one that is all there.
+    let (utterance, first) = said("dry", &[LOUD; 12 * BLOCK_FRAMES]);
+    stage.say(utterance);
+    let (utterance, _second) = said("empty", &[]);
+    stage.say(utterance);
+    let (utterance, far) = said("whole", &[LOUD; TICK]);
+    stage.say(utterance);
+    drop(far);
+    stage.ticks(8 + most / 2);
+    // A little more comes, less than it takes to go on.
+    feed(&first, &[LOUD; BLOCK_FRAMES]);
+    stage.ticks(most - 5);
+    assert_eq!(stage.ends(), [], "it is not long since there was some");
+    stage.ticks(10);
+    assert_eq!(stage.ends(), [pair("dry", EndReason::Error)]);
+    stage.ticks(most - 20);
+    assert_eq!(stage.ends(), [], "its turn has not lasted long enough");
+    stage.ticks(30);
+    assert_eq!(
+        stage.ends(),
+        [
+            pair("empty", EndReason::Error),
+            pair("whole", EndReason::Done)
+        ]
+    );
+}
+
+#[test]
+fn of_those_that_break_in_only_the_last_is_said() {
+    let mut stage = Stage::new();
+    let (utterance, far) = said("a", &[LOUD; 20 * TICK]);
+    drop(far);
+    stage.say(utterance);
+    stage.ticks(2);
+    let mut fars = Vec::new();
+    for id in ["b", "c", "d"] {
+        let (mut utterance, far) = said(id, &[]);
+        utterance.queue = QueueMode::Interrupt;
+        stage.say(utterance);
+        fars.push(far);
+        stage.ticks(1);
+    }
+    feed(&fars.pop().unwrap(), &[LOUD; TICK]);
+    stage.ticks(4);
+    assert_eq!(
+        stage.ends(),
+        [
+            pair("b", EndReason::Interrupted),
+            pair("a", EndReason::Interrupted),
+            pair("c", EndReason::Interrupted),
+            pair("d", EndReason::Done)
+        ]
+    );
+}
+
+#[test]
+fn an_end_says_how_far_it_came_and_what_is_over_is_let_go_of_elsewhere() {
+    let mut stage = Stage::new();
+    let (mut utterance, far) = said("a", &[LOUD; 10 * TICK]);
+    utterance.words = ["one", "two", "three"]
+        .iter()
+        .zip([0.0, 0.01, 5.0])
+        .map(|(word, start)| SpokenWord {
+            word: (*word).into(),
+            start,
+            end: start,
+        })
+        .collect();
+    stage.say(utterance);
+    stage.ticks(3);
+    stage.stop(None);
+    stage.ticks(3);
+    let news = stage.door.events.try_iter().last().unwrap().news;
+    let SpeechNews::End {
+        reason,
+        played,
+        last_word,
+    } = news
+    else {
+        panic!("{news:?}");
+    };
+    assert_eq!(reason, EndReason::Cancelled);
+    assert!((played as usize).abs_diff(3 * TICK + CUT_SAMPLES) <= 1);
+    assert_eq!(last_word, Some(("two".into(), 1)));
+    assert_eq!(far.state().end_reason(), Some(EndReason::Cancelled));
+    let spent = stage.door.spent.try_recv().unwrap();
+    assert_eq!(&*spent.id, "a");
+    assert!(spent.sound.state().received() > played, "with its sound");
+    drop(stage);
+}
+
+#[test]
+fn many_words_are_told_on_more_than_one_tick() {
+    let mut stage = Stage::new();
+    let (mut utterance, far) = said("a", &[LOUD; 20 * TICK]);
+    drop(far);
+    utterance.words = (0..WORDS_A_TICK * 3 + 1)
+        .map(|number| SpokenWord {
+            word: number.to_string().into(),
+            start: 0.0,
+            end: 0.0,
+        })
+        .collect();
+    stage.say(utterance);
+    let mut words = Vec::new();
+    for _ in 0..5 {
+        stage.ticks(1);
+        let is_word = |(_, news): &(String, SpeechNews)| matches!(news, SpeechNews::Word { .. });
+        words.push(stage.news().into_iter().filter(is_word).count());
+    }
+    let most = WORDS_A_TICK;
+    assert_eq!(words, [most, most, most, 1, 0]);
+    assert_eq!(stage.door.lost(), 0);
+}
+
+#[test]
+fn words_that_come_ahead_of_their_time_do_not_blank_the_caption() {
+    let mut stage = Stage::new();
+    let (mut utterance, far) = said("a", &[LOUD; 20 * TICK]);
+    drop(far);
+    utterance.text = "Good evening, Lisbon!".into();
+    utterance.captions = true;
+    stage.say(utterance);
+    stage.ticks(2);
+    let phrase = stage.value("speech.host.line");
+    assert_eq!(phrase, "Good evening, Lisbon!");
+    let words = vec![SpokenWord {
+        word: "Good".into(),
+        start: 0.2,
+        end: 0.3,
+    }];
+    let (id, text) = ("a".into(), None);
+    stage.order(SpeechOrder::Tell { id, text, words });
+    stage.ticks(1);
+    assert_eq!(stage.value("speech.host.line"), phrase);
+    stage.ticks(10);
+    assert_eq!(stage.value("speech.host.line"), "Good");
 }
 
 #[test]
@@ -484,11 +678,85 @@ fn a_layer_that_goes_falls_silent_and_one_that_stays_goes_on() {
         .send(Command::EditScene(Box::new(edit)), |_| {})
         .unwrap();
     assert!(stage.ticks(2).iter().all(|sample| *sample > 0.4));
-    let scene = Command::LoadScene(Box::new(bundle(&scene(vec![host("host")]))));
-    commands.send(scene, |_| {}).unwrap();
+    stage.load(&scene(vec![host("other")]));
     stage.ticks(2);
-    let last = stage.news().pop().unwrap();
-    assert_eq!(last, ("a".to_owned(), end(EndReason::Cancelled)));
+    assert_eq!(stage.ends(), [pair("a", EndReason::Cancelled)]);
     assert!(stage.heard[4 * TICK..].iter().all(|sample| *sample == 0.0));
+    assert!(stage.door.board.of("host").is_empty());
+    assert_eq!(stage.door.spent.len(), 1);
+}
+
+fn fading(layers: Vec<LayerSpec>, seconds: f32) -> SceneSpec {
+    let mut spec = scene(layers);
+    if seconds > 0.0 {
+        spec.transitions.scene = Transition::new(TransitionKind::Fade, seconds);
+    }
+    spec
+}
+
+#[test]
+fn speech_goes_on_in_the_next_scene_on_the_avatar_of_the_same_name_without_a_break() {
+    for seconds in [0.0, 0.2] {
+        let mut stage = Stage::new();
+        let quiet = stage.ticks(2).len() + RAMP_SAMPLES;
+        let (mut utterance, far) = said("a", &[LOUD; 40 * TICK]);
+        utterance.captions = true;
+        utterance.text = "Hello".into();
+        drop(far);
+        stage.say(utterance);
+        let (utterance, far) = said("b", &[LOUD; TICK]);
+        drop(far);
+        stage.say(utterance);
+        stage.ticks(3);
+        stage.load(&fading(vec![host("host")], seconds));
+        stage.ticks(5);
+        assert_eq!(stage.value("speech.host.line"), "Hello");
+        if seconds == 0.0 {
+            assert_eq!(stage.mouth(), OPEN);
+        } else {
+            // Turned round in the middle, it goes back with its scene.
+            let back = Command::Mix {
+                action: stream_manager_systems::transition::MixAction::Reverse,
+                back: None,
+            };
+            stage.engine.commands().send(back, |_| {}).unwrap();
+        }
+        stage.ticks(25);
+        let shown = stage.door.board.of("host");
+        assert_eq!(shown.len(), 2, "in {seconds}");
+        assert_eq!(stage.door.board.all().len(), 1);
+        let level = f32::from(LOUD) / 32768.0;
+        for heard in [
+            &stage.heard[quiet..],
+            &stage.program[quiet + LATENCY_SAMPLES..],
+        ] {
+            let off = heard
+                .iter()
+                .position(|sample| (sample - level).abs() > 1e-3);
+            assert_eq!(off, None, "in {seconds}");
+        }
+        stage.ticks(15);
+        assert_eq!(
+            stage.ends(),
+            [pair("a", EndReason::Done), pair("b", EndReason::Done)]
+        );
+    }
+}
+
+#[test]
+fn a_host_on_its_way_out_can_be_stopped() {
+    let mut stage = Stage::new();
+    let (utterance, far) = said("a", &[LOUD; 40 * TICK]);
+    drop(far);
+    stage.say(utterance);
+    stage.ticks(3);
+    stage.load(&fading(vec![host("other")], 1.0));
+    stage.ticks(2);
+    let world = stage.engine.world_mut();
+    assert_eq!(world.query::<(&Speech, &Outgoing)>().iter(world).count(), 1);
+    assert!(stage.heard.last().unwrap() > &0.4, "it goes on meanwhile");
+    stage.stop(None);
+    stage.ticks(3);
+    assert_eq!(stage.ends(), [pair("a", EndReason::Cancelled)]);
     assert!(stage.door.board.of("host").is_empty());
 }

@@ -139,7 +139,7 @@ fn what_cannot_be_is_refused_and_batches_and_dry_runs_hold() {
         (422, json!("limiter.ceiling"))
     );
     let of = |layer: &str| format!("/stream/audio/channels/{layer}");
-    assert_eq!(refused("PATCH", &of("box"), json!({"gain": 1})).0, 422);
+    assert_eq!(refused("PATCH", &of("box"), json!({"gain": 1})).0, 409);
     assert_eq!(refused("PATCH", &of("nobody"), json!({"gain": 1})).0, 404);
     let batch = json!({"commands": [
         {"type": "audio.update", "patch": {"gain": -3}},
@@ -149,6 +149,12 @@ fn what_cannot_be_is_refused_and_batches_and_dry_runs_hold() {
         refused("POST", "/stream/commands", batch),
         (422, json!("commands[1].patch.gain"))
     );
+    let revision = client.revision();
+    let reset = client.ok("POST", "/stream/audio/meters/reset", Value::Null);
+    assert_eq!(reset["data"]["master"]["meters"]["truePeakMax"], -100.0);
+    let batch = json!({"commands": [{"type": "audio.resetMeters"}]});
+    client.ok("POST", "/stream/commands", batch);
+    assert_eq!(client.revision(), revision, "nothing that is authored");
     client.ok("PATCH", "/stream/audio?dryRun=true", json!({"muted": true}));
     assert_eq!(
         client.get("/stream/audio")["master"]["gain"],

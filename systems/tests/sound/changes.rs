@@ -135,6 +135,49 @@ fn a_plain_change_ends_a_fade() {
     }
 }
 
+/// The sum goes from what was heard to what the next scene says, wherever it was on its way to; and back, when the change turns round.
+#[test]
+fn a_change_of_scenes_takes_the_sum_from_what_is_heard() {
+    let mut desk = Desk::new(
+        scene(vec![heard("a", json!({}))]),
+        &[("a", level(0.25, 0.25))],
+    );
+    desk.run(30);
+    let mut edit = desk.edit_of(|scene| scene.audio.master.gain = -60.0);
+    edit.audio.as_mut().unwrap().1 = Some(Glide {
+        duration: 2.0,
+        easing: Easing::Linear,
+        delay: 0.0,
+    });
+    desk.send(Command::EditScene(Box::new(edit)));
+    desk.run(30);
+    let before = decibels(*desk.left.last().unwrap() / 0.25);
+    assert!((before + 15.0).abs() < 1.0, "{before}");
+    let next = || {
+        let mut next = scene(vec![heard("b", json!({}))]);
+        next.transitions.scene = fade(1.0);
+        next
+    };
+    let from = desk.left.len();
+    desk.send(Command::LoadScene(Box::new(SceneBundle::new(next()))));
+    desk.run(6);
+    // At a tenth of the way the layer itself has lost next to nothing, and the sum has gained a tenth of what it is short of.
+    let factor = 10f32.powf(before / 20.0);
+    let expected = 0.25 * (factor + (1.0 - factor) * 0.1);
+    let loudest = desk.left[from..].iter().copied().fold(0.0, f32::max);
+    assert!(
+        (loudest / expected - 1.0).abs() < 0.1,
+        "{loudest} {expected}"
+    );
+    desk.run(30);
+    let action = stream_manager_systems::transition::MixAction::Reverse;
+    desk.send(Command::Mix { action, back: None });
+    desk.run(60);
+    // The scene that is back says -60 dB, which is silence; its glide ended as it was left.
+    assert_eq!(*desk.left.last().unwrap(), 0.0);
+    assert!(desk.steepest(2000) < 0.25 * 0.2 / 384.0);
+}
+
 #[test]
 fn a_layer_that_comes_and_goes_is_faded() {
     let mut spec = scene(vec![heard("a", json!({}))]);
