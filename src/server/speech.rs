@@ -100,9 +100,12 @@ pub fn routes() -> Routes {
                 "The body is JSON with `src`, the file of its sound; or a form (`multipart/form-data`) with the file as `file` (WAV, MP3, Ogg, FLAC, M4A) and \
                  the other fields as parts; or the samples themselves as `audio/pcm`, or a file as `audio/wav`, `audio/mpeg` and the like, with the other fields in the query. \
                  At most 10 minutes and 64 MiB. The mouth follows what is heard on the same frame. `emotion` lasts as long as it does. With `captions` texts \
-                 show it: `{{speech.<layer>.line}}`, `.text`, `.word`, `.speaking`. WebSocket tells `speech:queued`, `speech:start`, `speech:word` and `speech:end`. \
+                 show it: `{{speech.<layer>.line}}`, `.text`, `.word`, `.speaking`. WebSocket tells `speech:queued`, `speech:start`, `speech:word`, \
+                 `speech:pause`, `speech:resume` and `speech:end` with `reason` (`done`, `interrupted`, `cancelled`, `error`), `position` and `lastWord`. \
+                 What is said goes on when the scene changes to one with an avatar of this name. It makes no revision. \
                  Sound that is still being synthesised is pushed over `/stream/layers/{id}/speak/ws`.",
             )
+            .error(ErrorCode::Unavailable)
             .body::<SayFile>()
             .example(json!({"src": "hello.mp3", "text": "Good evening, Lisbon!", "emotion": "happy", "captions": true}))
             .query("utterance", utterance.clone(), "For a body of sound: the utterance's `id`.")

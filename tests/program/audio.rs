@@ -19,25 +19,11 @@ use systems::{Engine, EngineSettings};
 
 use super::api::start;
 use super::client::Client;
-use super::support::{OnAir, TempFolder, text};
-
-/// A tenth of a second of nothing, which a layer may name.
-fn silent_wave() -> Vec<u8> {
-    let data = vec![0u8; 19_200];
-    let mut wave = b"RIFF".to_vec();
-    wave.extend((36 + data.len() as u32).to_le_bytes());
-    wave.extend(b"WAVEfmt \x10\0\0\0\x01\0\x02\0");
-    wave.extend(48_000u32.to_le_bytes());
-    wave.extend(192_000u32.to_le_bytes());
-    wave.extend(b"\x04\0\x10\0data");
-    wave.extend((data.len() as u32).to_le_bytes());
-    wave.extend(data);
-    wave
-}
+use super::support::{OnAir, TempFolder, text, wave};
 
 /// A program whose scene has a box and two layers with sound.
 fn on_air(folder: &TempFolder) -> (OnAir, Client) {
-    std::fs::write(folder.file("bed.wav"), silent_wave()).unwrap();
+    std::fs::write(folder.file("bed.wav"), wave(48_000, 2, &[0; 19_200])).unwrap();
     let (on_air, client) = start(folder, &["--recording", "false"]);
     let sounds = [
         json!({"id": "bed", "source": {"type": "audio", "src": "bed.wav", "loop": true}, "sound": {"gain": -18, "duck": {"by": 10}}}),

@@ -5,7 +5,7 @@ use tungstenite::Message;
 
 use super::api::start;
 use super::client::{Client, Socket};
-use super::support::{OnAir, TempFolder, text, until};
+use super::support::{OnAir, TempFolder, text, until, wave};
 
 const PICTURE: &str = r##"<svg xmlns="http://www.w3.org/2000/svg" width="8" height="8"><rect width="8" height="8" fill="#0f0"/></svg>"##;
 const SPEAK: &str = "/stream/layers/host/speak";
@@ -21,23 +21,14 @@ fn tone(rate: u32, seconds: f64) -> Vec<u8> {
     samples.flat_map(i16::to_le_bytes).collect()
 }
 
-fn wave(rate: u32, seconds: f64) -> Vec<u8> {
-    let data = tone(rate, seconds);
-    let mut wave = b"RIFF".to_vec();
-    wave.extend((36 + data.len() as u32).to_le_bytes());
-    wave.extend(b"WAVEfmt \x10\0\0\0\x01\0\x01\0");
-    wave.extend(rate.to_le_bytes());
-    wave.extend((rate * 2).to_le_bytes());
-    wave.extend(b"\x02\0\x10\0data");
-    wave.extend((data.len() as u32).to_le_bytes());
-    wave.extend(data);
-    wave
+fn spoken(rate: u32, seconds: f64) -> Vec<u8> {
+    wave(rate, 1, &tone(rate, seconds))
 }
 
 /// A program with an avatar, and a text that shows what it says.
 fn on_air(folder: &TempFolder) -> (OnAir, Client) {
     folder.write("body.svg", PICTURE);
-    std::fs::write(folder.file("hello.wav"), wave(24_000, 0.4)).unwrap();
+    std::fs::write(folder.file("hello.wav"), spoken(24_000, 0.4)).unwrap();
     let (on_air, client) = start(folder, &["--recording", "false"]);
     let host = json!({"id": "host", "source": {
         "type": "avatar",
@@ -113,7 +104,7 @@ fn files_and_samples_are_said_one_after_the_other() {
         "POST",
         &format!("{SPEAK}?utterance=three&queue=next&gain=-6"),
         "audio/wav",
-        &wave(48_000, 0.3),
+        &spoken(48_000, 0.3),
     );
     assert_eq!(file.status, 201, "{}", file.json());
     let form = [
@@ -121,7 +112,7 @@ fn files_and_samples_are_said_one_after_the_other() {
         b"--xyz\r\nContent-Disposition: form-data; name=\"captions\"\r\n\r\ntrue\r\n".to_vec(),
         b"--xyz\r\nContent-Disposition: form-data; name=\"file\"; filename=\"a.wav\"\r\n\r\n"
             .to_vec(),
-        wave(22_050, 0.2),
+        spoken(22_050, 0.2),
         b"\r\n--xyz--\r\n".to_vec(),
     ]
     .concat();
@@ -550,7 +541,7 @@ fn batches_have_uploaded_sounds_said_on_their_tick() {
     let form = [
         b"--xyz\r\nContent-Disposition: form-data; name=\"file\"; filename=\"a.wav\"\r\n\r\n"
             .to_vec(),
-        wave(22_050, 0.2),
+        spoken(22_050, 0.2),
         b"\r\n--xyz--\r\n".to_vec(),
     ]
     .concat();
