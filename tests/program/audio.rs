@@ -19,7 +19,7 @@ use systems::{Engine, EngineSettings};
 
 use super::api::start;
 use super::client::Client;
-use super::support::{OnAir, TempFolder, text, wave};
+use super::support::{OnAir, TempFolder, text, until, wave};
 
 /// A program whose scene has a box and two layers with sound.
 fn on_air(folder: &TempFolder) -> (OnAir, Client) {
@@ -39,7 +39,13 @@ fn on_air(folder: &TempFolder) -> (OnAir, Client) {
 fn the_mixer_is_shown_changed_and_told() {
     let folder = TempFolder::new();
     let (_on_air, client) = on_air(&folder);
-    let mixer = client.get("/stream/audio");
+    // Meters are those of the tick before.
+    let mixer = until("the meters show both", || {
+        let mixer = client.get("/stream/audio");
+        let channels = mixer["channels"].as_array()?;
+        let is_shown = channels.iter().all(|channel| channel["audible"] == true);
+        is_shown.then_some(mixer)
+    });
     assert_eq!(mixer["count"], 2, "a box has no sound: {mixer}");
     let limiter = json!({"ceiling": -1.0, "release": 0.1});
     assert_eq!(mixer["master"]["limiter"], limiter);
