@@ -166,6 +166,7 @@ pub fn run(scene: LoadedScene, settings: &Settings, options: LoadOptions) -> any
         config,
         outputs: Arc::new(outputs),
     };
+    let speech = SpeechDesk::new(engine.speech_door());
     let director = {
         let _context = runtime.enter();
         Director::start(Start {
@@ -178,6 +179,7 @@ pub fn run(scene: LoadedScene, settings: &Settings, options: LoadOptions) -> any
             known,
             ticks: ticks.clone(),
             events: events.clone(),
+            speech: speech.clone(),
         })
     };
     let players = rtmp::Program::new(settings.gop_cache);
@@ -196,7 +198,7 @@ pub fn run(scene: LoadedScene, settings: &Settings, options: LoadOptions) -> any
         ear,
         inputs,
         players: Arc::new(players.clone()),
-        speech: SpeechDesk::new(engine.speech_door()),
+        speech,
     });
     let rtmp = Rtmp::new(settings, station.clone(), keys.clone(), hub, players);
     let reloads = Reloads::new(director.clone(), library.clone(), runtime.handle().clone());

@@ -21,8 +21,8 @@ use super::show::PausedAs;
 use crate::scene::registry::{self, field};
 use crate::scene::words;
 
-pub use audio::{UpdateAudio, UpdateChannel};
-pub use speech::StopSpeech;
+pub use audio::{ResetMeters, UpdateAudio, UpdateChannel};
+pub use speech::{SaySpeech, StopSpeech};
 
 /// Makes of the list: the enum, how it is read, its schema, and the list of its names.
 macro_rules! changes {
@@ -93,6 +93,7 @@ changes! {
     "effects.delete" => DeleteEffect;
     "audio.update" => UpdateAudio, "patch";
     "audio.channel" => UpdateChannel, "patch";
+    "audio.resetMeters" => ResetMeters;
     "data.update" => UpdateData, "patch";
     "timeline.play" => PlayTimeline;
     "timeline.pause" => PauseTimeline;
@@ -101,6 +102,7 @@ changes! {
     "timeline.put" => PutTimeline, "timeline";
     "timeline.delete" => DeleteTimeline;
     "layer.playback" => PlayLayer;
+    "speech.say" => SaySpeech;
     "speech.stop" => StopSpeech;
     "feed.push" => PushItems, "items";
     "feed.update" => UpdateItem, "patch";

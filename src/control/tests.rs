@@ -14,6 +14,7 @@ use tokio::task::JoinHandle;
 
 use super::config::Config;
 use super::director::{REQUESTS_MAX, Start};
+use super::speech::SpeechDesk;
 use super::{
     ApiError, Asked, Director, ErrorCode, Events, Library, Outcome, Show, Staged, Terms, Ticks,
     Work,
@@ -105,6 +106,7 @@ impl Stage {
             slate,
             ticks: ticks.clone(),
             events: events.clone(),
+            speech: SpeechDesk::new(engine.speech_door()),
         });
         Self {
             engine,

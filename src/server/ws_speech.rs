@@ -1,9 +1,9 @@
 //! Speech as it is synthesised: samples over a WebSocket, one utterance after the other.
 //!
-//! What has come and finds no room on its way waits here, and nothing more is read meanwhile: the client is held back. A client that
-//! goes without a word has its utterance said as far as it came.
+//! What has come and finds no room on its way waits here. One message more is read meanwhile and waits too, unless it can be done at
+//! once, as breaking off can; after it the client is held back. A client that goes without a word has its utterance said as far as it came.
 
-use std::collections::BTreeSet;
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -15,7 +15,7 @@ use crossbeam_channel::TrySendError;
 use futures_util::stream::SplitSink;
 use futures_util::{SinkExt as _, StreamExt as _};
 use serde_json::{Value, json};
-use systems::speech::{BLOCK_FRAMES, SpeechIn, SpeechOrder, speech_way};
+use systems::speech::{BLOCK_FRAMES, SpeechIn, SpeechOrder, SpeechStage, SpeechState, speech_way};
 use tokio::sync::broadcast::error::RecvError;
 use tokio::time::{Instant, MissedTickBehavior, interval, timeout};
 
@@ -23,13 +23,13 @@ use super::answer::{Name, Params, parse, read};
 use super::guard::TOKEN_MAX;
 use super::routes::{Doc, Routes};
 use super::{Api, BODY_MAX};
-use crate::control::change::StopSpeech;
 use crate::control::events::Told;
 use crate::control::schema::NAME_PATTERN;
 use crate::control::speech::{
-    AHEAD_MAX_SAMPLES, Pcm, PcmKind, SayStream, Sounds, TellMore, avatar_of,
+    AHEAD_MAX_SAMPLES, Noted, Pcm, PcmKind, SayStream, Sounds, TellMore, WordsSoFar, avatar_of,
+    end_word, seconds,
 };
-use crate::control::{ApiError, Change, ErrorCode, Terms, Work};
+use crate::control::{ApiError, ErrorCode, Terms, Work};
 
 /// A client has so long to take a message.
 const SEND_MAX: Duration = Duration::from_secs(10);
@@ -50,9 +50,11 @@ pub fn routes() -> Routes {
                 "First a text message that says what follows: `{\"rate\": 24000, \"channels\": 1, \"format\": \"s16le\", \"text\", \"emotion\", \"captions\", \"queue\", \"id\", \"words\", \"gain\"}`; \
                  only `rate` is needed, from 8000 to 48000; `format` is `s16le` or `f32le`. It is answered by `{\"accepted\": {\"id\", \"place\", \"tick\", \"revision\"}}`. \
                  Then samples as binary messages, as fast as they are made: up to 120 s ahead are taken, then no more is read until there is room. In between \
-                 `{\"words\": [{\"word\", \"start\", \"end\"}]}` adds words, `{\"text\"}` takes the place of the text, `{\"end\": true}` ends the utterance, `{\"cancel\": true}` breaks it off; the next may follow. \
-                 It begins when 0.12 s are there, pauses where it runs dry, and is said as far as it came when the connection breaks. \
-                 Told are `{\"start\": {...}}`, `{\"word\": {...}}`, `{\"end\": {\"id\", \"reason\", \"tick\"}}` of what this connection brought, and `{\"error\": {...}}`.",
+                 `{\"words\": [{\"word\", \"start\", \"end\"}]}` adds words that begin after those before, `{\"text\"}` takes the place of the text, `{\"end\": true}` ends the utterance, `{\"cancel\": true}` breaks it off; the next may follow. \
+                 Each is answered by `{\"taken\": {\"id\", \"words\", \"received\"}}` with how many words and seconds there are, and with `end` or `cancel` where it was that. \
+                 It begins when 0.12 s are there, pauses where it runs dry, ends with `error` when nothing more comes for 30 s, and is said as far as it came when the connection breaks. \
+                 Told are `{\"start\": {...}}`, `{\"word\": {...}}`, `{\"pause\": {...}}`, `{\"resume\": {...}}`, `{\"end\": {\"id\", \"reason\", \"position\", \"lastWord\", \"tick\"}}` of what this connection brought, and `{\"error\": {...}}`. \
+                 A client that is held back does not see what it sends behind that; `DELETE` of the utterance breaks it off at once.",
             )
             .query("token", json!({"type": "string", "maxLength": TOKEN_MAX}), "API_TOKEN, where headers cannot be sent.")
             .nothing(101, "The connection is a WebSocket now.")
@@ -94,7 +96,16 @@ struct Over;
 struct Open {
     id: String,
     pcm: Pcm,
+    slice_bytes: usize,
     way: SpeechIn,
+    words: WordsSoFar,
+}
+
+impl Open {
+    /// Whether it is over in the world, so that nobody hears what follows.
+    fn is_over(&self) -> bool {
+        self.way.state().stage() == SpeechStage::Over
+    }
 }
 
 struct Client {
@@ -106,8 +117,10 @@ struct Client {
     sounds: Sounds,
     /// The way of an utterance whose last sound waits.
     ending: Option<SpeechIn>,
-    /// Utterances that came by this connection and are not over.
-    own: BTreeSet<String>,
+    /// A message that waits until there is room.
+    parked: Option<Message>,
+    /// Utterances that came by this connection and whose end was not told.
+    own: BTreeMap<String, Arc<SpeechState>>,
     /// The last of them.
     last: Option<String>,
 }
@@ -122,7 +135,8 @@ async fn converse(api: Api, layer: String, socket: WebSocket) {
         open: None,
         sounds: Sounds::default(),
         ending: None,
-        own: BTreeSet::new(),
+        parked: None,
+        own: BTreeMap::new(),
         last: None,
     };
     let mut retry = interval(RETRY_EVERY);
@@ -131,17 +145,30 @@ async fn converse(api: Api, layer: String, socket: WebSocket) {
     let mut is_gone = false;
     loop {
         client.flow();
-        if is_gone && client.is_through() {
-            return;
+        if client.is_through()
+            && let Some(message) = client.parked.take()
+        {
+            // Of a client that is gone samples alone count.
+            if !is_gone || matches!(message, Message::Binary(_)) {
+                is_gone |= client.take(message).await.is_err();
+            }
+            continue;
+        }
+        if is_gone {
+            // What came is said to its end.
+            client.end();
+            client.flow();
+            if client.is_through() {
+                return;
+            }
         }
         let done = tokio::select! {
-            message = incoming.next(), if !is_gone && client.is_through() => {
+            message = incoming.next(), if !is_gone && client.parked.is_none() => {
                 heard = Instant::now();
                 match message {
-                    Some(Ok(Message::Close(_)) | Err(_)) | None => {
-                        // What came is said to its end.
-                        client.end();
-                        is_gone = true;
+                    Some(Ok(Message::Close(_)) | Err(_)) | None => Err(Over),
+                    Some(Ok(message)) if !client.is_through() && must_wait(&message) => {
+                        client.parked = Some(message);
                         Ok(())
                     }
                     Some(Ok(message)) => client.take(message).await,
@@ -149,12 +176,12 @@ async fn converse(api: Api, layer: String, socket: WebSocket) {
             }
             event = told.recv(), if !is_gone => match event {
                 Ok(event) => client.tell(&event).await,
-                Err(RecvError::Lagged(_)) => Ok(()),
+                Err(RecvError::Lagged(_)) => client.tell_ends().await,
                 Err(RecvError::Closed) => Err(Over),
             },
             _ = retry.tick() => {
                 tries = tries.wrapping_add(1);
-                if !client.is_through() {
+                if client.parked.is_some() {
                     heard = Instant::now();
                 }
                 if is_gone {
@@ -168,10 +195,20 @@ async fn converse(api: Api, layer: String, socket: WebSocket) {
                 }
             }
         };
-        if done.is_err() && !is_gone {
-            client.end();
-            is_gone = true;
-        }
+        is_gone |= done.is_err();
+    }
+}
+
+/// Whether a message has to wait for the sound that came before it.
+fn must_wait(message: &Message) -> bool {
+    match message {
+        Message::Binary(_) => true,
+        Message::Text(text) => parse(text.as_bytes()).is_ok_and(|value| {
+            let begins = value.get("rate").is_some();
+            let ends = value.get("end").is_some() && value.get("cancel").is_none();
+            begins || ends
+        }),
+        _ => false,
     }
 }
 
@@ -187,8 +224,11 @@ impl Client {
             .ending
             .as_ref()
             .or(self.open.as_ref().map(|open| &open.way));
+        let way = way.filter(|way| way.state().stage() != SpeechStage::Over);
         let Some(way) = way else {
+            // What is over is for nobody.
             self.sounds.blocks.clear();
+            self.ending = None;
             return;
         };
         while let Some(block) = self.sounds.blocks.pop_front() {
@@ -207,32 +247,24 @@ impl Client {
 
     async fn take(&mut self, message: Message) -> Result<(), Over> {
         match message {
-            Message::Binary(bytes) => {
-                let Some(open) = &mut self.open else {
-                    let message = "samples follow a text message that says what they are";
-                    return self
-                        .refuse(&ApiError::new(ErrorCode::BadRequest, message))
-                        .await;
-                };
-                match open.pcm.push(&bytes, &mut self.sounds) {
-                    Ok(()) => Ok(()),
-                    Err(error) => {
-                        if let Some(open) = self.open.take() {
-                            open.way.fail();
-                        }
-                        self.refuse(&error).await
+            Message::Binary(bytes) => match self.push(&bytes).await {
+                Ok(()) => Ok(()),
+                Err(error) => {
+                    if let Some(open) = self.open.take() {
+                        open.way.fail();
                     }
+                    self.refuse(&error).await
                 }
-            }
+            },
             Message::Text(text) => {
                 let done = match parse(text.as_bytes()) {
-                    Ok(value) if self.open.is_some() || is_more(&value) => self.more(&value).await,
+                    Ok(value) if value.get("rate").is_some() => self.begin(&value).await,
+                    Ok(value) if self.open.is_some() || is_more(&value) => self.more(&value),
                     Ok(value) => self.begin(&value).await,
                     Err(error) => Err(error),
                 };
                 match done {
-                    Ok(Some(answer)) => self.say(&answer).await,
-                    Ok(None) => Ok(()),
+                    Ok(answer) => self.say(&answer).await,
                     Err(error) => self.refuse(&error).await,
                 }
             }
@@ -241,70 +273,111 @@ impl Client {
         }
     }
 
-    async fn begin(&mut self, value: &Value) -> Result<Option<Value>, ApiError> {
+    /// Takes samples in, a little at a time: others have the runtime in between.
+    async fn push(&mut self, bytes: &[u8]) -> Result<(), ApiError> {
+        let Some(open) = &mut self.open else {
+            let message = "samples follow a text message that says what they are";
+            return Err(ApiError::new(ErrorCode::BadRequest, message));
+        };
+        if open.is_over() {
+            return Ok(());
+        }
+        for slice in bytes.chunks(open.slice_bytes) {
+            open.pcm.push(slice, &mut self.sounds)?;
+            tokio::task::yield_now().await;
+        }
+        Ok(())
+    }
+
+    async fn begin(&mut self, value: &Value) -> Result<Value, ApiError> {
+        match self.open.take() {
+            // It was stopped from elsewhere.
+            Some(open) if open.is_over() => {}
+            Some(open) => {
+                let id = &open.id;
+                let message =
+                    format!("the utterance `{id}` is being pushed; end or cancel it first");
+                self.open = Some(open);
+                return Err(ApiError::conflict(message));
+            }
+            None => {}
+        }
         let asked: SayStream = read(value)?;
         let saying = asked.saying()?;
         let kind = PcmKind {
             rate: asked.rate,
             channels: asked.channels,
             format: asked.format,
-        };
-        let pcm = Pcm::open(kind.checked()?)?;
-        let desk = self.api.station().speech();
-        let id = saying.id.clone().unwrap_or_else(|| desk.made_id());
-        desk.must_have_room(&self.layer, &id)?;
-        let (way, near) = speech_way(AHEAD_MAX_SAMPLES / BLOCK_FRAMES);
-        // Its first event may come before the answer.
-        self.own.insert(id.clone());
-        let order = SpeechOrder::Say(Box::new(saying.utterance(&id, near)));
-        let state = Arc::clone(way.state());
-        let outcome = match self.order(order).await {
-            Ok(outcome) => outcome,
-            Err(error) => {
-                self.own.remove(&id);
-                return Err(error);
-            }
-        };
+        }
+        .checked()?;
+        let pcm = Pcm::open(kind)?;
+        let station = self.api.station().clone();
+        let desk = station.speech();
+        desk.must_have_room(&self.layer, &saying)?;
+        let id = saying.id.clone();
+        let id = id.unwrap_or_else(|| desk.made_id(&self.layer));
+        let (way, near) = speech_way(AHEAD_MAX_SAMPLES / BLOCK_FRAMES, desk.budget());
+        let utterance = saying.utterance(&id, near);
+        let words = WordsSoFar::default().and(&utterance.words);
+        let noted = Noted::of(&utterance);
+        let work = self.work(SpeechOrder::Say(Box::new(utterance)));
+        // What is told of it before the answer waits in the ring of events.
+        let outcome = station.director().ask(work, Terms::default()).await?;
+        desk.must_be_taken(&self.layer, &noted)?;
+        self.own.insert(id.clone(), Arc::clone(way.state()));
         self.last = Some(id.clone());
         self.sounds = Sounds::default();
+        let place = way.state().place();
         self.open = Some(Open {
             id: id.clone(),
             pcm,
+            slice_bytes: kind.slice_bytes(),
             way,
+            words,
         });
-        let (place, tick, revision) = (state.place(), outcome.tick, outcome.revision);
+        let (tick, revision) = (outcome.tick, outcome.revision);
         let accepted = json!({"id": id, "place": place, "tick": tick, "revision": revision});
-        Ok(Some(json!({"accepted": accepted})))
+        Ok(json!({"accepted": accepted}))
     }
 
-    async fn more(&mut self, value: &Value) -> Result<Option<Value>, ApiError> {
+    /// Passes on more of what is pushed; nothing waits for the tick that shows it.
+    fn more(&mut self, value: &Value) -> Result<Value, ApiError> {
         let more: TellMore = read(value)?;
-        let words = more.spoken()?;
-        let id = match &self.open {
-            Some(open) => open.id.clone(),
-            None if more.cancel => self.last.clone().unwrap_or_default(),
-            None => {
+        let id = match (&self.open, &self.last) {
+            (Some(open), _) => open.id.clone(),
+            (None, Some(last)) if more.cancel => last.clone(),
+            _ => {
                 let message = "nothing is being pushed; say what follows first, with its `rate`";
                 return Err(ApiError::conflict(message));
             }
         };
-        if more.text.is_some() || !words.is_empty() {
-            let text = more.text.as_deref().map(Into::into);
-            let id = id.as_str().into();
-            self.order(SpeechOrder::Tell { id, text, words }).await?;
+        let mut taken = json!({"id": id});
+        if let Some(open) = &mut self.open {
+            let words = more.spoken(open.words)?;
+            open.words = open.words.and(&words);
+            taken["words"] = open.words.count.into();
+            if more.text.is_some() || !words.is_empty() {
+                let text = more.text.as_deref().map(Into::into);
+                let id = id.as_str().into();
+                self.post(SpeechOrder::Tell { id, text, words })?;
+            }
         }
         if more.cancel {
             self.open = None;
+            self.ending = None;
             self.sounds = Sounds::default();
-            let change = Change::StopSpeech(StopSpeech {
-                id: self.layer.clone(),
-                utterance: Some(id),
-            });
-            self.api.director().change(change, Terms::default()).await?;
+            let id = Some(id.as_str().into());
+            self.post(SpeechOrder::Stop { id })?;
+            taken["cancel"] = true.into();
         } else if more.end {
             self.end();
+            taken["end"] = true.into();
         }
-        Ok(None)
+        if let Some(state) = self.own.get(&id) {
+            let waiting: u64 = self.sounds.samples_waiting();
+            taken["received"] = seconds(state.received() + waiting).into();
+        }
+        Ok(json!({"taken": taken}))
     }
 
     /// All sound of what is pushed has come.
@@ -318,12 +391,17 @@ impl Client {
         }
     }
 
-    async fn order(&mut self, order: SpeechOrder) -> Result<crate::control::Outcome, ApiError> {
-        let work = Work::Speech {
+    fn work(&self, order: SpeechOrder) -> Work {
+        Work::Speech {
             layer: self.layer.clone(),
             order,
-        };
-        self.api.director().ask(work, Terms::default()).await
+        }
+    }
+
+    /// Gives an order whose tick nobody waits for. It reaches the world after those before it.
+    fn post(&self, order: SpeechOrder) -> Result<(), ApiError> {
+        let director = self.api.director();
+        director.post(self.work(order), Terms::default()).map(drop)
     }
 
     /// Passes on what is told of this connection's utterances.
@@ -331,6 +409,8 @@ impl Client {
         let name = match told.kind {
             "speech:start" => "start",
             "speech:word" => "word",
+            "speech:pause" => "pause",
+            "speech:resume" => "resume",
             "speech:end" => "end",
             _ => return Ok(()),
         };
@@ -343,13 +423,32 @@ impl Client {
         let data = event["data"].take();
         let id = data["id"].as_str().unwrap_or_default();
         let is_own = match name {
-            "end" => self.own.remove(id),
-            _ => self.own.contains(id),
+            "end" => self.own.remove(id).is_some(),
+            _ => self.own.contains_key(id),
         };
         match is_own {
             true => self.say(&json!({name: data})).await,
             false => Ok(()),
         }
+    }
+
+    /// Events were missed: tells the ends that may have been among them.
+    async fn tell_ends(&mut self) -> Result<(), Over> {
+        let ended = |id: &String, state: &Arc<SpeechState>| {
+            let reason = end_word(state.end_reason()?);
+            let position = seconds(state.played());
+            Some(json!({"layer": self.layer, "id": id, "reason": reason, "position": position}))
+        };
+        let ends: Vec<(String, Value)> = self
+            .own
+            .iter()
+            .filter_map(|(id, state)| Some((id.clone(), ended(id, state)?)))
+            .collect();
+        for (id, end) in ends {
+            self.own.remove(&id);
+            self.say(&json!({"end": end})).await?;
+        }
+        Ok(())
     }
 
     async fn refuse(&mut self, error: &ApiError) -> Result<(), Over> {

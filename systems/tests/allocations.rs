@@ -28,7 +28,7 @@ use stream_manager_systems::input::{LivePicture, OpenInput, SoundBlock, TimedPic
 use stream_manager_systems::scene::{SceneBundle, SceneEdit};
 use stream_manager_systems::schedule::TickSet;
 use stream_manager_systems::speech::{
-    BLOCK_FRAMES, QueueMode, Speech, SpeechBlock, SpeechOrder, Utterance, speech_way,
+    BLOCK_FRAMES, QueueMode, Speech, SpeechBlock, SpeechBudget, SpeechOrder, Utterance, speech_way,
 };
 use stream_manager_systems::{Engine, EngineSettings};
 
@@ -152,11 +152,11 @@ fn bed() -> LayerSpec {
 
 /// Eight seconds of speech, all there.
 fn speech() -> Command {
-    let (far, near) = speech_way(800);
+    let (far, near) = speech_way(800, &SpeechBudget::default());
     for _ in 0..800 {
         let len = BLOCK_FRAMES as u16;
         let frames = std::array::from_fn(|place| [(place as i16 % 60) * 300; 2]);
-        far.send(Box::new(SpeechBlock { len, frames })).unwrap();
+        far.try_send(Box::new(SpeechBlock { len, frames })).unwrap();
     }
     let said = Utterance {
         id: "said".into(),
