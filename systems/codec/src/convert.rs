@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use ffmpeg::ffi::AVPixelFormat;
 use ffmpeg_next as ffmpeg;
-use raster::{Planes, Raster};
+use raster::{Planes, PlanesMut, PlanesScaler, Raster};
 
 use crate::decoder::{DecodedPicture, bounded_size};
 use crate::error::CodecError;
@@ -28,6 +28,8 @@ pub struct PictureConverter {
     planes: Vec<Arc<FramePlanes>>,
     rasters: Vec<Arc<Raster>>,
     scaler: Option<PictureScaler>,
+    /// Of pictures that need nothing but another size.
+    planes_scaler: PlanesScaler,
     /// Of premultiplied pictures, from their own size.
     rgba_scaler: Option<PictureScaler>,
     /// Before it is turned upright.
@@ -45,6 +47,7 @@ impl PictureConverter {
             planes: Vec::new(),
             rasters: Vec::new(),
             scaler: None,
+            planes_scaler: PlanesScaler::default(),
             rgba_scaler: None,
             lying: None,
             words: Vec::new(),
@@ -97,13 +100,24 @@ impl PictureConverter {
         let Some(index) = self.free_planes(size)? else {
             return Ok(None);
         };
-        let scaler = scaler(&mut self.scaler, about, lying_size, false)?;
         let Some(target) = Arc::get_mut(&mut self.planes[index]) else {
             return Ok(None);
         };
-        if turns == 0 {
+        if about.is_native && turns == 0 {
+            let mut lent = ffmpeg::frame::Video::empty();
+            ffi::reference_frame(&mut lent, &picture.frame)?;
+            let strides = target.strides();
+            let target = PlanesMut {
+                size,
+                planes: target.planes_mut(),
+                strides,
+            };
+            self.planes_scaler.scale(&FramePlanes::lent(lent)?, target);
+        } else if turns == 0 {
+            let scaler = scaler(&mut self.scaler, about, lying_size, false)?;
             scaler.fill_planes(&picture.frame, target)?;
         } else {
+            let scaler = scaler(&mut self.scaler, about, lying_size, false)?;
             let is_of_size = self
                 .lying
                 .as_ref()

@@ -174,6 +174,11 @@ impl FramePlanes {
         }
     }
 
+    /// Bytes from one row to the next of each plane.
+    pub(crate) fn strides(&self) -> [usize; 3] {
+        [0, 1, 2].map(|plane| self.stride(plane))
+    }
+
     /// The three planes, to be written. Only of a picture of ours.
     pub(crate) fn planes_mut(&mut self) -> [&mut [u8]; 3] {
         let lengths = [0, 1, 2].map(|plane| {
