@@ -29,6 +29,8 @@ Json = dict[str, Any]
 
 TEXT, BINARY, CLOSE, PING, PONG = 1, 2, 8, 9, 10
 CHUNK_S = 0.05
+# The program pings more often.
+SILENCE_S = 30
 
 
 class WebSocket:
@@ -41,7 +43,7 @@ class WebSocket:
         is_secret = address.scheme == "https"
         port = address.port or (443 if is_secret else 80)
         host = address.hostname or "localhost"
-        self.socket = socket.create_connection((host, port), timeout=30)
+        self.socket = socket.create_connection((host, port), timeout=SILENCE_S)
         if is_secret:
             self.socket = ssl.create_default_context().wrap_socket(self.socket, server_hostname=host)
         self.rest = b""
@@ -75,7 +77,10 @@ class WebSocket:
             head = struct.pack("!BBQ", 0x80 | kind, 0x80 | 127, length)
         key = int.from_bytes((mask * (length // 4 + 1))[:length], "big")
         masked = (int.from_bytes(data, "big") ^ key).to_bytes(length, "big")
+        # The program reads on when there is room for what was sent, which may take as long as others speak.
+        self.socket.settimeout(None)
         self.socket.sendall(head + mask + masked)
+        self.socket.settimeout(SILENCE_S)
 
     def tell(self, message: Json) -> None:
         self.send(TEXT, json.dumps(message).encode())

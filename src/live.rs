@@ -27,7 +27,7 @@ use crate::control::assets::AssetStore;
 use crate::control::config::Config;
 use crate::control::keys::KeyStore;
 use crate::control::outputs::{Desk, OutputList};
-use crate::control::speech::SpeechDesk;
+use crate::control::speech::{SpeechDesk, SpeechFile};
 use crate::control::{
     Director, Ear, Event, Events, Library, Parts, Reloads, Show, Staged, Start, Station, Ticks,
     now_ms, recordings, scene_id,
@@ -99,6 +99,9 @@ pub fn run(scene: LoadedScene, settings: &Settings, options: LoadOptions) -> any
         }
     };
     let keys = KeyStore::open(settings.data_dir.join("keys.json"))?;
+    if let Err(error) = SpeechFile::sweep(&settings.data_dir) {
+        tracing::warn!(%error, "files of speech that an earlier run left cannot be deleted");
+    }
 
     let canvas = &scene.spec.canvas;
     let rate = canvas.fps.unwrap_or(settings.target_fps);

@@ -561,7 +561,7 @@ impl Task {
                     Ok((None, files))
                 }
                 Need::Sounds(wanted) => {
-                    let sounds = speech.read_sounds(&library, &program, &wanted)?;
+                    let sounds = speech.read_sounds(&library, &wanted)?;
                     let files = ReadFiles {
                         sounds,
                         ..ReadFiles::default()

@@ -1,5 +1,7 @@
 //! Speech of hosts: files and samples that an avatar says, and its queue. Samples as they are synthesised come by [`super::ws_speech`].
 
+mod raw;
+
 use axum::body::Bytes;
 use axum::extract::multipart::{Field, MultipartError};
 use axum::extract::{DefaultBodyLimit, FromRequest as _, Multipart, Request, State};
@@ -21,8 +23,8 @@ use crate::control::authored::unusable;
 use crate::control::change::StopSpeech;
 use crate::control::schema::NAME_PATTERN;
 use crate::control::speech::{
-    BODY_BYTES_MAX, Noted, PcmFormat, PcmKind, SayFile, Saying, SpeechFile, avatar_of, check_id,
-    must_be_heard, placed, read_pcm, seconds, sound_of,
+    BODY_BYTES_MAX, Noted, SayFile, Saying, SpeechFile, avatar_of, check_id, must_be_heard, placed,
+    read_pcm, seconds, sound_of,
 };
 use crate::control::{ApiError, Change, ErrorCode, Terms, Work};
 
@@ -98,10 +100,12 @@ pub fn routes() -> Routes {
         doc("say", "Has an avatar say something")
             .more(
                 "The body is JSON with `src`, the file of its sound; or a form (`multipart/form-data`) with the file as `file` (WAV, MP3, Ogg, FLAC, M4A) and \
-                 the other fields as parts; or the samples themselves as `audio/pcm`, or a file as `audio/wav`, `audio/mpeg` and the like, with the other fields in the query. \
+                 the other fields as parts; or the samples themselves as `audio/pcm` or `audio/L16` (RFC 2586: the highest byte first), or a file as `audio/wav`, `audio/mpeg` and the like, with the other fields in the query. \
                  At most 10 minutes and 64 MiB. The mouth follows what is heard on the same frame. `emotion` lasts as long as it does. With `captions` texts \
                  show it: `{{speech.<layer>.line}}`, `.text`, `.word`, `.speaking`. WebSocket tells `speech:queued`, `speech:start`, `speech:word`, \
                  `speech:pause`, `speech:resume` and `speech:end` with `reason` (`done`, `interrupted`, `cancelled`, `error`), `position` and `lastWord`. \
+                 201 says that the world has taken it into the queue. What the world refuses is told as `speech:refused` with `reason` (`full`, `duplicate`, `gone`), and answered by 503, 409 and 409. \
+                 Said in a batch (`speech.say`), with `at` too, the answer is that of the batch, and `speech:queued` or `speech:refused` tells what became of it. \
                  What is said goes on when the scene changes to one with an avatar of this name. It makes no revision. \
                  Sound that is still being synthesised is pushed over `/stream/layers/{id}/speak/ws`.",
             )
@@ -114,8 +118,8 @@ pub fn routes() -> Routes {
             .query("captions", json!({"type": "boolean"}), "For a body of sound: whether texts show it.")
             .query("queue", json!({"enum": ["append", "next", "interrupt", "replace"]}), "For a body of sound: where it goes in the queue.")
             .query("gain", json!({"type": "number", "minimum": -60, "maximum": 24}), "For a body of sound: gain in decibels.")
-            .query("rate", json!({"type": "integer", "minimum": 8000, "maximum": 48_000}), "For `audio/pcm`: samples a second; 24000 when absent.")
-            .query("channels", json!({"type": "integer", "minimum": 1, "maximum": 2}), "For `audio/pcm`: channels; 1 when absent.")
+            .query("rate", json!({"type": "integer", "minimum": 8000, "maximum": 48_000}), "For `audio/pcm` and `audio/L16`: samples a second, where the media type has no `rate`; 24000 when absent.")
+            .query("channels", json!({"type": "integer", "minimum": 1, "maximum": 2}), "For `audio/pcm` and `audio/L16`: channels, where the media type has no `channels`; 1 when absent.")
             .query("format", json!({"enum": ["s16le", "f32le"]}), "For `audio/pcm`: how samples are written; `s16le` when absent.")
             .terms()
             .changes::<Said>("It would be queued, with `dryRun`.")
@@ -163,14 +167,15 @@ async fn say(
 ) -> Answered {
     avatar_of(&api.director().snapshot().show, &layer)?;
     check_length(&request, BODY_BYTES_MAX + FORM_MAX)?;
-    let media_type = request
-        .headers()
-        .get(CONTENT_TYPE)
-        .and_then(|value| value.to_str().ok()?.split(';').next())
-        .map(|essence| essence.trim().to_ascii_lowercase())
-        .unwrap_or_default();
+    let content_type = request.headers().get(CONTENT_TYPE);
+    let content_type = content_type.and_then(|value| value.to_str().ok());
+    let content_type = content_type.unwrap_or_default().to_ascii_lowercase();
+    let (media_type, parameters) = match content_type.split_once(';') {
+        Some((essence, parameters)) => (essence.trim(), parameters),
+        None => (content_type.trim(), ""),
+    };
     let desk = api.station().speech();
-    let (saying, sound) = match media_type.as_str() {
+    let (saying, sound) = match media_type {
         "application/json" => say_json(&api, &layer, request).await?,
         "multipart/form-data" => {
             let _sending = desk.sending()?;
@@ -178,7 +183,7 @@ async fn say(
         }
         "audio/pcm" | "audio/l16" => {
             let saying = saying_of(&query)?;
-            let kind = pcm_kind(&query)?;
+            let kind = raw::kind(&query, media_type == "audio/l16", parameters)?;
             desk.must_have_room(&layer, &saying)?;
             let _sending = desk.sending()?;
             let file = body(&api, request).await?;
@@ -355,23 +360,6 @@ fn saying_of(query: &Params) -> Result<Saying, ApiError> {
         }
     }
     read::<SayFile>(&Value::Object(fields))?.saying()
-}
-
-fn pcm_kind(query: &Params) -> Result<PcmKind, ApiError> {
-    let format = match query.get("format") {
-        None | Some("s16le") => PcmFormat::S16le,
-        Some("f32le") => PcmFormat::F32le,
-        Some(_) => {
-            let message = "it must be `s16le` or `f32le`";
-            return Err(unusable("format".to_owned(), message));
-        }
-    };
-    PcmKind {
-        rate: query.parsed("rate", "a whole number")?.unwrap_or(24_000),
-        channels: query.parsed("channels", "1 or 2")?.unwrap_or(1),
-        format,
-    }
-    .checked()
 }
 
 /// A body that is a sound, on the disk.

@@ -1,17 +1,16 @@
 //! Speech over the API: files and samples, queues, events, captions, and what is heard of it.
 
 use serde_json::{Value, json};
-use tungstenite::Message;
 
 use super::api::start;
 use super::client::{Client, Socket};
 use super::support::{OnAir, TempFolder, text, until, wave};
 
 const PICTURE: &str = r##"<svg xmlns="http://www.w3.org/2000/svg" width="8" height="8"><rect width="8" height="8" fill="#0f0"/></svg>"##;
-const SPEAK: &str = "/stream/layers/host/speak";
+pub const SPEAK: &str = "/stream/layers/host/speak";
 
 /// Samples of a tone, in 16 bits, of one channel.
-fn tone(rate: u32, seconds: f64) -> Vec<u8> {
+pub fn tone(rate: u32, seconds: f64) -> Vec<u8> {
     let count = (f64::from(rate) * seconds) as u32;
     let sample = |place: u32| {
         let turns = f64::from(place) * 440.0 / f64::from(rate);
@@ -26,7 +25,7 @@ fn spoken(rate: u32, seconds: f64) -> Vec<u8> {
 }
 
 /// A program with an avatar, and a text that shows what it says.
-fn on_air(folder: &TempFolder) -> (OnAir, Client) {
+pub fn on_air(folder: &TempFolder) -> (OnAir, Client) {
     folder.write("body.svg", PICTURE);
     std::fs::write(folder.file("hello.wav"), spoken(24_000, 0.4)).unwrap();
     let (on_air, client) = start(folder, &["--recording", "false"]);
@@ -42,17 +41,7 @@ fn on_air(folder: &TempFolder) -> (OnAir, Client) {
     (on_air, client)
 }
 
-/// The next message of a connection that pushes, apart from what says that something was taken in.
-fn told(socket: &mut Socket) -> Value {
-    loop {
-        let message = socket.next();
-        if message.get("taken").is_none() {
-            return message;
-        }
-    }
-}
-
-fn speech_events(client: &Client) -> Socket {
+pub fn speech_events(client: &Client) -> Socket {
     client.socket("/ws?events=speech:*")
 }
 
@@ -272,90 +261,6 @@ fn speech_is_stopped_and_interrupted() {
 }
 
 #[test]
-fn samples_are_pushed_as_they_are_made() {
-    let folder = TempFolder::new();
-    let (_on_air, client) = on_air(&folder);
-    let mut socket = client.socket(&format!("{SPEAK}/ws"));
-    socket.send(Message::binary(vec![0; 100]));
-    assert_eq!(socket.next()["error"]["code"], "BAD_REQUEST");
-    say(&mut socket, json!({"rate": 1}));
-    assert_eq!(
-        socket.next()["error"]["details"]["problems"][0]["path"],
-        "rate"
-    );
-    say(&mut socket, json!({"rate": 24000, "emotion": "angry"}));
-    assert_eq!(socket.next()["error"]["code"], "INVALID");
-    for id in ["first", "second"] {
-        say(
-            &mut socket,
-            json!({"rate": 24000, "id": id, "text": "Bom dia", "captions": true}),
-        );
-        assert_eq!(socket.next()["accepted"]["id"], id);
-        let samples = tone(24_000, 0.4);
-        for chunk in samples.chunks(4_801) {
-            socket.send(Message::binary(chunk.to_vec()));
-        }
-        let words = json!([{"word": "Bom", "start": 0.3, "end": 0.35}]);
-        say(&mut socket, json!({"words": words}));
-        say(&mut socket, json!({"end": true}));
-        let names: Vec<Value> = (0..3).map(|_| told(&mut socket)).collect();
-        assert_eq!(names[0]["start"]["id"], id, "{names:?}");
-        assert_eq!(names[1]["word"]["word"], "Bom", "{names:?}");
-        let end = &names[2]["end"];
-        assert_eq!(end["reason"], "done", "{names:?}");
-        let position = end["position"].as_f64().unwrap();
-        assert!((position - 0.4).abs() < 0.005, "{position}");
-        assert_eq!(end["lastWord"], json!({"word": "Bom", "index": 0}));
-    }
-    say(
-        &mut socket,
-        json!({"rate": 8000, "format": "f32le", "channels": 2}),
-    );
-    let id = socket.next()["accepted"]["id"].clone();
-    socket.send(Message::binary(vec![0; 64_000]));
-    assert_eq!(told(&mut socket)["start"]["id"], id);
-    say(&mut socket, json!({"cancel": true}));
-    let end = told(&mut socket)["end"].take();
-    assert_eq!((&end["id"], &end["reason"]), (&id, &json!("cancelled")));
-}
-
-#[test]
-fn a_client_that_goes_is_said_as_far_as_it_came_and_one_too_fast_is_held_back() {
-    let folder = TempFolder::new();
-    let (_on_air, client) = on_air(&folder);
-    let mut events = speech_events(&client);
-    let mut socket = client.socket(&format!("{SPEAK}/ws"));
-    socket.send(Message::text(
-        json!({"rate": 24000, "id": "cut"}).to_string(),
-    ));
-    assert!(socket.next()["accepted"].is_object());
-    socket.send(Message::binary(tone(24_000, 0.3)));
-    events.event("speech:start");
-    drop(socket);
-    let event = events.event("speech:end");
-    assert_eq!(
-        (&event["data"]["id"], &event["data"]["reason"]),
-        (&json!("cut"), &json!("done"))
-    );
-    // 200 s at once.
-    let mut socket = client.socket(&format!("{SPEAK}/ws"));
-    socket.send(Message::text(
-        json!({"rate": 8000, "id": "fast"}).to_string(),
-    ));
-    assert!(socket.next()["accepted"].is_object());
-    for _ in 0..20 {
-        socket.send(Message::binary(vec![0; 160_000]));
-    }
-    let received = until("120 s are taken", || {
-        let received = client.get(SPEAK)["utterances"][0]["received"].as_f64()?;
-        (received >= 120.0).then_some(received)
-    });
-    assert!(received < 130.0, "{received}");
-    client.ok("DELETE", SPEAK, Value::Null);
-    assert_eq!(events.event("speech:end")["data"]["id"], "fast");
-}
-
-#[test]
 fn what_is_said_is_heard() {
     let folder = TempFolder::new();
     let (_on_air, client) = on_air(&folder);
@@ -369,113 +274,29 @@ fn what_is_said_is_heard() {
     };
     assert!(level(&meters.event("audio:levels")) <= -99.0);
     client.ok("POST", SPEAK, json!({"src": "hello.wav"}));
-    until("the tone is heard", || {
-        let peak = level(&meters.event("audio:levels"));
-        // 12000 of 32768 are -8.7 dBFS.
-        (-10.0..-8.0).contains(&peak).then_some(())
-    });
-}
-
-fn say(socket: &mut Socket, value: Value) {
-    socket.send(Message::text(value.to_string()));
-}
-
-/// The answer to a message, with what is told of speech left aside.
-fn answer(socket: &mut Socket) -> Value {
-    loop {
-        let message = socket.next();
-        let is_answer = ["accepted", "taken", "error"]
-            .iter()
-            .any(|name| message.get(*name).is_some());
-        if is_answer {
-            return message;
-        }
-    }
-}
-
-#[test]
-fn what_is_pushed_is_answered_and_the_next_follows_what_was_stopped_from_elsewhere() {
-    let folder = TempFolder::new();
-    let (_on_air, client) = on_air(&folder);
-    let mut events = speech_events(&client);
-    let mut socket = client.socket(&format!("{SPEAK}/ws"));
-    say(&mut socket, json!({"rate": 24000, "id": "a"}));
-    assert_eq!(answer(&mut socket)["accepted"]["id"], "a");
-    socket.send(Message::binary(tone(24_000, 20.0)));
-    let one = json!([{"word": "one", "start": 1, "end": 2}]);
-    say(&mut socket, json!({"words": one}));
-    let taken = answer(&mut socket)["taken"].take();
-    assert_eq!((&taken["id"], &taken["words"]), (&json!("a"), &json!(1)));
-    let received = taken["received"].as_f64().unwrap();
-    assert!((19.9..20.1).contains(&received), "{received}");
-    // Words go on where those before ended.
-    let early = json!([{"word": "two", "start": 0.5, "end": 2}]);
-    say(&mut socket, json!({"words": early}));
-    let error = answer(&mut socket)["error"].take();
-    assert_eq!(error["details"]["problems"][0]["path"], "words[0].start");
-    let many = json!({"word": "a", "start": 2, "end": 2});
-    say(&mut socket, json!({"words": vec![many; 4096]}));
-    let error = answer(&mut socket)["error"].take();
-    assert_eq!(error["details"]["problems"][0]["path"], "words");
-    say(&mut socket, json!({"rate": 24000, "id": "b"}));
-    assert_eq!(answer(&mut socket)["error"]["code"], "CONFLICT");
-    // Stopped from elsewhere: what follows is another one.
-    events.event("speech:start");
-    client.ok("DELETE", &format!("{SPEAK}/a"), Value::Null);
-    assert_eq!(events.event("speech:end")["data"]["reason"], "cancelled");
-    socket.send(Message::binary(tone(24_000, 0.2)));
-    say(&mut socket, json!({"rate": 24000, "id": "b"}));
-    let accepted = answer(&mut socket);
-    assert_eq!(accepted["accepted"]["id"], "b", "{accepted}");
-    socket.send(Message::binary(tone(24_000, 0.2)));
-    say(&mut socket, json!({"end": true}));
-    let taken = answer(&mut socket)["taken"].take();
-    assert_eq!(taken["end"], true, "{taken}");
-    let end = events.event("speech:end");
-    assert_eq!(
-        (&end["data"]["id"], &end["data"]["reason"]),
-        (&json!("b"), &json!("done"))
-    );
-    let position = end["data"]["position"].as_f64().unwrap();
-    assert!((position - 0.2).abs() < 0.005, "its own alone: {position}");
-    // The name of one that is said is taken, whoever asks.
-    say(&mut socket, json!({"rate": 24000, "id": "c"}));
-    assert_eq!(answer(&mut socket)["accepted"]["id"], "c");
-    let mut other = client.socket(&format!("{SPEAK}/ws"));
-    say(&mut other, json!({"rate": 24000, "id": "c"}));
-    assert_eq!(answer(&mut other)["error"]["code"], "CONFLICT");
-    say(&mut socket, json!({"cancel": true}));
-    assert_eq!(answer(&mut socket)["taken"]["cancel"], true);
-}
-
-#[test]
-fn one_who_is_held_back_is_still_heard() {
-    let folder = TempFolder::new();
-    let (_on_air, client) = on_air(&folder);
-    let mut socket = client.socket(&format!("{SPEAK}/ws"));
-    let begin = |socket: &mut Socket, id: &str| {
-        say(socket, json!({"rate": 8000, "id": id}));
-        assert_eq!(answer(socket)["accepted"]["id"], id);
-        // 130 s, of which 120 s find room.
-        for _ in 0..2 {
-            socket.send(Message::binary(vec![0; 8000 * 2 * 65]));
-        }
-        until("120 s are taken", || {
-            let queue = client.get(SPEAK);
-            let shown = queue["utterances"].as_array()?;
-            let own = shown.iter().find(|shown| shown["id"] == *id)?;
-            (own["received"].as_f64()? >= 119.9).then_some(())
+    let mut is_heard = || {
+        until("the tone is heard", || {
+            let peak = level(&meters.event("audio:levels"));
+            // 12000 of 32768 are -8.7 dBFS.
+            (-10.0..-8.0).contains(&peak).then_some(())
+        });
+        until("it is over", || {
+            (level(&meters.event("audio:levels")) <= -99.0).then_some(())
         });
     };
-    begin(&mut socket, "a");
-    say(&mut socket, json!({"cancel": true}));
-    assert_eq!(answer(&mut socket)["taken"]["cancel"], true);
-    begin(&mut socket, "b");
-    let mut events = speech_events(&client);
-    drop(socket);
-    // What came before it went is complete, as soon as there is room for the rest.
-    client.ok("DELETE", SPEAK, Value::Null);
-    assert_eq!(events.event("speech:end")["data"]["id"], "b");
+    is_heard();
+    // RFC 2586: the highest byte first, and what it is in the type.
+    let mut swapped = [tone(16_000, 0.5), tone(16_000, 0.5)].concat();
+    swapped.chunks_exact_mut(2).for_each(|pair| pair.swap(0, 1));
+    let send = |query: &str, kind: &str| {
+        let answer = client.send("POST", &format!("{SPEAK}{query}"), kind, &swapped);
+        (answer.status, answer.json())
+    };
+    let (status, said) = send("?rate=8000", "audio/L16; channels=1; Rate=16000");
+    assert_eq!((status, &said["data"]["duration"]), (201, &json!(1.0)));
+    is_heard();
+    assert_eq!(send("?format=s16le", "audio/L16;rate=16000").0, 422);
+    assert_eq!(send("", "audio/L16;rate=fast").0, 422);
 }
 
 #[test]
@@ -621,4 +442,40 @@ fn speech_goes_on_when_the_scene_changes_and_a_host_that_goes_can_be_stopped() {
     assert_eq!(status, 404, "nothing new is said there");
     client.ok("DELETE", &format!("{SPEAK}/a"), Value::Null);
     assert_eq!(events.event("speech:end")["data"]["reason"], "cancelled");
+}
+
+#[test]
+fn a_batch_that_changes_the_scene_speaks_in_the_scene_that_comes() {
+    let folder = TempFolder::new();
+    let (_on_air, client) = on_air(&folder);
+    client.ok("POST", "/stream/scenes/scene/save", Value::Null);
+    let saved = std::fs::read_to_string(folder.file("scene.json")).unwrap();
+    let mut next: Value = serde_json::from_str(&saved).unwrap();
+    next["assets"] = json!({"jingle": {"path": "hello.wav"}});
+    folder.write("next.json", &next.to_string());
+    (next["layers"], next["timelines"]) = (json!([]), json!([]));
+    folder.write("without.json", &next.to_string());
+    let batch = |commands: Value| {
+        let (status, answer) =
+            client.ask("POST", "/stream/commands", json!({"commands": commands}));
+        (status, answer["error"]["code"].clone())
+    };
+    let activate = |scene: &str| json!({"type": "scene.activate", "scene": scene});
+    let say = |src: &str| json!({"type": "speech.say", "id": "host", "src": src, "utterance": "a"});
+    // Its host would be gone by then.
+    assert_eq!(
+        batch(json!([say("hello.wav"), activate("without")])),
+        (404, json!("NOT_FOUND"))
+    );
+    let delete = json!({"type": "layer.delete", "id": "host"});
+    assert_eq!(batch(json!([say("hello.wav"), delete])).0, 404);
+    assert_eq!(batch(json!([say("jingle"), activate("next")])).0, 422);
+    assert_eq!(client.get("/stream/scenes")["program"]["id"], "scene");
+    // What the scene that comes names.
+    let mut events = speech_events(&client);
+    assert_eq!(
+        batch(json!([activate("next"), say("jingle")])),
+        (200, Value::Null)
+    );
+    assert_eq!(events.event("speech:end")["data"]["reason"], "done");
 }

@@ -414,6 +414,7 @@ impl Work<'_> {
         if !missing.is_empty() {
             return Ok(Planned::Needs(Need::Pictures(missing)));
         }
+        self.check_speech()?;
         let sounds = self.missing_sounds();
         if !sounds.is_empty() {
             return Ok(Planned::Needs(Need::Sounds(sounds)));

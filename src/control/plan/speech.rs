@@ -6,6 +6,7 @@ use systems::speech::{SpeechOrder, SpeechOut};
 use super::Work;
 use crate::control::change::{SaySpeech, StopSpeech};
 use crate::control::error::ApiError;
+use crate::control::show::Staged;
 use crate::control::speech::{self, Saying};
 use crate::scene::registry::field;
 
@@ -26,8 +27,10 @@ pub struct WantedSound {
     pub saying: Saying,
     /// The file.
     pub src: String,
-    /// The path of it in the request.
-    pub at: String,
+    /// The scene that names it: that which is on air by then.
+    pub scene: Staged,
+    /// The path of the change in the request.
+    pub path: String,
 }
 
 /// It, read.
@@ -54,19 +57,34 @@ impl Work<'_> {
 
     /// `path` is that of the change.
     pub(super) fn say(&mut self, say: &SaySpeech, path: &str) -> Result<(), ApiError> {
-        let avatar = speech::avatar_of(&self.show, &say.id)?;
-        if let Some(emotion) = &say.emotion {
-            speech::must_feel(avatar, emotion, &field(path, "emotion"))?;
-        }
         let wanted = WantedSound {
             place: self.spoken.len(),
             layer: say.id.clone(),
             saying: say.saying(path)?,
             src: say.src.clone(),
-            at: field(path, "src"),
+            scene: self.show.program.clone(),
+            path: path.to_owned(),
         };
+        self.must_say(&wanted)?;
         self.spoken.push(Spoken::Say(Box::new(wanted)));
         Ok(())
+    }
+
+    /// Whether the show, as it is planned so far, has an avatar that can say something.
+    fn must_say(&self, wanted: &WantedSound) -> Result<(), ApiError> {
+        let avatar = speech::avatar_of(&self.show, &wanted.layer)?;
+        match &wanted.saying.emotion {
+            Some(emotion) => speech::must_feel(avatar, emotion, &field(&wanted.path, "emotion")),
+            None => Ok(()),
+        }
+    }
+
+    /// Whether all of it can be said in the end: layers and scenes may have come and gone behind it, and the world is told to speak last.
+    pub(super) fn check_speech(&self) -> Result<(), ApiError> {
+        self.spoken.iter().try_for_each(|spoken| match spoken {
+            Spoken::Say(wanted) => self.must_say(wanted),
+            Spoken::Stop(_) => Ok(()),
+        })
     }
 
     /// What has to be read before it can be said.

@@ -1,10 +1,13 @@
 //! Sound that is sent as a body, on a disk until it is decoded: what has come of it takes no memory.
 
-use std::io::Write as _;
+use std::io::{ErrorKind, Write as _};
 use std::path::Path;
 
 use super::sound::BODY_BYTES_MAX;
 use crate::control::error::{ApiError, ErrorCode};
+
+/// What the names of these files begin with.
+const PREFIX: &str = ".speech-";
 
 /// A file of sound on its way. Deleted when it goes.
 #[derive(Debug)]
@@ -21,10 +24,29 @@ impl SpeechFile {
     pub fn begin(folder: &Path) -> Result<Self, ApiError> {
         std::fs::create_dir_all(folder).map_err(|error| disk(&error))?;
         let file = tempfile::Builder::new()
-            .prefix(".speech-")
+            .prefix(PREFIX)
             .tempfile_in(folder)
             .map_err(|error| disk(&error))?;
         Ok(Self { file, bytes: 0 })
+    }
+
+    /// Deletes those that an earlier run of the program left in a folder, which was ended before it could. Waits for the disk.
+    ///
+    /// # Errors
+    /// The disk's.
+    pub fn sweep(folder: &Path) -> std::io::Result<()> {
+        let entries = match std::fs::read_dir(folder) {
+            Err(error) if error.kind() == ErrorKind::NotFound => return Ok(()),
+            entries => entries?,
+        };
+        for entry in entries {
+            let entry = entry?;
+            let is_own = entry.file_name().to_string_lossy().starts_with(PREFIX);
+            if is_own && entry.file_type()?.is_file() {
+                std::fs::remove_file(entry.path())?;
+            }
+        }
+        Ok(())
     }
 
     /// Takes what comes next.
@@ -71,5 +93,20 @@ mod tests {
         );
         drop(file);
         assert!(!path.exists());
+    }
+
+    #[test]
+    fn what_an_earlier_run_left_is_swept_and_nothing_else() {
+        let folder = tempfile::tempdir().expect("a folder");
+        for name in [".speech-Ab12", "keys.json", "speech-notes"] {
+            std::fs::write(folder.path().join(name), "a").expect("written");
+        }
+        SpeechFile::sweep(folder.path()).expect("swept");
+        let left = std::fs::read_dir(folder.path()).expect("a folder");
+        let left = left.map(|entry| entry.expect("an entry").file_name());
+        let mut left: Vec<_> = left.collect();
+        left.sort();
+        assert_eq!(left, ["keys.json", "speech-notes"]);
+        SpeechFile::sweep(&folder.path().join("nothing")).expect("nothing to do");
     }
 }

@@ -25,7 +25,7 @@ use super::show::{Show, Staged, layer_ids, layer_with_parent};
 use crate::scene::registry::field;
 
 pub use file::SpeechFile;
-pub use news::{end_word, seconds};
+pub use news::{end_data, seconds};
 pub use say::{
     PcmFormat, QueueWord, SayFile, SayStream, Saying, TEXT_MAX, TellMore, Word, WordsSoFar,
     check_id,
@@ -148,13 +148,12 @@ impl SpeechDesk {
     /// # Errors
     /// Why not.
     pub fn must_have_room(&self, layer: &str, saying: &Saying) -> Result<(), ApiError> {
-        let known = self.board().of(layer);
         if let Some(id) = &saying.id
-            && known.iter().any(|shown| *shown.id == **id)
+            && self.board().of(layer).iter().any(|shown| *shown.id == **id)
         {
             return Err(refused(Refusal::Duplicate, layer, id));
         }
-        if known.len() > WAITING_MAX && saying.queue != QueueWord::Replace {
+        if self.board().queue_of(layer).len() > WAITING_MAX && saying.queue != QueueWord::Replace {
             return Err(refused(Refusal::Full, layer, ""));
         }
         if self.budget().used() >= HELD_MAX {
@@ -165,7 +164,7 @@ impl SpeechDesk {
 
     /// How many would be before an utterance; what is spoken counts.
     pub fn place(&self, layer: &str, queue: QueueMode) -> u32 {
-        let known = self.board().of(layer);
+        let known = self.board().queue_of(layer);
         let is_spoken = |shown: &&ShownUtterance| shown.state.stage() != SpeechStage::Waiting;
         let place = match queue {
             QueueMode::Append => known.len(),
@@ -182,12 +181,12 @@ impl SpeechDesk {
     pub(super) fn read_sounds(
         &self,
         library: &Library,
-        scene: &Staged,
         wanted: &[WantedSound],
     ) -> Result<Vec<(usize, ReadSound)>, ApiError> {
         let read = |wanted: &WantedSound| {
             self.must_have_room(&wanted.layer, &wanted.saying)?;
-            let sound = self.read_file(library, scene, &wanted.src, &wanted.at)?;
+            let at = field(&wanted.path, "src");
+            let sound = self.read_file(library, &wanted.scene, &wanted.src, &at)?;
             let id = wanted.saying.id.clone();
             let id = id.unwrap_or_else(|| self.made_id(&wanted.layer));
             Ok((wanted.place, ReadSound { id, sound }))

@@ -1,7 +1,9 @@
 //! What happens to speech in the world, told as events.
 
-use serde_json::json;
-use systems::speech::{EndReason, Refusal, SpeechEvent, SpeechNews};
+use std::sync::Arc;
+
+use serde_json::{Value, json};
+use systems::speech::{EndReason, Refusal, SpeechEnd, SpeechEvent, SpeechNews};
 
 use crate::control::events::Event;
 use crate::control::station::Station;
@@ -30,8 +32,24 @@ impl Station {
     }
 }
 
+/// What is told of an utterance's end, from what is seen of it.
+pub fn end_data(layer: &str, id: &str, end: &SpeechEnd) -> Value {
+    let mut data = json!({"layer": layer, "id": id, "tick": end.tick});
+    note_end(&mut data, end.reason, end.played, end.last_word.as_ref());
+    data
+}
+
+fn note_end(data: &mut Value, reason: EndReason, played: u64, last: Option<&(Arc<str>, usize)>) {
+    data["reason"] = end_word(reason).into();
+    data["position"] = seconds(played).into();
+    data["lastWord"] = match last {
+        Some((word, index)) => json!({"word": **word, "index": index}),
+        None => Value::Null,
+    };
+}
+
 /// The word for a reason in events.
-pub fn end_word(reason: EndReason) -> &'static str {
+fn end_word(reason: EndReason) -> &'static str {
     match reason {
         EndReason::Done => "done",
         EndReason::Interrupted => "interrupted",
@@ -78,12 +96,7 @@ fn told(event: &SpeechEvent) -> Event {
             played,
             last_word,
         } => {
-            data["reason"] = end_word(*reason).into();
-            data["position"] = seconds(*played).into();
-            data["lastWord"] = match last_word {
-                Some((word, index)) => json!({"word": **word, "index": index}),
-                None => serde_json::Value::Null,
-            };
+            note_end(&mut data, *reason, *played, last_word.as_ref());
             "speech:end"
         }
         SpeechNews::Refused(refusal) => {

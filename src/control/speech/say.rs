@@ -9,7 +9,7 @@ use crate::control::error::ApiError;
 use crate::scene::registry::field;
 
 /// Letters of an utterance's text.
-pub const TEXT_MAX: usize = 10_000;
+pub const TEXT_MAX: usize = Utterance::TEXT_MAX;
 /// Letters of a word.
 const WORD_MAX: usize = 200;
 /// Letters of an utterance's name.

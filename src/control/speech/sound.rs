@@ -35,6 +35,8 @@ pub struct PcmKind {
     pub channels: u16,
     /// Each sample.
     pub format: PcmFormat,
+    /// Whether whole numbers of 16 bits come with their highest byte first, as `audio/L16` (RFC 2586) has them.
+    pub is_high_first: bool,
 }
 
 impl PcmKind {
@@ -191,6 +193,10 @@ impl Pcm {
         let frame = self.kind.frame_bytes();
         let whole = self.rest.len() / frame * frame;
         let some = (self.kind.rate as usize / 10).max(1) * frame;
+        if self.kind.is_high_first {
+            let pairs = self.rest[..whole].chunks_exact_mut(2);
+            pairs.for_each(|pair| pair.swap(0, 1));
+        }
         for chunk in self.rest[..whole].chunks(some) {
             let packet = CodedPacket::from_bytes(StreamKind::Audio, chunk, 0, 0, true);
             self.decoder
@@ -317,6 +323,7 @@ mod tests {
                 rate,
                 channels,
                 format,
+                is_high_first: false,
             };
             let out = read_pcm(&*vec![0; rate as usize * size], kind, &budget).expect("samples");
             let length = length(&out);
@@ -328,27 +335,33 @@ mod tests {
     }
 
     #[test]
-    fn bytes_may_be_cut_anywhere() {
-        let kind = PcmKind {
-            rate: 48_000,
-            channels: 1,
-            format: PcmFormat::S16le,
-        };
-        let bytes: Vec<u8> = (0..9_600u16).flat_map(u16::to_le_bytes).collect();
-        let (mut sounds, mut pcm) = (Sounds::default(), Pcm::open(kind).expect("opens"));
-        for chunk in bytes.chunks(333) {
-            pcm.push(chunk, &mut sounds).expect("taken");
+    fn bytes_may_be_cut_anywhere_and_come_in_either_order() {
+        for (is_high_first, bytes_of) in [
+            (false, u16::to_le_bytes as fn(u16) -> [u8; 2]),
+            (true, u16::to_be_bytes),
+        ] {
+            let kind = PcmKind {
+                rate: 48_000,
+                channels: 1,
+                format: PcmFormat::S16le,
+                is_high_first,
+            };
+            let bytes: Vec<u8> = (0..9_600).flat_map(bytes_of).collect();
+            let (mut sounds, mut pcm) = (Sounds::default(), Pcm::open(kind).expect("opens"));
+            for chunk in bytes.chunks(333) {
+                pcm.push(chunk, &mut sounds).expect("taken");
+            }
+            pcm.end(&mut sounds).expect("ends");
+            let samples: Vec<i16> = sounds
+                .blocks
+                .iter()
+                .flat_map(|block| &block.frames[..usize::from(block.len)])
+                .map(|[left, _]| *left)
+                .collect();
+            assert_eq!(samples.len(), 9_600);
+            let is_near = |(place, sample): (usize, &i16)| place.abs_diff(*sample as usize) <= 1;
+            assert!(samples.iter().enumerate().all(is_near));
         }
-        pcm.end(&mut sounds).expect("ends");
-        let samples: Vec<i16> = sounds
-            .blocks
-            .iter()
-            .flat_map(|block| &block.frames[..usize::from(block.len)])
-            .map(|[left, _]| *left)
-            .collect();
-        assert_eq!(samples.len(), 9_600);
-        let is_near = |(place, sample): (usize, &i16)| place.abs_diff(*sample as usize) <= 1;
-        assert!(samples.iter().enumerate().all(is_near));
     }
 
     #[test]
@@ -357,6 +370,7 @@ mod tests {
             rate: 48_000,
             channels: 1,
             format: PcmFormat::S16le,
+            is_high_first: false,
         };
         let budget = SpeechBudget::default();
         assert!(read_pcm(&[][..], kind, &budget).is_err());

@@ -23,7 +23,9 @@ use crate::schedule::{TickSet, add_to_every_tick};
 pub(crate) use data::{SPEECH_PREFIX, SpeechData};
 pub use queue::Speech;
 pub(crate) use queue::{act, land, lift, outgoing_avatars};
-pub use say::{QueueMode, Refusal, SpeechOrder, SpeechStage, SpeechState, SpokenWord, Utterance};
+pub use say::{
+    QueueMode, Refusal, SpeechEnd, SpeechOrder, SpeechStage, SpeechState, SpokenWord, Utterance,
+};
 pub use tell::{
     EndReason, ShownSpeech, ShownUtterance, SpeechBoard, SpeechDoor, SpeechEvent, SpeechNews,
     Teller,
@@ -42,7 +44,7 @@ pub const RAMP_SAMPLES: usize = 240;
 /// How long it takes to break off: 30 ms, in samples.
 pub const CUT_SAMPLES: usize = 1440;
 
-/// How long an utterance whose turn it is may wait for the next of its sound before it ends by a fault: 30 s, in samples.
+/// How long an utterance whose turn it is may wait for what it needs of its sound to begin or go on, before it ends by a fault: 30 s, in samples.
 pub const STALL_SAMPLES: u64 = 48_000 * 30;
 /// Words that one utterance tells on one tick; more wait for the next.
 pub const WORDS_A_TICK: usize = 32;

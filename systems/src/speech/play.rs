@@ -7,6 +7,7 @@ use std::sync::Arc;
 
 use bevy_ecs::prelude::*;
 
+use super::captions::Script;
 use super::data::{SpeechData, Spoken};
 use super::queue::{Speaking, Speech, over};
 use super::say::SpeechStage;
@@ -108,20 +109,24 @@ impl Speech {
                 break;
             };
             let was_paused = current.is_paused();
-            let played = current.played;
+            let before = current.played;
             let end = current.write(&mut self.ready, &mut room, clock);
-            if was_paused && current.played > played {
-                let news = SpeechNews::Resume { played };
+            let played = current.played;
+            if played > before {
+                current.goes_on();
+            }
+            if was_paused && played > before {
+                let news = SpeechNews::Resume { played: before };
                 teller.tell(layer, &current.said.id, clock.tick, news);
             }
-            current.turn();
             current.tell_words(layer, clock.tick, teller);
             let Some(reason) = end else {
-                if !was_paused && current.is_paused() {
-                    let played = current.played;
+                // On a long tick it can have gone on and run dry again.
+                if current.is_paused() && (!was_paused || played > before) {
                     let news = SpeechNews::Pause { played };
                     teller.tell(layer, &current.said.id, clock.tick, news);
                 }
+                current.turn();
                 break;
             };
             self.end(layer, clock.tick, reason, teller);
@@ -147,9 +152,7 @@ impl Speech {
     /// An utterance whose turn it is, and whose sound does not come, does not hold up the others for ever.
     fn give_up(&mut self, layer: &Arc<str>, tick: u64, samples: usize, teller: &mut Teller) {
         if let Some(current) = &mut self.current {
-            if !current.is_paused() {
-                current.goes_on();
-            } else if current.stalls(samples) {
+            if current.is_paused() && current.stalls(samples) {
                 self.end(layer, tick, EndReason::Error, teller);
             }
         } else if let Some(next) = self.waiting.front_mut()
@@ -290,8 +293,16 @@ impl Speaking {
         self.played as f64 / f64::from(SAMPLE_RATE)
     }
 
-    /// Turns to the phrase that is said; never back, when it becomes known how long all of it is.
+    /// Turns to the phrase that is said; never back, when it becomes known how long all of it is. What was told of it since is taken in
+    /// here, once a tick at the most.
     fn turn(&mut self) {
+        if !self.said.captions {
+            return;
+        }
+        if self.script_is_stale || !self.script.reaches(self.words_begun) {
+            self.script = Script::new(&self.said.text, &self.said.words, self.words_begun);
+            self.script_is_stale = false;
+        }
         let state = self.said.sound.state();
         let length = state.is_complete().then(|| state.received() as f64);
         let length = length.map(|samples| samples / f64::from(SAMPLE_RATE));

@@ -9,7 +9,7 @@ use bevy_ecs::world::DeferredWorld;
 use components::layer::LayerId;
 
 use super::captions::Script;
-use super::say::{QueueMode, Refusal, SpeechOrder, Utterance};
+use super::say::{QueueMode, Refusal, SpeechEnd, SpeechOrder, Utterance};
 use super::tell::{EndReason, ShownUtterance, SpeechNews, Teller};
 use super::{STALL_SAMPLES, WAITING_MAX};
 use crate::audio::channel::factor_of;
@@ -40,7 +40,10 @@ pub struct Speech {
 #[derive(Debug)]
 pub(super) struct Speaking {
     pub said: Box<Utterance>,
+    /// What captions show of it; made when it is first shown.
     pub script: Script,
+    /// Whether more was told of it since that was made.
+    pub script_is_stale: bool,
     /// The utterance's gain as a factor.
     pub gain: f32,
     /// Where the ramp stands, 0 to 1.
@@ -55,20 +58,16 @@ pub(super) struct Speaking {
     pub had_phrase: bool,
     /// Why it breaks off, when it does.
     pub cut: Option<EndReason>,
-    /// Samples for which its turn has been waiting for more of its sound, and what had come of that by then.
+    /// Samples for which its turn has been waiting for more of its sound.
     waited: u64,
-    received: u64,
 }
 
 impl Speaking {
     fn new(said: Box<Utterance>) -> Self {
-        let script = match said.captions {
-            true => Script::new(&said.text, &said.words),
-            false => Script::default(),
-        };
         Self {
             gain: factor_of(said.gain_db),
-            script,
+            script: Script::default(),
+            script_is_stale: true,
             said,
             ramp: 0.0,
             played: 0,
@@ -77,16 +76,12 @@ impl Speaking {
             had_phrase: false,
             cut: None,
             waited: 0,
-            received: 0,
         }
     }
 
-    /// Notes a tick on which it could not go on. Whether nothing of its sound has come for too long.
+    /// Notes a tick on which it could not go on. Whether that has lasted too long: a little of its sound now and then, of which nothing can
+    /// be said, does not help.
     pub(super) fn stalls(&mut self, samples: usize) -> bool {
-        let received = self.said.sound.state().received();
-        if received != self.received {
-            (self.received, self.waited) = (received, 0);
-        }
         self.waited += samples as u64;
         self.waited > STALL_SAMPLES
     }
@@ -102,9 +97,7 @@ impl Speaking {
         if let Some(text) = text {
             self.said.text = text;
         }
-        if self.said.captions {
-            self.script = Script::new(&self.said.text, &self.said.words);
-        }
+        self.script_is_stale = true;
     }
 }
 
@@ -186,6 +179,23 @@ impl Speech {
         }
     }
 
+    /// Takes in what waits on another layer of its name, behind what waits here. What is spoken there breaks off, as does what cannot wait.
+    fn follow(&mut self, other: Self, tick: u64, teller: &mut Teller) {
+        let layer = self.layer.clone().or(other.layer).unwrap_or_default();
+        if let Some(current) = other.current {
+            over(current, &layer, tick, EndReason::Interrupted, teller);
+        }
+        for next in other.waiting {
+            let is_known = self.all().any(|own| own.said.id == next.said.id);
+            if is_known || self.waiting.len() >= WAITING_MAX {
+                over(next, &layer, tick, EndReason::Interrupted, teller);
+            } else {
+                self.waiting.push_back(next);
+            }
+        }
+        self.is_stale = true;
+    }
+
     fn stop(
         &mut self,
         wanted: Option<&Arc<str>>,
@@ -226,14 +236,20 @@ pub(super) fn over(
         words_begun,
         ..
     } = speaking;
-    said.sound.state().end(reason);
     let last = words_begun.checked_sub(1);
-    let word = last.and_then(|last| Some((Arc::clone(&said.words.get(last)?.word), last)));
+    let last_word = last.and_then(|last| Some((Arc::clone(&said.words.get(last)?.word), last)));
     let news = SpeechNews::End {
         reason,
         played,
-        last_word: word,
+        last_word: last_word.clone(),
     };
+    said.sound.close();
+    said.sound.state().set_end(SpeechEnd {
+        reason,
+        tick,
+        played,
+        last_word,
+    });
     teller.tell(layer, &said.id, tick, news);
     teller.let_go(said);
 }
@@ -245,6 +261,7 @@ fn refuse(
     refusal: Refusal,
     teller: &mut Teller,
 ) {
+    said.sound.close();
     said.sound.state().refuse(refusal);
     teller.tell(layer, &said.id, tick, SpeechNews::Refused(refusal));
     teller.let_go(said);
@@ -303,31 +320,38 @@ pub(crate) fn lift(world: &mut World, is_heir: impl Fn(&str) -> bool) -> Vec<Car
     lifted.into_iter().map(carry).collect()
 }
 
-/// Has the avatars of the scene on air go on with what was lifted, without a break in the sound.
+/// Has the avatars of the scene on air go on with what was lifted, without a break in the sound. One that has something to say of its own, as
+/// when a change is turned round, goes on with that.
 pub(crate) fn land(world: &mut World, carried: Vec<Carried>) {
-    for Carried {
+    world.resource_scope(|world, mut teller: Mut<Teller>| {
+        for carried in carried {
+            land_one(world, carried, &mut teller);
+        }
+    });
+}
+
+fn land_one(world: &mut World, carried: Carried, teller: &mut Teller) {
+    let Carried {
         layer,
         speech,
         strand,
-    } in carried
-    {
-        let mut rows = world.query_filtered::<(Entity, &LayerId, &mut Speech), Reachable>();
-        let mut rows = rows.iter_mut(world);
-        match rows.find(|(_, id, _)| **id == layer) {
-            Some((entity, _, mut heir)) => {
-                *heir = Speech {
-                    is_stale: true,
-                    ..speech
-                };
-                tie_strand(world, strand, entity);
-            }
-            None => {
-                let tick = world.resource::<FrameClock>().tick;
-                let mut teller = world.resource_mut::<Teller>();
-                let name: Arc<str> = layer.as_str().into();
-                for speaking in speech.current.into_iter().chain(speech.waiting) {
-                    over(speaking, &name, tick, EndReason::Cancelled, &mut teller);
-                }
+    } = carried;
+    let tick = world.resource::<FrameClock>().tick;
+    let mut rows = world.query_filtered::<(Entity, &LayerId, &mut Speech), Reachable>();
+    let mut rows = rows.iter_mut(world);
+    match rows.find(|(_, id, _)| **id == layer) {
+        Some((_, _, mut heir)) if !heir.is_idle() => heir.follow(speech, tick, teller),
+        Some((entity, _, mut heir)) => {
+            *heir = Speech {
+                is_stale: true,
+                ..speech
+            };
+            tie_strand(world, strand, entity);
+        }
+        None => {
+            let name: Arc<str> = layer.as_str().into();
+            for speaking in speech.current.into_iter().chain(speech.waiting) {
+                over(speaking, &name, tick, EndReason::Cancelled, teller);
             }
         }
     }

@@ -1,7 +1,7 @@
 //! An utterance, and what all see of it.
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU32, AtomicU64, Ordering};
+use std::sync::{Arc, OnceLock};
 
 use super::tell::EndReason;
 use super::way::SpeechOut;
@@ -33,6 +33,19 @@ pub enum Refusal {
     Gone = 3,
 }
 
+/// How an utterance came to its end.
+#[derive(Clone, Debug, PartialEq)]
+pub struct SpeechEnd {
+    /// Why.
+    pub reason: EndReason,
+    /// On which tick.
+    pub tick: u64,
+    /// Samples of it that were heard.
+    pub played: u64,
+    /// The last of its words that began, and its place among them.
+    pub last_word: Option<(Arc<str>, usize)>,
+}
+
 /// What both ends of an utterance's way, and all others, see of it.
 #[derive(Debug, Default)]
 pub struct SpeechState {
@@ -44,8 +57,7 @@ pub struct SpeechState {
     place: AtomicU32,
     /// A [`Refusal`], or 0.
     refusal: AtomicU8,
-    /// An [`EndReason`] and 1, or 0.
-    end: AtomicU8,
+    end: OnceLock<SpeechEnd>,
     is_shown: AtomicBool,
 }
 
@@ -112,19 +124,14 @@ impl SpeechState {
         self.set_stage(SpeechStage::Over);
     }
 
-    /// Why it is over, once it is and was not refused.
-    pub fn end_reason(&self) -> Option<EndReason> {
-        match self.end.load(Ordering::Acquire) {
-            1 => Some(EndReason::Done),
-            2 => Some(EndReason::Interrupted),
-            3 => Some(EndReason::Cancelled),
-            4 => Some(EndReason::Error),
-            _ => None,
-        }
+    /// How it came to its end, once it is over and was not refused.
+    pub fn end(&self) -> Option<&SpeechEnd> {
+        self.end.get()
     }
 
-    pub(super) fn end(&self, reason: EndReason) {
-        self.end.store(reason as u8 + 1, Ordering::Release);
+    pub(super) fn set_end(&self, end: SpeechEnd) {
+        // It ends once.
+        let _known = self.end.set(end);
         self.set_stage(SpeechStage::Over);
     }
 
@@ -198,6 +205,8 @@ pub struct Utterance {
 impl Utterance {
     /// Words that one utterance may have.
     pub const WORDS_MAX: usize = 4096;
+    /// Letters of its text, and of what its words show at a time where they take the text's place.
+    pub const TEXT_MAX: usize = 10_000;
 }
 
 /// What a layer is told about what it says.

@@ -112,28 +112,73 @@ pub struct ShownUtterance {
     pub state: Arc<SpeechState>,
 }
 
+impl ShownSpeech {
+    /// What is not over: the world may not have come to showing that, or may never.
+    fn alive(&self) -> impl Iterator<Item = &ShownUtterance> {
+        let utterances = self.utterances.iter();
+        utterances.filter(|shown| shown.state.stage() != SpeechStage::Over)
+    }
+}
+
+/// What all layers of a name say, that of the newest first.
+fn merged(board: &[ShownSpeech], layer: &str) -> Vec<ShownUtterance> {
+    let mut all: Vec<ShownUtterance> = Vec::new();
+    for shown in board.iter().rev().filter(|shown| &*shown.layer == layer) {
+        for utterance in shown.alive() {
+            // One that was noted and is shown, or was carried over, stands twice for a moment.
+            if all
+                .iter()
+                .all(|known| !Arc::ptr_eq(&known.state, &utterance.state))
+            {
+                all.push(utterance.clone());
+            }
+        }
+    }
+    all
+}
+
 /// The queues of all layers that have something to say, to be read at any time from any thread.
 #[derive(Clone, Debug, Default)]
 pub struct SpeechBoard(Arc<Mutex<Vec<ShownSpeech>>>);
 
 impl SpeechBoard {
-    /// The queue of a layer; empty when it has nothing to say.
+    /// What a layer says and what waits; empty when it has nothing to say. What one of its name says that is on its way out comes after that.
     pub fn of(&self, layer: &str) -> Vec<ShownUtterance> {
+        merged(&self.lock(), layer)
+    }
+
+    /// The queue of a layer alone that one more utterance would join.
+    pub fn queue_of(&self, layer: &str) -> Vec<ShownUtterance> {
         let board = self.lock();
         // The newest layer of this name is the one on air.
         let shown = board.iter().rev().find(|shown| &*shown.layer == layer);
-        shown.map_or_else(Vec::new, |shown| shown.utterances.clone())
+        shown.map_or_else(Vec::new, |shown| shown.alive().cloned().collect())
     }
 
-    /// Every queue.
+    /// Every queue, with those of one name as one.
     pub fn all(&self) -> Vec<ShownSpeech> {
-        self.lock().clone()
+        let board = self.lock();
+        let mut all: Vec<ShownSpeech> = Vec::new();
+        for shown in board.iter() {
+            let utterances = merged(&board, &shown.layer);
+            if !utterances.is_empty() && all.iter().all(|known| known.layer != shown.layer) {
+                let (entity, layer) = (shown.entity, Arc::clone(&shown.layer));
+                all.push(ShownSpeech {
+                    entity,
+                    layer,
+                    utterances,
+                });
+            }
+        }
+        all
     }
 
     /// Shows an utterance that the world has taken in, should somebody have read the board when the world was about to. It stands
     /// there until the world shows the queue, on its next tick.
     pub fn note(&self, layer: &str, utterance: ShownUtterance) {
         let mut board = self.lock();
+        // Layers that went before the world showed their queue.
+        board.retain(|shown| shown.entity != Entity::PLACEHOLDER || shown.alive().next().is_some());
         let state = &utterance.state;
         if state.is_shown() || state.stage() == SpeechStage::Over {
             return;
@@ -409,5 +454,46 @@ mod tests {
         door.board.note("host", shown);
         assert_eq!(door.board.all().len(), 1);
         assert_eq!(door.board.of("host").len(), 1, "it was shown");
+    }
+
+    fn shown_as(id: &str) -> ShownUtterance {
+        ShownUtterance {
+            id: id.into(),
+            text: "".into(),
+            emotion: None,
+            state: Arc::default(),
+        }
+    }
+
+    fn ids(shown: &[ShownUtterance]) -> Vec<&str> {
+        shown.iter().map(|shown| &*shown.id).collect()
+    }
+
+    #[test]
+    fn layers_of_one_name_are_seen_as_one_and_joined_alone() {
+        let (door, teller) = Teller::new();
+        let layer = "host".into();
+        let entity = |index| Entity::from_raw_u32(index).expect("an entity");
+        assert!(teller.show(entity(1), &layer, [shown_as("goes")].into_iter()));
+        let stays = [shown_as("stays"), shown_as("waits")];
+        assert!(teller.show(entity(2), &layer, stays.into_iter()));
+        assert_eq!(ids(&door.board.of("host")), ["stays", "waits", "goes"]);
+        assert_eq!(ids(&door.board.queue_of("host")), ["stays", "waits"]);
+        let all = door.board.all();
+        assert_eq!((all.len(), all[0].utterances.len()), (1, 3));
+    }
+
+    #[test]
+    fn what_is_over_is_seen_no_more_though_the_world_shows_nothing_of_it() {
+        let (door, _teller) = Teller::new();
+        let noted = shown_as("ghost");
+        door.board.note("host", noted.clone());
+        assert_eq!(ids(&door.board.of("host")), ["ghost"]);
+        // The layer went before its queue was shown.
+        noted.state.refuse(Refusal::Gone);
+        assert!(door.board.of("host").is_empty() && door.board.queue_of("host").is_empty());
+        assert!(door.board.all().is_empty());
+        door.board.note("other", shown_as("a"));
+        assert_eq!(door.board.lock().len(), 1, "and it is forgotten");
     }
 }

@@ -62,12 +62,16 @@ impl Default for SpeechBudget {
     }
 }
 
-/// A part of a [`SpeechBudget`], given back when it goes.
+/// A part of a [`SpeechBudget`], given back when it goes, or before.
 #[derive(Debug)]
 pub struct SpeechPart {
     budget: SpeechBudget,
+    /// Its samples, or [`GIVEN_BACK`].
     samples: AtomicU64,
 }
+
+/// What stands for the samples of a part that takes no more.
+const GIVEN_BACK: u64 = u64::MAX;
 
 impl SpeechPart {
     /// Takes so many samples more, unless that is too much.
@@ -81,25 +85,43 @@ impl SpeechPart {
         let after = used
             .fetch_add(samples, Ordering::Relaxed)
             .saturating_add(samples);
-        let own = self.samples.load(Ordering::Relaxed) + samples;
-        if after > self.budget.0.max && own > free {
+        let is_full = after > self.budget.0.max;
+        let grown = self.change(|own| Some(own + samples).filter(|own| !is_full || *own <= free));
+        if !grown {
             used.fetch_sub(samples, Ordering::Relaxed);
-            return false;
         }
-        self.samples.fetch_add(samples, Ordering::Relaxed);
-        true
+        grown
     }
 
     fn shrink(&self, samples: u64) {
-        self.samples.fetch_sub(samples, Ordering::Relaxed);
-        self.budget.0.used.fetch_sub(samples, Ordering::Relaxed);
+        if self.change(|own| Some(own.saturating_sub(samples))) {
+            self.budget.0.used.fetch_sub(samples, Ordering::Relaxed);
+        }
+    }
+
+    /// Gives all of it back, and takes nothing from then on.
+    fn give_back(&self) {
+        let samples = self.samples.swap(GIVEN_BACK, Ordering::Relaxed);
+        if samples != GIVEN_BACK {
+            self.budget.0.used.fetch_sub(samples, Ordering::Relaxed);
+        }
+    }
+
+    fn is_given_back(&self) -> bool {
+        self.samples.load(Ordering::Relaxed) == GIVEN_BACK
+    }
+
+    /// Changes what it has, unless it was given back: both ends of a way do, at any time.
+    fn change(&self, change: impl Fn(u64) -> Option<u64>) -> bool {
+        let change = |own| Some(own).filter(|own| *own != GIVEN_BACK).and_then(&change);
+        let order = Ordering::Relaxed;
+        self.samples.fetch_update(order, order, change).is_ok()
     }
 }
 
 impl Drop for SpeechPart {
     fn drop(&mut self) {
-        let samples = *self.samples.get_mut();
-        self.budget.0.used.fetch_sub(samples, Ordering::Relaxed);
+        self.give_back();
     }
 }
 
@@ -119,7 +141,10 @@ impl SpeechIn {
     pub fn try_send(&self, block: Box<SpeechBlock>) -> Result<(), TrySendError<Box<SpeechBlock>>> {
         let len = u64::from(block.len);
         if !self.part.grow_beyond(len, NEAR_SAMPLES) {
-            return Err(TrySendError::Full(block));
+            return Err(match self.part.is_given_back() {
+                true => TrySendError::Disconnected(block),
+                false => TrySendError::Full(block),
+            });
         }
         if let Err(error) = self.blocks.try_send(block) {
             self.part.shrink(len);
@@ -165,6 +190,11 @@ impl SpeechOut {
         let block = self.blocks.try_recv().ok()?;
         self.part.shrink(u64::from(block.len));
         Some(block)
+    }
+
+    /// Nobody hears any more of it: gives back what it has of the budget, though the far end may stay for as long as it likes.
+    pub(super) fn close(&self) {
+        self.part.give_back();
     }
 
     /// How many blocks wait.
@@ -280,5 +310,24 @@ mod tests {
             Err(TrySendError::Disconnected(_))
         ));
         assert!(budget.used() <= 480);
+    }
+
+    #[test]
+    fn what_is_over_gives_back_what_it_had_while_the_far_end_stays() {
+        let budget = SpeechBudget::new(10_000);
+        let (far, near) = speech_way(10, &budget);
+        for _ in 0..3 {
+            far.try_send(block(480)).expect("room");
+        }
+        near.close();
+        assert_eq!(budget.used(), 0);
+        assert!(matches!(
+            far.try_send(block(480)),
+            Err(TrySendError::Disconnected(_))
+        ));
+        near.take().expect("a block that nobody counts any more");
+        assert_eq!(budget.used(), 0);
+        drop((far, near));
+        assert_eq!(budget.used(), 0);
     }
 }

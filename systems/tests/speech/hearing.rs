@@ -5,7 +5,9 @@ use stream_manager_systems::speech::{
     EndReason, RAMP_SAMPLES, SpeechNews, SpeechOrder, SpokenWord, WORDS_A_TICK,
 };
 
-use crate::stage::{GREY, HAPPY, LOUD, OPEN, SHUT, Stage, TICK, end, feed, said, step};
+use crate::stage::{
+    GREY, HAPPY, LOUD, OPEN, SHUT, Stage, TICK, end, feed, host, said, scene, step,
+};
 
 #[test]
 fn the_frame_of_the_first_loud_samples_shows_the_open_mouth() {
@@ -91,6 +93,54 @@ fn a_stream_begins_with_a_little_in_hand_and_pauses_where_it_runs_dry() {
     ];
     assert_eq!(news, expected);
     assert_eq!((stage.door.begun(), stage.door.underruns()), (1, 1));
+}
+
+#[test]
+fn on_a_long_tick_it_goes_on_and_runs_dry_again_and_both_are_told() {
+    // 9600 samples a tick.
+    let mut stage = Stage::at_rate(&scene(vec![host("host")]), 5);
+    let (utterance, far) = said("a", &[LOUD; 5760]);
+    stage.say(utterance);
+    stage.ticks(2);
+    for _ in 0..2 {
+        feed(&far, &[LOUD; 5760]);
+        stage.ticks(2);
+    }
+    let news: Vec<_> = stage.news().into_iter().map(|(_, news)| news).collect();
+    let mut expected = vec![SpeechNews::Queued { place: 0 }, SpeechNews::Start];
+    for played in [5760, 2 * 5760] {
+        expected.push(SpeechNews::Pause { played });
+        expected.push(SpeechNews::Resume { played });
+    }
+    expected.push(SpeechNews::Pause { played: 3 * 5760 });
+    assert_eq!(news, expected);
+    assert_eq!(stage.door.underruns(), 3);
+}
+
+#[test]
+fn of_words_without_a_text_captions_show_those_that_are_said_however_many_came_before() {
+    let mut stage = Stage::new();
+    let (mut utterance, far) = said("a", &[LOUD; 60 * TICK]);
+    drop(far);
+    utterance.captions = true;
+    stage.say(utterance);
+    // Three pages of text, told ahead of their time.
+    let word = |place: u16| SpokenWord {
+        word: format!("{place:x<30}").into(),
+        start: f32::from(place / 32) * 0.02,
+        end: f32::from(place / 32) * 0.02,
+    };
+    let (id, text) = ("a".into(), None);
+    let words = (0..30 * WORDS_A_TICK as u16).map(word).collect();
+    stage.order(SpeechOrder::Tell { id, text, words });
+    for tick in 0..30 {
+        stage.ticks(1);
+        let line = stage.value("speech.host.line");
+        let last = format!("{:x<30}", tick * 32 + 31);
+        assert!(line.as_str().unwrap().ends_with(&last), "{tick}: {line}");
+        let text = stage.value("speech.host.text");
+        assert!(text.as_str().unwrap().len() <= 10_000);
+    }
 }
 
 #[test]

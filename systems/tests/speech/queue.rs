@@ -1,8 +1,8 @@
 //! One utterance after the other: order, limits, ends.
 
 use stream_manager_systems::speech::{
-    BLOCK_FRAMES, CUT_SAMPLES, EndReason, QueueMode, Refusal, STALL_SAMPLES, SpeechNews,
-    SpokenWord, WAITING_MAX,
+    BLOCK_FRAMES, CUT_SAMPLES, EndReason, QueueMode, Refusal, STALL_SAMPLES, SpeechBudget,
+    SpeechNews, SpokenWord, Utterance, WAITING_MAX, speech_way,
 };
 
 use crate::stage::{LOUD, Stage, TICK, feed, pair, said, step};
@@ -122,11 +122,11 @@ fn a_stream_that_stalls_ends_by_a_fault_and_does_not_hold_up_the_others() {
     let (utterance, far) = said("whole", &[LOUD; TICK]);
     stage.say(utterance);
     drop(far);
-    stage.ticks(8 + most / 2);
+    stage.ticks(6 + most / 2);
     // A little more comes, less than it takes to go on.
     feed(&first, &[LOUD; BLOCK_FRAMES]);
-    stage.ticks(most - 5);
-    assert_eq!(stage.ends(), [], "it is not long since there was some");
+    stage.ticks(most / 2 - 10);
+    assert_eq!(stage.ends(), [], "it has not been waiting long enough");
     stage.ticks(10);
     assert_eq!(stage.ends(), [pair("dry", EndReason::Error)]);
     stage.ticks(most - 20);
@@ -186,7 +186,8 @@ fn an_end_says_how_far_it_came_and_what_is_over_is_let_go_of_elsewhere() {
     stage.ticks(3);
     stage.stop(None);
     stage.ticks(3);
-    let news = stage.door.events.try_iter().last().unwrap().news;
+    let event = stage.door.events.try_iter().last().unwrap();
+    let (tick, news) = (event.tick, event.news);
     let SpeechNews::End {
         reason,
         played,
@@ -198,9 +199,43 @@ fn an_end_says_how_far_it_came_and_what_is_over_is_let_go_of_elsewhere() {
     assert_eq!(reason, EndReason::Cancelled);
     assert!((played as usize).abs_diff(3 * TICK + CUT_SAMPLES) <= 1);
     assert_eq!(last_word, Some(("two".into(), 1)));
-    assert_eq!(far.state().end_reason(), Some(EndReason::Cancelled));
+    let seen = far.state().end().unwrap();
+    assert_eq!((seen.reason, seen.played), (reason, played));
+    assert_eq!(seen.last_word, last_word);
+    assert_eq!(seen.tick, tick);
     let spent = stage.door.spent.try_recv().unwrap();
     assert_eq!(&*spent.id, "a");
     assert!(spent.sound.state().received() > played, "with its sound");
     drop(stage);
+}
+
+#[test]
+fn what_is_over_leaves_the_budget_while_who_pushes_it_stays() {
+    let budget = SpeechBudget::new(1_000_000);
+    let mut stage = Stage::new();
+    let mut fars = Vec::new();
+    for (id, queue) in [
+        ("a", QueueMode::Append),
+        ("b", QueueMode::Append),
+        ("c", QueueMode::Replace),
+        ("c", QueueMode::Append),
+    ] {
+        let (far, sound) = speech_way(4096, &budget);
+        feed(&far, &[LOUD; 20 * TICK]);
+        let (utterance, _) = said(id, &[]);
+        stage.say(Utterance {
+            queue,
+            sound,
+            ..utterance
+        });
+        fars.push(far);
+        stage.ticks(3);
+    }
+    // The one is cut, the other was replaced, and one was refused.
+    let held = 20 * TICK as u64 - fars[2].state().played();
+    let used = budget.used();
+    assert!(used <= held && used + 2000 > held, "{used} of {held}");
+    stage.stop(None);
+    stage.ticks(3);
+    assert_eq!(budget.used(), 0);
 }

@@ -9,6 +9,7 @@ use stream_manager_systems::audio::LATENCY_SAMPLES;
 use stream_manager_systems::command::Command;
 use stream_manager_systems::scene::{Outgoing, SceneEdit};
 use stream_manager_systems::speech::{EndReason, RAMP_SAMPLES, Speech};
+use stream_manager_systems::transition::MixAction;
 
 use crate::stage::{LOUD, OPEN, Stage, TICK, host, pair, said, scene};
 
@@ -67,7 +68,7 @@ fn speech_goes_on_in_the_next_scene_on_the_avatar_of_the_same_name_without_a_bre
         } else {
             // Turned round in the middle, it goes back with its scene.
             let back = Command::Mix {
-                action: stream_manager_systems::transition::MixAction::Reverse,
+                action: MixAction::Reverse,
                 back: None,
             };
             stage.engine.commands().send(back, |_| {}).unwrap();
@@ -110,4 +111,50 @@ fn a_host_on_its_way_out_can_be_stopped() {
     stage.ticks(3);
     assert_eq!(stage.ends(), [pair("a", EndReason::Cancelled)]);
     assert!(stage.door.board.of("host").is_empty());
+}
+
+#[test]
+fn a_change_that_is_turned_round_loses_nothing_of_two_hosts_of_one_name() {
+    for action in [MixAction::Reverse, MixAction::Cancel] {
+        let mut stage = Stage::new();
+        let say = |stage: &Stage, id: &str, ticks: usize| {
+            let (utterance, far) = said(id, &vec![LOUD; ticks * TICK]);
+            drop(far);
+            stage.say(utterance);
+        };
+        say(&stage, "a", 20);
+        say(&stage, "next", 1);
+        stage.ticks(2);
+        // Its scene goes, and it speaks on; the scene that comes gets a host of its name.
+        let comes = fading(vec![host("other")], 1.0);
+        stage.load(&comes);
+        stage.ticks(1);
+        let with_host = fading(vec![host("other"), host("host")], 1.0);
+        let edit = SceneEdit::between(&comes, &with_host).unwrap();
+        let edit = Command::EditScene(Box::new(edit));
+        stage.engine.commands().send(edit, |_| {}).unwrap();
+        for id in ["b", "c", "next"] {
+            say(&stage, id, 5);
+        }
+        // Both are heard.
+        stage.engine.tick();
+        stage.engine.tick();
+        let shown = stage.door.board.of("host");
+        let ids: Vec<_> = shown.iter().map(|shown| &*shown.id).collect();
+        assert_eq!(ids, ["b", "c", "next", "a", "next"]);
+        let back = Command::Mix { action, back: None };
+        stage.engine.commands().send(back, |_| {}).unwrap();
+        stage.ticks(1);
+        assert_eq!(
+            stage.ends(),
+            ["b", "next"].map(|id| pair(id, EndReason::Interrupted))
+        );
+        stage.ticks(40);
+        assert_eq!(
+            stage.ends(),
+            ["a", "next", "c"].map(|id| pair(id, EndReason::Done)),
+            "{action:?}"
+        );
+        assert!(stage.door.board.all().is_empty());
+    }
 }

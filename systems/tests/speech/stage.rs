@@ -79,6 +79,8 @@ pub fn bundle(spec: &SceneSpec) -> SceneBundle {
 pub struct Stage {
     pub engine: Engine,
     pub door: SpeechDoor,
+    /// Samples of a tick.
+    pub tick: usize,
     /// Left samples of all ticks.
     pub heard: Vec<f32>,
     /// Those of the program.
@@ -119,10 +121,15 @@ impl Stage {
     }
 
     pub fn of(spec: &SceneSpec) -> Self {
+        Self::at_rate(spec, RATE)
+    }
+
+    /// With so many ticks a second.
+    pub fn at_rate(spec: &SceneSpec, rate: u32) -> Self {
         let mut engine = Engine::new(EngineSettings {
             width: 32,
             height: 32,
-            rate: FrameRate::whole(RATE),
+            rate: FrameRate::whole(rate),
             render_threads: 1,
             pool_frames: 4,
             max_layers: 10,
@@ -135,6 +142,7 @@ impl Stage {
         Self {
             engine,
             door,
+            tick: RATE as usize * TICK / rate as usize,
             heard: Vec::new(),
             program: Vec::new(),
         }
@@ -173,11 +181,11 @@ impl Stage {
         assert!(playing.len() <= 1, "one host speaks at a time");
         match playing.first() {
             Some(samples) => {
-                assert_eq!(samples.left.len(), TICK);
+                assert_eq!(samples.left.len(), self.tick);
                 assert_eq!(samples.left, samples.right);
                 self.heard.extend(&samples.left);
             }
-            None => self.heard.extend([0.0; TICK]),
+            None => self.heard.extend(vec![0.0; self.tick]),
         }
         match &self.engine.frame().unwrap().sound {
             AudioChunk::Samples(samples) => self.program.extend(&samples.left),
