@@ -12,7 +12,7 @@ use codec::{
     AudioDecoder, CodedPacket, DecodedPicture, Demuxer, PictureConverter, StreamKind, VideoDecoder,
 };
 use crossbeam_channel::{Select, TryRecvError, TrySendError};
-use systems::input::{InputOrder, InputStage, PICTURES_QUEUED, SoundBlock, TimedPicture};
+use systems::input::{InputOrder, InputStage, PICTURES_QUEUED, SoundBlock, Stream, TimedPicture};
 
 use super::facts::Facts;
 use super::file::{Film, Place};
@@ -551,7 +551,14 @@ impl Player {
         if self.block.is_some() {
             select.send(&showing.ends.sound);
         }
+        let blocked = match (&self.picture, &self.block) {
+            (Some(_), None) => Some(Stream::Picture),
+            (None, Some(_)) => Some(Stream::Sound),
+            _ => None,
+        };
+        showing.ends.state.set_blocked(blocked);
         let _ready = select.ready_timeout(WAIT);
+        showing.ends.state.set_blocked(None);
     }
 }
 

@@ -25,7 +25,7 @@ fn screen() -> (Running, String) {
         .stdout(Stdio::piped())
         .stderr(Stdio::null())
         .spawn()
-        .expect("Xvfb is needed by this test");
+        .unwrap();
     let mut name = String::new();
     let stdout = child.stdout.take().unwrap();
     BufReader::new(stdout).read_line(&mut name).unwrap();

@@ -177,8 +177,19 @@ pub struct InputState {
     live: AtomicBool,
     /// Whether it has no sound at all. Told by whoever decodes, before the first picture.
     without_sound: AtomicBool,
+    /// What whoever decodes a file can give nothing more without room for, as a [`Stream`] and 1; 0 while it works.
+    blocked: AtomicU8,
     /// Microseconds by which its sound is heard later than its picture is seen, apart from what was asked for.
     pub av_offset_us: AtomicI64,
+}
+
+/// What comes of an input.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Stream {
+    /// Its pictures.
+    Picture,
+    /// Its sound.
+    Sound,
 }
 
 impl InputState {
@@ -253,6 +264,26 @@ impl InputState {
     /// Whether pictures are to be given as [`LivePicture::Unscaled`].
     pub fn scales_late(&self) -> bool {
         self.scales_late.load(Ordering::Relaxed)
+    }
+
+    /// What alone is ready to be given, and finds no room: of the other nothing comes before there is some. Told by whoever decodes a
+    /// file, while it waits.
+    pub fn blocked(&self) -> Option<Stream> {
+        match self.blocked.load(Ordering::Acquire) {
+            1 => Some(Stream::Picture),
+            2 => Some(Stream::Sound),
+            _ => None,
+        }
+    }
+
+    /// Says what alone is ready to be given, and finds no room.
+    pub fn set_blocked(&self, stream: Option<Stream>) {
+        let blocked = match stream {
+            Some(Stream::Picture) => 1,
+            Some(Stream::Sound) => 2,
+            None => 0,
+        };
+        self.blocked.store(blocked, Ordering::Release);
     }
 
     /// Says that each tick scales its own picture, before the input is asked for.

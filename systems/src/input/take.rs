@@ -10,7 +10,7 @@ use bevy_ecs::prelude::*;
 use components::sound::Sound;
 use crossbeam_channel::RecvTimeoutError;
 
-use super::clock::Stream;
+use super::door::Stream;
 use super::door::{InputStage, SoundBlock, TimedPicture};
 use super::near::{AnySource, FilePlace, LiveInput};
 use super::open::{SourceRow, source_of};
@@ -336,11 +336,27 @@ impl LiveInput {
         if !source.has_picture() {
             return needs_sound.then_some(Stream::Sound);
         }
-        if picture_us <= now_us && sound_us <= next_us + INTERLEAVED_US {
+        // Where one is far ahead of the other, it is looked whether the other can still come.
+        let has_no_picture =
+            sound_us > next_us + INTERLEAVED_US && self.is_blocked_by(Stream::Sound);
+        if picture_us <= now_us && !has_no_picture {
             return Some(Stream::Picture);
         }
-        let is_silent = picture_us > next_us + INTERLEAVED_US || !self.has_room();
+        let is_silent = picture_us > next_us + INTERLEAVED_US
+            && self.is_blocked_by(Stream::Picture)
+            || !self.has_room();
         (needs_sound && !is_silent).then_some(Stream::Sound)
+    }
+
+    /// Whether whoever decodes waits for room for this, and has nothing of the other. While there is no room it waits on.
+    fn is_blocked_by(&self, stream: Stream) -> bool {
+        self.ways.as_ref().is_none_or(|ways| {
+            let is_full = match stream {
+                Stream::Picture => ways.pictures.is_full() && ways.sound.is_empty(),
+                Stream::Sound => ways.sound.is_full() && ways.pictures.is_empty(),
+            };
+            is_full && ways.state.blocked() == Some(stream)
+        })
     }
 
     /// Reads this tick's samples.

@@ -7,8 +7,8 @@ use components::source::{AudioSource, Source, VideoSource};
 use stream_manager_systems::Engine;
 use stream_manager_systems::command::Command;
 use stream_manager_systems::input::{
-    InputOrder, InputStage, LivePicture, OpenInput, PlaybackAction, TimedPicture, UnscaledPicture,
-    WantedSize,
+    InputOrder, InputStage, LivePicture, OpenInput, PlaybackAction, Stream, TimedPicture,
+    UnscaledPicture, WantedSize,
 };
 use stream_manager_systems::scene::{SceneBundle, SceneEdit};
 
@@ -397,6 +397,7 @@ fn offline_the_size_of_a_picture_does_not_depend_on_how_far_the_decoder_is() {
         .unwrap();
     let decoder = decoder_of(&engine, |open| {
         assert!(open.ends.state.scales_late());
+        open.ends.state.set_without_sound(true);
         for number in 0..90u8 {
             let unscaled = TimedPicture {
                 picture: LivePicture::Unscaled(Arc::new(Unscaled)),
@@ -426,7 +427,7 @@ fn offline_however_much_of_another_place_comes_first_is_waited_through() {
         .load(SceneBundle::new(scene(vec![layer(video(|_| {}))])))
         .unwrap();
     let decoder = decoder_of(&engine, |open| {
-        // More than a second without a sound: it has none.
+        open.ends.state.set_without_sound(true);
         (0..45).for_each(|number| open.ends.pictures.send(frame(number)).unwrap());
         let InputOrder::Seek { run, at_us, .. } = open.ends.orders.recv().unwrap();
         // One by one, each when the one before was taken.
@@ -451,6 +452,62 @@ fn offline_however_much_of_another_place_comes_first_is_waited_through() {
     assert_eq!([1, 2].map(|_| tick(&mut engine)), [0, 1]);
     tell(&engine, PlaybackAction::Seek(8.0));
     assert_eq!([3, 4].map(|_| tick(&mut engine)), [100, 101]);
+    drop(engine);
+    decoder.join().unwrap();
+}
+
+/// Offline, with a decoder.
+fn offline_with(decode: fn(&OpenInput)) -> (Engine, std::thread::JoinHandle<()>) {
+    let mut engine = engine();
+    engine.set_waits_for_inputs(true);
+    let bundle = SceneBundle::new(scene(vec![layer(video(|_| {}))]));
+    engine.load(bundle).unwrap();
+    let decoder = decoder_of(&engine, decode);
+    (engine, decoder)
+}
+
+#[test]
+fn offline_a_picture_is_waited_for_however_far_its_sound_has_come() {
+    let (mut engine, decoder) = offline_with(|open| {
+        open.ends.pictures.send(frame(0)).unwrap();
+        for number in 0..250 {
+            let block = block(0, number, number * 10_000, number_of);
+            open.ends.sound.send(block).unwrap();
+        }
+        // Until the world has more than a second of it, and some more.
+        while open.ends.sound.len() > 150 {
+            std::thread::yield_now();
+        }
+        (0..20_000).for_each(|_| std::thread::yield_now());
+        (1..30).for_each(|number| drop(open.ends.pictures.send(frame(number))));
+    });
+    assert_eq!([1, 2, 3].map(|_| tick(&mut engine)), [0, 1, 2]);
+    drop(engine);
+    decoder.join().unwrap();
+}
+
+#[test]
+fn offline_what_a_decoder_that_finds_no_room_does_not_have_is_not_waited_for() {
+    let (mut engine, decoder) = offline_with(|open| {
+        open.ends.pictures.send(frame(0)).unwrap();
+        let mut number = 0;
+        loop {
+            let block = block(0, number, number * 10_000, number_of);
+            let Err(full) = open.ends.sound.try_send(block) else {
+                number += 1;
+                continue;
+            };
+            open.ends.state.set_blocked(Some(Stream::Sound));
+            let gone = open.ends.sound.send(full.into_inner()).is_err();
+            open.ends.state.set_blocked(None);
+            if gone {
+                return;
+            }
+            number += 1;
+        }
+    });
+    assert_eq!([1, 2, 3].map(|_| tick(&mut engine)), [0; 3]);
+    assert!(heard(&mut engine).is_some());
     drop(engine);
     decoder.join().unwrap();
 }
