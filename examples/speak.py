@@ -16,6 +16,7 @@ import math
 import os
 import secrets
 import socket
+import ssl
 import struct
 import sys
 import time
@@ -28,6 +29,8 @@ Json = dict[str, Any]
 
 TEXT, BINARY, CLOSE, PING, PONG = 1, 2, 8, 9, 10
 CHUNK_S = 0.05
+# The program pings more often.
+SILENCE_S = 30
 
 
 class WebSocket:
@@ -35,8 +38,14 @@ class WebSocket:
 
     def __init__(self, url: str, token: str) -> None:
         address = urlsplit(url)
-        port = address.port or 80
-        self.socket = socket.create_connection((address.hostname or "localhost", port), timeout=30)
+        if address.scheme not in ("http", "https"):
+            raise SystemExit(f"the address must begin with http:// or https://, not {url}")
+        is_secret = address.scheme == "https"
+        port = address.port or (443 if is_secret else 80)
+        host = address.hostname or "localhost"
+        self.socket = socket.create_connection((host, port), timeout=SILENCE_S)
+        if is_secret:
+            self.socket = ssl.create_default_context().wrap_socket(self.socket, server_hostname=host)
         self.rest = b""
         key = base64.b64encode(secrets.token_bytes(16)).decode()
         lines = [
@@ -68,7 +77,10 @@ class WebSocket:
             head = struct.pack("!BBQ", 0x80 | kind, 0x80 | 127, length)
         key = int.from_bytes((mask * (length // 4 + 1))[:length], "big")
         masked = (int.from_bytes(data, "big") ^ key).to_bytes(length, "big")
+        # The program reads on when there is room for what was sent, which may take as long as others speak.
+        self.socket.settimeout(None)
         self.socket.sendall(head + mask + masked)
+        self.socket.settimeout(SILENCE_S)
 
     def tell(self, message: Json) -> None:
         self.send(TEXT, json.dumps(message).encode())
@@ -138,7 +150,7 @@ def main() -> None:
     parser.add_argument("--text", default="", help="what is said, for captions")
     parser.add_argument("--emotion", help="one of the avatar's emotions")
     parser.add_argument("--captions", action="store_true", help="show the text as {{speech.<layer>.line}}")
-    parser.add_argument("--queue", choices=["append", "next", "interrupt"], default="append")
+    parser.add_argument("--queue", choices=["append", "next", "interrupt", "replace"], default="append")
     parser.add_argument("--speed", type=float, default=2.0, help="how much faster than it is heard it is pushed")
     told = parser.parse_args()
 
@@ -161,6 +173,10 @@ def main() -> None:
     while "end" not in answer:
         answer = connection.receive()
         print(json.dumps(answer))
+        if "error" in answer:
+            sys.exit(1)
+    # Whoever calls this knows whether all of it was heard.
+    sys.exit(0 if answer["end"]["reason"] == "done" else 1)
 
 
 if __name__ == "__main__":

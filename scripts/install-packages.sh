@@ -6,8 +6,8 @@
 # build  compiler, FFmpeg headers, libclang for bindgen
 # run    FFmpeg libraries, fontconfig, fonts for text that a scene brings no font for
 # test   what the end-to-end tests start: the ffmpeg program, nginx with its RTMP module, srt-live-transmit, stunnel and
-#        openssl, promtool of prometheus, GStreamer with what it encodes, sends RTMP by, and serves RTSP by,
-#        redis with its sentinel
+#        openssl, promtool of prometheus, GStreamer with what it encodes, sends RTMP by, and serves RTSP by, OBS with a
+#        screen that nobody sees, mpv, redis with its sentinel
 # make   make itself
 #
 # Where there is no apt-get, or neither root nor sudo, it prints the names and succeeds: the build then says what it lacks.
@@ -25,7 +25,8 @@ build=(gcc libc6-dev pkg-config
 run=(ca-certificates libfontconfig1 fonts-noto-core fonts-noto-color-emoji)
 test=(ffmpeg nginx libnginx-mod-rtmp openssl prometheus redis-sentinel redis-server srt-tools stunnel4
     gstreamer1.0-tools gstreamer1.0-plugins-base gstreamer1.0-plugins-good gstreamer1.0-plugins-bad
-    gstreamer1.0-plugins-ugly gstreamer1.0-libav python3-gi gir1.2-gst-rtsp-server-1.0)
+    gstreamer1.0-plugins-ugly gstreamer1.0-libav python3-gi gir1.2-gst-rtsp-server-1.0
+    obs-studio libgl1-mesa-dri xvfb mpv)
 make=(make)
 
 packages=()

@@ -30,7 +30,7 @@ use crate::control::change::PreviewScene;
 use crate::control::keep::{self, Begin, Keeper};
 use crate::control::keys::KeyStore;
 use crate::control::outputs::Desk;
-use crate::control::speech::SpeechDesk;
+use crate::control::speech::{SpeechDesk, SpeechFile};
 use crate::control::{
     self, ApiError, Change, Director, Ear, Event, Events, Library, Parts, PausedAs, Reloads, Start,
     Station, Terms, Ticks, now_ms, recordings,
@@ -112,6 +112,9 @@ pub fn run(scene: LoadedScene, settings: &Settings, is_fresh: bool) -> anyhow::R
         return Ok(());
     };
     let keys = KeyStore::open(settings.data_dir.join("keys.json"))?;
+    if let Err(error) = SpeechFile::sweep(&settings.data_dir) {
+        tracing::warn!(%error, "files of speech that an earlier run left cannot be deleted");
+    }
     let library = Library::new(scene.folder.clone(), settings.assets_dir());
     let begin = keep::begin(&opened, &scene, settings, &library, is_fresh)?;
 
@@ -163,6 +166,7 @@ pub fn run(scene: LoadedScene, settings: &Settings, is_fresh: bool) -> anyhow::R
     )?;
     let (ear, heard) = Ear::new();
     let placed = engine.placed_door();
+    let speech = SpeechDesk::new(engine.speech_door());
     let (director, mut keeper) = {
         let _context = runtime.enter();
         let director = Director::start(Start {
@@ -183,6 +187,7 @@ pub fn run(scene: LoadedScene, settings: &Settings, is_fresh: bool) -> anyhow::R
             known,
             ticks: ticks.clone(),
             events: events.clone(),
+            speech: speech.clone(),
         });
         (director, Keeper::new(opened))
     };
@@ -202,7 +207,7 @@ pub fn run(scene: LoadedScene, settings: &Settings, is_fresh: bool) -> anyhow::R
         ear,
         inputs,
         players: Arc::new(players.clone()),
-        speech: SpeechDesk::new(engine.speech_door()),
+        speech,
         saving: keeper.saving().clone(),
     });
     let rtmp = Rtmp::new(settings, station.clone(), keys.clone(), hub, players);
@@ -372,7 +377,10 @@ fn serve_inputs(
     let (library, passwords) = (library.clone(), settings.input_passwords.clone());
     let (events, board) = (events.clone(), engine.status_board());
     let sources = Sources {
-        file: Arc::new(move |src| library.file_on_air(src)),
+        files: Arc::new(move || {
+            let files = library.files_on_air();
+            Arc::new(move |src: &str| files.find(src))
+        }),
         password: Arc::new(move |name| passwords.get(name).map(str::to_owned)),
         hub: hub.clone(),
         inputs_max: settings.max_inputs,

@@ -14,6 +14,10 @@ mod support;
 #[expect(dead_code, reason = "other tests need the rest of it")]
 mod program;
 
+#[path = "program/client.rs"]
+#[expect(dead_code, reason = "other tests need the rest of it")]
+mod client;
+
 #[path = "inputs/colours.rs"]
 mod colours;
 #[path = "inputs/files.rs"]

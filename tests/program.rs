@@ -27,6 +27,8 @@ mod nginx;
 mod on_air;
 #[path = "program/outputs.rs"]
 mod outputs;
+#[path = "program/pushing.rs"]
+mod pushing;
 #[path = "program/recordings.rs"]
 mod recordings;
 #[path = "program/resume.rs"]

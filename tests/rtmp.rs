@@ -10,6 +10,8 @@ mod keys;
 mod peer;
 #[path = "rtmp/players.rs"]
 mod players;
+#[path = "rtmp/studio.rs"]
+mod studio;
 #[path = "program/support.rs"]
 #[expect(dead_code, reason = "other tests need the rest of it")]
 mod support;

@@ -129,9 +129,9 @@ pub fn whole(stage: &Stage, frames: u64) -> Result<Whole> {
         counters.repeated == 0 && counters.encoder_full == 0,
         "frames were lost: {counters:?}"
     );
-    // All other threads began with this run.
+    // The encoder's threads and the output's began with this run.
     threads.main -= before.main;
-    threads.x264 -= before.x264;
+    threads.inputs -= before.inputs;
     Ok(Whole {
         cost,
         threads,

@@ -43,10 +43,10 @@ pub enum Figure {
     WholeTick,
     /// Of it, the thread that composes beside it.
     WholeCompose,
-    /// Of it, the thread that feeds the encoders: libx264's own part in it, AAC, packets.
+    /// Of it, the thread that feeds the encoders with AAC and packets, and libx264's threads, which are named after it.
     WholeEncoder,
-    /// Of it, libx264's threads.
-    WholeX264,
+    /// Of it, the threads that decode inputs.
+    WholeInputs,
     /// Of it, the thread that writes the file.
     WholeOutput,
     /// The whole process over libx264 alone.
@@ -95,8 +95,8 @@ impl Figure {
             Self::Whole => "whole process, CPU ms",
             Self::WholeTick => "of it the tick's thread",
             Self::WholeCompose => "of it the composing worker",
-            Self::WholeEncoder => "of it the encoder's thread, with AAC",
-            Self::WholeX264 => "of it libx264's threads",
+            Self::WholeEncoder => "of it the encoder's threads: libx264 and AAC",
+            Self::WholeInputs => "of it the inputs' threads",
             Self::WholeOutput => "of it the output's thread",
             Self::OverLimit => "whole process / libx264 alone",
             Self::WholeAllocations => "whole process, allocations a frame",

@@ -234,7 +234,7 @@ impl Staged {
         figures.add(name, Figure::WholeTick, share_ms(whole.threads.main));
         figures.add(name, Figure::WholeCompose, share_ms(whole.threads.compose));
         figures.add(name, Figure::WholeEncoder, share_ms(whole.threads.encoder));
-        figures.add(name, Figure::WholeX264, share_ms(whole.threads.x264));
+        figures.add(name, Figure::WholeInputs, share_ms(whole.threads.inputs));
         figures.add(name, Figure::WholeOutput, share_ms(whole.threads.output));
         figures.add(name, Figure::OverLimit, whole_ms / limit_ms);
         figures.add(name, Figure::WholeAllocations, whole.allocations);

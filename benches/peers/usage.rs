@@ -147,12 +147,12 @@ pub struct ThreadTimes {
     pub main: Duration,
     /// Those that compose beside it.
     pub compose: Duration,
-    /// The one that feeds the encoders.
+    /// The one that feeds the encoders, and libx264's, which take its name.
     pub encoder: Duration,
     /// Those that write files.
     pub output: Duration,
-    /// All others, which are libx264's.
-    pub x264: Duration,
+    /// Those that decode inputs.
+    pub inputs: Duration,
 }
 
 /// Looks at the threads. What threads took that have ended is not there any more.
@@ -181,7 +181,8 @@ pub fn thread_times() -> Result<ThreadTimes> {
             name if name.starts_with("encoder") => &mut times.encoder,
             name if name.starts_with("compose") => &mut times.compose,
             name if name.starts_with("output") => &mut times.output,
-            _ => &mut times.x264,
+            name if name.starts_with("input") => &mut times.inputs,
+            _ => continue,
         };
         *part += spent;
     }

@@ -18,10 +18,11 @@ use crate::scenes::{Course, HEIGHT, Layer, Paint, WIDTH, Workload, picture};
 const FRAMES: u32 = 240;
 
 fn file(index: u32) -> String {
-    format!("film-{index}.mp4")
+    format!("wall-{index}.mp4")
 }
 
-/// Makes the films that are not there yet: looks that wander over the photos, with some grain.
+/// Makes the films that are not there yet: looks that wander over the photos, without grain, so that decoding them is to encoding the wall as
+/// it is with filmed material (FFmpeg's graph at some 0.6 of libx264).
 ///
 /// # Errors
 /// FFmpeg is not there, or fails.
@@ -36,7 +37,7 @@ pub fn make() -> Result<()> {
         let photo = ["photo.png", "photo-wide.png", "photo-other.png"][index as usize % 3];
         let (across, down) = (40 + 7 * index, 53 + 5 * index);
         let filter = format!(
-            "crop=1280:720:x='(iw-ow)/2*(1+sin(n/{across}))':y='(ih-oh)/2*(1+cos(n/{down}))',noise=alls=4:allf=t:all_seed={index},format=yuv420p"
+            "crop=1280:720:x='(iw-ow)/2*(1+sin(n/{across}))':y='(ih-oh)/2*(1+cos(n/{down}))',format=yuv420p"
         );
         let mut command = Command::new("ffmpeg");
         command.args([
@@ -99,7 +100,7 @@ pub fn workload() -> Workload {
 /// The system gives no thread.
 pub fn serve(engine: &mut Engine) -> Result<()> {
     let sources = Sources {
-        file: Arc::new(|src| Ok(assets::out_folder().join(src))),
+        files: Arc::new(|| Arc::new(|src: &str| Ok(assets::out_folder().join(src)))),
         password: Arc::new(|_| None),
         hub: IngestHub::default(),
         inputs_max: 8,

@@ -34,7 +34,7 @@ pub struct Sound {
     /// While any layer is solo, only those that are solo are heard. Default false.
     #[serde(skip_serializing_if = "is_false")]
     pub solo: bool,
-    /// Seconds by which it is heard later than its picture is seen; less than 0 is earlier, for which the picture waits. Default 0.
+    /// Seconds by which it is heard later than its picture is seen; less than 0 is earlier, for which the picture waits. Not of avatars. Default 0.
     #[serde(skip_serializing_if = "is_zero")]
     #[schemars(range(min = -0.5, max = 2))]
     pub delay: f32,

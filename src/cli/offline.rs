@@ -14,7 +14,7 @@ use systems::assets::Arrival;
 use super::{Failure, load, rate_of, settings};
 use crate::config::Settings;
 use crate::ingest::IngestHub;
-use crate::inputs::{Inputs, Sources};
+use crate::inputs::{FindFile, Inputs, Sources};
 use crate::logging::{self, LogGuard};
 use crate::prepare::{self, Files};
 use crate::scene::LoadedScene;
@@ -79,8 +79,9 @@ impl Offline {
 /// Decodes the films and sounds of the scene, and has each tick wait for its own.
 fn serve_inputs(engine: &mut Engine, settings: &Settings, files: &Files) -> anyhow::Result<()> {
     let (files, passwords) = (files.clone(), settings.input_passwords.clone());
+    let find: Arc<FindFile> = Arc::new(move |src| files.find(src));
     let sources = Sources {
-        file: Arc::new(move |src| files.find(src)),
+        files: Arc::new(move || Arc::clone(&find)),
         password: Arc::new(move |name| passwords.get(name).map(str::to_owned)),
         hub: IngestHub::default(),
         inputs_max: settings.max_inputs,

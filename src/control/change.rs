@@ -4,6 +4,7 @@
 
 mod audio;
 mod speech;
+mod timelines;
 
 use components::Problem;
 use components::animation::Glide;
@@ -22,8 +23,11 @@ use super::view::json_of;
 use crate::scene::registry::{self, field};
 use crate::scene::words;
 
-pub use audio::{UpdateAudio, UpdateChannel};
-pub use speech::StopSpeech;
+pub use audio::{ResetMeters, UpdateAudio, UpdateChannel};
+pub use speech::{SaySpeech, StopSpeech};
+pub use timelines::{
+    DeleteTimeline, PauseTimeline, PlayTimeline, PutTimeline, SeekTimeline, SeekTo, StopTimeline,
+};
 
 /// Makes of the list: the enum, how it is read, its schema, and the list of its names.
 macro_rules! changes {
@@ -103,6 +107,7 @@ changes! {
     "effects.delete" => DeleteEffect;
     "audio.update" => UpdateAudio, "patch";
     "audio.channel" => UpdateChannel, "patch";
+    "audio.resetMeters" => ResetMeters;
     "data.update" => UpdateData, "patch";
     "timeline.play" => PlayTimeline;
     "timeline.pause" => PauseTimeline;
@@ -111,6 +116,7 @@ changes! {
     "timeline.put" => PutTimeline, "timeline";
     "timeline.delete" => DeleteTimeline;
     "layer.playback" => PlayLayer;
+    "speech.say" => SaySpeech;
     "speech.stop" => StopSpeech;
     "feed.push" => PushItems, "items";
     "feed.update" => UpdateItem, "patch";
@@ -337,87 +343,6 @@ pub struct UpdateData {
     /// The variables that change; `null` removes one.
     #[schemars(with = "Map<String, Value>")]
     pub patch: Value,
-}
-
-/// Plays a timeline: on from where it stands, from its start when it was stopped or has ended.
-#[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "camelCase", deny_unknown_fields)]
-pub struct PlayTimeline {
-    /// The name of a timeline, or of a group of timelines.
-    #[schemars(schema_with = "schema::text")]
-    pub id: String,
-    /// How what it moves goes there from what is on screen; at once when absent.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(schema_with = "schema::glide")]
-    pub blend: Option<Glide>,
-}
-
-/// Lets a timeline stand still where it is.
-#[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "camelCase", deny_unknown_fields)]
-pub struct PauseTimeline {
-    /// The name of a timeline, or of a group of timelines.
-    #[schemars(schema_with = "schema::text")]
-    pub id: String,
-}
-
-/// Moves a timeline to a time; whether it plays does not change.
-#[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "camelCase", deny_unknown_fields)]
-pub struct SeekTimeline {
-    /// The name of a timeline, or of a group of timelines.
-    #[schemars(schema_with = "schema::text")]
-    pub id: String,
-    /// Seconds from its start, or the name of one of its markers.
-    pub to: SeekTo,
-    /// How what it moves goes there from what is on screen; at once when absent.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(schema_with = "schema::glide")]
-    pub blend: Option<Glide>,
-}
-
-/// A time on a timeline.
-#[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
-#[serde(
-    untagged,
-    expecting = "expected seconds from the timeline's start, or the name of a marker"
-)]
-pub enum SeekTo {
-    /// Seconds from its start.
-    Seconds(#[schemars(range(min = 0, max = 86_400))] f64),
-    /// A marker's name.
-    Marker(#[schemars(length(min = 1, max = 128))] String),
-}
-
-/// Lets a timeline go of everything that it moves.
-#[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "camelCase", deny_unknown_fields)]
-pub struct StopTimeline {
-    /// The name of a timeline, or of a group of timelines.
-    #[schemars(schema_with = "schema::text")]
-    pub id: String,
-    /// How what it moves goes there from what is on screen; at once when absent.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(schema_with = "schema::glide")]
-    pub blend: Option<Glide>,
-}
-
-/// Adds a timeline to the scene on air, or puts it in the place of the one of the same name, which goes on from where it stands.
-#[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "camelCase", deny_unknown_fields)]
-pub struct PutTimeline {
-    /// The timeline.
-    #[schemars(with = "components::animation::TimelineSpec")]
-    pub timeline: Value,
-}
-
-/// Removes a timeline; what it moved goes back to its own values.
-#[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "camelCase", deny_unknown_fields)]
-pub struct DeleteTimeline {
-    /// The timeline's name.
-    #[schemars(schema_with = "schema::text")]
-    pub id: String,
 }
 
 /// Adds items to a feed. The one on show stays.

@@ -24,8 +24,9 @@ use super::error::{ApiError, ErrorCode};
 use super::events::Events;
 use super::library::Library;
 use super::outputs::{OutputList, Saved as OutputChanges};
-use super::plan::{Prepared, ReadScene};
+use super::plan::{Prepared, ReadScene, ReadSound};
 use super::show::{Show, Snapshot, Waiting};
+use super::speech::SpeechDesk;
 use super::task::Task;
 use super::ticks::Ticks;
 
@@ -135,6 +136,8 @@ pub(super) struct Job {
     pub(super) read: HashMap<Arc<str>, Picture>,
     /// Scenes read for it, to stand in the one on air.
     pub(super) scenes: HashMap<String, ReadScene>,
+    /// Sounds read for it, by their places among what avatars are told.
+    pub(super) sounds: HashMap<usize, ReadSound>,
 }
 
 pub(super) enum Message {
@@ -185,6 +188,8 @@ pub struct Start {
     pub ticks: Ticks,
     /// Where events are told.
     pub events: Events,
+    /// Where speech is asked for.
+    pub speech: SpeechDesk,
 }
 
 impl Director {
@@ -230,6 +235,20 @@ impl Director {
     /// # Errors
     /// Why it is not done; nothing has changed then.
     pub async fn ask(&self, work: Work, terms: Terms) -> Result<Outcome, ApiError> {
+        let answered = self.post(work, terms)?;
+        answered.await.unwrap_or_else(|_| Err(ended()))
+    }
+
+    /// Has work done without waiting for it; what comes of it can be heard later, or not at all. Work is done in the order in which
+    /// it was asked for.
+    ///
+    /// # Errors
+    /// Too much waits.
+    pub fn post(
+        &self,
+        work: Work,
+        terms: Terms,
+    ) -> Result<oneshot::Receiver<Result<Outcome, ApiError>>, ApiError> {
         let (answer, answered) = oneshot::channel();
         let job = Job {
             work,
@@ -238,6 +257,7 @@ impl Director {
             attempt: 0,
             read: HashMap::new(),
             scenes: HashMap::new(),
+            sounds: HashMap::new(),
         };
         let message = Message::Do(job, None);
         self.messages
@@ -249,7 +269,7 @@ impl Director {
                 ),
                 mpsc::error::TrySendError::Closed(_) => ended(),
             })?;
-        answered.await.unwrap_or_else(|_| Err(ended()))
+        Ok(answered)
     }
 
     /// Has changes made at once.

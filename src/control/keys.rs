@@ -58,9 +58,9 @@ struct Stamp {
 /// A key that somebody has.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct AcceptedKey {
-    /// Its name for the API.
+    /// 16 hexadecimal digits, by which the API, layers and players name it.
     pub id: String,
-    /// Its name for people.
+    /// Its name for people; empty where it has none.
     pub name: String,
 }
 
@@ -90,7 +90,7 @@ impl std::fmt::Debug for Kept {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct KeyEntry {
-    /// Its name for the API.
+    /// 16 hexadecimal digits, by which the API, layers and players name it.
     pub id: String,
     /// Its name for people.
     pub name: String,
@@ -108,8 +108,9 @@ pub struct KeyEntry {
 #[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
 #[serde(default, rename_all = "camelCase", deny_unknown_fields)]
 pub struct NewKey {
-    /// Its name, up to 128 letters, by which layers and players ask for what is published with it. No other key has it.
-    #[schemars(length(max = 128))]
+    /// Its name, by which layers and players ask for what is published with it: up to 128 of the letters a-z, A-Z, 0-9, `-`, `_` and `.`,
+    /// not `program`, and nothing that begins with `sm_`. No other key has it.
+    #[schemars(length(max = 128), regex(pattern = r"^[A-Za-z0-9._-]*$"))]
     pub name: String,
     /// Whether the key itself is kept, so that it can be shown again; otherwise its hash alone is.
     pub readable: bool,
@@ -119,7 +120,7 @@ pub struct NewKey {
 #[derive(Clone, Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct MadeKey {
-    /// Its name for the API.
+    /// 16 hexadecimal digits, by which the API, layers and players name it.
     pub id: String,
     /// The key, which is shown this once.
     pub key: String,
@@ -155,9 +156,9 @@ impl KeyStore {
     /// # Errors
     /// There are [`KEYS_MAX`], the name is too long, kept for something else or another key's, or the disk's: then there is no key.
     pub fn make(&self, asked: &NewKey) -> Result<MadeKey, ApiError> {
-        if asked.name.chars().count() > 128 {
+        if !asked.name.is_empty() && !is_plain(&asked.name) {
             return Err(ApiError::invalid(
-                "name: a key's name has at most 128 letters",
+                "name: a key's name is part of an address: up to 128 of the letters a-z, A-Z, 0-9, `-`, `_` and `.`",
             ));
         }
         if asked.name == PROGRAM || asked.name.starts_with(PREFIX) {
@@ -165,8 +166,7 @@ impl KeyStore {
                 "name: `{PROGRAM}` is what players ask for, and what begins with `{PREFIX}` is taken for a key",
             )));
         }
-        let (_file, mut known) = self.to_change()?;
-        let keys = &known.keys;
+        let (_file, keys) = self.to_change()?;
         if keys.len() >= KEYS_MAX {
             let message = format!("there are {KEYS_MAX} keys, which is the most; delete some");
             return Err(ApiError::conflict(message));
@@ -193,7 +193,7 @@ impl KeyStore {
             created_at: made.created_at,
             last_used: None,
         });
-        self.write(&mut known, next)?;
+        self.write(next)?;
         Ok(made)
     }
 
@@ -218,33 +218,16 @@ impl KeyStore {
     /// # Errors
     /// There is none of this name, or the disk's.
     pub fn delete(&self, id: &str) -> Result<(), ApiError> {
-        let (_file, mut known) = self.to_change()?;
-        let keys = &known.keys;
+        let (_file, keys) = self.to_change()?;
         let next: Vec<Kept> = keys.iter().filter(|kept| kept.id != id).cloned().collect();
         if next.len() == keys.len() {
             return Err(ApiError::not_found("key", id, []));
         }
-        self.write(&mut known, next)
+        self.write(next)
     }
 
-    /// The key that `offered` is, with the time noted. Every key is compared, each in constant time. Waits for the disk.
+    /// The key that `offered` is. Every key is compared, each in constant time. Waits for the disk.
     pub fn accept(&self, offered: &str) -> Option<AcceptedKey> {
-        let found = self.find(offered)?;
-        let noted = self.to_change().and_then(|(_file, mut known)| {
-            let mut next = known.keys.clone();
-            for kept in next.iter_mut().filter(|kept| kept.id == found.id) {
-                kept.last_used = Some(now_ms());
-            }
-            self.write(&mut known, next)
-        });
-        if let Err(error) = noted {
-            // Who has a key may publish whatever the disk does.
-            tracing::warn!(%error, "the time at which a key was used is not noted");
-        }
-        Some(found)
-    }
-
-    fn find(&self, offered: &str) -> Option<AcceptedKey> {
         let offered = hash(offered);
         let known = self.refreshed();
         let mut found = None;
@@ -257,6 +240,21 @@ impl KeyStore {
             id: kept.id.clone(),
             name: kept.name.clone(),
         })
+    }
+
+    /// Notes that somebody publishes with a key now. Waits for the disk.
+    pub fn note_used(&self, id: &str) {
+        let noted = self.to_change().and_then(|(_file, mut next)| {
+            let Some(kept) = next.iter_mut().find(|kept| kept.id == id) else {
+                return Ok(());
+            };
+            kept.last_used = Some(now_ms());
+            self.write(next)
+        });
+        if let Err(error) = noted {
+            // Who has a key may publish whatever the disk does.
+            tracing::warn!(%error, "the time at which a key was used is not noted");
+        }
     }
 
     /// The name for people of the key that is called `key`, by either of its names, and its name for the API.
@@ -281,12 +279,15 @@ impl KeyStore {
     fn refreshed(&self) -> MutexGuard<'_, Known> {
         let mut known = self.lock();
         let stamp = stamp(&self.0.path);
-        if stamp != known.stamp {
+        if stamp != known.stamp || known.is_stale {
             match read(&self.0.path) {
                 Ok(keys) => (known.keys, known.is_stale) = (keys, false),
                 Err(error) => {
+                    // Told once for each change, and tried each time.
+                    if stamp != known.stamp {
+                        tracing::warn!(%error, "the file of keys has changed, and the keys stay as they were");
+                    }
                     known.is_stale = true;
-                    tracing::warn!(%error, "the file of keys has changed, and the keys stay as they were");
                 }
             }
             known.stamp = stamp;
@@ -294,8 +295,8 @@ impl KeyStore {
         known
     }
 
-    /// The keys by now, while nobody else may write the file.
-    fn to_change(&self) -> Result<(File, MutexGuard<'_, Known>), ApiError> {
+    /// The keys by now, while nobody else may write the file, be it in this program or another.
+    fn to_change(&self) -> Result<(File, Vec<Kept>), ApiError> {
         let path = self.0.path.with_extension("json.lock");
         let locked = self
             .0
@@ -305,27 +306,41 @@ impl KeyStore {
             .and_then(|()| File::create(path))
             .and_then(|file| file.lock().map(|()| file));
         let file = locked.map_err(|error| cannot_write(&error))?;
-        let mut known = self.refreshed();
+        let known = self.refreshed();
         if known.is_stale {
             // What is not known is not written over: a deleted key would be back.
-            known.keys = read(&self.0.path).map_err(|error| cannot_write(&error))?;
-            known.is_stale = false;
+            drop(known);
+            let keys = read(&self.0.path).map_err(|error| cannot_write(&error))?;
+            return Ok((file, keys));
         }
-        Ok((file, known))
+        Ok((file, known.keys.clone()))
     }
 
-    fn write(&self, known: &mut Known, keys: Vec<Kept>) -> Result<(), ApiError> {
+    /// Writes the file, which is locked; who looks for a key meanwhile does not wait for the disk.
+    fn write(&self, keys: Vec<Kept>) -> Result<(), ApiError> {
         let bytes = serde_json::to_vec_pretty(&keys).map_err(|error| cannot_write(&error))?;
         // Readable by its owner alone: `tempfile` makes it so.
         write_whole(&self.0.path, &bytes).map_err(|error| cannot_write(&error))?;
-        known.keys = keys;
-        known.stamp = stamp(&self.0.path);
+        let stamp = stamp(&self.0.path);
+        *self.lock() = Known {
+            keys,
+            stamp,
+            is_stale: false,
+        };
         Ok(())
     }
 
     fn lock(&self) -> MutexGuard<'_, Known> {
         self.0.keys.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+/// Whether a name can stand in an address as it is.
+pub fn is_plain(name: &str) -> bool {
+    (1..=128).contains(&name.len())
+        && name
+            .bytes()
+            .all(|byte| byte.is_ascii_alphanumeric() || b"-_.".contains(&byte))
 }
 
 fn cannot_write(error: &dyn std::fmt::Display) -> ApiError {
@@ -401,6 +416,8 @@ mod tests {
         let store = KeyStore::open(path.clone()).expect("a store");
         let accepted = store.accept(&made.key).expect("the key");
         assert_eq!(accepted.id, made.id);
+        assert_eq!(store.list()[0].last_used, None, "it was looked for alone");
+        store.note_used(&made.id);
         assert!(store.list()[0].last_used.is_some());
         assert_eq!(store.accept("sm_other"), None);
         assert_eq!(
@@ -441,6 +458,11 @@ mod tests {
             (&*made.id, ErrorCode::Conflict),
             ("program", ErrorCode::Invalid),
             ("sm_studio", ErrorCode::Invalid),
+            ("studio?", ErrorCode::Invalid),
+            ("my studio", ErrorCode::Invalid),
+            ("studio/1", ErrorCode::Invalid),
+            ("caf\u{e9}", ErrorCode::Invalid),
+            (&*"a".repeat(129), ErrorCode::Invalid),
         ] {
             assert_eq!(
                 store
@@ -468,6 +490,7 @@ mod tests {
         let second = other.make(&named).expect("a key");
         assert_eq!(one.list().len(), 2);
         assert_eq!(other.accept(&made.key).expect("the key").id, made.id);
+        other.note_used(&made.id);
         assert!(one.list()[0].last_used.is_some());
         assert_eq!(one.named("studio").expect("the key").id, second.id);
         assert_eq!(one.named(""), None);

@@ -33,7 +33,7 @@ pub struct Library {
     folder: PathBuf,
     assets: PathBuf,
     /// Where the pictures of the scene on air are, for those that data asks for.
-    on_air: Arc<RwLock<Files>>,
+    on_air: Arc<RwLock<Arc<Files>>>,
     /// What was last written under each name: SHA-256 of the text.
     written: Arc<Mutex<BTreeMap<String, [u8; 32]>>>,
 }
@@ -58,7 +58,7 @@ impl Library {
         Self {
             folder,
             assets,
-            on_air: Arc::new(RwLock::new(on_air)),
+            on_air: Arc::new(RwLock::new(Arc::new(on_air))),
             written: Arc::default(),
         }
     }
@@ -73,10 +73,10 @@ impl Library {
         &self.assets
     }
 
-    /// Notes which scene is on air.
+    /// Notes which scene is on air, or is sent there.
     pub fn follow(&self, program: &Staged) {
         let files = Files::of_scene(&program.spec, program.folder.clone(), self.assets.clone());
-        *self.on_air.write().unwrap_or_else(PoisonError::into_inner) = files;
+        *self.on_air.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(files);
     }
 
     /// Reads a picture of the scene on air.
@@ -84,21 +84,13 @@ impl Library {
     /// # Errors
     /// Why it cannot be shown.
     pub fn picture_on_air(&self, src: &str) -> Result<Picture, PictureError> {
-        let files = self
-            .on_air
-            .read()
-            .unwrap_or_else(PoisonError::into_inner)
-            .clone();
-        files.picture(src)
+        self.files_on_air().picture(src)
     }
 
-    /// Finds a file of the scene on air.
-    ///
-    /// # Errors
-    /// There is no such file, or it lies elsewhere.
-    pub fn file_on_air(&self, src: &str) -> Result<PathBuf, String> {
+    /// Where the files of the scene on air are.
+    pub fn files_on_air(&self) -> Arc<Files> {
         let files = self.on_air.read().unwrap_or_else(PoisonError::into_inner);
-        files.find(src)
+        Arc::clone(&files)
     }
 
     /// Reads pictures of a scene.

@@ -10,6 +10,7 @@ use components::source::Source;
 use raster::I420Frame;
 use serde_json::json;
 use systems::EngineSettings;
+use systems::assets::Picture;
 use systems::clock::FrameClock;
 use systems::command::{Applied, Command, CommandError, CommandSender, QUEUE_LENGTH};
 use systems::input::PlaybackAction;
@@ -24,16 +25,25 @@ use super::landed::{landed_feeds, landed_mix};
 use super::library::Library;
 use super::news;
 use super::plan::{
-    FeedTold, Means, Mixing, Need, Plan, Planned, Prepared, Told, plan, plan_reload,
+    FeedTold, Means, Mixing, Need, Plan, Planned, Prepared, ReadScene, ReadSound, Told, plan,
+    plan_reload,
 };
 use super::show::{Show, Snapshot, Waiting};
-use super::speech;
+use super::speech::{self, SpeechDesk};
 use super::ticks::Ticks;
 
 /// How many scenes are kept ready.
 const PREPARED_MAX: usize = 4;
 /// How often a request may ask for files before it is given up: what it needs changes under it.
 const ATTEMPTS_MAX: u32 = 8;
+
+/// What was read for a request, apart from a whole scene.
+#[derive(Default)]
+struct ReadFiles {
+    pictures: Vec<(Arc<str>, Picture)>,
+    scenes: Vec<(String, ReadScene)>,
+    sounds: Vec<(usize, ReadSound)>,
+}
 
 /// What came back from the world.
 struct Done {
@@ -74,6 +84,7 @@ pub(super) struct Task {
     slate: Arc<I420Frame>,
     ticks: Ticks,
     events: Events,
+    speech: SpeechDesk,
     publish: watch::Sender<Arc<Snapshot>>,
     schedule: watch::Sender<Arc<Vec<Scheduled>>>,
     /// By tick and number.
@@ -130,6 +141,7 @@ impl Task {
             slate: start.slate,
             ticks: start.ticks,
             events: start.events,
+            speech: start.speech,
             publish,
             schedule,
             waiting: BTreeMap::new(),
@@ -307,6 +319,7 @@ impl Task {
                     known: &self.known,
                     read: &job.read,
                     scenes: &job.scenes,
+                    sounds: &job.sounds,
                     slate: &self.slate,
                 };
                 return plan(&self.show, asked, &means);
@@ -314,7 +327,11 @@ impl Task {
             Work::GoLive { since_ms, .. } => {
                 show.live_since_ms = Some(*since_ms);
                 show.config = show.config.started();
-                plain(show)
+                Plan {
+                    // What they show of the whole time is that of the stream.
+                    commands: vec![Command::ResetMeters],
+                    ..plain(show)
+                }
             }
             Work::GoOff => {
                 show.live_since_ms = None;
@@ -386,7 +403,10 @@ impl Task {
             Work::Changes(_) | Work::Outputs { .. } | Work::Speech { .. } | Work::GoOff => {}
         }
         // What changes nothing is answered from the tick as well, so that what was asked for before it is on air.
-        let is_change = !plan.commands.is_empty() || !plan.show.is_same(&self.show);
+        // What is said is no part of what is authored: who edits that is not in its way.
+        let is_authored =
+            |command: &Command| !matches!(command, Command::Speech { .. } | Command::ResetMeters);
+        let is_change = plan.commands.iter().any(is_authored) || !plan.show.is_same(&self.show);
         let revision = self.revision + u64::from(is_change);
         plan.show.revision = revision;
         let show = Arc::new(plan.show);
@@ -412,6 +432,10 @@ impl Task {
             // There is room for as many as the world's queue holds.
             let _told = done.try_send(Done { result, sent });
         };
+        // What the world then asks for is looked for in the files of the scene that it asks for it.
+        if !Arc::ptr_eq(&self.show.program.spec, &show.program.spec) {
+            self.library.follow(&show.program);
+        }
         // Refused, it drops the answer, and who waits for it hears that the program is ending.
         if self
             .commands
@@ -477,10 +501,6 @@ impl Task {
             rate: sent.show.config.fps,
         });
         self.publish.send_replace(Arc::clone(&snapshot));
-        let program = &snapshot.show.program;
-        if !Arc::ptr_eq(&before.show.program.spec, &program.spec) {
-            self.library.follow(program);
-        }
         for event in news::of(&before, &snapshot, sent.plan.loads_scene) {
             self.events.tell(event, applied.revision, applied.tick);
         }
@@ -554,28 +574,51 @@ impl Task {
         let (library, engine) = (self.library.clone(), self.engine);
         let program = self.show.program.clone();
         let max_layers = self.show.config.max_layers;
+        let speech = self.speech.clone();
         tokio::spawn(async move {
+            let desk = speech.clone();
+            let _permit = match &need {
+                Need::Sounds(_) => desk.decoding().await,
+                _ => None,
+            };
             let reading = tokio::task::spawn_blocking(move || match need {
                 Need::Scene(id) => {
                     let prepared = library.prepare(&id, max_layers, &engine)?;
-                    Ok((Some(Arc::new(prepared)), Vec::new(), Vec::new()))
+                    Ok((Some(Arc::new(prepared)), ReadFiles::default()))
                 }
                 Need::Inner(wanted) => {
                     let scenes = library.inner_scenes(&program, &wanted, max_layers)?;
-                    Ok((None, Vec::new(), scenes))
+                    let files = ReadFiles {
+                        scenes,
+                        ..ReadFiles::default()
+                    };
+                    Ok((None, files))
                 }
                 Need::Pictures(words) => {
                     let pictures = library.pictures(&program, &words)?;
-                    Ok((None, pictures, Vec::new()))
+                    let files = ReadFiles {
+                        pictures,
+                        ..ReadFiles::default()
+                    };
+                    Ok((None, files))
+                }
+                Need::Sounds(wanted) => {
+                    let sounds = speech.read_sounds(&library, &wanted)?;
+                    let files = ReadFiles {
+                        sounds,
+                        ..ReadFiles::default()
+                    };
+                    Ok((None, files))
                 }
             });
             let read = reading
                 .await
                 .unwrap_or_else(|_| Err(ApiError::internal("reading files failed")));
             let message = match read {
-                Ok((prepared, pictures, scenes)) => {
-                    job.read.extend(pictures);
-                    job.scenes.extend(scenes);
+                Ok((prepared, files)) => {
+                    job.read.extend(files.pictures);
+                    job.scenes.extend(files.scenes);
+                    job.sounds.extend(files.sounds);
                     Message::Do(job, prepared)
                 }
                 Err(error) => Message::Fail(job.answer, error),

@@ -16,6 +16,7 @@ use tokio::task::JoinHandle;
 
 use super::config::Config;
 use super::director::{REQUESTS_MAX, Start};
+use super::speech::SpeechDesk;
 use super::{
     ApiError, Asked, Director, ErrorCode, Events, Library, Outcome, Show, Staged, Terms, Ticks,
     Work,
@@ -127,6 +128,7 @@ impl Stage {
             slate,
             ticks: ticks.clone(),
             events: events.clone(),
+            speech: SpeechDesk::new(engine.speech_door()),
         });
         Self {
             engine,

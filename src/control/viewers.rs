@@ -1,11 +1,10 @@
 //! Who watches the program from this process: players over RTMP, and clients of the live HLS files.
 
 use std::collections::HashMap;
-use std::collections::hash_map::DefaultHasher;
-use std::hash::{Hash as _, Hasher as _};
+use std::hash::{BuildHasher as _, RandomState};
 use std::net::IpAddr;
 use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use schemars::JsonSchema;
@@ -15,6 +14,10 @@ use serde::Serialize;
 const HLS_SILENCE_MAX: Duration = Duration::from_secs(8);
 /// The most clients of HLS that are told apart; more are not counted.
 const HLS_MAX: usize = 20_000;
+/// The most of them that one address may be: whoever asks says a `User-Agent` as it likes. A proxy in front has many.
+const HLS_ADDRESS_MAX: u32 = 2000;
+/// Where there are too many, those that went are looked for so often.
+const LOOK_EVERY: Duration = Duration::from_secs(1);
 
 /// The viewers. Cheap to copy.
 #[derive(Clone, Debug, Default)]
@@ -23,8 +26,18 @@ pub struct Viewers(Arc<Inner>);
 #[derive(Debug, Default)]
 struct Inner {
     rtmp: AtomicUsize,
-    /// When each was last seen.
-    hls: Mutex<HashMap<u64, Instant>>,
+    hls: Mutex<Clients>,
+}
+
+/// Clients of HLS. Addresses and what clients say they are are kept as hashes, with keys of this run.
+#[derive(Debug, Default)]
+struct Clients {
+    hasher: RandomState,
+    /// The address of each, and when it was last seen.
+    seen: HashMap<u64, (u64, Instant)>,
+    /// How many each address is.
+    addresses: HashMap<u64, u32>,
+    looked_at: Option<Instant>,
 }
 
 /// How many watch the program.
@@ -32,7 +45,7 @@ struct Inner {
 pub struct ViewerCount {
     /// Players over RTMP.
     pub rtmp: u64,
-    /// Clients of HLS, the player page among them, told apart by address and `User-Agent`.
+    /// Clients of HLS, the player page among them, told apart by address and `User-Agent`, up to 2000 of one address.
     pub hls: u64,
 }
 
@@ -51,31 +64,62 @@ impl Viewers {
 
     /// A client has asked for a file of HLS.
     pub fn note_hls(&self, address: Option<IpAddr>, agent: &[u8], now: Instant) {
-        let mut hasher = DefaultHasher::new();
-        (address, agent).hash(&mut hasher);
-        let mut seen = self.0.hls.lock().unwrap_or_else(PoisonError::into_inner);
-        if seen.len() >= HLS_MAX {
-            forget(&mut seen, now);
-        }
-        let client = hasher.finish();
-        if seen.len() < HLS_MAX || seen.contains_key(&client) {
-            seen.insert(client, now);
-        }
+        self.lock().note(address, agent, now);
     }
 
     /// How many watch now.
     pub fn count(&self, now: Instant) -> ViewerCount {
-        let mut seen = self.0.hls.lock().unwrap_or_else(PoisonError::into_inner);
-        forget(&mut seen, now);
+        let mut clients = self.lock();
+        clients.forget(now);
         ViewerCount {
             rtmp: self.0.rtmp.load(Relaxed) as u64,
-            hls: seen.len() as u64,
+            hls: clients.seen.len() as u64,
         }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Clients> {
+        self.0.hls.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-fn forget(seen: &mut HashMap<u64, Instant>, now: Instant) {
-    seen.retain(|_, at| now.saturating_duration_since(*at) < HLS_SILENCE_MAX);
+impl Clients {
+    fn note(&mut self, address: Option<IpAddr>, agent: &[u8], now: Instant) {
+        let client = self.hasher.hash_one((address, agent));
+        let address = self.hasher.hash_one(address);
+        if let Some((_, at)) = self.seen.get_mut(&client) {
+            *at = now;
+            return;
+        }
+        if self.is_full(address) {
+            let is_due = |at| now.saturating_duration_since(at) >= LOOK_EVERY;
+            if self.looked_at.is_none_or(is_due) {
+                self.looked_at = Some(now);
+                self.forget(now);
+            }
+            if self.is_full(address) {
+                return;
+            }
+        }
+        self.seen.insert(client, (address, now));
+        *self.addresses.entry(address).or_default() += 1;
+    }
+
+    fn is_full(&self, address: u64) -> bool {
+        let of_address = self.addresses.get(&address).copied().unwrap_or_default();
+        self.seen.len() >= HLS_MAX || of_address >= HLS_ADDRESS_MAX
+    }
+
+    fn forget(&mut self, now: Instant) {
+        let addresses = &mut self.addresses;
+        self.seen.retain(|_, (address, at)| {
+            let is_here = now.saturating_duration_since(*at) < HLS_SILENCE_MAX;
+            if !is_here && let Some(count) = addresses.get_mut(address) {
+                *count = count.saturating_sub(1);
+            }
+            is_here
+        });
+        addresses.retain(|_, count| *count > 0);
+    }
 }
 
 #[cfg(test)]
@@ -95,9 +139,47 @@ mod tests {
         let later = start + Duration::from_secs(5);
         viewers.note_hls(address(2), b"a", later);
         assert_eq!(viewers.count(start + Duration::from_secs(9)).hls, 1);
-        for index in 0..HLS_MAX + 10 {
-            viewers.note_hls(None, &index.to_be_bytes(), later);
+    }
+
+    #[test]
+    fn who_makes_up_clients_keeps_nobody_out() {
+        let (viewers, start) = (Viewers::default(), Instant::now());
+        let note = |address: u32, agent: u32, now| {
+            let address = IpAddr::from(address.to_be_bytes());
+            viewers.note_hls(Some(address), &agent.to_be_bytes(), now);
+        };
+        for agent in 0..HLS_ADDRESS_MAX + 10 {
+            note(1, agent, start);
         }
-        assert_eq!(viewers.count(later).hls, HLS_MAX as u64);
+        note(2, 0, start);
+        let count = |now| viewers.count(now).hls;
+        assert_eq!(count(start), u64::from(HLS_ADDRESS_MAX) + 1);
+        for address in 3..HLS_MAX as u32 + 10 {
+            note(address, 0, start);
+        }
+        assert_eq!(count(start), HLS_MAX as u64);
+        // Who is seen goes on being so, and others come when those have gone.
+        let later = start + Duration::from_secs(9);
+        note(2, 0, later);
+        note(70_000, 0, later);
+        assert_eq!(count(later), 2);
+        assert_eq!(viewers.lock().addresses.len(), 2);
+    }
+
+    #[test]
+    fn many_clients_are_gone_through_once_a_second() {
+        let start = Instant::now();
+        let mut clients = Clients::default();
+        let address = |index: u32| Some(IpAddr::from(index.to_be_bytes()));
+        for index in 0..HLS_MAX as u32 {
+            clients.note(address(index), b"", start);
+        }
+        let at = |ms| start + Duration::from_millis(ms);
+        clients.note(address(u32::MAX), b"", at(7500));
+        // All have gone by now, which is noticed a second after it was looked.
+        clients.note(address(u32::MAX), b"", at(8400));
+        assert_eq!(clients.seen.len(), HLS_MAX);
+        clients.note(address(u32::MAX), b"", at(8500));
+        assert_eq!(clients.seen.len(), 1);
     }
 }

@@ -73,3 +73,15 @@ pub enum IngestPacket {
         data: Bytes,
     },
 }
+
+impl IngestPacket {
+    /// Bytes that it carries.
+    pub fn bytes(&self) -> usize {
+        match self {
+            Self::VideoHeader { header: data, .. }
+            | Self::AudioHeader { header: data, .. }
+            | Self::Video { data, .. }
+            | Self::Audio { data, .. } => data.len(),
+        }
+    }
+}

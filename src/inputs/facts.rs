@@ -12,7 +12,7 @@ const BITRATE_OVER: Duration = Duration::from_secs(2);
 /// Facts of one decoder. Written by its thread.
 #[derive(Debug, Default)]
 pub(super) struct Facts {
-    /// Times that it was connected anew.
+    /// Times that it came back after it was lost, or was asked to connect anew.
     pub(super) reconnects: AtomicU64,
     /// Packets and pictures that could not be decoded.
     pub(super) broken: AtomicU64,
@@ -29,15 +29,20 @@ pub(super) struct Facts {
 #[derive(Clone, Debug, Default)]
 pub(super) struct Known {
     pub(super) error: Option<String>,
+    /// Why there is no sound, though there is some in it.
+    pub(super) sound_error: Option<String>,
     pub(super) video_codec: Option<String>,
     pub(super) audio_codec: Option<String>,
     pub(super) natural: Option<(u32, u32)>,
+    pub(super) is_hdr: bool,
     pub(super) frames_per_second: Option<f64>,
     pub(super) sample_rate: Option<u32>,
     pub(super) bitrate_kbps: Option<f64>,
     pub(super) duration_seconds: Option<f64>,
     measured: Option<(Instant, u64)>,
     pictures: Option<(i64, u32)>,
+    was_live: bool,
+    is_lost: bool,
 }
 
 impl Facts {
@@ -52,11 +57,50 @@ impl Facts {
         }
     }
 
+    /// Notes that something was given: whatever was wrong is over.
+    pub(super) fn note_live(&self) {
+        let mut known = self.lock();
+        known.error = None;
+        if std::mem::take(&mut known.is_lost) && known.was_live {
+            self.reconnects.fetch_add(1, Relaxed);
+        }
+        known.was_live = true;
+    }
+
+    /// Notes that it is lost: nothing comes in until it is back.
+    pub(super) fn note_lost(&self, error: &str) {
+        self.set_error(Some(error));
+        self.note_anew();
+    }
+
+    /// Notes that its connection is made anew.
+    pub(super) fn note_anew(&self) {
+        let mut known = self.lock();
+        known.is_lost = true;
+        (known.bitrate_kbps, known.measured) = (None, None);
+    }
+
+    /// Notes why its sound cannot be heard; its pictures go on.
+    pub(super) fn note_sound_error(&self, error: &str) {
+        tracing::warn!(error, "the sound of an input is left out");
+        self.lock().sound_error = Some(error.to_owned());
+    }
+
+    /// Warns, once, of pictures whose range of brightness is shown as if it were the usual one.
+    pub(super) fn note_hdr(&self, layer: &str) {
+        if !std::mem::replace(&mut self.lock().is_hdr, true) {
+            tracing::warn!(
+                layer,
+                "an input is HDR; its brightness is not mapped, so it looks flat"
+            );
+        }
+    }
+
     /// Notes what a stream of pictures says of itself.
     pub(super) fn note_video(&self, stream: &MediaStream) {
         let mut known = self.lock();
         known.video_codec = Some(stream.codec());
-        known.pictures = None;
+        (known.pictures, known.is_hdr) = (None, false);
         if stream.size().is_some() {
             known.natural = stream.size();
         }
@@ -66,7 +110,7 @@ impl Facts {
     /// Notes what a stream of sound says of itself.
     pub(super) fn note_audio(&self, stream: &MediaStream) {
         let mut known = self.lock();
-        known.audio_codec = Some(stream.codec());
+        (known.audio_codec, known.sound_error) = (Some(stream.codec()), None);
         known.sample_rate = stream.sample_rate();
     }
 
@@ -111,6 +155,11 @@ impl Facts {
     /// Asks for a new connection at once, whatever it is doing.
     pub(super) fn reconnect(&self) {
         self.retry.store(true, Relaxed);
+        self.interrupt();
+    }
+
+    /// Ends the call that it is blocked in, and all of the same connection after it.
+    pub(super) fn interrupt(&self) {
         let interrupt = self
             .interrupt
             .lock()

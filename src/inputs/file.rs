@@ -12,11 +12,11 @@ use systems::input::{InputOrder, InputStage};
 use super::facts::Facts;
 use super::file_pass::{Passed, Player};
 use super::showing::Showing;
-use super::{LOOK_EVERY, OPEN_TIMEOUT, RETRY_DELAY, Sources};
+use super::{FindFile, LOOK_EVERY, OPEN_TIMEOUT, RETRY_DELAY, Sources};
 use crate::streaming::backoff_delay;
 
 /// What is played, and how.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub(super) struct Film {
     pub(super) src: String,
     pub(super) is_remote: bool,
@@ -24,12 +24,13 @@ pub(super) struct Film {
     pub(super) start_us: i64,
     pub(super) end_us: Option<i64>,
     pub(super) is_sound_alone: bool,
-    /// How long a remote one may be silent.
-    pub(super) timeout: Duration,
+    /// Finds the files of its scene.
+    pub(super) find: Arc<FindFile>,
 }
 
-impl From<&VideoSource> for Film {
-    fn from(source: &VideoSource) -> Self {
+impl Film {
+    /// A film, or pictures and sound from an address.
+    pub(super) fn of_video(source: &VideoSource, find: &Arc<FindFile>) -> Self {
         Self {
             src: source.src.clone(),
             is_remote: source.is_remote(),
@@ -37,13 +38,12 @@ impl From<&VideoSource> for Film {
             start_us: microseconds(source.start),
             end_us: source.end.map(microseconds),
             is_sound_alone: false,
-            timeout: Duration::from_secs_f32(source.reception.timeout.max(1.0)),
+            find: Arc::clone(find),
         }
     }
-}
 
-impl From<&AudioSource> for Film {
-    fn from(source: &AudioSource) -> Self {
+    /// Sound alone.
+    pub(super) fn of_audio(source: &AudioSource, find: &Arc<FindFile>) -> Self {
         Self {
             src: source.src.clone(),
             is_remote: source.src.contains("://"),
@@ -51,7 +51,7 @@ impl From<&AudioSource> for Film {
             start_us: microseconds(source.start),
             end_us: source.end.map(microseconds),
             is_sound_alone: true,
-            timeout: OPEN_TIMEOUT,
+            find: Arc::clone(find),
         }
     }
 }
@@ -93,13 +93,12 @@ impl Place {
 ///
 /// # Errors
 /// Why not, without secrets.
-pub(super) fn open(film: &Film, sources: &Sources, facts: &Facts) -> Result<Demuxer, String> {
+pub(super) fn open(film: &Film, facts: &Facts) -> Result<Demuxer, String> {
     let interrupt = facts.new_interrupt();
     let demuxer = if film.is_remote {
-        let allowed = film.timeout.max(OPEN_TIMEOUT);
-        Demuxer::open_url(&film.src, &interrupt, allowed)
+        Demuxer::open_url(&film.src, &interrupt, OPEN_TIMEOUT)
     } else {
-        let path = (sources.file)(&film.src)?;
+        let path = (film.find)(&film.src)?;
         Demuxer::open_file(&path, &interrupt, OPEN_TIMEOUT)
     };
     let mut demuxer = demuxer.map_err(|error| error.to_string())?;
@@ -161,8 +160,14 @@ impl FilmInput {
             let begun = Instant::now();
             match self.session() {
                 Ok(Ended::Gone) => return,
-                Ok(Ended::Anew) => failures = 0,
+                Ok(Ended::Anew) => {
+                    self.facts.note_anew();
+                    failures = 0;
+                }
                 Err(error) => {
+                    if self.showing.is_gone() {
+                        return;
+                    }
                     if begun.elapsed() > OPEN_TIMEOUT {
                         failures = 0;
                     }
@@ -171,14 +176,13 @@ impl FilmInput {
                     if !self.wait(backoff_delay(RETRY_DELAY, failures)) {
                         return;
                     }
-                    self.facts.reconnects.fetch_add(1, Relaxed);
                 }
             }
         }
     }
 
     fn failed(&self, error: &str) {
-        self.facts.set_error(Some(error));
+        self.facts.note_lost(error);
         let was_live = self.facts.bytes.load(Relaxed) > 0;
         let stage = if was_live && self.film.is_remote {
             InputStage::Reconnecting
@@ -191,9 +195,12 @@ impl FilmInput {
     /// Plays from where it is, until the layer goes, a new connection is asked for, or the film breaks.
     fn session(&mut self) -> Result<Ended, String> {
         self.facts.take_retry();
+        if let Some(order) = self.showing.order.take() {
+            self.take(order);
+        }
         let demuxer = match self.opened.take() {
             Some(demuxer) => demuxer,
-            None => open(&self.film, &self.sources, &self.facts)?,
+            None => open(&self.film, &self.facts)?,
         };
         let duration_us = demuxer.duration_us().unwrap_or(0);
         let state = &self.showing.ends.state;
@@ -207,6 +214,7 @@ impl FilmInput {
             } = self.place;
             self.place = Place::new(self.within(from_us), at_us, run);
         }
+        state.set_without_sound(demuxer.audio().is_none());
         let mut player = Player::new(demuxer, &self.film, &self.sources, &self.facts)?;
         loop {
             match player.play(&self.showing, &mut self.place)? {

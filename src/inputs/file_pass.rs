@@ -4,24 +4,24 @@
 //! woven. Sound is given out no further than pictures were read, so that both can be made to end at one moment when the film loops.
 
 use std::collections::VecDeque;
-use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use codec::{
-    AudioDecoder, CodedPacket, ConvertedPicture, DecodedPicture, Demuxer, PictureConverter,
-    StreamKind, VideoDecoder,
+    AudioDecoder, CodedPacket, DecodedPicture, Demuxer, PictureConverter, StreamKind, VideoDecoder,
 };
 use crossbeam_channel::{Select, TryRecvError, TrySendError};
-use systems::input::{
-    InputOrder, InputStage, LivePicture, PICTURES_QUEUED, SoundBlock, TimedPicture,
-};
+use systems::input::{InputOrder, InputStage, PICTURES_QUEUED, SoundBlock, Stream, TimedPicture};
 
-use super::Sources;
 use super::facts::Facts;
 use super::file::{Film, Place};
+use super::leaps::Leaps;
+use super::manager::lock;
+use super::picture::{live_picture, unscaled_picture};
 use super::showing::Showing;
 use super::sound::{Blocks, duration_us, frames};
+use super::{OPEN_TIMEOUT, Sources};
 
 /// Pictures of our own at a time, made when they are needed: the 192 that the world may hold, those in the way, and some in hand.
 pub(super) const PICTURES_MAX: usize = 192 + PICTURES_QUEUED + 8;
@@ -66,17 +66,18 @@ pub(super) struct Player {
     demuxer: Demuxer,
     video: Option<VideoDecoder>,
     audio: Option<AudioDecoder>,
-    converter: PictureConverter,
+    converter: Arc<Mutex<PictureConverter>>,
     /// The moment of the packets that is second 0 of the film.
     zero_us: i64,
     is_fresh: bool,
     stash: VecDeque<CodedPacket>,
     stash_bytes: usize,
+    leaps: Leaps,
     /// Decoded pictures with their times for the world.
     ready: VecDeque<(i64, DecodedPicture)>,
     picture: Option<TimedPicture>,
     blocks: Blocks,
-    block: Option<SoundBlock>,
+    block: Option<Box<SoundBlock>>,
     samples: Vec<[f32; 2]>,
 }
 
@@ -113,11 +114,13 @@ impl Player {
             .map(|stream| VideoDecoder::open(stream, false))
             .transpose()
             .map_err(say)?;
-        let audio = demuxer
-            .audio()
-            .map(AudioDecoder::open)
-            .transpose()
-            .map_err(say)?;
+        let audio = match demuxer.audio().map(AudioDecoder::open).transpose() {
+            Err(error) if video.is_some() => {
+                facts.note_sound_error(&error.to_string());
+                None
+            }
+            opened => opened.map_err(say)?,
+        };
         Ok(Self {
             film: film.clone(),
             sources: sources.clone(),
@@ -126,10 +129,11 @@ impl Player {
             demuxer,
             video,
             audio,
-            converter: PictureConverter::new(PICTURES_MAX),
+            converter: Arc::new(Mutex::new(PictureConverter::new(PICTURES_MAX))),
             is_fresh: true,
             stash: VecDeque::new(),
             stash_bytes: 0,
+            leaps: Leaps::default(),
             ready: VecDeque::new(),
             picture: None,
             blocks: Blocks::default(),
@@ -186,6 +190,7 @@ impl Player {
         self.stash.clear();
         self.stash_bytes = 0;
         self.ready.clear();
+        self.leaps.clear();
         if !self.is_fresh || place.from_us > 0 {
             let early_us = (place.from_us - SWING_IN_US).max(0);
             let sought = self.demuxer.seek(self.zero_us + early_us);
@@ -246,7 +251,7 @@ impl Player {
             }
         }
         if gave {
-            self.facts.set_error(None);
+            self.facts.note_live();
             showing.set_stage(InputStage::Live, None, &self.sources);
         }
         // Should the connection be lost, or another be asked for, it goes on here.
@@ -263,26 +268,35 @@ impl Player {
         if self.picture.is_some() {
             return Ok(false);
         }
-        let Some((pts_us, decoded)) = self.ready.front() else {
+        let Some((pts_us, decoded)) = self.ready.pop_front() else {
             return Ok(false);
         };
-        let wanted = showing.ends.state.wanted();
-        let converted = self
-            .converter
-            .convert(decoded, (wanted.width, wanted.height))
-            .map_err(|error| error.to_string())?;
         let natural = decoded.natural_size();
-        self.picture = converted.map(|picture| TimedPicture {
+        if decoded.is_hdr() {
+            self.facts.note_hdr(showing.entry.layer.as_str());
+        }
+        let state = &showing.ends.state;
+        let picture = if state.scales_late() {
+            unscaled_picture(decoded, &self.converter)
+        } else {
+            let wanted = state.wanted();
+            let converted = lock(&self.converter).convert(&decoded, (wanted.width, wanted.height));
+            match converted.map_err(|error| error.to_string())? {
+                Some(picture) => live_picture(picture),
+                None => {
+                    self.ready.push_front((pts_us, decoded));
+                    return Ok(false);
+                }
+            }
+        };
+        self.facts.note_picture(natural, None);
+        self.picture = Some(TimedPicture {
             run: pass.place.run,
-            pts_us: *pts_us,
-            picture: live_picture(picture),
+            pts_us,
+            picture,
             natural,
         });
-        if self.picture.is_some() {
-            self.facts.note_picture(natural, None);
-            self.ready.pop_front();
-        }
-        Ok(self.picture.is_some())
+        Ok(true)
     }
 
     /// Decodes the next picture.
@@ -290,10 +304,14 @@ impl Player {
         if !self.ready.is_empty() || pass.is_drained {
             return Ok(false);
         }
+        let has_nothing = self.has_nothing_to_decode();
         let Some(decoder) = &mut self.video else {
             pass.is_drained = pass.is_read;
             return Ok(pass.is_drained);
         };
+        if has_nothing && !pass.is_read {
+            return Ok(false);
+        }
         if let Some(packet) = self.stash.pop_front() {
             self.stash_bytes = self.stash_bytes.saturating_sub(packet.len());
             decoder.send(&packet).map_err(|error| error.to_string())?;
@@ -303,16 +321,13 @@ impl Player {
         } else {
             return Ok(false);
         }
-        let mut pictures = Vec::new();
-        while let Some(picture) = decoder.receive() {
-            pictures.push(picture);
-        }
-        self.facts
-            .broken
-            .store(decoder.broken() + self.demuxer.broken(), Relaxed);
-        for picture in pictures {
+        while let Some(picture) = self.video.as_mut().and_then(VideoDecoder::receive) {
             self.place_picture(picture, pass);
         }
+        let broken = self.video.as_ref().map_or(0, VideoDecoder::broken);
+        self.facts
+            .broken
+            .store(broken + self.demuxer.broken(), Relaxed);
         if pass.is_drained
             && let Some(last) = pass.before.take()
             && !pass.has_pictures
@@ -329,6 +344,9 @@ impl Player {
             return;
         };
         let film_us = pts_us - self.zero_us;
+        if self.leaps.is_stray(film_us) {
+            return;
+        }
         let from_us = pass.place.from_us;
         if pass.place.is_resumed && film_us < from_us + SAME_US {
             pass.has_pictures = true;
@@ -366,10 +384,7 @@ impl Player {
         if block.is_none() && pass.is_read && !self.film.loops {
             block = self.blocks.flushed();
         }
-        self.block = block.map(|block| SoundBlock {
-            run: pass.place.run,
-            ..block
-        });
+        self.block = block.map(|block| block_of(block, pass));
         self.block.is_some()
     }
 
@@ -378,7 +393,8 @@ impl Player {
         if pass.is_read {
             return Ok(false);
         }
-        let wants_picture = self.video.is_some() && self.stash.is_empty() && self.ready.is_empty();
+        let wants_picture =
+            self.video.is_some() && self.has_nothing_to_decode() && self.ready.is_empty();
         let has_room = self.stash.len() < STASH_PACKETS_MAX && self.stash_bytes < STASH_BYTES_MAX;
         let wants_sound = self.audio.is_some()
             && has_room
@@ -387,6 +403,8 @@ impl Player {
         if !wants_picture && !wants_sound {
             return Ok(false);
         }
+        let silent_max = showing.ends.state.timeout().unwrap_or_default();
+        self.demuxer.allow(silent_max.max(OPEN_TIMEOUT));
         let packet = match self.demuxer.read() {
             Ok(packet) => packet,
             // A file that breaks off has ended there.
@@ -401,7 +419,7 @@ impl Player {
                 self.facts.note_bytes(packet.len());
                 match packet.kind() {
                     StreamKind::Video => self.stash(packet, pass),
-                    StreamKind::Audio => self.decode_sound(Some(&packet), pass)?,
+                    StreamKind::Audio => self.hear(Some(&packet), pass)?,
                 }
             }
             None => (pass.video_is_over, pass.audio_is_over) = (true, true),
@@ -412,13 +430,15 @@ impl Player {
         Ok(true)
     }
 
+    /// Whether no coded picture is there whose time is known to be right.
+    fn has_nothing_to_decode(&self) -> bool {
+        self.stash.len() <= usize::from(self.leaps.is_pending())
+    }
+
     fn stash(&mut self, packet: CodedPacket, pass: &mut Pass) {
         let film_us = packet
             .pts_us()
             .map_or(pass.read_us, |pts| pts - self.zero_us);
-        if film_us >= pass.end_us.saturating_add(REORDER_US) {
-            pass.video_is_over = true;
-        }
         if pass.video_is_over {
             return;
         }
@@ -432,9 +452,26 @@ impl Player {
         } else {
             usual_us
         };
-        pass.read_us = pass.read_us.max(film_us + lasts_us);
+        let times = (film_us, film_us + lasts_us);
+        pass.read_us = self.leaps.packet(times, pass.read_us, REORDER_US);
+        if film_us >= pass.end_us.saturating_add(REORDER_US) && !self.leaps.is_pending() {
+            pass.video_is_over = true;
+            return;
+        }
         self.stash_bytes += packet.len();
         self.stash.push_back(packet);
+    }
+
+    /// Decodes sound. What cannot be decoded at all is left out where there are pictures.
+    fn hear(&mut self, packet: Option<&CodedPacket>, pass: &mut Pass) -> Result<(), String> {
+        match self.decode_sound(packet, pass) {
+            Err(error) if self.video.is_some() => {
+                self.facts.note_sound_error(&error);
+                (self.audio, pass.audio_is_over) = (None, true);
+                Ok(())
+            }
+            heard => heard,
+        }
     }
 
     /// Decodes a packet of sound, or what is left in the decoder.
@@ -477,10 +514,7 @@ impl Player {
         if let Some(block) = left_over.into_iter().next()
             && self.block.is_none()
         {
-            self.block = Some(SoundBlock {
-                run: pass.place.run,
-                ..block
-            });
+            self.block = Some(block_of(block, pass));
         }
         if self.blocks.held_us() > SOUND_KEPT_US_MAX {
             self.blocks.clear();
@@ -490,7 +524,8 @@ impl Player {
 
     /// All is read: says how long the pass is, and has the sound end with it.
     fn finish(&mut self, pass: &mut Pass) -> Result<(), String> {
-        self.decode_sound(None, pass)?;
+        pass.read_us = self.leaps.end(self.demuxer.duration_us(), pass.read_us);
+        self.hear(None, pass)?;
         pass.is_read = true;
         let pictures_us = pass.read_us.min(pass.end_us);
         let sound_us = pass.sound_end_us.min(pass.end_us);
@@ -516,13 +551,20 @@ impl Player {
         if self.block.is_some() {
             select.send(&showing.ends.sound);
         }
+        let blocked = match (&self.picture, &self.block) {
+            (Some(_), None) => Some(Stream::Picture),
+            (None, Some(_)) => Some(Stream::Sound),
+            _ => None,
+        };
+        showing.ends.state.set_blocked(blocked);
         let _ready = select.ready_timeout(WAIT);
+        showing.ends.state.set_blocked(None);
     }
 }
 
-pub(super) fn live_picture(picture: ConvertedPicture) -> LivePicture {
-    match picture {
-        ConvertedPicture::Planes(planes) => LivePicture::Planes(planes),
-        ConvertedPicture::Raster(raster) => LivePicture::Raster(raster),
-    }
+fn block_of(block: SoundBlock, pass: &Pass) -> Box<SoundBlock> {
+    Box::new(SoundBlock {
+        run: pass.place.run,
+        ..block
+    })
 }

@@ -31,7 +31,7 @@ impl LiveSource for IngestSource {
         Ok(())
     }
 
-    fn next(&mut self, timeout: Duration) -> Result<Option<LiveItem>, String> {
+    fn next(&mut self, timeout: Duration, _: Duration) -> Result<Option<LiveItem>, String> {
         let Some(received) = self.reader.next(timeout) else {
             return Ok(None);
         };

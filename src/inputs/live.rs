@@ -12,11 +12,12 @@ use systems::input::{InputStage, LivePicture, SoundBlock};
 
 use super::clock::LiveClock;
 use super::facts::Facts;
-use super::file_pass::{PICTURES_MAX, live_picture};
+use super::file_pass::PICTURES_MAX;
 use super::manager::lock;
+use super::picture::live_picture;
 use super::showing::Showing;
 use super::sound::Blocks;
-use super::{LOOK_EVERY, RETRY_DELAY, Sources};
+use super::{LOOK_EVERY, OPEN_TIMEOUT, RETRY_DELAY, Sources};
 use crate::streaming::backoff_delay;
 
 /// Sizes in which one input is made ready at a time; further layers get it in the first of them.
@@ -42,8 +43,10 @@ pub(super) enum LiveItem {
 pub(super) trait LiveSource: Send {
     /// Connects, or begins to.
     fn connect(&mut self, facts: &Facts) -> Result<(), String>;
-    /// What comes next; `None` when nothing came for `timeout`.
-    fn next(&mut self, timeout: Duration) -> Result<Option<LiveItem>, String>;
+    /// What comes next; `None` when nothing came for `timeout`. A source that cannot look so often fails when nothing came for
+    /// `silent_max`.
+    fn next(&mut self, timeout: Duration, silent_max: Duration)
+    -> Result<Option<LiveItem>, String>;
     /// Whether silence is no reason to connect anew, as the source tells of its return.
     fn is_patient(&self) -> bool;
 }
@@ -75,13 +78,14 @@ pub(super) struct LiveInput<S> {
     source: S,
     showings: Vec<Showing>,
     joins: Arc<Joins>,
-    timeout: Duration,
     sources: Sources,
     facts: Arc<Facts>,
     clock: LiveClock,
     video: Option<VideoDecoder>,
     audio: Option<AudioDecoder>,
     converters: Vec<((u32, u32), PictureConverter)>,
+    /// Room for one picture in all of its sizes.
+    made: Vec<((u32, u32), Option<LivePicture>)>,
     blocks: Blocks,
     samples: Vec<[f32; 2]>,
     was_live: bool,
@@ -94,7 +98,6 @@ impl<S: LiveSource> LiveInput<S> {
     pub(super) fn new(
         showing: Showing,
         source: S,
-        timeout: Duration,
         sources: Sources,
         facts: Arc<Facts>,
         joins: Arc<Joins>,
@@ -103,13 +106,13 @@ impl<S: LiveSource> LiveInput<S> {
             source,
             showings: vec![showing],
             joins,
-            timeout,
             sources,
             facts,
             clock: LiveClock::default(),
             video: None,
             audio: None,
             converters: Vec::new(),
+            made: Vec::with_capacity(SIZES_MAX),
             blocks: Blocks::default(),
             samples: Vec::new(),
             was_live: false,
@@ -124,9 +127,15 @@ impl<S: LiveSource> LiveInput<S> {
         while self.look() {
             let begun = Instant::now();
             match self.session() {
-                Ok(()) => failures = 0,
+                Ok(()) => {
+                    self.facts.note_anew();
+                    failures = 0;
+                }
                 Err(error) => {
-                    failures = if self.is_live || begun.elapsed() > self.timeout * 2 {
+                    if !self.look() {
+                        return;
+                    }
+                    failures = if self.is_live || begun.elapsed() > self.timeout() * 2 {
                         1
                     } else {
                         failures + 1
@@ -142,8 +151,14 @@ impl<S: LiveSource> LiveInput<S> {
                     }
                 }
             }
-            self.facts.reconnects.fetch_add(1, Relaxed);
         }
+    }
+
+    /// How long it may be silent: as long as the most patient of its layers says, by now.
+    fn timeout(&self) -> Duration {
+        let timeouts = self.showings.iter();
+        let timeouts = timeouts.filter_map(|showing| showing.ends.state.timeout());
+        timeouts.max().unwrap_or(OPEN_TIMEOUT).max(LOOK_EVERY)
     }
 
     /// One connection, until it is lost, another is asked for, or all layers have gone.
@@ -156,11 +171,12 @@ impl<S: LiveSource> LiveInput<S> {
             if !self.look() || self.facts.is_retry_wanted() {
                 return Ok(());
             }
-            let Some(item) = self.source.next(LOOK_EVERY)? else {
-                if heard.elapsed() < self.timeout {
+            let timeout = self.timeout();
+            let Some(item) = self.source.next(LOOK_EVERY, timeout.max(OPEN_TIMEOUT))? else {
+                if heard.elapsed() < timeout {
                     continue;
                 }
-                let error = format!("nothing came for {:.1} s", self.timeout.as_secs_f32());
+                let error = format!("nothing came for {:.1} s", timeout.as_secs_f32());
                 if !self.source.is_patient() {
                     return Err(error);
                 }
@@ -191,14 +207,15 @@ impl<S: LiveSource> LiveInput<S> {
             LiveItem::Audio(stream) => {
                 self.facts.note_audio(&stream);
                 self.count_broken(true);
-                let opened = AudioDecoder::open(&stream);
-                self.audio = Some(opened.map_err(|error| error.to_string())?);
+                self.audio = AudioDecoder::open(&stream)
+                    .inspect_err(|error| self.facts.note_sound_error(&error.to_string()))
+                    .ok();
             }
             LiveItem::Packet(packet) => {
                 self.facts.note_bytes(packet.len());
                 match packet.kind() {
                     StreamKind::Video => self.decode_video(&packet)?,
-                    StreamKind::Audio => self.decode_audio(&packet)?,
+                    StreamKind::Audio => self.decode_audio(&packet),
                 }
                 self.count_broken(false);
             }
@@ -248,8 +265,13 @@ impl<S: LiveSource> LiveInput<S> {
     fn show(&mut self, picture: &DecodedPicture, pts_us: i64) -> Result<(), String> {
         let natural = picture.natural_size();
         self.facts.note_picture(natural, Some(pts_us));
+        if picture.is_hdr()
+            && let Some(showing) = self.showings.first()
+        {
+            self.facts.note_hdr(showing.entry.layer.as_str());
+        }
         self.mark_live();
-        let mut made: Vec<((u32, u32), Option<LivePicture>)> = Vec::with_capacity(SIZES_MAX);
+        let mut made = std::mem::take(&mut self.made);
         for index in 0..self.showings.len() {
             let state = &self.showings[index].ends.state;
             let wanted = state.wanted();
@@ -283,6 +305,8 @@ impl<S: LiveSource> LiveInput<S> {
             self.converters
                 .retain(|(size, _)| made.iter().any(|(made, _)| made == size));
         }
+        made.clear();
+        self.made = made;
         Ok(())
     }
 
@@ -298,13 +322,20 @@ impl<S: LiveSource> LiveInput<S> {
         &mut self.converters[index].1
     }
 
-    fn decode_audio(&mut self, packet: &CodedPacket) -> Result<(), String> {
+    /// Decodes sound. What cannot be decoded at all is left out, and the pictures go on.
+    fn decode_audio(&mut self, packet: &CodedPacket) {
+        if let Err(error) = self.try_decode_audio(packet) {
+            self.facts.note_sound_error(&error.to_string());
+            self.audio = None;
+        }
+    }
+
+    fn try_decode_audio(&mut self, packet: &CodedPacket) -> Result<(), codec::CodecError> {
         let Some(decoder) = &mut self.audio else {
             return Ok(());
         };
-        let say = |error: codec::CodecError| error.to_string();
-        decoder.send(packet).map_err(say)?;
-        while let Some(source_us) = decoder.receive(&mut self.samples).map_err(say)? {
+        decoder.send(packet)?;
+        while let Some(source_us) = decoder.receive(&mut self.samples)? {
             let pts_us = self.clock.map(1, source_us, Instant::now());
             let showings = &self.showings;
             let mut give = |block: SoundBlock| {
@@ -324,7 +355,7 @@ impl<S: LiveSource> LiveInput<S> {
     fn mark_live(&mut self) {
         if !self.is_live {
             (self.is_live, self.was_live) = (true, true);
-            self.facts.set_error(None);
+            self.facts.note_live();
         }
         for showing in &self.showings {
             showing.set_stage(InputStage::Live, None, &self.sources);
@@ -333,7 +364,7 @@ impl<S: LiveSource> LiveInput<S> {
 
     fn lost(&mut self, error: &str) {
         self.is_live = false;
-        self.facts.set_error(Some(error));
+        self.facts.note_lost(error);
         let stage = if self.was_live {
             InputStage::Reconnecting
         } else {
@@ -361,5 +392,67 @@ impl<S: LiveSource> LiveInput<S> {
         self.showings.retain_mut(|showing| !showing.is_gone());
         waiting.has_ended = self.showings.is_empty();
         !waiting.has_ended
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use components::source::IngestSource;
+    use crossbeam_channel::bounded;
+    use systems::input::{InputEnds, InputSpec, InputState};
+
+    use super::super::showing::Entry;
+    use super::*;
+    use crate::ingest::IngestHub;
+
+    struct Nothing;
+
+    impl LiveSource for Nothing {
+        fn connect(&mut self, _: &Facts) -> Result<(), String> {
+            Ok(())
+        }
+        fn next(&mut self, _: Duration, _: Duration) -> Result<Option<LiveItem>, String> {
+            Ok(None)
+        }
+        fn is_patient(&self) -> bool {
+            true
+        }
+    }
+
+    fn showing() -> Showing {
+        let source: IngestSource = serde_json::from_str(r#"{"key": "guest"}"#).expect("a source");
+        let state = Arc::<InputState>::default();
+        let ends = InputEnds {
+            pictures: bounded(1).0,
+            sound: bounded(1).0,
+            orders: bounded(1).1,
+            gone: bounded(0).1,
+            state: Arc::clone(&state),
+        };
+        let spec = InputSpec::Ingest(source);
+        let entry = Entry::new("guest".into(), &spec, state, Arc::default());
+        Showing::new(Arc::new(entry), ends)
+    }
+
+    #[test]
+    fn the_most_patient_layer_says_for_how_long_it_may_be_silent() {
+        let (first, second) = (showing(), showing());
+        let states = [&first, &second].map(|showing| Arc::clone(&showing.ends.state));
+        let sources = Sources {
+            files: Arc::new(|| Arc::new(|_: &str| Err(String::new()))),
+            password: Arc::new(|_| None),
+            hub: IngestHub::default(),
+            inputs_max: 1,
+            hear: Arc::new(|_| {}),
+        };
+        let mut input = LiveInput::new(first, Nothing, sources, Arc::default(), Arc::default());
+        assert_eq!(input.timeout(), OPEN_TIMEOUT);
+        states[0].set_timeout(0.5);
+        states[1].set_timeout(30.0);
+        assert_eq!(input.timeout(), Duration::from_millis(500));
+        input.showings.push(second);
+        assert_eq!(input.timeout(), Duration::from_secs(30));
+        states[1].set_timeout(0.2);
+        assert_eq!(input.timeout(), Duration::from_millis(500));
     }
 }

@@ -1,5 +1,6 @@
 //! The thread that takes the world's requests: a decoder's thread for each film, one for all layers that show the same live input.
 
+use std::convert::Infallible;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::Ordering::Relaxed;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -7,7 +8,7 @@ use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
 use components::source::RtspTransport;
-use crossbeam_channel::{RecvTimeoutError, TryRecvError};
+use crossbeam_channel::{Receiver, RecvTimeoutError, TryRecvError};
 use systems::input::{InputDoor, InputSpec, InputStage, OpenInput};
 
 use super::facts::Facts;
@@ -16,12 +17,12 @@ use super::ingest::IngestSource;
 use super::live::{Joins, LiveInput};
 use super::rtsp::{RtspRuntime, RtspSource};
 use super::showing::{Entry, Showing};
-use super::{Inputs, RETRY_DELAY, Sources, url};
+use super::{FindFile, Inputs, RETRY_DELAY, Sources, url};
 use crate::streaming::{Priority, backoff_delay, set_priority};
 
-/// How often ended threads are looked for, and refused inputs tried again.
+/// How often ended threads are looked for, decoders ended whose layers have gone, and refused inputs tried again.
 const TIDY_EVERY: Duration = Duration::from_millis(250);
-/// Inputs that are refused and wait for room; further ones are left to themselves.
+/// Inputs that are refused and wait for room; of further ones nothing is kept, so that the world asks again.
 const REFUSED_MAX: usize = 256;
 
 /// What makes live inputs the same, so that one decoder serves all layers that show it.
@@ -38,14 +39,26 @@ enum Same {
 
 struct Decoding {
     thread: JoinHandle<()>,
-    shared: Option<(Same, Arc<Joins>, Arc<Facts>)>,
+    facts: Arc<Facts>,
+    /// Who can join it.
+    shared: Option<(Same, Arc<Joins>)>,
+    /// Disconnected when the layer has gone, of one that no other can join: it may be blocked then.
+    gone: Option<Receiver<Infallible>>,
+}
+
+/// A layer that is to show an input.
+struct Wanted {
+    spec: InputSpec,
+    showing: Showing,
+    /// Finds the files of its scene.
+    find: Arc<FindFile>,
 }
 
 struct Manager {
     sources: Sources,
     inputs: Inputs,
     decoding: Vec<Decoding>,
-    refused: Vec<(OpenInput, Arc<Entry>)>,
+    refused: Vec<Wanted>,
     runtime: Arc<RtspRuntime>,
 }
 
@@ -83,24 +96,28 @@ impl Manager {
             Arc::clone(&request.ends.state),
             facts,
         ));
-        self.open(request, Arc::clone(&entry));
+        let OpenInput { spec, ends, .. } = request;
+        self.open(Wanted {
+            spec,
+            showing: Showing::new(Arc::clone(&entry), ends),
+            find: (self.sources.files)(),
+        });
         // Who sees it in the list finds that it takes what comes.
         self.inputs.add(&entry);
     }
 
-    fn open(&mut self, request: OpenInput, entry: Arc<Entry>) {
-        let OpenInput { layer, spec, ends } = request;
-        let mut showing = Showing::new(Arc::clone(&entry), ends);
-        let same = same_of(&spec);
+    fn open(&mut self, mut wanted: Wanted) {
+        let entry = Arc::clone(&wanted.showing.entry);
+        let same = same_of(&wanted.spec);
         if let Some(same) = &same {
             for decoding in &self.decoding {
-                if let Some((other, joins, facts)) = &decoding.shared
+                if let Some((other, joins)) = &decoding.shared
                     && other == same
                 {
-                    entry.set_facts(Arc::clone(facts));
-                    match joins.join(showing) {
+                    entry.set_facts(Arc::clone(&decoding.facts));
+                    match joins.join(wanted.showing) {
                         Ok(()) => return,
-                        Err(back) => showing = *back,
+                        Err(back) => wanted.showing = *back,
                     }
                 }
             }
@@ -113,10 +130,10 @@ impl Manager {
                 self.decoding.len()
             );
             entry.facts().set_error(Some(&reason));
+            let showing = &wanted.showing;
             showing.set_stage(InputStage::Failed, Some(&reason), &self.sources);
             if self.refused.len() < REFUSED_MAX {
-                let ends = showing.ends;
-                self.refused.push((OpenInput { layer, spec, ends }, entry));
+                self.refused.push(wanted);
             }
             return;
         }
@@ -124,51 +141,50 @@ impl Manager {
         let facts = Arc::<Facts>::default();
         entry.set_facts(Arc::clone(&facts));
         let joins = Arc::<Joins>::default();
-        let spawned = self.spawn(&spec, showing, &facts, &joins);
-        match spawned {
+        let gone = same.is_none().then(|| wanted.showing.ends.gone.clone());
+        match self.spawn(wanted, &facts, &joins) {
             Ok(thread) => self.decoding.push(Decoding {
                 thread,
-                shared: same.map(|same| (same, joins, facts)),
+                facts,
+                shared: same.map(|same| (same, joins)),
+                gone,
             }),
-            Err(error) => tracing::error!(%error, %layer, "no thread for an input"),
+            // Its ways went with it, by which the world sees that it must ask again.
+            Err(error) => tracing::error!(%error, layer = %entry.layer, "no thread for an input"),
         }
     }
 
     fn spawn(
         &self,
-        spec: &InputSpec,
-        showing: Showing,
+        wanted: Wanted,
         facts: &Arc<Facts>,
         joins: &Arc<Joins>,
     ) -> std::io::Result<JoinHandle<()>> {
+        let Wanted {
+            spec,
+            showing,
+            find,
+        } = wanted;
         let (sources, facts, joins) = (self.sources.clone(), Arc::clone(facts), Arc::clone(joins));
         let name = format!("input {}", showing.entry.layer.as_str());
         let kept = Arc::clone(&facts);
         let mut body: Box<dyn FnMut() + Send> = match spec {
-            InputSpec::Video(source) if source.is_remote() => {
-                url::input(showing, Film::from(source), sources, facts, joins)
-            }
-            InputSpec::Audio(source) if source.src.contains("://") => {
-                url::input(showing, Film::from(source), sources, facts, joins)
-            }
             InputSpec::Video(source) => {
-                let mut film = FilmInput::new(showing, Film::from(source), sources, facts, None);
-                Box::new(move || film.run())
+                let film = Film::of_video(&source, &find);
+                play(showing, film, sources, facts, joins)
             }
             InputSpec::Audio(source) => {
-                let mut film = FilmInput::new(showing, Film::from(source), sources, facts, None);
-                Box::new(move || film.run())
+                let film = Film::of_audio(&source, &find);
+                play(showing, film, sources, facts, joins)
             }
             InputSpec::Ingest(source) => {
                 let from = IngestSource::new(&self.sources.hub, &source.key);
-                let timeout = Duration::from_secs_f32(source.reception.timeout.max(0.2));
-                let mut live = LiveInput::new(showing, from, timeout, sources, facts, joins);
+                let mut live = LiveInput::new(showing, from, sources, facts, joins);
                 Box::new(move || live.run())
             }
             InputSpec::Rtsp(source) => {
-                let from = RtspSource::new(source, &self.runtime, &self.sources);
-                let timeout = Duration::from_secs_f32(source.reception.timeout.max(0.2));
-                let mut live = LiveInput::new(showing, from, timeout, sources, facts, joins);
+                let from = RtspSource::new(&source, &self.runtime, &self.sources);
+                let mut live = LiveInput::new(showing, from, sources, facts, joins);
                 Box::new(move || live.run())
             }
         };
@@ -184,23 +200,39 @@ impl Manager {
         })
     }
 
-    /// Lets go of threads that have ended, and tries again what was refused.
+    /// Lets go of threads that have ended, ends those whose layers have gone, and tries again what was refused.
     fn tidy(&mut self) {
         self.decoding
             .retain(|decoding| !decoding.thread.is_finished());
-        self.refused.retain(|(request, _)| {
-            // Orders are for a decoder; what matters here is whether anybody is left who could give one.
-            !matches!(
-                request.ends.orders.try_recv(),
-                Err(TryRecvError::Disconnected)
-            )
-        });
+        for decoding in &self.decoding {
+            let gone = decoding.gone.as_ref().map(Receiver::try_recv);
+            if gone == Some(Err(TryRecvError::Disconnected)) {
+                // An address that says nothing would keep it until its deadline.
+                decoding.facts.interrupt();
+            }
+        }
+        self.refused.retain_mut(|wanted| !wanted.showing.is_gone());
         while self.decoding.len() < self.sources.inputs_max && !self.refused.is_empty() {
-            let (request, entry) = self.refused.remove(0);
-            entry.facts().set_error(None);
-            self.open(request, entry);
+            let wanted = self.refused.remove(0);
+            wanted.showing.entry.facts().set_error(None);
+            self.open(wanted);
         }
     }
+}
+
+/// What the thread of a file or an address does.
+fn play(
+    showing: Showing,
+    film: Film,
+    sources: Sources,
+    facts: Arc<Facts>,
+    joins: Arc<Joins>,
+) -> Box<dyn FnMut() + Send> {
+    if film.is_remote {
+        return url::input(showing, film, sources, facts, joins);
+    }
+    let mut film = FilmInput::new(showing, film, sources, facts, None);
+    Box::new(move || film.run())
 }
 
 fn same_of(spec: &InputSpec) -> Option<Same> {

@@ -10,8 +10,10 @@ mod facts;
 mod file;
 mod file_pass;
 mod ingest;
+mod leaps;
 mod live;
 mod manager;
+mod picture;
 mod rtsp;
 mod showing;
 mod sound;
@@ -38,14 +40,17 @@ const RETRY_DELAY: Duration = Duration::from_millis(500);
 
 /// Finds the file behind the `src` of a layer, inside of the folders that it may lie in.
 pub type FindFile = dyn Fn(&str) -> Result<PathBuf, String> + Send + Sync;
+/// Gives what finds the files of the scene that is on its way to the air, or on it.
+pub type SceneFiles = dyn Fn() -> Arc<FindFile> + Send + Sync;
 /// The password in a variable.
 pub type FindPassword = dyn Fn(&str) -> Option<String> + Send + Sync;
 
 /// What inputs are made from.
 #[derive(Clone)]
 pub struct Sources {
-    /// Files of the scene on air.
-    pub file: Arc<FindFile>,
+    /// Files of the scene on air. Asked when a layer asks for its film, and kept with that: a scene that gives way to another still
+    /// finds its own.
+    pub files: Arc<SceneFiles>,
     /// Passwords of cameras.
     pub password: Arc<FindPassword>,
     /// Publishers.

@@ -150,7 +150,7 @@ impl LiveSource for RtspSource {
         }
     }
 
-    fn next(&mut self, timeout: Duration) -> Result<Option<LiveItem>, String> {
+    fn next(&mut self, timeout: Duration, _: Duration) -> Result<Option<LiveItem>, String> {
         let Some((receiver, _)) = &self.session else {
             return Err("it is not open".to_owned());
         };

@@ -72,6 +72,8 @@ pub(super) struct Showing {
     pub(super) ends: InputEnds,
     /// The number of the run that it hears of.
     pub(super) run: u32,
+    /// What was ordered last while nothing of a file could be played yet.
+    pub(super) order: Option<InputOrder>,
 }
 
 impl Showing {
@@ -80,6 +82,7 @@ impl Showing {
             entry,
             ends,
             run: 0,
+            order: None,
         }
     }
 
@@ -96,11 +99,15 @@ impl Showing {
         });
     }
 
-    /// Whether the layer has gone. A live input cannot be sought in: it takes the number of the run and goes on.
+    /// Whether the layer has gone. A live input cannot be sought in: it takes the number of the run and goes on. A file keeps the last
+    /// order for when it plays.
     pub(super) fn is_gone(&mut self) -> bool {
         loop {
             match self.ends.orders.try_recv() {
-                Ok(InputOrder::Seek { run, .. }) => self.run = run,
+                Ok(order) => {
+                    let InputOrder::Seek { run, .. } = order;
+                    (self.run, self.order) = (run, Some(order));
+                }
                 Err(TryRecvError::Empty) => return false,
                 Err(TryRecvError::Disconnected) => return true,
             }
@@ -122,8 +129,10 @@ impl Showing {
 
     /// Gives live sound, if there is room; what there is none for is a gap in the times.
     pub(super) fn offer_sound(&self, block: &SoundBlock) {
-        let mut block = block.clone();
-        block.run = self.run;
+        let block = Box::new(SoundBlock {
+            run: self.run,
+            ..block.clone()
+        });
         let _full = self.ends.sound.try_send(block);
     }
 }

@@ -1,7 +1,6 @@
 //! Addresses: those that say how long they last are films, all others are live.
 
 use std::sync::Arc;
-use std::sync::atomic::Ordering::Relaxed;
 use std::time::{Duration, Instant};
 
 use codec::Demuxer;
@@ -44,17 +43,14 @@ pub(super) fn input(
                 )))
             } else {
                 waiting.ends.state.set_live(true);
-                let timeout = film.timeout;
-                waiting.ends.state.set_live(true);
                 let source = UrlSource {
                     film,
-                    sources: sources.clone(),
                     opened: Some(demuxer),
                     reads: None,
                 };
                 let joins = Arc::clone(&joins);
                 Kind::Live(Box::new(LiveInput::new(
-                    *waiting, source, timeout, sources, facts, joins,
+                    *waiting, source, sources, facts, joins,
                 )))
             };
         }
@@ -76,11 +72,16 @@ fn find_out(
     let mut failures = 0;
     loop {
         facts.take_retry();
-        match file::open(film, sources, facts) {
+        let opened = file::open(film, facts);
+        // What is ordered meanwhile is kept, and is where a film begins.
+        if showing.is_gone() {
+            return None;
+        }
+        match opened {
             Ok(demuxer) => return Some(demuxer),
             Err(error) => {
                 failures += 1;
-                facts.set_error(Some(&error));
+                facts.note_lost(&error);
                 showing.set_stage(InputStage::Failed, Some(&error), sources);
             }
         }
@@ -92,14 +93,12 @@ fn find_out(
             let left = until.saturating_duration_since(Instant::now());
             std::thread::sleep(left.min(LOOK_EVERY));
         }
-        facts.reconnects.fetch_add(1, Relaxed);
     }
 }
 
 /// A live address.
 pub(super) struct UrlSource {
     film: Film,
-    sources: Sources,
     opened: Option<Demuxer>,
     reads: Option<Reading>,
 }
@@ -115,7 +114,7 @@ impl LiveSource for UrlSource {
         self.reads = None;
         let demuxer = match self.opened.take() {
             Some(demuxer) => demuxer,
-            None => file::open(&self.film, &self.sources, facts)?,
+            None => file::open(&self.film, facts)?,
         };
         let video = demuxer.video().cloned().map(LiveItem::Video);
         let audio = demuxer.audio().cloned().map(LiveItem::Audio);
@@ -126,7 +125,7 @@ impl LiveSource for UrlSource {
         Ok(())
     }
 
-    fn next(&mut self, _: Duration) -> Result<Option<LiveItem>, String> {
+    fn next(&mut self, _: Duration, silent_max: Duration) -> Result<Option<LiveItem>, String> {
         let Some(reading) = &mut self.reads else {
             return Err("it is not open".to_owned());
         };
@@ -134,6 +133,7 @@ impl LiveSource for UrlSource {
             return Ok(Some(header));
         }
         // Its own deadline is that of silence.
+        reading.demuxer.allow(silent_max);
         match reading.demuxer.read() {
             Ok(Some(packet)) => Ok(Some(LiveItem::Packet(packet))),
             Ok(None) => Err("it has ended".to_owned()),

@@ -84,7 +84,7 @@ pub struct InputView {
     pub address: String,
     /// How it stands.
     pub stage: StageName,
-    /// What is wrong, or was the last time that something was.
+    /// What is wrong, or was the last time that something was. Also why pictures are there without their sound.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub error: Option<String>,
     /// The codec of its pictures, by FFmpeg's name.
@@ -102,10 +102,13 @@ pub struct InputView {
     /// Pictures a second.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub fps: Option<f64>,
+    /// Whether its pictures are HDR (PQ or HLG). Their colours are converted and their brightness is shown as it is, so that they look
+    /// flat.
+    pub hdr: bool,
     /// Samples a second of its sound, before it is brought to 48 kHz.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub sample_rate: Option<u32>,
-    /// Kilobits a second that come in, over the last seconds.
+    /// Kilobits a second that come in, over the last seconds; nothing is said while it is lost.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub bitrate_kbps: Option<f64>,
     /// Seconds that it lasts; a live one does not say.
@@ -114,7 +117,7 @@ pub struct InputView {
     /// Seconds of the file that are shown; a live one does not say.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub position: Option<f64>,
-    /// Times that it was connected anew.
+    /// Times that it came back after it was lost, or was asked to connect anew. Attempts that failed do not count.
     pub reconnects: u64,
     /// Pictures that came too late, or found no room.
     pub dropped_pictures: u64,
@@ -150,7 +153,7 @@ impl InputView {
             kind,
             address: address.to_owned(),
             stage: state.stage().into(),
-            error: known.error,
+            error: known.error.or(known.sound_error),
             video_codec: known.video_codec,
             audio_codec: known.audio_codec,
             width: known.natural.map(|natural| natural.0),
@@ -158,6 +161,7 @@ impl InputView {
             fps: known
                 .frames_per_second
                 .map(|rate| (rate * 1000.0).round() / 1000.0),
+            hdr: known.is_hdr,
             sample_rate: known.sample_rate,
             bitrate_kbps: known.bitrate_kbps.map(f64::round),
             duration: known.duration_seconds,

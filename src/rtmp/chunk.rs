@@ -275,25 +275,43 @@ impl ChunkWriter {
 
     /// Writes a message on a chunk stream from 2 to 63. Its body is at most 16 MiB.
     pub fn write(&self, id: u8, message: &Message, output: &mut BytesMut) {
+        self.write_part(id, message, 0, usize::MAX, output);
+    }
+
+    /// Writes whole chunks of a message, from its byte `from` on, until `output` has `bytes_max`; the byte at which it goes on. What is
+    /// written between two parts is of other chunk streams.
+    pub fn write_part(
+        &self,
+        id: u8,
+        message: &Message,
+        from: usize,
+        bytes_max: usize,
+        output: &mut BytesMut,
+    ) -> usize {
         let is_extended = message.time_ms >= EXTENDED;
-        let time = message.time_ms.min(EXTENDED);
-        output.reserve(message.body.len() + message.body.len() / self.chunk_size * 5 + 32);
-        output.put_u8(id & 0x3f);
-        output.put_uint(u64::from(time), 3);
-        output.put_uint(message.body.len() as u64, 3);
-        output.put_u8(message.kind);
-        output.put_u32_le(message.stream);
-        for (index, piece) in message.body.chunks(self.chunk_size).enumerate() {
-            if index > 0 {
+        let length = message.body.len();
+        let most = (length - from).min(bytes_max);
+        output.reserve(most + most / self.chunk_size * 5 + 32);
+        let mut at = from;
+        loop {
+            if at == 0 {
+                output.put_u8(id & 0x3f);
+                output.put_uint(u64::from(message.time_ms.min(EXTENDED)), 3);
+                output.put_uint(length as u64, 3);
+                output.put_u8(message.kind);
+                output.put_u32_le(message.stream);
+            } else {
                 output.put_u8(0xc0 | (id & 0x3f));
             }
             if is_extended {
                 output.put_u32(message.time_ms);
             }
-            output.put_slice(piece);
-        }
-        if message.body.is_empty() && is_extended {
-            output.put_u32(message.time_ms);
+            let end = at.saturating_add(self.chunk_size).min(length);
+            output.put_slice(&message.body[at..end]);
+            at = end;
+            if at == length || output.len() >= bytes_max {
+                return at;
+            }
         }
     }
 }

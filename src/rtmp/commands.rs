@@ -8,14 +8,17 @@ use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use serde_json::json;
-use subtle::ConstantTimeEq as _;
 
 use super::amf::{self, Value};
 use super::chunk::Message;
 use super::login;
-use super::session::{COMMAND_BYTES_MAX, Conversation, End, MEDIA_BYTES_MAX, Playing, Publishing};
+use super::offered::{MayWatch, NAME_MAX, Offered, may_watch, parameter, split};
+use super::playing::Playing;
+use super::session::{
+    COMMAND_BYTES_MAX, Conversation, End, MEDIA_BYTES_MAX, Publishing, WINDOW_BYTES,
+};
 use super::table::{Joined, Role};
-use crate::control::keys::AcceptedKey;
+use crate::control::keys::{AcceptedKey, is_plain};
 use crate::control::now_ms;
 
 /// The application that all streams are in.
@@ -26,10 +29,6 @@ const LOGIN: &str = "login";
 pub const PROGRAM: &str = "program";
 /// The stream of a connection that commands are about; there is one.
 const STREAM: u32 = 1;
-/// What a peer may send before it says that it has got it.
-const WINDOW_BYTES: u32 = 2_500_000;
-/// Letters of a stream's name with its query.
-const NAME_MAX: usize = 1024;
 /// A wrong key is answered so much later, so that trying many takes long.
 const WRONG_KEY_PAUSE: Duration = Duration::from_millis(200);
 
@@ -128,9 +127,10 @@ impl Conversation {
                 if let Some(mut publishing) = self.publishing.take() {
                     publishing.is_clean = true;
                     drop(publishing);
+                    self.session.set_role(Role::Connecting, None);
                     self.status("status", "NetStream.Unpublish.Success", "it has ended");
                 }
-                self.playing = None;
+                self.stop_playing();
                 Ok(())
             }
             // What else clients ask for changes nothing here, and they do not wait for an answer.
@@ -192,7 +192,7 @@ impl Conversation {
     async fn log_in(&mut self, transaction: f64, query: &str) -> Result<(), End> {
         let [user, opaque, challenge, response] =
             ["user", "opaque", "challenge", "response"].map(|name| parameter(query, name));
-        let Some(user) = user.filter(|user| login::is_plain(user)) else {
+        let Some(user) = user.filter(|user| is_plain(user)) else {
             return Err(self.reject(transaction, login::NEEDS_USER));
         };
         let (Some(opaque), Some(challenge), Some(response)) = (opaque, challenge, response) else {
@@ -200,7 +200,7 @@ impl Conversation {
             return Err(self.reject(transaction, &description));
         };
         let address = self.session.peer.ip();
-        if self.rtmp.0.wrong.may_try(address, Instant::now()) {
+        if let Some(taken) = self.rtmp.0.wrong.try_one(address).await {
             let rtmp = self.rtmp.clone();
             let accepted = tokio::task::spawn_blocking(move || {
                 let answer = login::Answer {
@@ -216,9 +216,10 @@ impl Conversation {
             });
             self.login = accepted.await.ok().flatten();
             if self.login.is_some() {
+                taken.was_right();
                 return Ok(());
             }
-            self.rtmp.0.wrong.note(address, Instant::now());
+            drop(taken);
             tokio::time::sleep(WRONG_KEY_PAUSE).await;
         }
         self.rtmp.refuse(address, "a wrong user or password");
@@ -258,14 +259,15 @@ impl Conversation {
             return self.refuse(BAD_NAME, "this connection has a stream already");
         }
         let address = self.session.peer.ip();
-        if !self.rtmp.0.wrong.may_try(address, Instant::now()) {
+        let Some(taken) = self.rtmp.0.wrong.try_one(address).await else {
             return self.refuse(BAD_NAME, "too many wrong keys; try again in some seconds");
-        }
+        };
         let Some(key) = self.accepted(wanted).await else {
-            self.rtmp.0.wrong.note(address, Instant::now());
+            drop(taken);
             tokio::time::sleep(WRONG_KEY_PAUSE).await;
             return self.refuse(BAD_NAME, "this stream key is not known");
         };
+        taken.was_right();
         let options = &self.rtmp.0.options;
         let now_ms = self.rtmp.now_ms();
         let joined = self
@@ -294,6 +296,9 @@ impl Conversation {
             "key": key.id, "session": self.session.id.to_string(), "address": address.to_string(), "resumed": is_resumed,
         });
         self.rtmp.tell("rtmp:publish", &key.id, data);
+        let keys = self.rtmp.0.keys.clone();
+        // Nobody waits for the disk.
+        drop(tokio::task::spawn_blocking(move || keys.note_used(&key.id)));
         Ok(())
     }
 
@@ -316,23 +321,15 @@ impl Conversation {
             }
             (program.feed().clone(), PROGRAM.to_owned())
         } else {
-            if !self.may_watch(query) {
-                return self.refuse(
-                    "NetStream.Play.Failed",
-                    "from another machine a token is needed: ?token=<API_TOKEN>",
-                );
-            }
+            self.admit(query).await?;
             let Some(channel) = self.rtmp.0.table.channel(name) else {
                 return self.refuse(NOT_FOUND, "nobody publishes a stream of this name");
             };
             (channel.feed.clone(), channel.key.id.clone())
         };
         let place = feed.join(is_cached);
-        if stream == PROGRAM
-            && place.waits()
-            && let Some(streaming) = self.rtmp.0.station.streaming()
-        {
-            streaming.request_keyframe();
+        if stream == PROGRAM && place.waits() {
+            self.rtmp.want_keyframe();
         }
         self.session.set_role(Role::Player, Some(stream.clone()));
         self.user_control(0, STREAM);
@@ -355,16 +352,27 @@ impl Conversation {
         Ok(())
     }
 
-    /// Whether this peer may watch what publishers send: on this machine everybody may.
-    fn may_watch(&self, query: &str) -> bool {
-        if self.session.peer.ip().to_canonical().is_loopback() {
-            return true;
-        }
+    /// Refuses a peer that may not watch what publishers send.
+    async fn admit(&mut self, query: &str) -> Result<(), End> {
         let offered = parameter(query, "token").or_else(|| parameter(&self.query, "token"));
-        match (&self.rtmp.0.token, offered) {
-            (Some(token), Some(offered)) => offered.as_bytes().ct_eq(token.as_bytes()).into(),
-            _ => false,
-        }
+        let server = &self.rtmp.0;
+        let answer = may_watch(
+            self.session.peer.ip(),
+            server.token.as_deref(),
+            offered.as_deref(),
+            &server.wrong,
+            Instant::now(),
+        );
+        let reason = match answer {
+            MayWatch::Yes => return Ok(()),
+            MayWatch::No => "from another machine a token is needed: ?token=<API_TOKEN>",
+            MayWatch::Wrong => {
+                tokio::time::sleep(WRONG_KEY_PAUSE).await;
+                "this token is wrong"
+            }
+            MayWatch::TooMany => "too many wrong tokens; try again in some seconds",
+        };
+        self.refuse("NetStream.Play.Failed", reason)
     }
 
     /// Says no, and ends the connection.
@@ -408,56 +416,6 @@ impl Conversation {
     }
 }
 
-/// The keys that an address names: as the stream, or as a password beside it.
-struct Offered {
-    keys: Vec<String>,
-    user: Option<String>,
-}
-
-impl Offered {
-    fn of(wanted: &str, connected: &str) -> Self {
-        let (name, query) = split(wanted);
-        let either = |names: &[&str]| {
-            let found = |query| names.iter().find_map(|name| parameter(query, name));
-            found(query).or_else(|| found(connected))
-        };
-        let keys = [Some(name.to_owned()), either(&["pass", "key"])];
-        Self {
-            keys: keys
-                .into_iter()
-                .flatten()
-                .filter(|key| !key.is_empty() && key.len() <= NAME_MAX)
-                .collect(),
-            user: either(&["user"]).filter(|user| !user.is_empty()),
-        }
-    }
-}
-
-/// What stands before the question mark, and behind it.
-fn split(text: &str) -> (&str, &str) {
-    text.split_once('?').unwrap_or((text, ""))
-}
-
-/// A parameter of a query, with what is escaped in it.
-fn parameter(query: &str, name: &str) -> Option<String> {
-    let value = query
-        .split('&')
-        .filter_map(|pair| pair.split_once('='))
-        .find(|(key, _)| *key == name)?
-        .1;
-    let mut bytes = Vec::with_capacity(value.len());
-    let mut rest = value.as_bytes();
-    while let Some((&first, more)) = rest.split_first() {
-        let escaped = more.first_chunk::<2>().filter(|_| first == b'%');
-        let escaped = escaped
-            .and_then(|digits| std::str::from_utf8(digits).ok())
-            .and_then(|digits| u8::from_str_radix(digits, 16).ok());
-        bytes.push(escaped.unwrap_or(first));
-        rest = if escaped.is_some() { &more[2..] } else { more };
-    }
-    String::from_utf8(bytes).ok()
-}
-
 /// A message of AMF3 says with a nought that what follows is AMF0, as all clients do.
 fn as_amf0(message: &Message) -> Bytes {
     if matches!(message.kind, 15 | 17) && message.body.first() == Some(&0) {
@@ -473,26 +431,4 @@ fn info(level: &str, code: &str, description: &str) -> Value {
         ("code", Value::text(code)),
         ("description", Value::text(description)),
     ])
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_key_comes_as_the_stream_or_as_a_password() {
-        let offered = |wanted, connected| {
-            let offered = Offered::of(wanted, connected);
-            (offered.keys.join(" "), offered.user.unwrap_or_default())
-        };
-        let pair = |keys: &str, user: &str| (keys.to_owned(), user.to_owned());
-        assert_eq!(offered("sm_1", ""), pair("sm_1", ""));
-        assert_eq!(
-            offered("cam?user=studio&pass=sm_1", ""),
-            pair("cam sm_1", "studio")
-        );
-        assert_eq!(offered("?key=sm%5f1", ""), pair("sm_1", ""));
-        assert_eq!(offered("", "user=a&pass=sm_1"), pair("sm_1", "a"));
-        assert_eq!(offered("%zz?pass=%f", ""), pair("%zz %f", ""));
-    }
 }

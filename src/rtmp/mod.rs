@@ -17,10 +17,14 @@ mod commands;
 pub mod feed;
 pub mod flv;
 mod handshake;
+mod keyframes;
 mod login;
+mod offered;
+mod playing;
 mod program;
 mod session;
 mod table;
+mod throttle;
 mod wrong_keys;
 
 use std::net::{IpAddr, SocketAddr};
@@ -32,7 +36,6 @@ use serde_json::{Value, json};
 use tokio::net::{TcpListener, TcpStream};
 
 pub use program::Program;
-pub use session::Session;
 pub use table::{Role, SessionEntry};
 
 use crate::config::Settings;
@@ -125,6 +128,7 @@ struct Inner {
     counts: Counts,
     wrong: WrongKeys,
     login: login::Login,
+    keyframes: keyframes::Keyframes,
     /// Events that may still be told in this second.
     events_left: AtomicU64,
     started: Instant,
@@ -152,6 +156,7 @@ impl Rtmp {
             counts: Counts::default(),
             wrong: WrongKeys::new(Instant::now()),
             login: login::Login::new(),
+            keyframes: keyframes::Keyframes::default(),
             events_left: AtomicU64::new(u64::from(EVENTS_PER_SECOND)),
             started: Instant::now(),
         }))
@@ -221,6 +226,9 @@ impl Rtmp {
                 channel.feed.end();
                 self.tell("rtmp:unpublish", &id, json!({"key": id}));
             }
+            if self.0.keyframes.is_due(Instant::now()) {
+                self.request_keyframe();
+            }
             self.0.viewers.set_rtmp(self.0.program.feed().players());
             if looks.is_multiple_of(4) {
                 let counts = &self.0.counts;
@@ -255,7 +263,9 @@ impl Rtmp {
     /// Lets a connection go; `false` when there is none of this name.
     pub fn kick(&self, id: &str) -> bool {
         let session = id.parse().ok().and_then(|id| self.0.table.session(id));
-        session.inspect(|session| session.kick("let go")).is_some()
+        session
+            .inspect(|session| session.kick("the operator has closed it"))
+            .is_some()
     }
 
     /// Lets the publisher of a key go, whose key is gone.
@@ -263,6 +273,20 @@ impl Rtmp {
         if let Some(channel) = self.0.table.drop_channel(id) {
             channel.feed.end();
             self.tell("rtmp:unpublish", id, json!({"key": id}));
+        }
+    }
+
+    /// A player of the program waits for a keyframe.
+    fn want_keyframe(&self) {
+        self.0.keyframes.want();
+        if self.0.keyframes.is_due(Instant::now()) {
+            self.request_keyframe();
+        }
+    }
+
+    fn request_keyframe(&self) {
+        if let Some(streaming) = self.0.station.streaming() {
+            streaming.request_keyframe();
         }
     }
 

@@ -14,8 +14,9 @@ use tokio::time::timeout;
 
 use super::channel::Channel;
 use super::chunk::{ChunkError, ChunkReader, ChunkWriter, Message};
-use super::feed::{Kind, Media, Place};
+use super::playing::{Next, Playing, WRITE_BYTES};
 use super::table::Role;
+use super::throttle::Throttle;
 use super::{Rtmp, handshake};
 use crate::control::keys::AcceptedKey;
 use crate::control::now_ms;
@@ -34,14 +35,8 @@ pub(super) const COMMAND_BYTES_MAX: usize = 64 << 10;
 pub(super) const MEDIA_BYTES_MAX: usize = 8 << 20;
 /// What is read at once.
 const READ_BYTES: usize = 64 << 10;
-/// What is taken from a feed at once.
-const WRITE_BYTES: usize = 256 << 10;
-/// A peer says that it has got so many bytes, whatever it was told.
-const WINDOW_BYTES: u32 = 2_500_000;
-/// Seconds of the bandwidth that may come at once.
-const BURST_S: f64 = 2.0;
-/// A peer that sends more than it may is read slower for so long, then let go.
-const THROTTLED_MAX: Duration = Duration::from_secs(10);
+/// What either side may send before the other says that it has got it.
+pub(super) const WINDOW_BYTES: u32 = 2_500_000;
 
 /// A connection, as others see it.
 #[derive(Debug)]
@@ -104,6 +99,9 @@ pub(super) enum End {
     /// The peer is done.
     #[error("the client is done")]
     Done,
+    /// It is let go, and told why.
+    #[error("the client is let go: {0}")]
+    Kicked(&'static str),
     /// It was told why, and waits for nothing.
     #[error("{0}")]
     Refused(String),
@@ -111,7 +109,7 @@ pub(super) enum End {
     Silent,
     #[error("the client does not read what is sent")]
     Stuck,
-    #[error("the client sends more than RTMP_BANDWIDTH allows")]
+    #[error("the client sends more than it may (a publisher, RTMP_BANDWIDTH)")]
     Bandwidth,
     #[error("the client speaks no RTMP: {0}")]
     Chunks(#[from] ChunkError),
@@ -177,25 +175,23 @@ pub(super) struct Conversation {
     /// The peer wants to hear of so many bytes.
     pub(super) window: u64,
     acknowledged: u64,
+    /// Whether hands were shaken, so that messages may be written.
+    is_met: bool,
+    asking: Asking,
 }
 
-/// Somebody who watches.
-pub(super) struct Playing {
-    pub(super) place: Place,
-    /// The time of the first message, which is nought for the player.
-    start_ms: Option<i64>,
-    last_ms: i64,
-    skips: u64,
+/// How long a peer has not said what it wants.
+#[derive(Debug, Default)]
+struct Asking {
+    /// Seconds since it came, or published or played last.
+    idle_s: u64,
 }
 
-impl Playing {
-    pub(super) fn new(place: Place) -> Self {
-        Self {
-            place,
-            start_ms: None,
-            last_ms: 0,
-            skips: 0,
-        }
+impl Asking {
+    /// Notes a second more; whether it goes on.
+    fn second(&mut self, is_busy: bool) -> bool {
+        self.idle_s = if is_busy { 0 } else { self.idle_s + 1 };
+        self.idle_s <= ASK_MAX.as_secs()
     }
 }
 
@@ -216,24 +212,30 @@ pub(super) async fn converse(rtmp: &Rtmp, mut stream: TcpStream, session: &Arc<S
         login: None,
         window: u64::from(WINDOW_BYTES),
         acknowledged: 0,
+        is_met: false,
+        asking: Asking::default(),
+    };
+    let reason = async {
+        kicked
+            .wait_for(Option::is_some)
+            .await
+            .ok()
+            .and_then(|kicked| *kicked)
     };
     let end = tokio::select! {
         end = conversation.run(&mut stream) => end,
-        _ = kicked.wait_for(Option::is_some) => Err(End::Done),
+        reason = reason => Err(End::Kicked(reason.unwrap_or_default())),
     };
-    let (role, name) = session.role();
-    drop(conversation);
-    if role == Role::Player {
-        let name = name.unwrap_or_default();
-        let data = json!({"id": session.id.to_string(), "stream": name});
-        rtmp.tell_seldom("rtmp:stop", &name, data);
-    }
+    conversation.stop_playing();
+    drop(conversation.publishing.take());
     let Err(end) = end else {
         return;
     };
+    conversation.say_goodbye(&mut stream, &end).await;
     let peer = session.peer;
     match &end {
         End::Gone | End::Done => tracing::debug!(%peer, session = session.id, "{end}"),
+        End::Kicked(_) => tracing::info!(%peer, session = session.id, "{end}"),
         End::Refused(_) => {}
         _ => {
             rtmp.0.counts.errors.fetch_add(1, Relaxed);
@@ -254,39 +256,58 @@ impl Conversation {
             json!({"id": self.session.id.to_string(), "address": self.session.peer.to_string()});
         let id = self.session.id.to_string();
         self.rtmp.tell_seldom("rtmp:connected", &id, data);
-        let end = self.talk(stream).await;
-        if let Err(End::Refused(_) | End::Done) = &end {
-            // What is said last must arrive: bytes that were not read would tear the connection down before.
-            let goodbye = async {
-                stream.write_all(&self.output).await?;
-                stream.shutdown().await?;
-                let mut rest = vec![0; READ_BYTES];
-                while stream.read(&mut rest).await? > 0 {}
-                std::io::Result::Ok(())
-            };
-            let _said = timeout(GOODBYE_MAX, goodbye).await;
+        self.is_met = true;
+        self.talk(stream).await
+    }
+
+    /// Tells a peer that it is let go. What is said last must arrive: bytes that were not read would tear the connection down before.
+    async fn say_goodbye(&mut self, stream: &mut TcpStream, end: &End) {
+        match end {
+            End::Kicked(reason) if self.is_met => {
+                self.status("error", "NetConnection.Connect.Closed", reason);
+            }
+            End::Refused(_) | End::Done => {}
+            _ => return,
         }
-        end
+        let goodbye = async {
+            stream.write_all_buf(&mut self.output).await?;
+            stream.shutdown().await?;
+            let mut rest = vec![0; READ_BYTES];
+            while stream.read(&mut rest).await? > 0 {}
+            std::io::Result::Ok(())
+        };
+        let _said = timeout(GOODBYE_MAX, goodbye).await;
+    }
+
+    /// Ends what it watches.
+    pub(super) fn stop_playing(&mut self) {
+        if self.playing.take().is_none() {
+            return;
+        }
+        let (_, stream) = self.session.role();
+        self.session.set_role(Role::Connecting, None);
+        let stream = stream.unwrap_or_default();
+        let data = json!({"id": self.session.id.to_string(), "stream": stream});
+        self.rtmp.tell_seldom("rtmp:stop", &stream, data);
     }
 
     async fn talk(&mut self, stream: &mut TcpStream) -> Result<(), End> {
         let (mut read, mut write) = stream.split();
         let mut input = BytesMut::with_capacity(READ_BYTES);
-        let mut batch = Vec::new();
         let mut second = tokio::time::interval(Duration::from_secs(1));
         let mut seconds = 0u64;
-        let mut throttle = Throttle::new(self.rtmp.0.options.bytes_per_second);
+        let mut throttle = Throttle::new(self.rtmp.0.options.bytes_per_second, Instant::now());
         loop {
-            let has_more = self.fill(&mut batch)?;
+            let has_more = self.fill()?;
             if !self.output.is_empty() {
-                timeout(WRITE_MAX, write.write_all(&self.output))
+                let bytes = self.output.len() as u64;
+                // What is written is taken out of it, also when this is ended in the middle.
+                timeout(WRITE_MAX, write.write_all_buf(&mut self.output))
                     .await
                     .map_err(|_| End::Stuck)??;
-                let bytes = self.output.len() as u64;
                 self.session.sent.fetch_add(bytes, Relaxed);
                 self.rtmp.0.counts.sent.fetch_add(bytes, Relaxed);
-                self.output.clear();
-                if self.output.capacity() > 2 * WRITE_BYTES {
+                if self.output.capacity() > 4 * WRITE_BYTES {
                     self.output = BytesMut::new();
                 }
             }
@@ -305,7 +326,12 @@ impl Conversation {
                     }
                     self.heard(bytes as u64);
                     while let Some(message) = self.reader.next(&mut input)? {
+                        let bytes = message.body.len();
                         self.message(message).await?;
+                        throttle.set_publishing(self.publishing.is_some());
+                        if let Some(pause) = throttle.take_message(bytes, Instant::now())? {
+                            tokio::time::sleep(pause).await;
+                        }
                     }
                     if let Some(pause) = throttle.take(bytes, Instant::now())? {
                         tokio::time::sleep(pause).await;
@@ -337,7 +363,7 @@ impl Conversation {
         let heard_ms = self.session.heard_ms.load(Relaxed);
         let silent = Duration::from_millis(self.rtmp.now_ms().saturating_sub(heard_ms));
         let is_busy = self.publishing.is_some() || self.playing.is_some();
-        if silent >= options.ping_timeout || (!is_busy && seconds > ASK_MAX.as_secs()) {
+        if !self.asking.second(is_busy) || silent >= options.ping_timeout {
             return Err(End::Silent);
         }
         if seconds.is_multiple_of(options.ping.as_secs().max(1)) {
@@ -347,37 +373,15 @@ impl Conversation {
         Ok(())
     }
 
-    /// Takes what is next for a player; whether there is more.
-    fn fill(&mut self, batch: &mut Vec<Media>) -> Result<bool, End> {
+    /// Writes what is next for a player; whether there is more.
+    fn fill(&mut self) -> Result<bool, End> {
         let Some(playing) = &mut self.playing else {
             return Ok(false);
         };
-        batch.clear();
-        let goes_on = playing.place.take(batch, WRITE_BYTES);
-        let skips = playing.place.skips();
-        let skipped = skips - std::mem::replace(&mut playing.skips, skips);
+        let next = playing.fill(self.writer, &mut self.output);
+        let skipped = playing.skipped();
         self.rtmp.0.counts.skips.fetch_add(skipped, Relaxed);
-        let mut bytes = 0;
-        for media in batch.drain(..) {
-            let start_ms = *playing.start_ms.get_or_insert(media.time_ms);
-            let time_ms = media.time_ms - start_ms;
-            playing.last_ms = time_ms.max(0);
-            bytes += media.body.len();
-            let (id, kind) = match media.kind {
-                Kind::Data => (4, 18),
-                Kind::VideoHeader | Kind::Key | Kind::Picture => (6, 9),
-                Kind::AudioHeader | Kind::Sound => (5, 8),
-            };
-            let message = Message {
-                kind,
-                stream: 1,
-                // 32 bits, which begin again after 49 days.
-                time_ms: playing.last_ms as u32,
-                body: media.body,
-            };
-            self.writer.write(id, &message, &mut self.output);
-        }
-        if !goes_on {
+        if next == Next::End {
             self.status(
                 "status",
                 "NetStream.Play.UnpublishNotify",
@@ -386,7 +390,7 @@ impl Conversation {
             self.user_control(1, 1);
             return Err(End::Done);
         }
-        Ok(bytes >= WRITE_BYTES)
+        Ok(next == Next::More)
     }
 
     /// Writes a message of the protocol itself.
@@ -409,73 +413,16 @@ impl Conversation {
     }
 }
 
-/// Reads a peer no faster than it may send.
-struct Throttle {
-    rate: f64,
-    left: f64,
-    at: Instant,
-    since: Option<Instant>,
-}
-
-impl Throttle {
-    fn new(rate: f64) -> Self {
-        Self {
-            rate,
-            left: rate * BURST_S,
-            at: Instant::now(),
-            since: None,
-        }
-    }
-
-    /// Notes bytes that came: how long to wait before more are read.
-    fn take(&mut self, bytes: usize, now: Instant) -> Result<Option<Duration>, End> {
-        let gained = now.saturating_duration_since(self.at).as_secs_f64() * self.rate;
-        self.left = (self.left + gained).min(self.rate * BURST_S);
-        self.at = now;
-        if self.left > self.rate * BURST_S / 2.0 {
-            self.since = None;
-        }
-        self.left -= bytes as f64;
-        if self.left >= 0.0 {
-            return Ok(None);
-        }
-        let since = *self.since.get_or_insert(now);
-        if now.saturating_duration_since(since) > THROTTLED_MAX {
-            return Err(End::Bandwidth);
-        }
-        Ok(Some(Duration::from_secs_f64(-self.left / self.rate)))
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
 
     #[test]
-    fn a_peer_that_sends_too_much_is_slowed_and_then_let_go() {
-        let mut now = Instant::now();
-        let mut throttle = Throttle::new(1000.0);
-        throttle.at = now;
-        assert_eq!(throttle.take(2000, now).expect("a burst"), None);
-        let mut read = 2000.0;
-        let start = now;
-        let end = loop {
-            match throttle.take(500, now) {
-                Ok(pause) => now += pause.unwrap_or_default(),
-                Err(end) => break end,
-            }
-            read += 500.0;
-        };
-        assert!(matches!(end, End::Bandwidth));
-        let seconds = (now - start).as_secs_f64();
-        assert!((9.0..12.0).contains(&seconds), "{seconds}");
-        assert!(read <= 2000.0 + 1000.0 * seconds + 500.0, "{read}");
-        // One that keeps to it is never let go.
-        let mut throttle = Throttle::new(1000.0);
-        throttle.at = now;
-        for _ in 0..100 {
-            now += Duration::from_millis(500);
-            assert_eq!(throttle.take(450, now).expect("good"), None);
-        }
+    fn who_stops_publishing_may_ask_for_something_else_for_as_long_as_who_came() {
+        let mut asking = Asking::default();
+        assert!((0..15).all(|_| asking.second(false)));
+        assert!((0..100).all(|_| asking.second(true)), "it publishes");
+        let seconds = (0..100).take_while(|_| asking.second(false)).count();
+        assert_eq!(seconds as u64, ASK_MAX.as_secs());
     }
 }

@@ -31,7 +31,7 @@ pub enum Role {
 #[derive(Clone, Debug, Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct SessionEntry {
-    /// Its name for the API.
+    /// A number from 1 on, by which the API names it; none is used twice in a run.
     pub id: String,
     /// What it does.
     pub kind: Role,

@@ -210,11 +210,5 @@ async fn delete(State(api): State<Api>, Name(id): Name) -> Answered {
 }
 
 fn tell(api: &Api, kind: &'static str, id: &str, data: serde_json::Value) {
-    let station = api.station();
-    let status = station.status();
-    station.events().tell(
-        Event::about(kind, id, data),
-        status.counters.revision,
-        status.tick,
-    );
+    api.station().tell(Event::about(kind, id, data));
 }

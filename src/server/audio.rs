@@ -11,7 +11,7 @@ use systems::audio::{ChannelLevels, Levels, SoundLevels};
 use super::Api;
 use super::answer::{Answered, Asking, Json, Name, Params, Reply, asked};
 use super::routes::{Doc, Routes};
-use crate::control::change::{UpdateAudio, UpdateChannel};
+use crate::control::change::{ResetMeters, UpdateAudio, UpdateChannel};
 use crate::control::schema::{MasterPatch, NAME_PATTERN, SoundPatch};
 use crate::control::{Change, ErrorCode, Show};
 
@@ -49,7 +49,7 @@ struct MasterView {
 pub struct MasterMeters {
     #[serde(flatten)]
     levels: Meters,
-    /// The largest true peak since the program started, in dBTP; -100 is silence.
+    /// The largest true peak since the stream went on air, or the meters were reset, in dBTP; -100 is silence.
     true_peak_max: f32,
     /// By how much the limiter turns it down, in decibels, 0 or more.
     gain_reduction: f32,
@@ -96,7 +96,7 @@ pub struct Meters {
     momentary: f32,
     /// Loudness of the last 3 s, in LUFS.
     short_term: f32,
-    /// Loudness of all since it was first heard, gated (EBU R 128), in LUFS.
+    /// Loudness of all since the stream went on air, or the meters were reset, gated (EBU R 128), in LUFS.
     integrated: f32,
 }
 
@@ -227,9 +227,24 @@ pub fn routes() -> Routes {
                 .glide(ANIMATE)
                 .terms()
                 .changes::<ChannelView>("The channel after it.")
-                .error(ErrorCode::NotFound),
+                .error(ErrorCode::NotFound)
+                .error(ErrorCode::Conflict),
             patch_channel,
         )
+        .post(
+            "/audio/meters/reset",
+            Doc::new(TAG, "resetMeters", "Has the meters begin anew what they show of the whole time")
+                .more("That is integrated loudness, of the sum and of each layer, and the largest true peak. Going on air does the same. It makes no revision.")
+                .terms()
+                .changes::<AudioView>("The mixer."),
+            reset,
+        )
+}
+
+async fn reset(State(api): State<Api>, Asking(terms): Asking) -> Answered {
+    let change = Change::ResetMeters(ResetMeters {});
+    let outcome = api.director().change(asked(change), terms).await?;
+    Reply::changed(&outcome, view(&api, &outcome.show))
 }
 
 async fn get(State(api): State<Api>) -> Answered {

@@ -9,6 +9,7 @@ use super::Api;
 use super::answer::{Answered, Name, Reply};
 use super::routes::{Doc, Routes};
 use crate::control::ApiError;
+use crate::control::schema::NAME_PATTERN;
 use crate::inputs::InputView;
 
 const TAG: &str = "inputs";
@@ -25,7 +26,7 @@ struct InputsAnswer {
 
 /// The routes.
 pub fn routes() -> Routes {
-    let layer = json!({"type": "string", "minLength": 1, "maxLength": 128});
+    let layer = json!({"type": "string", "pattern": NAME_PATTERN});
     let doc = |name, summary| {
         Doc::new(TAG, name, summary).path("layer", layer.clone(), "The layer that shows it.")
     };
@@ -58,7 +59,7 @@ pub fn routes() -> Routes {
         .post(
             "/inputs/{layer}/reconnect",
             doc("reconnectInput", "Has a layer's input connect anew at once, whatever it is doing")
-                .more("A film goes on where it is; one that has ended begins again.")
+                .more("What is connected is let go, too. A film goes on where it is; one that has ended begins again, at its in point.")
                 .answers::<InputView>("The input."),
             async |State(api): State<Api>, Name(layer): Name| {
                 found(&api, &layer, api.station().inputs().reconnect(&layer))

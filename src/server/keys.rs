@@ -93,12 +93,8 @@ async fn reveal(State(api): State<Api>, Name(id): Name) -> Answered {
 }
 
 fn tell(api: &Api, kind: &'static str, id: &str) {
-    let station = api.station();
-    let status = station.status();
-    let event = Event::about(kind, id, json!({"id": id}));
-    station
-        .events()
-        .tell(event, status.counters.revision, status.tick);
+    api.station()
+        .tell(Event::about(kind, id, json!({"id": id})));
 }
 
 /// Does what waits for a disk where it holds nobody up.

@@ -25,13 +25,13 @@ pub(super) fn write(api: &Api, page: &mut Page<'_>) -> fmt::Result {
     )?;
     page.family(
         "stream_audio_loudness_lufs",
-        "Loudness of the program over 400 ms (momentary), 3 s (short_term) and the whole of it (integrated), in LUFS.",
+        "Loudness of the program over 400 ms (momentary), 3 s (short_term) and since it went on air (integrated), in LUFS.",
         MetricType::Gauge,
         loudness(&shown.master, &[]),
     )?;
     page.gauge(
         "stream_audio_true_peak_max_dbtp",
-        "Largest true peak of the program so far, in dB below full scale.",
+        "Largest true peak of the program since it went on air, in dB below full scale.",
         f64::from(shown.true_peak_max_dbtp),
     )?;
     page.gauge(
@@ -64,11 +64,53 @@ pub(super) fn write(api: &Api, page: &mut Page<'_>) -> fmt::Result {
     )?;
     page.family(
         "stream_audio_channel_loudness_lufs",
-        "Loudness of a layer in the program over 400 ms, 3 s and the whole of it, in LUFS.",
+        "Loudness of a layer in the program over 400 ms, 3 s and since it went on air, in LUFS.",
         MetricType::Gauge,
         channels
             .iter()
             .flat_map(|channel| loudness(&channel.levels, &label(channel.layer.as_str()))),
+    )?;
+    speech(api, page)
+}
+
+/// What hosts say.
+fn speech(api: &Api, page: &mut Page<'_>) -> fmt::Result {
+    let desk = api.station().speech();
+    let door = desk.door();
+    let queues = door.board.all();
+    page.family(
+        "stream_speech_queue",
+        "Utterances of an avatar that are said or wait.",
+        MetricType::Gauge,
+        queues.iter().map(|shown| {
+            let label = vec![("layer", shown.layer.to_string())];
+            (label, shown.utterances.len() as f64)
+        }),
+    )?;
+    page.gauge(
+        "stream_speech_held_seconds",
+        "Seconds of speech that wait to be said.",
+        desk.budget().used() as f64 / f64::from(systems::audio::SAMPLE_RATE),
+    )?;
+    page.gauge(
+        "stream_speech_clients",
+        "WebSocket clients that push speech.",
+        desk.pushing() as f64,
+    )?;
+    page.counter(
+        "stream_speech_utterances",
+        "Utterances that have begun.",
+        door.begun(),
+    )?;
+    page.counter(
+        "stream_speech_underruns",
+        "Times that an utterance ran dry and paused.",
+        door.underruns(),
+    )?;
+    page.counter(
+        "stream_speech_events_lost",
+        "Events of speech that found no room.",
+        door.lost(),
     )
 }
 

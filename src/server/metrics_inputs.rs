@@ -49,7 +49,7 @@ pub(super) fn write(api: &Api, page: &mut Page<'_>) -> fmt::Result {
     )?;
     each(
         "stream_input_reconnects",
-        "Connections of an input that were made anew.",
+        "Times that an input came back after it was lost, or was asked to connect anew.",
         counter,
         |input| input.reconnects as f64,
     )?;

@@ -13,6 +13,7 @@ use crate::control::change::{PlayLayer, PlaybackWord};
 use crate::control::schema::NAME_PATTERN;
 use crate::control::show::{layer_ids, layer_with_parent};
 use crate::control::{ApiError, Change, ErrorCode, Show};
+use crate::inputs::InputView;
 
 /// What a file is to do.
 #[derive(Debug, Deserialize, JsonSchema)]
@@ -41,6 +42,13 @@ struct PlaybackView {
     /// Whether it begins again when it has ended.
     #[serde(rename = "loop")]
     loops: bool,
+    /// Milliseconds of the file, from its beginning, at which it stands or goes on; nothing while the file is not open, or when it is an
+    /// address without a length.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    position_ms: Option<u64>,
+    /// Milliseconds that the whole file lasts; nothing while that is not known.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    duration_ms: Option<u64>,
 }
 
 /// The routes.
@@ -73,22 +81,43 @@ async fn play(
         to,
     });
     let outcome = api.director().change(asked(change), terms).await?;
-    Reply::changed(&outcome, view(&outcome.show, &id)?)
+    let input = api.station().inputs().get(&id);
+    Reply::changed(&outcome, view(&outcome.show, &id, (action, to), input)?)
 }
 
-fn view(show: &Show, id: &str) -> Result<PlaybackView, ApiError> {
+fn view(
+    show: &Show,
+    id: &str,
+    (action, to): (PlaybackWord, Option<f64>),
+    input: Option<InputView>,
+) -> Result<PlaybackView, ApiError> {
     let spec = &show.program.spec;
     let (layer, _) = layer_with_parent(spec, id)
         .ok_or_else(|| ApiError::not_found("layer", id, layer_ids(spec)))?;
-    let (paused, speed, loops) = match &layer.source {
-        Source::Video(video) => (video.paused, video.speed, video.loops),
-        Source::Audio(audio) => (audio.paused, 1.0, audio.loops),
+    let (paused, speed, loops, start, end) = match &layer.source {
+        Source::Video(film) => (film.paused, film.speed, film.loops, film.start, film.end),
+        Source::Audio(sound) => (sound.paused, 1.0, sound.loops, sound.start, sound.end),
         _ => return Err(ApiError::internal("a file was lost")),
     };
+    let duration = input.as_ref().and_then(|input| input.duration);
+    let end = end.map(f64::from).or(duration).unwrap_or(f64::INFINITY);
+    // Where it is sent counts at once; the world tells of it with the frame.
+    let position = input.and_then(|input| input.position);
+    let position = position.map(|now| match (action, to) {
+        (PlaybackWord::Seek, Some(to)) => to.max(f64::from(start)).min(end),
+        (PlaybackWord::Restart, _) => f64::from(start),
+        _ => now,
+    });
     Ok(PlaybackView {
         id: id.to_owned(),
         paused,
         speed,
         loops,
+        position_ms: position.map(milliseconds),
+        duration_ms: duration.map(milliseconds),
     })
+}
+
+fn milliseconds(seconds: f64) -> u64 {
+    (seconds * 1000.0).round() as u64
 }

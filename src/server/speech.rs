@@ -1,10 +1,13 @@
 //! Speech of hosts: files and samples that an avatar says, and its queue. Samples as they are synthesised come by [`super::ws_speech`].
 
+mod raw;
+
 use axum::body::Bytes;
-use axum::extract::multipart::MultipartError;
+use axum::extract::multipart::{Field, MultipartError};
 use axum::extract::{DefaultBodyLimit, FromRequest as _, Multipart, Request, State};
 use axum::http::StatusCode;
 use axum::http::header::CONTENT_TYPE;
+use futures_util::StreamExt as _;
 use schemars::JsonSchema;
 use serde::Serialize;
 use serde_json::{Map, Value, json};
@@ -16,18 +19,18 @@ use super::answer::{
 use super::keys::blocking;
 use super::routes::{Doc, Routes};
 use super::{Api, BODY_MAX, ws_speech};
+use crate::control::authored::unusable;
 use crate::control::change::StopSpeech;
 use crate::control::schema::NAME_PATTERN;
 use crate::control::speech::{
-    BODY_BYTES_MAX, PcmFormat, PcmKind, SayFile, Saying, avatar_of, read_pcm, sound_of,
+    BODY_BYTES_MAX, Noted, SayFile, Saying, SpeechFile, avatar_of, check_id, must_be_heard, placed,
+    read_pcm, seconds, sound_of,
 };
 use crate::control::{ApiError, Change, ErrorCode, Terms, Work};
 
 const TAG: &str = "speech";
 /// What a form has round the file, in bytes.
 const FORM_MAX: u64 = 1 << 20;
-/// Samples a second of the program's sound.
-const RATE: f64 = 48_000.0;
 
 /// An utterance that was taken in.
 #[derive(Debug, Serialize, JsonSchema)]
@@ -97,21 +100,26 @@ pub fn routes() -> Routes {
         doc("say", "Has an avatar say something")
             .more(
                 "The body is JSON with `src`, the file of its sound; or a form (`multipart/form-data`) with the file as `file` (WAV, MP3, Ogg, FLAC, M4A) and \
-                 the other fields as parts; or the samples themselves as `audio/pcm`, or a file as `audio/wav`, `audio/mpeg` and the like, with the other fields in the query. \
+                 the other fields as parts; or the samples themselves as `audio/pcm` or `audio/L16` (RFC 2586: the highest byte first), or a file as `audio/wav`, `audio/mpeg` and the like, with the other fields in the query. \
                  At most 10 minutes and 64 MiB. The mouth follows what is heard on the same frame. `emotion` lasts as long as it does. With `captions` texts \
-                 show it: `{{speech.<layer>.line}}`, `.text`, `.word`, `.speaking`. WebSocket tells `speech:queued`, `speech:start`, `speech:word` and `speech:end`. \
+                 show it: `{{speech.<layer>.line}}`, `.text`, `.word`, `.speaking`. WebSocket tells `speech:queued`, `speech:start`, `speech:word`, \
+                 `speech:pause`, `speech:resume` and `speech:end` with `reason` (`done`, `interrupted`, `cancelled`, `error`), `position` and `lastWord`. \
+                 201 says that the world has taken it into the queue. What the world refuses is told as `speech:refused` with `reason` (`full`, `duplicate`, `gone`), and answered by 503, 409 and 409. \
+                 Said in a batch (`speech.say`), with `at` too, the answer is that of the batch, and `speech:queued` or `speech:refused` tells what became of it. \
+                 What is said goes on when the scene changes to one with an avatar of this name. It makes no revision. \
                  Sound that is still being synthesised is pushed over `/stream/layers/{id}/speak/ws`.",
             )
+            .error(ErrorCode::Unavailable)
             .body::<SayFile>()
             .example(json!({"src": "hello.mp3", "text": "Good evening, Lisbon!", "emotion": "happy", "captions": true}))
             .query("utterance", utterance.clone(), "For a body of sound: the utterance's `id`.")
             .query("text", json!({"type": "string", "maxLength": 10_000}), "For a body of sound: what is said.")
             .query("emotion", json!({"type": "string"}), "For a body of sound: what the avatar feels.")
             .query("captions", json!({"type": "boolean"}), "For a body of sound: whether texts show it.")
-            .query("queue", json!({"enum": ["append", "next", "interrupt"]}), "For a body of sound: where it goes in the queue.")
+            .query("queue", json!({"enum": ["append", "next", "interrupt", "replace"]}), "For a body of sound: where it goes in the queue.")
             .query("gain", json!({"type": "number", "minimum": -60, "maximum": 24}), "For a body of sound: gain in decibels.")
-            .query("rate", json!({"type": "integer", "minimum": 8000, "maximum": 48_000}), "For `audio/pcm`: samples a second; 24000 when absent.")
-            .query("channels", json!({"type": "integer", "minimum": 1, "maximum": 2}), "For `audio/pcm`: channels; 1 when absent.")
+            .query("rate", json!({"type": "integer", "minimum": 8000, "maximum": 48_000}), "For `audio/pcm` and `audio/L16`: samples a second, where the media type has no `rate`; 24000 when absent.")
+            .query("channels", json!({"type": "integer", "minimum": 1, "maximum": 2}), "For `audio/pcm` and `audio/L16`: channels, where the media type has no `channels`; 1 when absent.")
             .query("format", json!({"enum": ["s16le", "f32le"]}), "For `audio/pcm`: how samples are written; `s16le` when absent.")
             .terms()
             .changes::<Said>("It would be queued, with `dryRun`.")
@@ -159,20 +167,41 @@ async fn say(
 ) -> Answered {
     avatar_of(&api.director().snapshot().show, &layer)?;
     check_length(&request, BODY_BYTES_MAX + FORM_MAX)?;
-    let media_type = request
-        .headers()
-        .get(CONTENT_TYPE)
-        .and_then(|value| value.to_str().ok()?.split(';').next())
-        .map(|essence| essence.trim().to_ascii_lowercase())
-        .unwrap_or_default();
-    let (saying, sound) = match media_type.as_str() {
-        "application/json" => say_json(&api, request).await?,
-        "multipart/form-data" => say_form(&api, request).await?,
-        "audio/pcm" | "audio/l16" => say_pcm(&api, &query, request).await?,
+    let content_type = request.headers().get(CONTENT_TYPE);
+    let content_type = content_type.and_then(|value| value.to_str().ok());
+    let content_type = content_type.unwrap_or_default().to_ascii_lowercase();
+    let (media_type, parameters) = match content_type.split_once(';') {
+        Some((essence, parameters)) => (essence.trim(), parameters),
+        None => (content_type.trim(), ""),
+    };
+    let desk = api.station().speech();
+    let (saying, sound) = match media_type {
+        "application/json" => say_json(&api, &layer, request).await?,
+        "multipart/form-data" => {
+            let _sending = desk.sending()?;
+            say_form(&api, &layer, request).await?
+        }
+        "audio/pcm" | "audio/l16" => {
+            let saying = saying_of(&query)?;
+            let kind = raw::kind(&query, media_type == "audio/l16", parameters)?;
+            desk.must_have_room(&layer, &saying)?;
+            let _sending = desk.sending()?;
+            let file = body(&api, request).await?;
+            let budget = desk.budget().clone();
+            let _permit = desk.decoding().await;
+            let sound = blocking(move || {
+                let from = std::fs::File::open(file.path());
+                let from = from.map_err(|error| ApiError::internal(format!("the disk: {error}")));
+                read_pcm(from?, kind, &budget)
+            });
+            (saying, sound.await?)
+        }
         other if other.starts_with("audio/") || other == "application/ogg" => {
             let saying = saying_of(&query)?;
-            let bytes = body(&api, request).await?;
-            (saying, decoded(&api, bytes).await?)
+            desk.must_have_room(&layer, &saying)?;
+            let _sending = desk.sending()?;
+            let file = body(&api, request).await?;
+            (saying, decoded(&api, file).await?)
         }
         _ => {
             return Err(ApiError::new(
@@ -193,58 +222,67 @@ async fn queue(
     terms: Terms,
 ) -> Answered {
     let desk = api.station().speech();
-    let id = saying.id.clone().unwrap_or_else(|| desk.made_id());
-    desk.must_have_room(&layer, &id)?;
-    let state = std::sync::Arc::clone(sound.state());
-    let order = SpeechOrder::Say(Box::new(saying.utterance(&id, sound)));
+    desk.must_have_room(&layer, saying)?;
+    let id = saying.id.clone().unwrap_or_else(|| desk.made_id(&layer));
+    let utterance = saying.utterance(&id, sound);
+    let noted = Noted::of(&utterance);
     let work = Work::Speech {
         layer: layer.clone(),
-        order,
+        order: SpeechOrder::Say(Box::new(utterance)),
     };
+    let place = desk.place(&layer, saying.mode());
     let outcome = api.director().ask(work, terms).await?;
+    let is_asked = terms.dry_run || outcome.scheduled.is_some();
+    if !is_asked {
+        desk.must_be_taken(&layer, &noted)?;
+    }
     let said = Said {
         layer,
         id,
-        place: state.place(),
-        duration: seconds(state.received()),
+        place: if is_asked {
+            place
+        } else {
+            noted.state().place()
+        },
+        duration: seconds(noted.state().received()),
     };
     Ok(Reply::changed(&outcome, said)?.made(&terms))
 }
 
-fn seconds(samples: u64) -> f64 {
-    (samples as f64 / RATE * 1000.0).round() / 1000.0
-}
-
-async fn say_json(api: &Api, request: Request) -> Result<(Saying, SpeechOut), ApiError> {
+async fn say_json(
+    api: &Api,
+    layer: &str,
+    request: Request,
+) -> Result<(Saying, SpeechOut), ApiError> {
     check_length(&request, BODY_MAX as u64)?;
-    let bytes = body(api, request).await?;
-    if bytes.len() > BODY_MAX {
-        return Err(too_large(BODY_MAX as u64));
+    let mut body = request.into_body().into_data_stream();
+    let mut bytes = Vec::new();
+    while let Some(some) = body.next().await {
+        bytes.extend_from_slice(&some.map_err(|_| broke_off())?);
+        if bytes.len() > BODY_MAX {
+            return Err(too_large(BODY_MAX as u64));
+        }
     }
     let asked: SayFile = read(&parse(&bytes)?)?;
     let saying = asked.saying()?;
     let Some(src) = asked.src else {
-        let message = "it needs the file of its sound";
-        return Err(crate::control::authored::unusable(
-            "src".to_owned(),
-            message,
-        ));
+        return Err(unusable("src".to_owned(), "it needs the file of its sound"));
     };
+    let desk = api.station().speech();
+    desk.must_have_room(layer, &saying)?;
     let program = api.director().snapshot().show.program.clone();
     let library = api.library().clone();
-    let _permit = api.station().speech().decoding().await;
-    let sound = blocking(move || {
-        let path = library.sound_file(&program, &src, BODY_BYTES_MAX);
-        let at = |message: String| crate::control::authored::unusable("src".to_owned(), message);
-        sound_of(&path.map_err(at)?).map_err(|error| match error.code {
-            ErrorCode::Invalid => at(error.message),
-            _ => error,
-        })
-    });
+    let _permit = desk.decoding().await;
+    let reader = desk.clone();
+    let sound = blocking(move || reader.read_file(&library, &program, &src, "src"));
     Ok((saying, sound.await?))
 }
 
-async fn say_form(api: &Api, request: Request) -> Result<(Saying, SpeechOut), ApiError> {
+async fn say_form(
+    api: &Api,
+    layer: &str,
+    request: Request,
+) -> Result<(Saying, SpeechOut), ApiError> {
     let mut form = Multipart::from_request(request, api).await.map_err(|_| {
         ApiError::new(
             ErrorCode::UnsupportedMediaType,
@@ -252,14 +290,18 @@ async fn say_form(api: &Api, request: Request) -> Result<(Saying, SpeechOut), Ap
         )
     })?;
     let (mut fields, mut file) = (Map::new(), None);
-    while let Some(part) = form.next_field().await.map_err(broken)? {
+    while let Some(mut part) = form.next_field().await.map_err(broken)? {
         let name = part.name().unwrap_or_default().to_owned();
         if name == "file" {
-            file = Some(part.bytes().await.map_err(broken)?);
+            let mut incoming = begin(api).await?;
+            while let Some(bytes) = part.chunk().await.map_err(broken)? {
+                incoming = written(incoming, bytes).await?;
+            }
+            file = Some(incoming);
             continue;
         }
-        let text = part.text().await.map_err(broken)?;
-        if text.len() > BODY_MAX || fields.len() > 16 {
+        let text = text_of(part).await?;
+        if fields.len() > 16 {
             return Err(too_large(BODY_MAX as u64));
         }
         fields.insert(name.clone(), value_of(&name, text));
@@ -267,17 +309,29 @@ async fn say_form(api: &Api, request: Request) -> Result<(Saying, SpeechOut), Ap
     let saying = read::<SayFile>(&Value::Object(fields))?;
     if saying.src.is_some() {
         let message = "a form brings its sound as the part `file`";
-        return Err(crate::control::authored::unusable(
-            "src".to_owned(),
-            message,
-        ));
+        return Err(unusable("src".to_owned(), message));
     }
     let saying = saying.saying()?;
     let file = file.ok_or_else(|| {
         let message = "the form must have a part named `file`";
-        crate::control::authored::unusable("file".to_owned(), message)
+        unusable("file".to_owned(), message)
     })?;
-    Ok((saying, decoded(api, file).await?))
+    api.station().speech().must_have_room(layer, &saying)?;
+    let sound = decoded(api, file).await;
+    Ok((saying, sound.map_err(|error| placed(error, "file"))?))
+}
+
+/// A field of a form, of which not more is kept than a request may have.
+async fn text_of(mut part: Field<'_>) -> Result<String, ApiError> {
+    let mut bytes = Vec::new();
+    while let Some(some) = part.chunk().await.map_err(broken)? {
+        bytes.extend_from_slice(&some);
+        if bytes.len() > BODY_MAX {
+            return Err(too_large(BODY_MAX as u64));
+        }
+    }
+    let text = String::from_utf8(bytes);
+    text.map_err(|_| ApiError::new(ErrorCode::BadRequest, "the fields of a form are UTF-8"))
 }
 
 /// A field of a form or a query, as JSON has it.
@@ -289,6 +343,9 @@ fn value_of(name: &str, text: String) -> Value {
 }
 
 fn saying_of(query: &Params) -> Result<Saying, ApiError> {
+    if let Some(id) = query.get("utterance") {
+        check_id(id, "utterance")?;
+    }
     let mut fields = Map::new();
     for (parameter, name) in [
         ("utterance", "id"),
@@ -305,66 +362,39 @@ fn saying_of(query: &Params) -> Result<Saying, ApiError> {
     read::<SayFile>(&Value::Object(fields))?.saying()
 }
 
-async fn say_pcm(
-    api: &Api,
-    query: &Params,
-    request: Request,
-) -> Result<(Saying, SpeechOut), ApiError> {
-    let saying = saying_of(query)?;
-    let format = match query.get("format") {
-        None | Some("s16le") => PcmFormat::S16le,
-        Some("f32le") => PcmFormat::F32le,
-        Some(_) => {
-            let message = "it must be `s16le` or `f32le`";
-            return Err(crate::control::authored::unusable(
-                "format".to_owned(),
-                message,
-            ));
-        }
-    };
-    let kind = PcmKind {
-        rate: query.parsed("rate", "a whole number")?.unwrap_or(24_000),
-        channels: query.parsed("channels", "1 or 2")?.unwrap_or(1),
-        format,
+/// A body that is a sound, on the disk.
+async fn body(api: &Api, request: Request) -> Result<SpeechFile, ApiError> {
+    let mut body = request.into_body().into_data_stream();
+    let mut file = begin(api).await?;
+    while let Some(bytes) = body.next().await {
+        file = written(file, bytes.map_err(|_| broke_off())?).await?;
     }
-    .checked()?;
-    let bytes = body(api, request).await?;
-    let _permit = api.station().speech().decoding().await;
-    let sound = blocking(move || read_pcm(&bytes, kind)).await?;
-    Ok((saying, sound))
+    Ok(file)
 }
 
-async fn body(api: &Api, request: Request) -> Result<Bytes, ApiError> {
-    let bytes = Bytes::from_request(request, api).await;
-    let bytes = bytes.map_err(|rejection| match rejection.status() {
-        StatusCode::PAYLOAD_TOO_LARGE => too_large(BODY_BYTES_MAX),
-        _ => ApiError::new(ErrorCode::BadRequest, "the body broke off"),
-    })?;
-    if bytes.len() as u64 > BODY_BYTES_MAX {
-        return Err(too_large(BODY_BYTES_MAX));
-    }
-    Ok(bytes)
+async fn begin(api: &Api) -> Result<SpeechFile, ApiError> {
+    let folder = api.station().settings().data_dir.clone();
+    blocking(move || SpeechFile::begin(&folder)).await
+}
+
+async fn written(mut file: SpeechFile, bytes: Bytes) -> Result<SpeechFile, ApiError> {
+    blocking(move || {
+        file.write(&bytes)?;
+        Ok(file)
+    })
+    .await
 }
 
 /// The sound of a file that was sent.
-async fn decoded(api: &Api, bytes: Bytes) -> Result<SpeechOut, ApiError> {
-    if bytes.len() as u64 > BODY_BYTES_MAX {
-        return Err(too_large(BODY_BYTES_MAX));
-    }
-    let folder = api.station().settings().data_dir.clone();
-    let _permit = api.station().speech().decoding().await;
-    blocking(move || {
-        let disk = |error: std::io::Error| ApiError::internal(format!("the disk: {error}"));
-        std::fs::create_dir_all(&folder).map_err(disk)?;
-        let file = tempfile::Builder::new()
-            .prefix(".speech-")
-            .tempfile_in(&folder)
-            .map_err(disk)?;
-        std::fs::write(file.path(), &bytes).map_err(disk)?;
-        drop(bytes);
-        sound_of(file.path())
-    })
-    .await
+async fn decoded(api: &Api, file: SpeechFile) -> Result<SpeechOut, ApiError> {
+    let desk = api.station().speech();
+    let budget = desk.budget().clone();
+    let _permit = desk.decoding().await;
+    blocking(move || sound_of(file.path(), &budget)).await
+}
+
+fn broke_off() -> ApiError {
+    ApiError::new(ErrorCode::BadRequest, "the body broke off")
 }
 
 fn too_large(bytes_max: u64) -> ApiError {
@@ -381,7 +411,7 @@ fn broken(error: MultipartError) -> ApiError {
 }
 
 async fn get(State(api): State<Api>, Name(layer): Name) -> Answered {
-    avatar_of(&api.director().snapshot().show, &layer)?;
+    must_be_heard(&api.director().snapshot().show, &layer)?;
     let shown = api.station().speech().board().of(&layer);
     let utterances: Vec<UtteranceView> = shown.iter().map(view).collect();
     Reply::of(Queue {
@@ -418,7 +448,7 @@ async fn stop_one(
     Names(layer, utterance): Names,
     Asking(terms): Asking,
 ) -> Answered {
-    avatar_of(&api.director().snapshot().show, &layer)?;
+    must_be_heard(&api.director().snapshot().show, &layer)?;
     api.station().speech().must_be_said(&layer, &utterance)?;
     stop(&api, layer, Some(utterance), terms).await
 }

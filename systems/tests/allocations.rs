@@ -1,5 +1,6 @@
 //! Steady state allocates nothing: moving layers, still texts, a looping timeline, a moving picture, a ticker, a chat,
-//! an avatar that speaks, effects that change, sounds that are too loud and step back under each other.
+//! an avatar that speaks, effects that change, sounds that are too loud and step back under each other, a publisher with picture and
+//! sound. Asking for an input allocates little.
 
 #![expect(clippy::unwrap_used, reason = "a test ends where something is wrong")]
 
@@ -17,15 +18,17 @@ use components::source::{ChatSource, ShapeKind, ShapeSource, Source, TextSource,
 use components::value::{Colour, Paint};
 use image::codecs::gif::{GifEncoder, Repeat};
 use image::{Delay, Frame, Rgba, RgbaImage};
+use raster::Planes;
 use stream_manager_systems::assets::{Picture, PictureFonts, decode_picture};
 use stream_manager_systems::audio::{SourceSound, samples_in_tick};
 use stream_manager_systems::avatar::Avatar;
 use stream_manager_systems::clock::FrameClock;
 use stream_manager_systems::command::Command;
-use stream_manager_systems::scene::SceneBundle;
+use stream_manager_systems::input::{LivePicture, OpenInput, SoundBlock, TimedPicture};
+use stream_manager_systems::scene::{SceneBundle, SceneEdit};
 use stream_manager_systems::schedule::TickSet;
 use stream_manager_systems::speech::{
-    BLOCK_FRAMES, QueueMode, Speech, SpeechBlock, SpeechOrder, Utterance, speech_way,
+    BLOCK_FRAMES, QueueMode, Speech, SpeechBlock, SpeechBudget, SpeechOrder, Utterance, speech_way,
 };
 use stream_manager_systems::{Engine, EngineSettings};
 
@@ -33,12 +36,14 @@ struct Counting;
 
 static COUNTING: AtomicBool = AtomicBool::new(false);
 static ALLOCATIONS: AtomicUsize = AtomicUsize::new(0);
+static BYTES: AtomicUsize = AtomicUsize::new(0);
 
 // SAFETY: every call goes to the system's allocator unchanged; counting touches atomics alone.
 unsafe impl GlobalAlloc for Counting {
     unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
         if COUNTING.load(SeqCst) {
             ALLOCATIONS.fetch_add(1, SeqCst);
+            BYTES.fetch_add(layout.size(), SeqCst);
         }
         // SAFETY: the caller keeps `alloc`'s contract, which is passed on as it is.
         unsafe { System.alloc(layout) }
@@ -147,11 +152,11 @@ fn bed() -> LayerSpec {
 
 /// Eight seconds of speech, all there.
 fn speech() -> Command {
-    let (far, near) = speech_way(800);
+    let (far, near) = speech_way(800, &SpeechBudget::default());
     for _ in 0..800 {
         let len = BLOCK_FRAMES as u16;
         let frames = std::array::from_fn(|place| [(place as i16 % 60) * 300; 2]);
-        far.send(Box::new(SpeechBlock { len, frames })).unwrap();
+        far.try_send(Box::new(SpeechBlock { len, frames })).unwrap();
     }
     let said = Utterance {
         id: "said".into(),
@@ -182,6 +187,71 @@ fn play(clock: Res<FrameClock>, mut layers: Query<&mut SourceSound, Without<Avat
     }
 }
 
+/// A publisher.
+fn guest() -> LayerSpec {
+    LayerSpec {
+        source: Source::Ingest(serde_json::from_str(r#"{"key": "guest"}"#).unwrap()),
+        ..card("guest")
+    }
+}
+
+/// A picture in planes of one size, as decoders lend them.
+struct Still {
+    luma: Vec<u8>,
+    chroma: Vec<u8>,
+}
+
+impl Planes for Still {
+    fn width(&self) -> u32 {
+        64
+    }
+    fn height(&self) -> u32 {
+        36
+    }
+    fn y(&self) -> &[u8] {
+        &self.luma
+    }
+    fn u(&self) -> &[u8] {
+        &self.chroma
+    }
+    fn v(&self) -> &[u8] {
+        &self.chroma
+    }
+    fn luma_stride(&self) -> usize {
+        64
+    }
+    fn chroma_stride(&self) -> usize {
+        32
+    }
+}
+
+/// Gives what a publisher sends in the time of a tick, and counts what the tick then allocates.
+fn tick_fed(engine: &mut Engine, guest: &OpenInput, number: i64) {
+    let is_counted = COUNTING.swap(false, SeqCst);
+    let planes = Still {
+        luma: vec![(number % 200) as u8; 64 * 36],
+        chroma: vec![128; 32 * 18],
+    };
+    let picture = TimedPicture {
+        run: 0,
+        pts_us: number * 1_000_000 / 30,
+        picture: LivePicture::Planes(Arc::new(planes)),
+        natural: (64, 36),
+    };
+    guest.ends.pictures.try_send(picture).unwrap();
+    for block in number * 10 / 3..(number + 1) * 10 / 3 {
+        let block = Box::new(SoundBlock {
+            run: 0,
+            pts_us: block * 10_000,
+            len: 480,
+            frames: [[0.25; 2]; 480],
+        });
+        guest.ends.sound.try_send(block).unwrap();
+    }
+    COUNTING.store(is_counted, SeqCst);
+    engine.tick();
+}
+
 fn track(layer: &str, property: Property, to: f32) -> TrackSpec {
     let keyframe = |at, value| Keyframe {
         at,
@@ -189,6 +259,55 @@ fn track(layer: &str, property: Property, to: f32) -> TrackSpec {
         easing: Easing::EaseInOutSine,
     };
     TrackSpec::new(layer, property, vec![keyframe(0.0, 0.0), keyframe(1.0, to)])
+}
+
+fn scene(layers: Vec<LayerSpec>) -> SceneSpec {
+    let mut spec = SceneSpec {
+        schema: None,
+        version: 1,
+        name: "steady".to_owned(),
+        canvas: Default::default(),
+        assets: Default::default(),
+        data: Default::default(),
+        layers: layers.into_iter().map(Arc::new).collect(),
+        timelines: Vec::new(),
+        transitions: Default::default(),
+        audio: Default::default(),
+        renditions: Vec::new(),
+        outputs: Vec::new(),
+    };
+    (spec.canvas.width, spec.canvas.height) = (640, 360);
+    spec
+}
+
+fn engine() -> Engine {
+    Engine::new(EngineSettings {
+        width: 640,
+        height: 360,
+        rate: FrameRate::whole(30),
+        render_threads: 2,
+        pool_frames: 4,
+        max_layers: 50,
+        epoch_unix_ms: 0,
+        now_nanos: no_clock,
+    })
+    .unwrap()
+}
+
+/// Bytes that the tick allocates on which a layer joins a scene.
+fn bytes_to_add(layer: LayerSpec) -> usize {
+    let mut engine = engine();
+    let empty = scene(Vec::new());
+    let edit = SceneEdit::between(&empty, &scene(vec![layer])).unwrap();
+    engine.load(SceneBundle::new(empty)).unwrap();
+    engine.tick();
+    let command = Command::EditScene(Box::new(edit));
+    engine.commands().send(command, |_| {}).unwrap();
+    BYTES.store(0, SeqCst);
+    COUNTING.store(true, SeqCst);
+    engine.tick();
+    COUNTING.store(false, SeqCst);
+    BYTES.load(SeqCst)
 }
 
 #[test]
@@ -220,35 +339,19 @@ fn a_tick_of_moving_layers_allocates_nothing() {
         source: Source::Chat(Box::new(chat)),
         ..card("rows")
     };
-    let mut spec = SceneSpec {
-        schema: None,
-        version: 1,
-        name: "steady".to_owned(),
-        canvas: Default::default(),
-        assets: Default::default(),
-        data: Default::default(),
-        layers: [
-            card("slides"),
-            card("turns"),
-            card("fades"),
-            group,
-            moving,
-            strip,
-            rows,
-            avatar(),
-            filtered(),
-            bed(),
-        ]
-        .map(Arc::new)
-        .into(),
-        timelines: Vec::new(),
-        transitions: Default::default(),
-        audio: Default::default(),
-        renditions: Vec::new(),
-        outputs: Vec::new(),
-    };
-    spec.canvas.width = 640;
-    spec.canvas.height = 360;
+    let mut spec = scene(vec![
+        card("slides"),
+        card("turns"),
+        card("fades"),
+        group,
+        moving,
+        strip,
+        rows,
+        avatar(),
+        filtered(),
+        bed(),
+        guest(),
+    ]);
     spec.timelines.push(Arc::new(TimelineSpec {
         loop_mode: LoopMode::PingPong,
         tracks: vec![
@@ -263,38 +366,32 @@ fn a_tick_of_moving_layers_allocates_nothing() {
         ],
         ..TimelineSpec::new("motion")
     }));
-    let mut engine = Engine::new(EngineSettings {
-        width: 640,
-        height: 360,
-        rate: FrameRate::whole(30),
-        render_threads: 2,
-        pool_frames: 4,
-        max_layers: 50,
-        epoch_unix_ms: 0,
-        now_nanos: no_clock,
-    })
-    .unwrap();
+    let mut engine = engine();
     let mut bundle = SceneBundle::new(spec);
     bundle.pictures.push(("moving".into(), picture));
     engine.add_sound_systems(TickSet::Ingest, play);
     engine.load(bundle).unwrap();
     engine.commands().send(speech(), |_| {}).unwrap();
     engine.tick();
+    let opened: Vec<OpenInput> = engine.input_door().requests.try_iter().collect();
+    let publisher = opened.iter().find(|open| open.layer.as_str() == "guest");
+    let publisher = publisher.unwrap();
     engine.repeat();
-    for _ in 0..88 {
-        engine.tick();
-    }
+    (0..88).for_each(|number| tick_fed(&mut engine, publisher, number));
     // Between two whole seconds, since words that follow the clock are made anew on each: ticks 90 to 119 are one such second.
-    engine.tick();
+    tick_fed(&mut engine, publisher, 88);
+    let shown = publisher.ends.state.pictures_shown.load(SeqCst);
     COUNTING.store(true, SeqCst);
-    for _ in 0..27 {
-        engine.tick();
-    }
+    (89..116).for_each(|number| tick_fed(&mut engine, publisher, number));
     // A tick without time to compose, too.
     engine.repeat();
     COUNTING.store(false, SeqCst);
     assert_eq!(ALLOCATIONS.load(SeqCst), 0);
+    assert_eq!(publisher.ends.state.pictures_shown.load(SeqCst) - shown, 27);
     let world = engine.world_mut();
     let mut avatars = world.query::<&Speech>();
     assert!(avatars.single(world).unwrap().level().is_some());
+    // Six seconds of sound have room in an input's way; it takes memory when they come, and not on the tick that asks.
+    let asking = bytes_to_add(guest()).saturating_sub(bytes_to_add(card("guest")));
+    assert!(asking < 50_000, "{asking} bytes");
 }

@@ -2,16 +2,9 @@
 
 use systems::input::{InputOrder, InputStage, LivePicture, WantedSize};
 
-use crate::support::{World, audio_with, joined, until, video, video_with, yuv_at};
-
-/// Frames whose luma tells their number, and a sine of 480 Hz, of which a second has whole periods.
-const NUMBERED: &str = "-f lavfi -i color=black:s=320x180:r=30,format=yuv420p,geq=lum='16+N*3':cb=128:cr=128 \
-                        -f lavfi -i sine=480:r=48000,volume=4 -t 2";
-
-fn number(picture: &LivePicture) -> i64 {
-    let [luma, _, _] = yuv_at(picture, 100, 100);
-    (f64::from(luma) - 16.0).max(0.0).div_euclid(1.0) as i64 / 3
-}
+use crate::support::{
+    NUMBERED, World, audio_with, joined, number, until, video, video_with, yuv_at,
+};
 
 /// The largest step between neighbours of a sine of 480 Hz is 2 pi 480 / 48000 of its height.
 fn has_no_click(samples: &[[f32; 2]], height: f32) -> Option<usize> {
@@ -300,20 +293,92 @@ fn alpha_is_kept_and_multiplied_in() {
             "{name}: {:?}",
             pixel(110)
         );
+        // What is decoded from then on is made smaller.
         near.state.set_wanted(WantedSize {
             width: 64,
             height: 32,
         });
+        let again = InputOrder::Seek {
+            to_seconds: 0.0,
+            run: 1,
+            at_us: 0,
+        };
+        near.orders.send(again).expect("the decoder");
         let small = until("a small one", || {
-            near.pictures
-                .try_iter()
-                .find_map(|picture| match picture.picture {
-                    LivePicture::Raster(raster) if raster.width() == 64 => Some(raster),
-                    _ if near.state.stage() == InputStage::Ended => Some(raster.clone()),
-                    _ => None,
-                })
+            near.pictures.try_iter().find(|picture| picture.run == 1)
         });
-        assert!(small.width() == 64 || small.width() == 128);
+        let LivePicture::Raster(small) = &small.picture else {
+            panic!("{name}: it is opaque")
+        };
+        assert_eq!((small.width(), small.height()), (64, 32), "{name}");
+        let words = raster::Raster::clone(small).into_words();
+        let pixel = words[16 * 64 + 10].to_ne_bytes().map(i32::from);
+        assert!(is_near(pixel, [0, 128, 0, 128]), "{name}: {pixel:?}");
+    }
+}
+
+#[test]
+fn offline_a_picture_is_made_in_the_size_that_the_tick_says() {
+    let world = World::new();
+    world.ffmpeg(
+        "late.mp4",
+        "-f lavfi -i testsrc2=s=320x180:r=30 -t 1 -c:v libx264",
+    );
+    let near = world.open_offline("film", video("late.mp4"));
+    until("a full way", || near.pictures.is_full().then_some(()));
+    // Long after it was decoded.
+    let picture = near.picture();
+    let LivePicture::Unscaled(unscaled) = &picture.picture else {
+        panic!("it is scaled")
+    };
+    for (width, height) in [(160, 90), (64, 36), (0, 0)] {
+        let made = unscaled.scaled(WantedSize { width, height });
+        let Some(LivePicture::Planes(planes)) = made else {
+            panic!("no planes")
+        };
+        let size = if width == 0 {
+            (320, 180)
+        } else {
+            (width, height)
+        };
+        assert_eq!((planes.width(), planes.height()), size);
+    }
+}
+
+#[test]
+fn sound_that_cannot_be_decoded_leaves_the_picture() {
+    let world = World::new();
+    let path = world.ffmpeg(
+        "strange.mkv",
+        &format!("{NUMBERED} -c:v libx264 -qp 4 -g 30 -c:a libopus"),
+    );
+    let mut bytes = std::fs::read(&path).expect("a file");
+    let at = bytes
+        .windows(6)
+        .position(|word| word == b"A_OPUS")
+        .expect("a codec");
+    bytes[at + 5] = b'X';
+    std::fs::write(&path, bytes).expect("a file");
+    let near = world.video("strange.mkv");
+    let (pictures, sound) = near.all();
+    assert_eq!((pictures.len(), sound.len()), (60, 0));
+    let view = world.inputs.get("film").expect("a view");
+    assert!(view.error.expect("a reason").contains("decode"));
+    // Where there is nothing else it is an error.
+    let _bed = world.open("bed", audio_with("strange.mkv", |_| {}));
+    world.wait_for("bed", |view| view.stage.as_str() == "failed");
+}
+
+#[test]
+fn hdr_is_told_of() {
+    let world = World::new();
+    let source = "-f lavfi -i testsrc2=s=64x64:r=30 -t 0.2 -c:v libx264";
+    world.ffmpeg("hdr.mp4", &format!("{source} -color_trc smpte2084"));
+    world.ffmpeg("sdr.mp4", source);
+    for (name, is_hdr) in [("hdr.mp4", true), ("sdr.mp4", false)] {
+        let near = world.open(name, video(name));
+        near.all();
+        assert_eq!(world.inputs.get(name).expect("a view").hdr, is_hdr);
     }
 }
 
@@ -327,7 +392,7 @@ fn a_sound_loops_and_has_one_level_in_both_channels() {
     let near = world.open("bed", audio_with("mono.flac", |source| source.loops = true));
     let mut blocks = Vec::new();
     until("sound", || {
-        blocks.extend(near.sound.try_iter());
+        blocks.extend(near.sound.try_iter().map(|block| *block));
         (blocks.len() >= 350).then_some(())
     });
     let (start, samples) = joined(&blocks);
@@ -339,7 +404,7 @@ fn a_sound_loops_and_has_one_level_in_both_channels() {
         .fold(0.0, f32::max);
     assert!((0.47..=0.53).contains(&loudest), "{loudest}");
     // Where it begins again the resampler does, too.
-    let clicks = has_no_click(&samples, 2.5);
+    let clicks = has_no_click(&samples, 0.5);
     assert_eq!(clicks, None);
     assert_eq!(
         world.inputs.get("bed").expect("a view").sample_rate,
@@ -402,6 +467,33 @@ fn what_is_broken_is_an_error_of_that_input_alone() {
 }
 
 #[test]
+fn one_damaged_time_costs_one_picture() {
+    let world = World::new();
+    world.ffmpeg(
+        "whole.mkv",
+        &format!("{NUMBERED} -an -c:v libx264 -qp 4 -bf 0 -g 30"),
+    );
+    // An hour ahead.
+    let leap = "-c copy -bsf:v setts=pts=if(eq(N\\,30)\\,PTS+3600000\\,PTS)";
+    let whole = world.path("whole.mkv");
+    world.ffmpeg("leap.mkv", &format!("-i {} {leap}", whole.display()));
+    let spec = video_with("leap.mkv", |source| source.loops = true);
+    let near = world.open("leap", spec);
+    let (pictures, _) = near.some(59 * 2);
+    for (index, picture) in (0..).zip(&pictures) {
+        let pass = index / 59;
+        let frame = index % 59 + i64::from(index % 59 >= 30);
+        let due = (pass * 60 + frame) * 1_000_000 / 30;
+        assert_eq!(number(&picture.picture), frame, "{index}");
+        assert!(
+            (picture.pts_us - due).abs() <= 1400,
+            "{index}: {} for {due}",
+            picture.pts_us
+        );
+    }
+}
+
+#[test]
 fn inputs_beyond_the_limit_wait_for_room() {
     let world = World::with_inputs(1);
     world.ffmpeg("one.mp4", "-f lavfi -i testsrc2=s=64x64 -t 1 -c:v libx264");
@@ -411,7 +503,18 @@ fn inputs_beyond_the_limit_wait_for_room() {
     let view = world.wait_for("two", |view| view.error.is_some());
     assert_eq!(view.stage.as_str(), "failed");
     assert!(view.error.expect("an error").contains("MAX_INPUTS"));
+    // What is asked of it meanwhile is where it begins.
+    for run in [1, 2] {
+        let seek = InputOrder::Seek {
+            to_seconds: 0.5,
+            run,
+            at_us: 77_000,
+        };
+        two.orders.send(seek).expect("the manager");
+    }
+    until("it is heard", || two.orders.is_empty().then_some(()));
     drop(one);
-    two.picture();
+    let first = two.picture();
+    assert_eq!((first.run, first.pts_us), (2, 77_000));
     assert_eq!(world.inputs.get("two").expect("a view").error, None);
 }

@@ -5,11 +5,14 @@ use components::source::IngestSource;
 use stream_manager::ingest::{IngestAudioCodec, IngestPacket, IngestVideoCodec, Publisher};
 use systems::input::{InputSpec, InputStage, LivePicture, WantedSize};
 
-use crate::support::{Near, World, joined, until, yuv_at};
+use crate::support::{NUMBERED, Near, World, joined, until, yuv_at};
 
-/// A second of numbered frames and a tone.
-const NUMBERED: &str = "-f lavfi -i color=black:s=320x180:r=30,format=yuv420p,geq=lum='16+N*3':cb=128:cr=128 \
-                        -f lavfi -i sine=480:r=44100 -t 1 -c:v libx264 -qp 4 -g 30 -tune zerolatency -c:a aac -f flv";
+/// A second of numbered frames and a tone, as a publisher sends them.
+fn a_second(world: &World) -> Vec<IngestPacket> {
+    let codecs = "-t 1 -c:v libx264 -qp 4 -g 30 -tune zerolatency -c:a aac -ar 44100 -f flv";
+    let flv = world.ffmpeg("live.flv", &format!("{NUMBERED} {codecs}"));
+    packets(&std::fs::read(flv).expect("a file"))
+}
 
 fn spec(key: &str) -> InputSpec {
     let source: IngestSource =
@@ -65,7 +68,7 @@ fn publish(
             let picture = near.picture();
             pictures.push((picture.pts_us, yuv_at(&picture.picture, 100, 100)[0]));
         }
-        sound.extend(near.sound.try_iter());
+        sound.extend(near.sound.try_iter().map(|block| *block));
     }
     (pictures, sound)
 }
@@ -73,8 +76,7 @@ fn publish(
 #[test]
 fn a_publisher_is_seen_and_heard_and_may_go_and_come_again() {
     let world = World::new();
-    let flv = world.ffmpeg("live.flv", NUMBERED);
-    let packets = packets(&std::fs::read(flv).expect("a file"));
+    let packets = a_second(&world);
     let near = world.open("guest", spec("guest"));
     world.wait_for("guest", |_| true);
     let mut newest = -1;
@@ -114,8 +116,7 @@ fn a_publisher_is_seen_and_heard_and_may_go_and_come_again() {
 #[test]
 fn one_decoder_serves_all_layers_each_in_its_size() {
     let world = World::with_inputs(1);
-    let flv = world.ffmpeg("live.flv", NUMBERED);
-    let packets = packets(&std::fs::read(flv).expect("a file"));
+    let packets = a_second(&world);
     let large = world.open("large", spec("guest"));
     let small = world.open("small", spec("guest"));
     world.wait_for("small", |_| true);
@@ -135,7 +136,7 @@ fn one_decoder_serves_all_layers_each_in_its_size() {
     }
     let width = |picture: &LivePicture| match picture {
         LivePicture::Planes(planes) => planes.width(),
-        LivePicture::Raster(_) => panic!("it has alpha"),
+        LivePicture::Raster(_) | LivePicture::Unscaled(_) => panic!("not in planes"),
     };
     assert!(others.len() > 30, "{}", others.len());
     for other in &others {
@@ -155,8 +156,7 @@ fn one_decoder_serves_all_layers_each_in_its_size() {
 #[test]
 fn a_world_that_takes_nothing_costs_pictures_and_no_more() {
     let world = World::new();
-    let flv = world.ffmpeg("live.flv", NUMBERED);
-    let packets = packets(&std::fs::read(flv).expect("a file"));
+    let packets = a_second(&world);
     let near = world.open("guest", spec("guest"));
     world.wait_for("guest", |_| true);
     let publisher = world.hub.publish("guest", "a guest").expect("nobody else");
@@ -168,10 +168,26 @@ fn a_world_that_takes_nothing_costs_pictures_and_no_more() {
 }
 
 #[test]
+fn another_timeout_reaches_a_decoder_that_runs() {
+    let world = World::new();
+    let packets = a_second(&world);
+    let near = world.open("guest", spec("guest"));
+    near.state.set_timeout(3600.0);
+    world.wait_for("guest", |_| true);
+    let publisher = world.hub.publish("guest", "a guest").expect("nobody else");
+    publish(&publisher, &packets, &near);
+    assert_eq!(near.state.stage(), InputStage::Live);
+    near.state.set_timeout(0.2);
+    let view = world.wait_for("guest", |view| view.stage.as_str() == "reconnecting");
+    assert_eq!((view.bitrate_kbps, view.reconnects), (None, 0));
+    publish(&publisher, &packets, &near);
+    assert_eq!(world.inputs.get("guest").expect("a view").reconnects, 1);
+}
+
+#[test]
 fn damaged_packets_are_counted_and_passed_over() {
     let world = World::new();
-    let flv = world.ffmpeg("live.flv", NUMBERED);
-    let packets = packets(&std::fs::read(flv).expect("a file"));
+    let packets = a_second(&world);
     let near = world.open("guest", spec("guest"));
     world.wait_for("guest", |_| true);
     let publisher = world.hub.publish("guest", "a guest").expect("nobody else");

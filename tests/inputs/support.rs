@@ -1,5 +1,6 @@
 //! The world's side of inputs, and files to play.
 
+use std::convert::Infallible;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::{Arc, Mutex};
@@ -9,6 +10,7 @@ use components::source::{AudioSource, VideoSource};
 use crossbeam_channel::{Receiver, Sender, bounded};
 use stream_manager::ingest::IngestHub;
 use stream_manager::inputs::{InputNews, Inputs, Sources};
+use stream_manager::scene::files::find_inside;
 use systems::input::{
     InputDoor, InputEnds, InputOrder, InputSpec, InputStage, InputState, LivePicture, OpenInput,
     PICTURES_QUEUED, SOUND_QUEUED, SoundBlock, TimedPicture,
@@ -16,6 +18,13 @@ use systems::input::{
 
 /// How long anything may take before a test fails.
 pub const LIMIT: Duration = Duration::from_secs(60);
+
+/// Two seconds of frames whose luma tells their number, and a sine of 480 Hz, of which a second has whole periods.
+pub const NUMBERED: &str = "-f lavfi -i color=black:s=320x180:r=30,format=yuv420p,geq=lum='16+N*3':cb=128:cr=128 \
+                            -f lavfi -i sine=480:r=48000,volume=4 -t 2";
+
+/// How often something is looked for.
+const LOOK: Duration = Duration::from_millis(4);
 
 /// Stands for the world.
 pub struct World {
@@ -29,9 +38,10 @@ pub struct World {
 /// The near ends of one input.
 pub struct Near {
     pub pictures: Receiver<TimedPicture>,
-    pub sound: Receiver<SoundBlock>,
+    pub sound: Receiver<Box<SoundBlock>>,
     pub orders: Sender<InputOrder>,
     pub state: Arc<InputState>,
+    _gone: Sender<Infallible>,
     inputs: Inputs,
 }
 
@@ -47,9 +57,11 @@ impl World {
         let (requests, receiver) = bounded(256);
         let (place, heard) = (folder.path().to_owned(), Arc::clone(&news));
         let sources = Sources {
-            file: Arc::new(move |src| {
-                stream_manager::scene::files::find_inside(&place, src)
-                    .map_err(|error| error.to_string())
+            files: Arc::new(move || {
+                let place = place.clone();
+                Arc::new(move |src: &str| {
+                    find_inside(&place, src).map_err(|error| error.to_string())
+                })
             }),
             password: Arc::new(|name| {
                 (name == "RTSP_PASSWORD_TEST").then(|| "open sesame".to_owned())
@@ -74,10 +86,30 @@ impl World {
     }
 
     pub fn open(&self, layer: &str, spec: InputSpec) -> Near {
+        self.open_with(layer, spec, Arc::default())
+    }
+
+    /// As offline work asks for it.
+    pub fn open_offline(&self, layer: &str, spec: InputSpec) -> Near {
+        let state = Arc::<InputState>::default();
+        state.set_scales_late();
+        self.open_with(layer, spec, state)
+    }
+
+    fn open_with(&self, layer: &str, spec: InputSpec, state: Arc<InputState>) -> Near {
         let (pictures, near_pictures) = bounded(PICTURES_QUEUED);
         let (sound, near_sound) = bounded(SOUND_QUEUED);
         let (near_orders, orders) = bounded(8);
-        let state = Arc::<InputState>::default();
+        let (near_gone, gone) = bounded(0);
+        let timeout = match &spec {
+            InputSpec::Video(source) => Some(source.reception.timeout),
+            InputSpec::Rtsp(source) => Some(source.reception.timeout),
+            InputSpec::Ingest(source) => Some(source.reception.timeout),
+            InputSpec::Audio(_) => None,
+        };
+        timeout
+            .into_iter()
+            .for_each(|seconds| state.set_timeout(seconds));
         let request = OpenInput {
             layer: layer.into(),
             spec,
@@ -85,6 +117,7 @@ impl World {
                 pictures,
                 sound,
                 orders,
+                gone,
                 state: Arc::clone(&state),
             },
         };
@@ -94,6 +127,7 @@ impl World {
             sound: near_sound,
             orders: near_orders,
             state,
+            _gone: near_gone,
             inputs: self.inputs.clone(),
         }
     }
@@ -115,11 +149,15 @@ impl World {
         layer: &str,
         wanted: impl Fn(&stream_manager::inputs::InputView) -> bool,
     ) -> stream_manager::inputs::InputView {
-        let mut last = None;
-        until(&format!("{layer}: {last:?}"), || {
-            last = self.inputs.get(layer);
-            last.clone().filter(&wanted)
-        })
+        let begun = Instant::now();
+        loop {
+            let last = self.inputs.get(layer);
+            if let Some(view) = last.clone().filter(&wanted) {
+                return view;
+            }
+            assert!(begun.elapsed() < LIMIT, "in vain: {layer}: {last:#?}");
+            std::thread::park_timeout(LOOK);
+        }
     }
 }
 
@@ -163,7 +201,7 @@ pub fn until<T>(what: &str, mut look: impl FnMut() -> Option<T>) -> T {
             return found;
         }
         assert!(begun.elapsed() < LIMIT, "in vain: {what}");
-        std::thread::park_timeout(Duration::from_millis(4));
+        std::thread::park_timeout(LOOK);
     }
 }
 
@@ -183,11 +221,11 @@ impl Near {
             assert_ne!(stage, InputStage::Failed, "{:#?}", self.inputs.list());
             let ended = stage == InputStage::Ended;
             pictures.extend(self.pictures.try_iter());
-            sound.extend(self.sound.try_iter());
+            sound.extend(self.sound.try_iter().map(|block| *block));
             ended.then_some(())
         });
         pictures.extend(self.pictures.try_iter());
-        sound.extend(self.sound.try_iter());
+        sound.extend(self.sound.try_iter().map(|block| *block));
         (pictures, sound)
     }
 
@@ -195,7 +233,7 @@ impl Near {
     pub fn some(&self, count: usize) -> (Vec<TimedPicture>, Vec<SoundBlock>) {
         let (mut pictures, mut sound) = (Vec::new(), Vec::new());
         until("pictures", || {
-            sound.extend(self.sound.try_iter());
+            sound.extend(self.sound.try_iter().map(|block| *block));
             let missing = count - pictures.len();
             pictures.extend(self.pictures.try_iter().take(missing));
             (pictures.len() >= count).then_some(())
@@ -218,6 +256,11 @@ pub fn joined(blocks: &[SoundBlock]) -> (i64, Vec<[f32; 2]>) {
         samples.extend(&block.frames[..usize::from(block.len)]);
     }
     (start, samples)
+}
+
+/// The number of a picture of a film whose luma is 16 and three times that.
+pub fn number(picture: &LivePicture) -> i64 {
+    (i64::from(yuv_at(picture, 100, 100)[0]) - 16).max(0) / 3
 }
 
 /// Luma, and both differences, at a place of an opaque picture.

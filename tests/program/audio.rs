@@ -19,25 +19,11 @@ use systems::{Engine, EngineSettings};
 
 use super::api::start;
 use super::client::Client;
-use super::support::{OnAir, TempFolder, text};
-
-/// A tenth of a second of nothing, which a layer may name.
-fn silent_wave() -> Vec<u8> {
-    let data = vec![0u8; 19_200];
-    let mut wave = b"RIFF".to_vec();
-    wave.extend((36 + data.len() as u32).to_le_bytes());
-    wave.extend(b"WAVEfmt \x10\0\0\0\x01\0\x02\0");
-    wave.extend(48_000u32.to_le_bytes());
-    wave.extend(192_000u32.to_le_bytes());
-    wave.extend(b"\x04\0\x10\0data");
-    wave.extend((data.len() as u32).to_le_bytes());
-    wave.extend(data);
-    wave
-}
+use super::support::{OnAir, TempFolder, text, until, wave};
 
 /// A program whose scene has a box and two layers with sound.
 fn on_air(folder: &TempFolder) -> (OnAir, Client) {
-    std::fs::write(folder.file("bed.wav"), silent_wave()).unwrap();
+    std::fs::write(folder.file("bed.wav"), wave(48_000, 2, &[0; 19_200])).unwrap();
     let (on_air, client) = start(folder, &["--recording", "false"]);
     let sounds = [
         json!({"id": "bed", "source": {"type": "audio", "src": "bed.wav", "loop": true}, "sound": {"gain": -18, "duck": {"by": 10}}}),
@@ -53,7 +39,13 @@ fn on_air(folder: &TempFolder) -> (OnAir, Client) {
 fn the_mixer_is_shown_changed_and_told() {
     let folder = TempFolder::new();
     let (_on_air, client) = on_air(&folder);
-    let mixer = client.get("/stream/audio");
+    // Meters are those of the tick before.
+    let mixer = until("the meters show both", || {
+        let mixer = client.get("/stream/audio");
+        let channels = mixer["channels"].as_array()?;
+        let is_shown = channels.iter().all(|channel| channel["audible"] == true);
+        is_shown.then_some(mixer)
+    });
     assert_eq!(mixer["count"], 2, "a box has no sound: {mixer}");
     let limiter = json!({"ceiling": -1.0, "release": 0.1});
     assert_eq!(mixer["master"]["limiter"], limiter);
@@ -139,7 +131,7 @@ fn what_cannot_be_is_refused_and_batches_and_dry_runs_hold() {
         (422, json!("limiter.ceiling"))
     );
     let of = |layer: &str| format!("/stream/audio/channels/{layer}");
-    assert_eq!(refused("PATCH", &of("box"), json!({"gain": 1})).0, 422);
+    assert_eq!(refused("PATCH", &of("box"), json!({"gain": 1})).0, 409);
     assert_eq!(refused("PATCH", &of("nobody"), json!({"gain": 1})).0, 404);
     let batch = json!({"commands": [
         {"type": "audio.update", "patch": {"gain": -3}},
@@ -149,6 +141,12 @@ fn what_cannot_be_is_refused_and_batches_and_dry_runs_hold() {
         refused("POST", "/stream/commands", batch),
         (422, json!("commands[1].patch.gain"))
     );
+    let revision = client.revision();
+    let reset = client.ok("POST", "/stream/audio/meters/reset", Value::Null);
+    assert_eq!(reset["data"]["master"]["meters"]["truePeakMax"], -100.0);
+    let batch = json!({"commands": [{"type": "audio.resetMeters"}]});
+    client.ok("POST", "/stream/commands", batch);
+    assert_eq!(client.revision(), revision, "nothing that is authored");
     client.ok("PATCH", "/stream/audio?dryRun=true", json!({"muted": true}));
     assert_eq!(
         client.get("/stream/audio")["master"]["gain"],

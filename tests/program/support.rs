@@ -213,6 +213,22 @@ pub fn probe(target: &str) -> serde_json::Value {
     serde_json::from_slice(&output.stdout).unwrap()
 }
 
+/// A WAV file of samples of 16 bits.
+pub fn wave(rate: u32, channels: u16, data: &[u8]) -> Vec<u8> {
+    let frame_bytes = channels * 2;
+    let mut wave = b"RIFF".to_vec();
+    wave.extend((36 + data.len() as u32).to_le_bytes());
+    wave.extend(b"WAVEfmt \x10\0\0\0\x01\0");
+    wave.extend(channels.to_le_bytes());
+    wave.extend(rate.to_le_bytes());
+    wave.extend((rate * u32::from(frame_bytes)).to_le_bytes());
+    wave.extend(frame_bytes.to_le_bytes());
+    wave.extend(b"\x10\0data");
+    wave.extend((data.len() as u32).to_le_bytes());
+    wave.extend(data);
+    wave
+}
+
 /// A scene of 320x180 with one moving layer.
 pub const SMALL_SCENE: &str = r##"{
   "version": 1, "name": "Small", "canvas": {"width": 320, "height": 180, "fps": 30, "background": "#102030"},

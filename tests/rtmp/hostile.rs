@@ -7,8 +7,8 @@ use std::time::Duration;
 use bytes::BytesMut;
 use stream_manager::rtmp::chunk::{ChunkWriter, Message};
 
-use super::peer::{Peer, Running, Stage, camera};
-use super::support::until;
+use super::peer::{Peer, Running, Stage};
+use super::support::{get, text, until};
 
 /// Numbers that look random and are the same on each run (xorshift).
 struct Chance(u64);
@@ -29,18 +29,8 @@ impl Chance {
 
 /// A publisher and a player that must notice nothing.
 fn others(stage: &Stage) -> (Running, Running, u64) {
-    let (_, key) = stage.key("studio");
-    let camera = Running::start(camera(600).arg(stage.url(&key)));
-    stage.until_count("publisher", 1);
-    let player = Running::start(std::process::Command::new("ffmpeg").args([
-        "-v",
-        "error",
-        "-i",
-        &stage.url("studio"),
-        "-f",
-        "null",
-        "-",
-    ]));
+    let (camera, _, _) = stage.publish("studio");
+    let player = stage.player("studio");
     stage.until_count("player", 1);
     (camera, player, memory(stage))
 }
@@ -92,6 +82,57 @@ fn random_bytes_do_no_harm() {
             }
         }
     }
+    unharmed(&stage, others);
+}
+
+#[test]
+fn broken_handshakes_do_no_harm() {
+    let stage = Stage::new(&[]);
+    let others = others(&stage);
+    let mut waiting = Vec::new();
+    for round in 0..40 {
+        let mut stream = TcpStream::connect(("127.0.0.1", stage.rtmp)).unwrap();
+        let hello = |version: u8, bytes: usize| {
+            let mut hello = vec![version];
+            hello.resize(1 + bytes, 0x5a);
+            hello
+        };
+        let bytes = match round % 4 {
+            // Another version, another protocol, half a packet, and no answer to ours.
+            0 => hello(2, 1536),
+            1 => b"GET / HTTP/1.1\r\nHost: localhost\r\n\r\n".to_vec(),
+            2 => hello(3, 700),
+            _ => hello(3, 1536),
+        };
+        stream.write_all(&bytes).unwrap();
+        waiting.push(stream);
+    }
+    until("the first to be let go", || {
+        (stage.count("connecting") <= 20).then_some(())
+    });
+    // The others hold on until the time for it is over.
+    unharmed(&stage, others);
+}
+
+#[test]
+fn a_flood_of_empty_messages_is_let_go() {
+    let stage = Stage::new(&[]);
+    let others = others(&stage);
+    let mut peer = Peer::connect(stage.rtmp);
+    // The first has a header; each that follows is a byte.
+    peer.stream
+        .write_all(&[3, 0, 0, 0, 0, 0, 0, 22, 0, 0, 0, 0])
+        .unwrap();
+    let flood = [0xc3; 65_536];
+    while peer.stream.write_all(&flood).is_ok() {}
+    until("the reason", || {
+        let page = get(stage.on_air.port("metrics"), "/metrics").unwrap().1;
+        let page = text(&page);
+        let line = page
+            .lines()
+            .find(|line| line.starts_with("stream_rtmp_refused_total"));
+        line.unwrap().ends_with(" 1").then_some(())
+    });
     unharmed(&stage, others);
 }
 
@@ -161,17 +202,19 @@ fn hundreds_of_idle_connections_take_no_place_for_long() {
         "200",
     ]);
     let others = others(&stage);
+    // Some have shaken hands, and ask for nothing.
+    let met: Vec<Peer> = (0..20).map(|_| Peer::connect(stage.rtmp)).collect();
     let idle: Vec<TcpStream> = (0..500)
         .map(|_| TcpStream::connect(("127.0.0.1", stage.rtmp)).unwrap())
         .collect();
     until("a full house", || {
         (stage.count("connecting") == 198).then_some(())
     });
-    // Nobody says hello, and all are let go.
+    // The others do not say hello, and all are let go.
     until("them to be let go", || {
         (stage.count("connecting") == 0).then_some(())
     });
-    drop(idle);
+    drop((met, idle));
     unharmed(&stage, others);
 }
 

@@ -2,15 +2,16 @@
 
 use std::process::Command;
 
+use stream_manager::rtmp::amf::Value;
+
 use super::peer::{Peer, Running, Stage, camera};
 use super::support::{FREE_PORTS, program, run, text, until};
 
 #[test]
 fn a_key_lets_one_publisher_in_until_it_is_deleted() {
-    let stage = Stage::new(&[]);
-    let (id, key) = stage.key("studio");
-    let mut first = Running::start(camera(60).arg(stage.url(&key)));
-    stage.until_count("publisher", 1);
+    // All that is logged is read for the key.
+    let stage = Stage::new(&["--log-level", "trace"]);
+    let (mut first, id, key) = stage.publish("studio");
 
     let second = run(camera(5).arg(stage.url(&key)));
     let error = text(&second.stderr);
@@ -32,9 +33,12 @@ fn a_key_lets_one_publisher_in_until_it_is_deleted() {
     let mut peer = Peer::connect(stage.rtmp);
     let named = format!("anything?user=second&pass={key}");
     assert_eq!(peer.publish(&named), "NetStream.Publish.Start");
-    let listed = run(program(&stage.folder.0).args(["keys", "list"]));
-    assert!(text(&listed.stdout).contains("last used 20"));
+    until("the use to be noted", || {
+        let listed = run(program(&stage.folder.0).args(["keys", "list"]));
+        text(&listed.stdout).contains("last used 20").then_some(())
+    });
     stage.delete(&format!("/stream/keys/{id}"));
+    assert_eq!(peer.status_with("description"), "its key is gone");
     assert!(peer.is_let_go(super::support::LIMIT));
     stage.until_count("publisher", 0);
     assert!(!stage.on_air.all_lines().contains(&key));
@@ -80,12 +84,75 @@ fn user_and_password_are_taken_as_obs_gives_them() {
 }
 
 #[test]
+fn one_who_is_let_go_hears_why_and_the_log_has_it() {
+    let stage = Stage::new(&[]);
+    let (_, key) = stage.key("");
+    let mut peer = Peer::connect(stage.rtmp);
+    assert_eq!(peer.publish(&key), "NetStream.Publish.Start");
+    let sessions = stage.ask("/stream/rtmp")["sessions"].clone();
+    let id = sessions[0]["id"].as_str().unwrap();
+    stage.delete(&format!("/stream/rtmp/{id}"));
+    assert_eq!(
+        peer.status_with("description"),
+        "the operator has closed it"
+    );
+    assert!(peer.is_let_go(super::support::LIMIT));
+    stage
+        .on_air
+        .line("the client is let go: the operator has closed it");
+}
+
+#[test]
+fn who_stops_publishing_may_begin_again_on_the_same_connection() {
+    let stage = Stage::new(&[]);
+    let (_, key) = stage.key("");
+    let mut peer = Peer::connect(stage.rtmp);
+    assert_eq!(peer.publish(&key), "NetStream.Publish.Start");
+    for _ in 0..3 {
+        peer.command("FCUnpublish", Value::Null, &key);
+        assert_eq!(peer.status(), "NetStream.Unpublish.Success");
+        stage.until_count("publisher", 0);
+        assert_eq!(stage.count("connecting"), 1);
+        peer.command("publish", Value::Null, &key);
+        assert_eq!(peer.status(), "NetStream.Publish.Start");
+        stage.until_count("publisher", 1);
+    }
+    peer.command("deleteStream", Value::Null, "");
+    assert_eq!(peer.status(), "NetStream.Unpublish.Success");
+    peer.command("play", Value::Null, "program");
+    stage.until_count("player", 1);
+    peer.command("closeStream", Value::Null, "");
+    stage.until_count("connecting", 1);
+}
+
+#[test]
+fn a_key_is_not_used_by_who_is_refused() {
+    let stage = Stage::new(&[]);
+    let (id, key) = stage.key("");
+    let mut first = Peer::connect(stage.rtmp);
+    assert_eq!(first.publish(&key), "NetStream.Publish.Start");
+    let last_used = || {
+        let keys = stage.ask("/stream/keys")["keys"].clone();
+        let found = keys
+            .as_array()
+            .unwrap()
+            .iter()
+            .find(|key| key["id"] == id.as_str());
+        found.unwrap()["lastUsed"].as_u64()
+    };
+    let noted = until("the use to be noted", last_used);
+    for _ in 0..3 {
+        let mut second = Peer::connect(stage.rtmp);
+        assert_eq!(second.publish(&key), "NetStream.Publish.BadName");
+    }
+    assert_eq!(last_used(), Some(noted));
+}
+
+#[test]
 fn a_publisher_that_was_lost_comes_back_to_those_who_watch() {
     let stage = Stage::new(&["--rtmp-grace", "20s"]);
     let (_, key) = stage.key("studio");
-    let camera_on = || Running::start(camera(60).arg(stage.url(&key)));
-    let mut first = camera_on();
-    stage.until_count("publisher", 1);
+    let mut first = stage.camera(&key);
     let file = stage.folder.file("watched.flv");
     let mut player = Running::start(Command::new("ffmpeg").args([
         "-v",
@@ -104,8 +171,7 @@ fn a_publisher_that_was_lost_comes_back_to_those_who_watch() {
     first.0.kill().unwrap();
     stage.until_count("publisher", 0);
     assert_eq!(stage.count("player"), 1, "it waits");
-    let _second = camera_on();
-    stage.until_count("publisher", 1);
+    let _second = stage.camera(&key);
     let status = until("the player to have its six seconds", || {
         player.0.try_wait().unwrap()
     });

@@ -87,6 +87,27 @@ impl Stage {
         until(kind, || (self.count(kind) == count).then_some(()));
     }
 
+    /// Makes a key of this name and has a camera publish with it: the camera, the key's `id`, and the key.
+    pub fn publish(&self, name: &str) -> (Running, String, String) {
+        let (id, key) = self.key(name);
+        let camera = self.camera(&key);
+        (camera, id, key)
+    }
+
+    /// A camera that publishes with a key by now.
+    pub fn camera(&self, key: &str) -> Running {
+        let before = self.count("publisher");
+        let camera = Running::start(camera(600).arg(self.url(key)));
+        self.until_count("publisher", before + 1);
+        camera
+    }
+
+    /// FFmpeg as a player that shows nothing.
+    pub fn player(&self, stream: &str) -> Running {
+        let url = self.url(stream);
+        Running::start(Command::new("ffmpeg").args(["-v", "error", "-i", &url, "-f", "null", "-"]))
+    }
+
     pub fn frames(&self) -> u64 {
         self.ask("/stream/status")["frameCount"].as_u64().unwrap()
     }

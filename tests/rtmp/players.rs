@@ -2,7 +2,7 @@
 
 use std::process::Command;
 
-use super::peer::{Running, Stage, camera, packets};
+use super::peer::{Running, Stage, packets};
 use super::support::{probe, run, text, until};
 
 /// FFmpeg as a player that keeps what it gets.
@@ -58,15 +58,7 @@ fn ffmpeg_plays_the_program_from_a_keyframe_on() {
     );
 
     // A player is a viewer.
-    let player = Running::start(Command::new("ffmpeg").args([
-        "-v",
-        "error",
-        "-i",
-        &stage.url("program"),
-        "-f",
-        "null",
-        "-",
-    ]));
+    let player = stage.player("program");
     until("a viewer", || {
         let metrics = stage.ask("/stream/metrics");
         (metrics["viewerCount"] == 1 && metrics["viewers"]["rtmp"] == 1).then_some(())
@@ -174,10 +166,9 @@ fn gstreamer_publishes_and_plays() {
 
 #[test]
 fn what_is_published_is_played_from_the_start_of_a_group() {
-    let stage = Stage::new(&[]);
-    let (id, key) = stage.key("studio");
-    let _camera = Running::start(camera(60).arg(stage.url(&key)));
-    stage.until_count("publisher", 1);
+    // All that is logged is read for the key.
+    let stage = Stage::new(&["--log-level", "trace"]);
+    let (_camera, id, key) = stage.publish("studio");
     let sessions = until("codecs", || {
         let sessions = stage.ask("/stream/rtmp")["sessions"].clone();
         (sessions[0]["codecs"].as_array()?.len() == 2).then_some(sessions)

@@ -286,6 +286,11 @@ impl Validate for LayerSpec {
                 let kind = self.source.kind();
                 problems.report(format!("a layer of the kind `{kind}` has no sound"));
             }
+            if self.sound.delay != 0.0 && matches!(self.source, Source::Avatar(_)) {
+                problems.at("delay", |problems| {
+                    problems.report("what an avatar says and its mouth stay on one frame");
+                });
+            }
         });
         for (name, transition) in [("enter", &self.enter), ("exit", &self.exit)] {
             if let Some(transition) = transition {

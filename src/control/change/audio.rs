@@ -35,3 +35,9 @@ pub struct UpdateChannel {
     #[schemars(schema_with = "schema::glide")]
     pub animate: Option<Glide>,
 }
+
+/// Has the meters begin anew what they show of the whole time: integrated loudness, and the largest true peak. That is no change of what is
+/// authored, and makes no revision. Going on air does the same.
+#[derive(Clone, Debug, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct ResetMeters {}

@@ -9,7 +9,7 @@ use systems::data::merge_object;
 use super::Work;
 use crate::control::authored;
 use crate::control::change::{UpdateAudio, UpdateChannel};
-use crate::control::error::{ApiError, ErrorCode};
+use crate::control::error::ApiError;
 use crate::control::show::layer_at;
 use crate::control::view::json_of;
 use crate::scene::registry::field;
@@ -46,7 +46,7 @@ impl Work<'_> {
             .ok_or_else(|| ApiError::internal("a layer was lost"))?;
         if layer.source.sound_role().is_none() {
             let message = format!("the layer `{}` has no sound", update.layer);
-            return Err(ApiError::new(ErrorCode::Invalid, message));
+            return Err(ApiError::conflict(message));
         }
         let sound: Sound = patched(&json_of(&layer.sound), &update.patch, at)?;
         let mut layer = LayerSpec::clone(layer);

@@ -10,6 +10,7 @@ mod feeds;
 mod inner;
 mod layers;
 mod playback;
+mod speech;
 mod timelines;
 mod transitions;
 
@@ -31,14 +32,12 @@ use systems::feed::FeedAction;
 use systems::input::PlaybackAction;
 use systems::render::Hold;
 use systems::scene::{SceneBundle, SceneEdit};
-use systems::speech::SpeechOrder;
 
 use crate::control::authored;
-use crate::control::change::{Asked, Change, StopSpeech};
+use crate::control::change::{Asked, Change};
 use crate::control::config::{Config, ConfigPatch};
 use crate::control::error::{ApiError, ErrorCode};
 use crate::control::show::{PausedAs, Show, Staged, find_layer, written};
-use crate::control::speech;
 use crate::control::view::json_of;
 use crate::prepare::pictures_of;
 use crate::scene::registry::field;
@@ -48,6 +47,8 @@ use crate::scene::{SceneRules, check_scene};
 pub use chat::{made_prefix, no_chat};
 pub use feeds::{FeedTold, feed_of, find_item};
 pub use inner::{ReadScene, WantedScene};
+use speech::Spoken;
+pub use speech::{ReadSound, WantedSound};
 pub use timelines::Told;
 use timelines::time_of;
 pub use transitions::Mixing;
@@ -70,6 +71,8 @@ pub enum Need {
     Inner(Vec<WantedScene>),
     /// Pictures of the scene on air, by the words of their `src`.
     Pictures(Vec<Arc<str>>),
+    /// What avatars are to say.
+    Sounds(Vec<WantedSound>),
 }
 
 /// What a plan may use.
@@ -82,6 +85,8 @@ pub struct Means<'a> {
     pub read: &'a HashMap<Arc<str>, Picture>,
     /// Scenes that were read for this request, to stand in the one on air.
     pub scenes: &'a HashMap<String, ReadScene>,
+    /// Sounds that were read for this request, by their places among what avatars are told.
+    pub sounds: &'a HashMap<usize, ReadSound>,
     /// What a paused stream shows.
     pub slate: &'a Arc<I420Frame>,
 }
@@ -128,7 +133,8 @@ pub fn plan(show: &Show, asked: &[Asked], means: &Means<'_>) -> Result<Planned, 
         back: None,
         feeds: Vec::new(),
         playbacks: Vec::new(),
-        silenced: Vec::new(),
+        spoken: Vec::new(),
+        resets_meters: false,
         glides: HashMap::new(),
         master_glide: None,
         touched: Vec::new(),
@@ -218,8 +224,10 @@ struct Work<'a> {
     feeds: Vec<FeedTold>,
     /// What the files of layers are told, by the layers' names, in order.
     playbacks: Vec<(String, PlaybackAction)>,
-    /// Layers that are to fall silent, or one utterance of theirs, in order.
-    silenced: Vec<StopSpeech>,
+    /// What avatars are told, in order.
+    spoken: Vec<Spoken>,
+    /// Whether the meters of sound begin anew.
+    resets_meters: bool,
     /// How layers go to what was written, by name.
     glides: HashMap<String, Glide>,
     /// How the gain of the sum goes to what was written.
@@ -306,11 +314,9 @@ impl Work<'_> {
             Change::ActivateScene(activate) => {
                 return self.activate(activate, None, &asked.path);
             }
-            Change::StopSpeech(stop) => {
-                let order = SpeechOrder::Stop { id: None };
-                speech::may_order(&self.show, &stop.id, &order)?;
-                self.silenced.push(stop.clone());
-            }
+            Change::SaySpeech(say) => self.say(say, &asked.path)?,
+            Change::StopSpeech(stop) => self.stop_speech(stop)?,
+            Change::ResetMeters(_) => self.resets_meters = true,
             Change::PlayLayer(told) => self.play_layer(told, &asked.path)?,
             Change::PushItems(push) => self.push_items(push, at)?,
             Change::UpdateItem(update) => self.update_item(update, at)?,
@@ -408,6 +414,11 @@ impl Work<'_> {
         if !missing.is_empty() {
             return Ok(Planned::Needs(Need::Pictures(missing)));
         }
+        self.check_speech()?;
+        let sounds = self.missing_sounds();
+        if !sounds.is_empty() {
+            return Ok(Planned::Needs(Need::Sounds(sounds)));
+        }
         let mut commands = Vec::new();
         if self.show.config.max_layers != self.before.config.max_layers {
             commands.push(Command::SetMaxLayers(self.show.config.max_layers));
@@ -450,12 +461,8 @@ impl Work<'_> {
                     action: *action,
                 }),
         );
-        commands.extend(self.silenced.iter().map(|stop| Command::Speech {
-            layer: stop.id.as_str().into(),
-            order: SpeechOrder::Stop {
-                id: stop.utterance.as_deref().map(Into::into),
-            },
-        }));
+        commands.extend(self.speech_commands());
+        commands.extend(self.resets_meters.then_some(Command::ResetMeters));
         if self.show.pause != self.before.pause {
             commands.extend(self.holds.take().map(Command::Hold));
         }

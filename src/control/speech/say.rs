@@ -9,7 +9,7 @@ use crate::control::error::ApiError;
 use crate::scene::registry::field;
 
 /// Letters of an utterance's text.
-pub const TEXT_MAX: usize = 10_000;
+pub const TEXT_MAX: usize = Utterance::TEXT_MAX;
 /// Letters of a word.
 const WORD_MAX: usize = 200;
 /// Letters of an utterance's name.
@@ -41,8 +41,10 @@ pub enum QueueWord {
     Append,
     /// After what is spoken, before all that wait.
     Next,
-    /// At once: what is spoken breaks off within 30 ms, and what waits goes on waiting.
+    /// At once: what is spoken breaks off within 30 ms, and so does another one that was to interrupt and has not begun. What waits goes on waiting.
     Interrupt,
+    /// At once, in the place of all: what is spoken breaks off within 30 ms, and what waits is forgotten.
+    Replace,
 }
 
 /// Samples as they are pushed, the lowest byte first, channels interleaved.
@@ -106,7 +108,7 @@ macro_rules! sayings {
                         queue: self.queue,
                         gain: self.gain,
                     }
-                    .checked()
+                    .checked("", "id")
                 }
             }
         )+
@@ -160,13 +162,33 @@ pub struct TellMore {
 }
 
 impl TellMore {
-    /// The words, checked.
+    /// The words, checked as those that follow `before`.
     ///
     /// # Errors
     /// What cannot be said, with its path.
-    pub fn spoken(&self) -> Result<Vec<SpokenWord>, ApiError> {
-        check_text(self.text.as_deref().unwrap_or_default())?;
-        spoken(&self.words)
+    pub fn spoken(&self, before: WordsSoFar) -> Result<Vec<SpokenWord>, ApiError> {
+        check_text(self.text.as_deref().unwrap_or_default(), "")?;
+        spoken(&self.words, before, "")
+    }
+}
+
+/// The words that an utterance has, as far as it matters to those that follow.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub struct WordsSoFar {
+    /// How many there are.
+    pub count: usize,
+    /// When the last begins, in seconds.
+    pub start: f32,
+}
+
+impl WordsSoFar {
+    /// With some more.
+    #[must_use]
+    pub fn and(self, words: &[SpokenWord]) -> Self {
+        Self {
+            count: self.count + words.len(),
+            start: words.last().map_or(self.start, |word| word.start),
+        }
     }
 }
 
@@ -190,21 +212,20 @@ pub struct Saying {
 }
 
 impl Saying {
-    fn checked(self) -> Result<Self, ApiError> {
-        let is_name = |id: &String| {
-            let known = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'_' || byte == b'-';
-            (1..=ID_MAX).contains(&id.len()) && id.bytes().all(known)
-        };
-        if self.id.as_ref().is_some_and(|id| !is_name(id)) {
-            let message = format!("a name has 1 to {ID_MAX} letters, digits, `_` and `-`");
-            return Err(unusable(field("", "id"), message));
+    /// Looks at it. `at` is the path of what was written, and `id` what the name is called there.
+    ///
+    /// # Errors
+    /// What cannot be said, with its path.
+    pub fn checked(self, at: &str, id: &str) -> Result<Self, ApiError> {
+        if let Some(name) = &self.id {
+            check_id(name, &field(at, id))?;
         }
         if !(-60.0..=24.0).contains(&self.gain) {
             let message = format!("{} is out of range; it must be from -60 to 24", self.gain);
-            return Err(unusable(field("", "gain"), message));
+            return Err(unusable(field(at, "gain"), message));
         }
-        check_text(&self.text)?;
-        spoken(&self.words)?;
+        check_text(&self.text, at)?;
+        spoken(&self.words, WordsSoFar::default(), at)?;
         Ok(self)
     }
 
@@ -215,47 +236,66 @@ impl Saying {
             text: self.text.as_str().into(),
             emotion: self.emotion.as_deref().map(Into::into),
             captions: self.captions,
-            words: spoken(&self.words).unwrap_or_default(),
+            words: spoken(&self.words, WordsSoFar::default(), "").unwrap_or_default(),
             gain_db: self.gain,
-            queue: match self.queue {
-                QueueWord::Append => QueueMode::Append,
-                QueueWord::Next => QueueMode::Next,
-                QueueWord::Interrupt => QueueMode::Interrupt,
-            },
+            queue: self.mode(),
             sound,
+        }
+    }
+
+    /// Where it goes.
+    pub fn mode(&self) -> QueueMode {
+        match self.queue {
+            QueueWord::Append => QueueMode::Append,
+            QueueWord::Next => QueueMode::Next,
+            QueueWord::Interrupt => QueueMode::Interrupt,
+            QueueWord::Replace => QueueMode::Replace,
         }
     }
 }
 
-fn check_text(text: &str) -> Result<(), ApiError> {
+/// Whether an utterance can have this name, which stands at `path`.
+///
+/// # Errors
+/// It cannot.
+pub fn check_id(id: &str, path: &str) -> Result<(), ApiError> {
+    let known = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'_' || byte == b'-';
+    if (1..=ID_MAX).contains(&id.len()) && id.bytes().all(known) {
+        return Ok(());
+    }
+    let message = format!("a name has 1 to {ID_MAX} letters, digits, `_` and `-`");
+    Err(unusable(path.to_owned(), message))
+}
+
+fn check_text(text: &str, at: &str) -> Result<(), ApiError> {
     let letters = text.chars().count();
     if letters > TEXT_MAX {
         let message = format!("it has {letters} letters; at most {TEXT_MAX} are taken");
-        return Err(unusable(field("", "text"), message));
+        return Err(unusable(field(at, "text"), message));
     }
     Ok(())
 }
 
-fn spoken(words: &[Word]) -> Result<Vec<SpokenWord>, ApiError> {
-    if words.len() > Utterance::WORDS_MAX {
-        let message = format!(
-            "it has {} words; at most {} are taken",
-            words.len(),
-            Utterance::WORDS_MAX
-        );
-        return Err(unusable(field("", "words"), message));
+fn spoken(words: &[Word], before: WordsSoFar, at: &str) -> Result<Vec<SpokenWord>, ApiError> {
+    let path = field(at, "words");
+    let count = before.count + words.len();
+    if count > Utterance::WORDS_MAX {
+        let most = Utterance::WORDS_MAX;
+        let message = format!("it has {count} words; at most {most} are taken");
+        return Err(unusable(path, message));
     }
-    let mut before = 0.0;
+    let mut before = before.start;
     let mut list = Vec::with_capacity(words.len());
     for (index, word) in words.iter().enumerate() {
-        let at = |name| field(&format!("words[{index}]"), name);
+        let at = |name| field(&format!("{path}[{index}]"), name);
         let letters = word.word.chars().count();
         if word.word.trim().is_empty() || letters > WORD_MAX {
             let message = format!("a word has 1 to {WORD_MAX} letters");
             return Err(unusable(at("word"), message));
         }
         if !(before..=WORD_SECONDS_MAX).contains(&word.start) {
-            let message = "words are told in the order in which they begin, from 0 to 86400";
+            let message =
+                format!("words are told in the order in which they begin, from {before} to 86400");
             return Err(unusable(at("start"), message));
         }
         if !(word.start..=WORD_SECONDS_MAX).contains(&word.end) {

@@ -1,5 +1,7 @@
 //! The sound of speech: files and raw samples, made into blocks at 48 kHz.
 
+use std::collections::VecDeque;
+use std::io::Read;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
@@ -7,9 +9,10 @@ use std::time::Duration;
 use codec::{
     AudioDecoder, CodecError, CodedPacket, Demuxer, InputCodec, Interrupt, MediaStream, StreamKind,
 };
-use systems::speech::{BLOCK_FRAMES, SpeechBlock, SpeechOut, speech_way};
+use systems::speech::{BLOCK_FRAMES, SpeechBlock, SpeechBudget, SpeechOut, SpeechPart, whole_way};
 
 use super::say::PcmFormat;
+use super::too_much;
 use crate::control::authored::unusable;
 use crate::control::error::{ApiError, ErrorCode};
 use crate::scene::registry::field;
@@ -32,6 +35,8 @@ pub struct PcmKind {
     pub channels: u16,
     /// Each sample.
     pub format: PcmFormat,
+    /// Whether whole numbers of 16 bits come with their highest byte first, as `audio/L16` (RFC 2586) has them.
+    pub is_high_first: bool,
 }
 
 impl PcmKind {
@@ -54,6 +59,11 @@ impl PcmKind {
         Ok(self)
     }
 
+    /// Bytes of a quarter of a second.
+    pub fn slice_bytes(self) -> usize {
+        (self.rate as usize / 4).max(1) * self.frame_bytes()
+    }
+
     fn frame_bytes(self) -> usize {
         let sample = match self.format {
             PcmFormat::S16le => 2,
@@ -68,12 +78,27 @@ impl PcmKind {
 pub struct Sounds {
     waiting: Vec<[i16; 2]>,
     /// Blocks that are whole.
-    pub blocks: std::collections::VecDeque<Box<SpeechBlock>>,
+    pub blocks: VecDeque<Box<SpeechBlock>>,
     samples: u64,
+    /// What they take of the budget, where all of them are kept.
+    part: Option<SpeechPart>,
 }
 
 impl Sounds {
-    fn add(&mut self, samples: &[[f32; 2]]) {
+    /// All sound of an utterance, as far as the budget has room.
+    fn within(budget: &SpeechBudget) -> Self {
+        Self {
+            part: Some(budget.part()),
+            ..Self::default()
+        }
+    }
+
+    fn add(&mut self, samples: &[[f32; 2]]) -> Result<(), ApiError> {
+        if let Some(part) = &self.part
+            && !part.grow(samples.len() as u64)
+        {
+            return Err(too_much());
+        }
         let whole = |sample: f32| (sample * 32767.0).round() as i16;
         self.samples += samples.len() as u64;
         let samples = samples
@@ -86,6 +111,7 @@ impl Sounds {
             rest += BLOCK_FRAMES;
         }
         self.waiting.drain(..rest);
+        Ok(())
     }
 
     /// Makes a block of what is less than one.
@@ -96,8 +122,17 @@ impl Sounds {
         }
     }
 
-    fn is_too_long(&self) -> bool {
-        self.samples > SECONDS_MAX * 48_000
+    /// Samples of each channel that have not been sent on.
+    pub fn samples_waiting(&self) -> u64 {
+        let blocks = self.blocks.iter().map(|block| u64::from(block.len));
+        blocks.sum::<u64>() + self.waiting.len() as u64
+    }
+
+    fn must_be_short(&self) -> Result<(), ApiError> {
+        match self.samples > SECONDS_MAX * 48_000 {
+            true => Err(too_long()),
+            false => Ok(()),
+        }
     }
 
     /// An utterance's way with all of it.
@@ -106,13 +141,8 @@ impl Sounds {
         if self.blocks.is_empty() {
             return Err(ApiError::invalid("there is no sound in it"));
         }
-        let (far, near) = speech_way(self.blocks.len());
-        for block in self.blocks {
-            if far.try_send(block).is_err() {
-                return Err(ApiError::internal("speech found no room"));
-            }
-        }
-        Ok(near)
+        let part = self.part.unwrap_or_else(|| SpeechBudget::default().part());
+        Ok(whole_way(self.blocks, part))
     }
 }
 
@@ -163,6 +193,10 @@ impl Pcm {
         let frame = self.kind.frame_bytes();
         let whole = self.rest.len() / frame * frame;
         let some = (self.kind.rate as usize / 10).max(1) * frame;
+        if self.kind.is_high_first {
+            let pairs = self.rest[..whole].chunks_exact_mut(2);
+            pairs.for_each(|pair| pair.swap(0, 1));
+        }
         for chunk in self.rest[..whole].chunks(some) {
             let packet = CodedPacket::from_bytes(StreamKind::Audio, chunk, 0, 0, true);
             self.decoder
@@ -196,7 +230,7 @@ fn take(
         .map_err(|error| unreadable(&error))?
         .is_some()
     {
-        sounds.add(samples);
+        sounds.add(samples)?;
     }
     Ok(())
 }
@@ -204,15 +238,25 @@ fn take(
 /// All of some raw samples.
 ///
 /// # Errors
-/// There are none, or more than 10 minutes of them.
-pub fn read_pcm(bytes: &[u8], kind: PcmKind) -> Result<SpeechOut, ApiError> {
-    let seconds = bytes.len() as u64 / (kind.frame_bytes() as u64 * u64::from(kind.rate)).max(1);
-    if seconds > SECONDS_MAX {
-        return Err(too_long());
-    }
-    let mut sounds = Sounds::default();
+/// There are none, more than 10 minutes of them, or more than may wait; or the reader's.
+pub fn read_pcm(
+    mut from: impl Read,
+    kind: PcmKind,
+    budget: &SpeechBudget,
+) -> Result<SpeechOut, ApiError> {
+    let mut sounds = Sounds::within(budget);
     let mut pcm = Pcm::open(kind)?;
-    pcm.push(bytes, &mut sounds)?;
+    let mut bytes = vec![0; 64 << 10];
+    loop {
+        let length = from
+            .read(&mut bytes)
+            .map_err(|error| ApiError::internal(format!("the disk: {error}")))?;
+        if length == 0 {
+            break;
+        }
+        pcm.push(&bytes[..length], &mut sounds)?;
+        sounds.must_be_short()?;
+    }
     pcm.end(&mut sounds)?;
     sounds.whole()
 }
@@ -220,8 +264,8 @@ pub fn read_pcm(bytes: &[u8], kind: PcmKind) -> Result<SpeechOut, ApiError> {
 /// All sound of a file.
 ///
 /// # Errors
-/// It has none that can be decoded, or more than 10 minutes of it.
-pub fn sound_of(path: &Path) -> Result<SpeechOut, ApiError> {
+/// It has none that can be decoded, more than 10 minutes of it, or more than may wait.
+pub fn sound_of(path: &Path, budget: &SpeechBudget) -> Result<SpeechOut, ApiError> {
     let refused = |error: CodecError| {
         let message = format!("it is no sound that can be played: {error}");
         ApiError::invalid(message.replace(&*path.to_string_lossy(), "the file"))
@@ -235,16 +279,14 @@ pub fn sound_of(path: &Path) -> Result<SpeechOut, ApiError> {
     let stream = demuxer.audio().cloned();
     let stream = stream.ok_or_else(|| ApiError::invalid("there is no sound in the file"))?;
     let mut decoder = AudioDecoder::open(&stream).map_err(refused)?;
-    let (mut sounds, mut samples) = (Sounds::default(), Vec::new());
+    let (mut sounds, mut samples) = (Sounds::within(budget), Vec::new());
     while let Some(packet) = demuxer.read().map_err(refused)? {
         if packet.kind() != StreamKind::Audio {
             continue;
         }
         decoder.send(&packet).map_err(refused)?;
         take(&mut decoder, &mut samples, &mut sounds)?;
-        if sounds.is_too_long() {
-            return Err(too_long());
-        }
+        sounds.must_be_short()?;
     }
     decoder.end();
     take(&mut decoder, &mut samples, &mut sounds)?;
@@ -270,6 +312,7 @@ mod tests {
 
     #[test]
     fn samples_of_any_rate_last_as_long_at_48_khz() {
+        let budget = SpeechBudget::default();
         for (rate, channels, format, size) in [
             (24_000, 1, PcmFormat::S16le, 2),
             (44_100, 2, PcmFormat::F32le, 8),
@@ -280,35 +323,45 @@ mod tests {
                 rate,
                 channels,
                 format,
+                is_high_first: false,
             };
-            let out = read_pcm(&vec![0; rate as usize * size], kind).expect("samples");
+            let out = read_pcm(&*vec![0; rate as usize * size], kind, &budget).expect("samples");
             let length = length(&out);
             assert!(length.abs_diff(48_000) < 100, "{kind:?}: {length}");
+            assert_eq!(budget.used(), length);
+            drop(out);
+            assert_eq!(budget.used(), 0);
         }
     }
 
     #[test]
-    fn bytes_may_be_cut_anywhere() {
-        let kind = PcmKind {
-            rate: 48_000,
-            channels: 1,
-            format: PcmFormat::S16le,
-        };
-        let bytes: Vec<u8> = (0..9_600u16).flat_map(u16::to_le_bytes).collect();
-        let (mut sounds, mut pcm) = (Sounds::default(), Pcm::open(kind).expect("opens"));
-        for chunk in bytes.chunks(333) {
-            pcm.push(chunk, &mut sounds).expect("taken");
+    fn bytes_may_be_cut_anywhere_and_come_in_either_order() {
+        for (is_high_first, bytes_of) in [
+            (false, u16::to_le_bytes as fn(u16) -> [u8; 2]),
+            (true, u16::to_be_bytes),
+        ] {
+            let kind = PcmKind {
+                rate: 48_000,
+                channels: 1,
+                format: PcmFormat::S16le,
+                is_high_first,
+            };
+            let bytes: Vec<u8> = (0..9_600).flat_map(bytes_of).collect();
+            let (mut sounds, mut pcm) = (Sounds::default(), Pcm::open(kind).expect("opens"));
+            for chunk in bytes.chunks(333) {
+                pcm.push(chunk, &mut sounds).expect("taken");
+            }
+            pcm.end(&mut sounds).expect("ends");
+            let samples: Vec<i16> = sounds
+                .blocks
+                .iter()
+                .flat_map(|block| &block.frames[..usize::from(block.len)])
+                .map(|[left, _]| *left)
+                .collect();
+            assert_eq!(samples.len(), 9_600);
+            let is_near = |(place, sample): (usize, &i16)| place.abs_diff(*sample as usize) <= 1;
+            assert!(samples.iter().enumerate().all(is_near));
         }
-        pcm.end(&mut sounds).expect("ends");
-        let samples: Vec<i16> = sounds
-            .blocks
-            .iter()
-            .flat_map(|block| &block.frames[..usize::from(block.len)])
-            .map(|[left, _]| *left)
-            .collect();
-        assert_eq!(samples.len(), 9_600);
-        let is_near = |(place, sample): (usize, &i16)| place.abs_diff(*sample as usize) <= 1;
-        assert!(samples.iter().enumerate().all(is_near));
     }
 
     #[test]
@@ -317,12 +370,20 @@ mod tests {
             rate: 48_000,
             channels: 1,
             format: PcmFormat::S16le,
+            is_high_first: false,
         };
-        assert!(read_pcm(&[], kind).is_err());
+        let budget = SpeechBudget::default();
+        assert!(read_pcm(&[][..], kind, &budget).is_err());
+        let long = std::io::repeat(0).take((SECONDS_MAX + 1) * 96_000);
+        let error = read_pcm(long, kind, &budget).expect_err("too long");
+        assert_eq!(error.code, ErrorCode::TooLarge);
+        let small = SpeechBudget::new(48_000);
+        let error = read_pcm(&vec![0; 100_000][..], kind, &small).expect_err("no room");
+        assert_eq!((error.code, small.used()), (ErrorCode::Unavailable, 0));
         let folder = tempfile::tempdir().expect("a folder");
         let path = folder.path().join("a.wav");
         std::fs::write(&path, b"no sound at all").expect("written");
-        let error = sound_of(&path).expect_err("refused");
+        let error = sound_of(&path, &budget).expect_err("refused");
         assert!(!error.message.contains(&*path.to_string_lossy()));
     }
 }

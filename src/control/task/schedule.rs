@@ -90,6 +90,7 @@ impl Task {
                         attempt: 0,
                         read: HashMap::new(),
                         scenes: HashMap::new(),
+                        sounds: HashMap::new(),
                     };
                     self.waiting.insert((waiting.tick, waiting.id), job);
                     let bytes = bytes(&waiting.commands);

@@ -7,14 +7,11 @@ use std::sync::Arc;
 
 use ffmpeg::ffi::AVPixelFormat;
 use ffmpeg_next as ffmpeg;
-use raster::{Planes, Raster};
+use raster::{Planes, PlanesMut, PlanesScaler, Raster};
 
-use crate::decoder::DecodedPicture;
+use crate::decoder::{DecodedPicture, bounded_size};
 use crate::error::CodecError;
 use crate::ffi::{self, Description, FramePlanes, Matrix, PictureScaler};
-
-/// The longest side of a picture that is made, in pixels.
-const SIDE_MAX: u32 = 8192;
 
 /// A picture for the tick.
 #[derive(Clone)]
@@ -31,6 +28,8 @@ pub struct PictureConverter {
     planes: Vec<Arc<FramePlanes>>,
     rasters: Vec<Arc<Raster>>,
     scaler: Option<PictureScaler>,
+    /// Of pictures that need nothing but another size.
+    planes_scaler: PlanesScaler,
     /// Of premultiplied pictures, from their own size.
     rgba_scaler: Option<PictureScaler>,
     /// Before it is turned upright.
@@ -48,6 +47,7 @@ impl PictureConverter {
             planes: Vec::new(),
             rasters: Vec::new(),
             scaler: None,
+            planes_scaler: PlanesScaler::default(),
             rgba_scaler: None,
             lying: None,
             words: Vec::new(),
@@ -68,7 +68,7 @@ impl PictureConverter {
         let size = if size.0 == 0 || size.1 == 0 {
             natural
         } else {
-            (size.0.min(SIDE_MAX), size.1.min(SIDE_MAX))
+            bounded_size(size.0, size.1)
         };
         let made = if picture.about.has_alpha {
             self.raster(picture, size)
@@ -100,13 +100,24 @@ impl PictureConverter {
         let Some(index) = self.free_planes(size)? else {
             return Ok(None);
         };
-        let scaler = scaler(&mut self.scaler, about, lying_size, false)?;
         let Some(target) = Arc::get_mut(&mut self.planes[index]) else {
             return Ok(None);
         };
-        if turns == 0 {
+        if about.is_native && turns == 0 {
+            let mut lent = ffmpeg::frame::Video::empty();
+            ffi::reference_frame(&mut lent, &picture.frame)?;
+            let strides = target.strides();
+            let target = PlanesMut {
+                size,
+                planes: target.planes_mut(),
+                strides,
+            };
+            self.planes_scaler.scale(&FramePlanes::lent(lent)?, target);
+        } else if turns == 0 {
+            let scaler = scaler(&mut self.scaler, about, lying_size, false)?;
             scaler.fill_planes(&picture.frame, target)?;
         } else {
+            let scaler = scaler(&mut self.scaler, about, lying_size, false)?;
             let is_of_size = self
                 .lying
                 .as_ref()
@@ -169,6 +180,7 @@ impl PictureConverter {
                 is_full_range: true,
                 has_alpha: true,
                 is_native: false,
+                is_hdr: false,
                 pixel_aspect: (0, 0),
             };
             self.words_lying.resize(pixels(lying_size), 0);

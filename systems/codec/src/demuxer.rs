@@ -37,7 +37,6 @@ pub struct Demuxer {
     audio: Option<MediaStream>,
     video_index: Option<usize>,
     audio_index: Option<usize>,
-    bytes: u64,
     broken: u64,
     _secrets: SecretGuard,
 }
@@ -127,7 +126,6 @@ impl Demuxer {
             audio: audio.map(MediaStream::of_container),
             video_index,
             audio_index,
-            bytes: 0,
             broken: 0,
             _secrets: secrets,
         })
@@ -153,6 +151,11 @@ impl Demuxer {
         self.input.read_only(&wanted);
     }
 
+    /// Has each read, and each seek, end within `allowed` from now on; at first it is what opening was allowed.
+    pub fn allow(&mut self, allowed: Duration) {
+        self.allowed = allowed;
+    }
+
     /// Microseconds that it lasts; `None` where it does not say, as live sources do.
     #[must_use]
     pub fn duration_us(&self) -> Option<i64> {
@@ -167,12 +170,6 @@ impl Demuxer {
         start(&self.video)
             .or_else(|| start(&self.audio).map(|start| start.max(0)))
             .unwrap_or(0)
-    }
-
-    /// Bytes of packets read so far.
-    #[must_use]
-    pub fn bytes(&self) -> u64 {
-        self.bytes
     }
 
     /// Packets that could not be read.
@@ -213,7 +210,6 @@ impl Demuxer {
             } else {
                 continue;
             };
-            self.bytes += packet.size() as u64;
             return Ok(Some(CodedPacket::new(kind, packet)));
         }
     }

@@ -44,7 +44,7 @@ pub use planes::Planes;
 pub use pool::{FramePool, PoolStats};
 pub use raster::{Raster, RasterError, SIDE_MAX};
 pub use rect::IRect;
-pub use scaler::Scaler;
+pub use scaler::{PlanesMut, PlanesScaler, Scaler};
 pub use workers::Workers;
 
 pub use components::BlendMode;

@@ -1,8 +1,9 @@
-//! A finished frame at another size, plane by plane, for the renditions of a ladder.
+//! Pictures in planes at another size, plane by plane: finished frames for the renditions of a ladder, and decoded ones for the place
+//! where they are shown.
 //!
 //! Nothing is converted: luma and chroma are resized as they are. Chroma pixels stand for the mean of two by two, so that
 //! they keep their centres as luma does, and the two stay on each other. Works on the thread that calls it, which is an
-//! encoder's and never the tick's.
+//! encoder's or a decoder's and never the tick's of a live program.
 
 use std::sync::Arc;
 
@@ -10,8 +11,9 @@ use crate::{
     frame::{Content, I420Frame},
     kernels::{
         Level,
-        resize::{COLUMN_UNIT, ROW_UNIT, Taps, blend_rows, resize_row},
+        resize::{COLUMN_UNIT, Columns, ROW_UNIT, Taps, blend_rows, resize_row},
     },
+    planes::Planes,
     raster::RasterError,
 };
 
@@ -24,8 +26,7 @@ pub struct Scaler {
     level: Level,
     slots: Vec<Slot>,
     plan: Plan,
-    /// One blended row.
-    row: Vec<i16>,
+    rows: Rows,
     /// What was scaled last, and where it is.
     newest: Option<(Content, usize)>,
 }
@@ -58,7 +59,75 @@ struct Plan {
 #[derive(Debug, Default)]
 struct PlaneTaps {
     rows: Taps,
-    columns: Taps,
+    columns: Columns,
+}
+
+/// Rows of the source that have the width of the result: as many as one row of it is made of, in places that are taken in turn.
+#[derive(Debug, Default)]
+struct Rows {
+    pixels: Vec<u16>,
+    /// What each place weighs.
+    weights: Vec<u16>,
+}
+
+/// Makes pictures in planes of one size out of such of another, whatever their proportions. The tables are made when a size comes.
+#[derive(Debug)]
+pub struct PlanesScaler {
+    level: Level,
+    source: (u32, u32),
+    target: (u32, u32),
+    luma: PlaneTaps,
+    chroma: PlaneTaps,
+    rows: Rows,
+}
+
+/// Where a picture in planes goes: the planes of luma, blue and red difference, and the bytes from one row to the next.
+pub struct PlanesMut<'a> {
+    /// Width and height in pixels.
+    pub size: (u32, u32),
+    /// Chroma has half as many rows and columns, rounded up.
+    pub planes: [&'a mut [u8]; 3],
+    /// At least the width of each.
+    pub strides: [usize; 3],
+}
+
+impl Default for PlanesScaler {
+    fn default() -> Self {
+        Self {
+            level: Level::new(),
+            source: (0, 0),
+            target: (0, 0),
+            luma: PlaneTaps::default(),
+            chroma: PlaneTaps::default(),
+            rows: Rows::default(),
+        }
+    }
+}
+
+impl PlanesScaler {
+    /// Fills `target` with `source`.
+    pub fn scale(&mut self, source: &dyn Planes, target: PlanesMut<'_>) {
+        let size = (source.width(), source.height());
+        if self.source != size || self.target != target.size {
+            (self.source, self.target) = (size, target.size);
+            self.luma = PlaneTaps::new(size, target.size, size, target.size);
+            let halves = |(width, height): (u32, u32)| (width.div_ceil(2), height.div_ceil(2));
+            self.chroma = PlaneTaps::new(halves(size), halves(target.size), size, target.size);
+        }
+        let PlanesMut {
+            planes, strides, ..
+        } = target;
+        let sources = [
+            (&self.luma, source.y(), source.luma_stride()),
+            (&self.chroma, source.u(), source.chroma_stride()),
+            (&self.chroma, source.v(), source.chroma_stride()),
+        ];
+        for ((taps, plane, stride), target) in
+            sources.into_iter().zip(planes.into_iter().zip(strides))
+        {
+            taps.scale(self.level, (plane, stride), target, &mut self.rows);
+        }
+    }
 }
 
 impl Scaler {
@@ -82,7 +151,7 @@ impl Scaler {
                 .map(|_| slot())
                 .collect::<Result<_, _>>()?,
             plan: Plan::default(),
-            row: Vec::new(),
+            rows: Rows::default(),
             newest: None,
         })
     }
@@ -93,7 +162,6 @@ impl Scaler {
         let size = (source.width(), source.height());
         if self.plan.source != size {
             self.plan = Plan::new(size, (self.width, self.height));
-            self.row = vec![0; source.width() as usize];
             self.newest = None;
         }
         let content = source.content();
@@ -120,18 +188,17 @@ impl Scaler {
         let (left, top) = (place.left as usize, place.top as usize);
         let luma_from = top * strides[0] + left;
         let chroma_from = top / 2 * strides[1] + left / 2;
-        let (row, level) = (&mut self.row, self.level);
-        let chroma_row = &mut row[..size.0 as usize / 2];
+        let (rows, level) = (&mut self.rows, self.level);
         for (plane, from) in [(u, source.u()), (v, source.v())] {
             let target = (&mut plane[chroma_from..], strides[1]);
             self.plan
                 .chroma
-                .scale(level, (from, source.chroma_stride()), target, chroma_row);
+                .scale(level, (from, source.chroma_stride()), target, rows);
         }
         let target = (&mut y[luma_from..], strides[0]);
         self.plan
             .luma
-            .scale(level, (source.y(), source.luma_stride()), target, row);
+            .scale(level, (source.y(), source.luma_stride()), target, rows);
         self.newest = Some((content, index));
         Some(Arc::clone(&self.slots[index].frame))
     }
@@ -145,9 +212,10 @@ impl Scaler {
 impl Plan {
     fn new(source: (u32, u32), target: (u32, u32)) -> Self {
         let place = Place::fit(source, target);
-        let taps = |divisor: u32| PlaneTaps {
-            rows: Taps::new(source.1 / divisor, place.height / divisor, ROW_UNIT),
-            columns: Taps::new(source.0 / divisor, place.width / divisor, COLUMN_UNIT),
+        let shown = (place.width, place.height);
+        let taps = |divisor: u32| {
+            let part = |(width, height): (u32, u32)| (width / divisor, height / divisor);
+            PlaneTaps::new(part(source), part(shown), source, shown)
         };
         Self {
             source,
@@ -181,29 +249,44 @@ impl Place {
 }
 
 impl PlaneTaps {
-    /// Planes are given with their strides; `row` is as long as a row of the source.
+    /// For a plane of `from` to one of `to` pixels, of pictures whose sizes are `source` and `target`.
+    fn new(from: (u32, u32), to: (u32, u32), source: (u32, u32), target: (u32, u32)) -> Self {
+        let scale = |from: u32, to: u32| f64::from(from.max(1)) / f64::from(to.max(1));
+        let columns = Taps::new(from.0, to.0, scale(source.0, target.0), COLUMN_UNIT);
+        Self {
+            rows: Taps::new(from.1, to.1, scale(source.1, target.1), ROW_UNIT),
+            columns: Columns::new(columns, from.0),
+        }
+    }
+
+    /// Planes are given with their strides. Each row of the source is resized once, and kept while it is needed.
     fn scale(
         &self,
         level: Level,
         (source, source_stride): (&[u8], usize),
         (target, target_stride): (&mut [u8], usize),
-        row: &mut [i16],
+        kept: &mut Rows,
     ) {
-        let width = self.columns.len();
+        let (width, count) = (self.columns.made(), self.rows.count());
+        kept.pixels.resize(width * count, 0);
+        kept.weights.resize(count, 0);
+        let mut next = 0;
         for (index, target) in target
             .chunks_mut(target_stride)
-            .take(self.rows.len())
+            .take(self.rows.made())
             .enumerate()
         {
             let (first, weights) = self.rows.at(index);
-            blend_rows(
-                level,
-                &source[first * source_stride..],
-                source_stride,
-                weights,
-                row,
-            );
-            resize_row(level, row, &self.columns, &mut target[..width]);
+            let end = first + weights.len();
+            for row in next.max(first)..end {
+                let pixels = &source[row * source_stride..][..self.columns.from()];
+                let kept = &mut kept.pixels[row % count * width..][..width];
+                resize_row(level, pixels, &self.columns, kept);
+            }
+            next = end;
+            kept.weights.copy_from_slice(weights);
+            kept.weights.rotate_right(first % count);
+            blend_rows(level, &kept.pixels, &kept.weights, &mut target[..width]);
         }
     }
 }

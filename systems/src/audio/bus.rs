@@ -44,6 +44,10 @@ pub(super) struct Bus {
     glide: Option<GlideState>,
     /// What was authored on the last tick.
     own_db: Option<Vec4>,
+    /// The factor that the scene on air has by itself, as of the last tick.
+    own: f32,
+    /// The factor that the scene that goes was heard with when it was left, or turned round from.
+    gone: Option<f32>,
     /// How much is heard while the stream is being paused, 1 all, 0 nothing.
     open: f32,
     tails: Vec<Tail>,
@@ -60,6 +64,8 @@ impl Default for Bus {
             moved: false,
             glide: None,
             own_db: None,
+            own: 1.0,
+            gone: None,
             open: 1.0,
             tails: Vec::new(),
             spare: Vec::new(),
@@ -95,6 +101,20 @@ pub(crate) fn glide_master(world: &mut World, glide: &Glide) {
         Vec4::ZERO,
         &clock,
     ));
+}
+
+/// The scene on air gives way to another one, which has a gain of its own; `mixes` says whether it is heard meanwhile.
+pub(crate) fn leave_scene(world: &mut World, mixes: bool) {
+    let mut bus = world.resource_mut::<Bus>();
+    bus.glide = None;
+    bus.gone = bus.factor.filter(|_| mixes);
+}
+
+/// The scene that goes comes back, and the other one goes.
+pub(crate) fn turn_round(world: &mut World) {
+    let mut bus = world.resource_mut::<Bus>();
+    bus.glide = None;
+    bus.gone = bus.factor.is_some().then_some(bus.own);
 }
 
 /// Adds all layers up.
@@ -136,6 +156,15 @@ fn add(sum: &mut [f32], samples: &[f32]) {
 }
 
 impl Bus {
+    /// Another layer goes on with the sound of one.
+    pub(super) fn rename_tail(&mut self, from: Entity, to: Entity) {
+        for tail in &mut self.tails {
+            if tail.layer == from {
+                tail.layer = to;
+            }
+        }
+    }
+
     /// Keeps the end of a layer's sound.
     fn keep_tail(&mut self, layer: Entity, samples: &StereoSamples) {
         let place = self.tails.iter().position(|tail| tail.layer == layer);
@@ -211,15 +240,9 @@ impl Bus {
         } else {
             factor_of(decibels)
         };
-        let to = match mix.part().zip(mix.outgoing_master()) {
-            Some((part, before)) => {
-                let gone = if before.muted {
-                    0.0
-                } else {
-                    factor_of(before.gain)
-                };
-                gone + (own - gone) * part as f32
-            }
+        self.own = own;
+        let to = match mix.part().zip(self.gone) {
+            Some((part, gone)) => gone + (own - gone) * part as f32,
             None => own,
         };
         let moves = self.glide.is_some() || mix.is_active();

@@ -10,6 +10,7 @@ use components::derived::Computed;
 use components::sound::{GAIN_MIN_DB, Sound, SoundRole};
 use components::transition::{Enter, Exit};
 
+use super::bus::Bus;
 use super::{Heard, SourceSound, StereoSamples, samples_in_tick};
 use crate::clock::FrameClock;
 use crate::layout::{LayerTree, Placed};
@@ -121,10 +122,57 @@ pub struct ChannelLevel {
 #[derive(Resource, Debug, Default)]
 pub struct Channels(pub(super) Vec<Entity>);
 
+/// A layer that goes on with a sound of the scene before it: it is not faded as its scene comes. On such layers; written as scenes change.
+#[derive(Component, Clone, Copy, Debug, Default)]
+pub struct Through;
+
+/// How a layer was heard, for another one to go on with.
+pub(crate) struct Strand {
+    from: Entity,
+    gain: Option<ChannelGain>,
+    level: Option<ChannelLevel>,
+    plays: bool,
+}
+
+/// Takes how a layer is heard.
+pub(crate) fn take_strand(world: &World, from: Entity) -> Strand {
+    Strand {
+        from,
+        gain: world.get::<ChannelGain>(from).cloned(),
+        level: world.get::<ChannelLevel>(from).cloned(),
+        plays: world
+            .get::<ChannelSound>(from)
+            .is_some_and(|sound| sound.plays),
+    }
+}
+
+/// Has a layer go on from there, as though it were the one before: nothing begins, and nothing ends.
+pub(crate) fn tie_strand(world: &mut World, strand: Strand, to: Entity) {
+    let Strand {
+        from,
+        gain,
+        level,
+        plays,
+    } = strand;
+    world.resource_mut::<Bus>().rename_tail(from, to);
+    let mut entity = world.entity_mut(to);
+    entity.insert(Through);
+    if let Some(gain) = gain {
+        entity.insert(gain);
+    }
+    if let Some(level) = level {
+        entity.insert(level);
+    }
+    if let Some(mut sound) = entity.get_mut::<ChannelSound>() {
+        sound.plays = plays;
+    }
+}
+
 type GainRow<'a> = (
     &'a Computed<Sound>,
     &'a Sound,
     &'a Placed,
+    Has<Through>,
     Has<Outgoing>,
     Has<Leaving>,
     &'a mut ChannelGain,
@@ -142,18 +190,19 @@ pub(super) fn gains(
 ) {
     channels.0.clear();
     let mut has_solo = [false; 2];
-    for (sound, _, _, goes, leaves, _) in &rows {
+    for (sound, _, _, _, goes, leaves, _) in &rows {
         has_solo[usize::from(goes)] |= sound.0.solo && !leaves;
     }
     let tick_samples = samples_in_tick(clock.rate, clock.tick);
     for (place, node) in tree.nodes.iter().enumerate() {
-        let Ok((Computed(sound), authored, placed, goes, _, mut gain)) = rows.get_mut(node.entity)
+        let Ok((Computed(sound), authored, placed, stays, goes, _, mut gain)) =
+            rows.get_mut(node.entity)
         else {
             continue;
         };
         channels.0.push(node.entity);
         let (fade, fades_now) = fade_of(&tree, place, &fades);
-        let change = mix.part().map_or(1.0, |part| {
+        let change = mix.part().filter(|_| !stays).map_or(1.0, |part| {
             // Two scenes are two sounds that have nothing to do with each other: their powers add up to one.
             let angle = part as f32 * FRAC_PI_2;
             if goes { angle.cos() } else { angle.sin() }

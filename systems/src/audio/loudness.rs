@@ -118,6 +118,14 @@ impl Loudness {
         }
     }
 
+    /// Forgets all that was heard for the integrated loudness; what is shown of the last seconds stays.
+    pub(super) fn begin_anew(&mut self) {
+        // No gating block reaches back to before.
+        self.count = 0;
+        self.blocks.fill((0, 0.0));
+        self.integrated = SILENCE_DB;
+    }
+
     fn add(&mut self, left: &[f32], right: &[f32]) {
         let [mut head, mut low] = self.filters;
         let mut energy = [0.0; 2];

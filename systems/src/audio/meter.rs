@@ -196,6 +196,17 @@ type Row<'a> = (
     &'a mut Meter,
 );
 
+/// Begins anew what the meters show of the whole time: integrated loudness, and the largest true peak.
+pub(crate) fn reset_meters(world: &mut World) {
+    let mut master = world.resource_mut::<MasterMeter>();
+    master.true_peak = 0.0;
+    master.meter.loudness.begin_anew();
+    let mut meters = world.query::<&mut Meter>();
+    for mut meter in meters.iter_mut(world) {
+        meter.loudness.begin_anew();
+    }
+}
+
 /// Measures layers and the sum, and shows what they come to.
 pub(super) fn meters(
     clock: Res<FrameClock>,

@@ -26,11 +26,13 @@ use components::sound::SoundRole;
 use crate::profile::AddTimed;
 use crate::schedule::{TickSet, add_to_every_tick};
 
-pub(crate) use bus::glide_master;
-pub use channel::{CUT_SAMPLES, ChannelGain, ChannelLevel, ChannelSound, Channels};
+pub(crate) use bus::{glide_master, leave_scene, turn_round};
+pub use channel::{CUT_SAMPLES, ChannelGain, ChannelLevel, ChannelSound, Channels, Through};
+pub(crate) use channel::{Strand, take_strand, tie_strand};
 pub use duck::DuckState;
 pub use limiter::LATENCY_SAMPLES;
 pub use loudness::{Loudness, SILENCE_DB};
+pub(crate) use meter::reset_meters;
 pub use meter::{ChannelLevels, LevelBoard, Levels, Meter, SoundLevels};
 
 /// Samples a second of the program's sound.

@@ -12,6 +12,7 @@ use components::scene::FrameRate;
 use crossbeam_channel::{Receiver, Sender, TrySendError, bounded};
 
 use crate::animate::{TimelineAction, after_action, blend_timeline, from_now};
+use crate::audio;
 use crate::avatar::set_avatar_rate;
 use crate::clock::FrameClock;
 use crate::data::SceneData;
@@ -78,6 +79,8 @@ pub enum Command {
         /// What it is told.
         order: SpeechOrder,
     },
+    /// Has the meters of sound begin anew what they show of the whole time.
+    ResetMeters,
     /// Shows something else in the place of the scene, which goes on behind it, or the scene again.
     Hold(Hold),
     /// Offers every frame to one more encoder.
@@ -265,6 +268,7 @@ fn apply(world: &mut World, commands: Vec<Command>) -> Result<(), CommandError> 
             Command::Feed { layer, action } => feed::act(world, &layer, &action),
             Command::Playback { layer, action } => input::act(world, &layer, action),
             Command::Speech { layer, order } => speech::act(world, &layer, order),
+            Command::ResetMeters => audio::reset_meters(world),
             Command::Hold(hold) => *world.resource_mut::<Hold>() = hold,
             Command::AddPort(port) => world.resource_mut::<FramePorts>().0.push(port),
             Command::ClosePorts => world

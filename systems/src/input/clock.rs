@@ -4,6 +4,7 @@
 //! the ticks; what is held of it grows or shrinks as the two drift apart, and a slow loop steers by that. Picture and sound have one
 //! clock, so they cannot drift from each other.
 
+use super::door::Stream;
 use crate::clock::FrameClock;
 
 /// The time of a file.
@@ -37,6 +38,11 @@ impl FileClock {
         self.rate = rate;
     }
 
+    /// Stands at a microsecond on this tick, and goes on from there.
+    pub fn go_on_at(&mut self, clock: &FrameClock, now_us: f64) {
+        (self.base_us, self.base_tick) = (now_us, clock.tick);
+    }
+
     pub fn rate(&self) -> f64 {
         self.rate
     }
@@ -63,13 +69,6 @@ const LATE_US: f64 = 250_000.0;
 /// What must be held of sound beyond a tick; and what more where it joins pictures, since it comes in packets.
 const GUARD_US: f64 = 5000.0;
 const PACKET_US: f64 = 30_000.0;
-
-/// What comes of an input: its pictures or its sound.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Stream {
-    Picture,
-    Sound,
-}
 
 /// How much of a stream is held, in microseconds: from the tick's place to the newest that has come.
 #[derive(Clone, Debug)]

@@ -1,7 +1,9 @@
 //! What the world and the threads that decode say to each other.
 
+use std::convert::Infallible;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU8, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU8, AtomicU32, AtomicU64, Ordering};
+use std::time::Duration;
 
 use components::layer::LayerId;
 use components::source::{AudioSource, IngestSource, RtspSource, VideoSource};
@@ -44,10 +46,12 @@ pub struct OpenInput {
 pub struct InputEnds {
     /// Pictures in the order of their time; at most [`PICTURES_QUEUED`] wait.
     pub pictures: Sender<TimedPicture>,
-    /// Sound in the order of its time; at most [`SOUND_QUEUED`] blocks wait.
-    pub sound: Sender<SoundBlock>,
+    /// Sound in the order of its time; at most [`SOUND_QUEUED`] blocks wait. Boxed, so that a way costs little before anything comes.
+    pub sound: Sender<Box<SoundBlock>>,
     /// What the world asks for.
     pub orders: Receiver<InputOrder>,
+    /// Nothing ever comes by it: it is disconnected when the layer goes, for whoever watches over a decoder that is blocked.
+    pub gone: Receiver<Infallible>,
     /// What each side lets the other see.
     pub state: Arc<InputState>,
 }
@@ -66,6 +70,17 @@ pub enum LivePicture {
     Planes(Arc<dyn Planes>),
     /// With alpha: premultiplied.
     Raster(Arc<Raster>),
+    /// Not scaled yet: of whoever decodes for offline work, where each tick scales for itself, so that its size does not depend on how
+    /// far the decoder was ahead. None is ever seen as it is.
+    Unscaled(Arc<dyn UnscaledPicture>),
+}
+
+/// A decoded picture that is made ready on the tick that shows it.
+pub trait UnscaledPicture: Send + Sync {
+    /// The picture in a size, in its own where that is 0 by 0; `None` when it cannot be made.
+    fn scaled(&self, size: WantedSize) -> Option<LivePicture>;
+    /// Bytes that it holds.
+    fn byte_len(&self) -> usize;
 }
 
 /// A picture and its time.
@@ -140,6 +155,10 @@ pub struct WantedSize {
 pub struct InputState {
     wanted: AtomicU64,
     stage: AtomicU8,
+    /// Milliseconds for which it may be silent; told by the world whenever the source says otherwise.
+    timeout_ms: AtomicU32,
+    /// Whether pictures are scaled on the tick that shows them; told by the world before it asks.
+    scales_late: AtomicBool,
     /// Pictures that came too late, or found no room.
     pub pictures_dropped: AtomicU64,
     /// Pictures that a tick took.
@@ -156,8 +175,21 @@ pub struct InputState {
     pub duration_us: AtomicI64,
     /// Whether it plays as it comes: an address without a length. Told by whoever decodes, before the first picture or sound.
     live: AtomicBool,
+    /// Whether it has no sound at all. Told by whoever decodes, before the first picture.
+    without_sound: AtomicBool,
+    /// What whoever decodes a file can give nothing more without room for, as a [`Stream`] and 1; 0 while it works.
+    blocked: AtomicU8,
     /// Microseconds by which its sound is heard later than its picture is seen, apart from what was asked for.
     pub av_offset_us: AtomicI64,
+}
+
+/// What comes of an input.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Stream {
+    /// Its pictures.
+    Picture,
+    /// Its sound.
+    Sound,
 }
 
 impl InputState {
@@ -178,7 +210,7 @@ impl InputState {
 
     /// How it stands.
     pub fn stage(&self) -> InputStage {
-        match self.stage.load(Ordering::Relaxed) {
+        match self.stage.load(Ordering::Acquire) {
             1 => InputStage::Live,
             2 => InputStage::Reconnecting,
             3 => InputStage::Ended,
@@ -197,13 +229,65 @@ impl InputState {
         self.live.store(live, Ordering::Relaxed);
     }
 
+    /// Whether it is known to have no sound, so that nobody waits for any.
+    pub fn is_without_sound(&self) -> bool {
+        self.without_sound.load(Ordering::Relaxed)
+    }
+
+    /// Says whether it has no sound at all; before the first picture.
+    pub fn set_without_sound(&self, without_sound: bool) {
+        self.without_sound.store(without_sound, Ordering::Relaxed);
+    }
+
     /// Microseconds of the file's own length; 0 while it is not known.
     pub fn duration_us(&self) -> i64 {
         self.duration_us.load(Ordering::Relaxed)
     }
 
-    /// Says how it stands.
+    /// Says how it stands. Who sees it sees all that was given before.
     pub fn set_stage(&self, stage: InputStage) {
-        self.stage.store(stage as u8, Ordering::Relaxed);
+        self.stage.store(stage as u8, Ordering::Release);
+    }
+
+    /// How long it may be silent before it counts as lost; `None` where its source does not say.
+    pub fn timeout(&self) -> Option<Duration> {
+        let timeout_ms = self.timeout_ms.load(Ordering::Relaxed);
+        (timeout_ms > 0).then(|| Duration::from_millis(timeout_ms.into()))
+    }
+
+    /// Says how long it may be silent, in seconds.
+    pub fn set_timeout(&self, seconds: f32) {
+        let timeout_ms = (seconds * 1000.0).max(1.0) as u32;
+        self.timeout_ms.store(timeout_ms, Ordering::Relaxed);
+    }
+
+    /// Whether pictures are to be given as [`LivePicture::Unscaled`].
+    pub fn scales_late(&self) -> bool {
+        self.scales_late.load(Ordering::Relaxed)
+    }
+
+    /// What alone is ready to be given, and finds no room: of the other nothing comes before there is some. Told by whoever decodes a
+    /// file, while it waits.
+    pub fn blocked(&self) -> Option<Stream> {
+        match self.blocked.load(Ordering::Acquire) {
+            1 => Some(Stream::Picture),
+            2 => Some(Stream::Sound),
+            _ => None,
+        }
+    }
+
+    /// Says what alone is ready to be given, and finds no room.
+    pub fn set_blocked(&self, stream: Option<Stream>) {
+        let blocked = match stream {
+            Some(Stream::Picture) => 1,
+            Some(Stream::Sound) => 2,
+            None => 0,
+        };
+        self.blocked.store(blocked, Ordering::Release);
+    }
+
+    /// Says that each tick scales its own picture, before the input is asked for.
+    pub fn set_scales_late(&self) {
+        self.scales_late.store(true, Ordering::Relaxed);
     }
 }

@@ -28,7 +28,8 @@ use crate::schedule::{Repeat, Tick, TickSet};
 
 pub use door::{
     BLOCK_FRAMES, InputDoor, InputEnds, InputOrder, InputSpec, InputStage, InputState, LivePicture,
-    OpenInput, PICTURES_QUEUED, SOUND_QUEUED, SoundBlock, TimedPicture, WantedSize,
+    OpenInput, PICTURES_QUEUED, SOUND_QUEUED, SoundBlock, Stream, TimedPicture, UnscaledPicture,
+    WantedSize,
 };
 pub use near::{LiveInput, PlaybackAction};
 pub use open::InputRequests;

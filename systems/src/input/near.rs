@@ -1,6 +1,7 @@
 //! The world's end of an input: what has come and waits for its tick, and where it stands.
 
 use std::collections::VecDeque;
+use std::convert::Infallible;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
@@ -64,8 +65,12 @@ pub struct LiveInput {
     /// Whether it is known to play as it comes.
     pub(super) is_live: bool,
     pub(super) paused: bool,
-    /// Offline, nothing more is waited for: nobody answers.
+    /// Whether its file had come to its end, with all of it taken, when it was last looked at.
+    pub(super) is_over: bool,
+    /// Offline, nothing more is waited for until something comes: nobody answers.
     pub(super) given_up: bool,
+    /// The tick since which nobody has been at the far ends.
+    pub(super) abandoned_tick: Option<u64>,
     pub(super) offset: Offset,
     /// Whether a whole tick of it has been heard.
     pub(super) has_sounded: bool,
@@ -76,9 +81,18 @@ pub struct LiveInput {
 /// The near ends of an input's ways.
 pub(super) struct Ways {
     pub pictures: Receiver<TimedPicture>,
-    pub sound: Receiver<SoundBlock>,
+    pub sound: Receiver<Box<SoundBlock>>,
     pub orders: Sender<InputOrder>,
     pub state: Arc<InputState>,
+    /// Tells by going that the layer has gone.
+    pub _gone: Sender<Infallible>,
+}
+
+impl Ways {
+    /// Whether nobody is left at the far ends, such as for want of a thread.
+    pub fn are_abandoned(&self) -> bool {
+        Arc::strong_count(&self.state) == 1
+    }
 }
 
 /// The time of an input; both are kept, since an address tells whether it is live only when it has been opened.
@@ -205,7 +219,7 @@ impl LiveInput {
         }
         self.pending = None;
         self.run += 1;
-        self.awaits_run = true;
+        (self.awaits_run, self.is_over) = (true, false);
         self.place = FilePlace { seconds, at_us };
         self.forget();
     }
@@ -353,5 +367,6 @@ fn bytes_of(picture: &LivePicture) -> usize {
                 + planes.chroma_stride() * planes.height() as usize
         }
         LivePicture::Raster(raster) => raster.byte_len(),
+        LivePicture::Unscaled(picture) => picture.byte_len(),
     }
 }

@@ -10,12 +10,15 @@ use crossbeam_channel::{Sender, bounded};
 use super::clock::FileClock;
 use super::door::{InputDoor, InputEnds, InputState, OpenInput, PICTURES_QUEUED, SOUND_QUEUED};
 use super::near::{AnySource, FilePlace, InputTime, LiveInput, Ways};
+use super::take::WaitsForInputs;
 use crate::clock::FrameClock;
 
 /// Requests that may wait for whoever decodes; more wait in the world, and are sent on a later tick.
 const REQUESTS_MAX: usize = 256;
 /// Orders that may wait for a decoder.
 const ORDERS_MAX: usize = 16;
+/// Seconds after which an input that nobody decodes is asked for again.
+const ASK_AGAIN_SECONDS: f64 = 1.0;
 
 /// The world's end of the [`InputDoor`].
 #[derive(Resource)]
@@ -58,17 +61,24 @@ pub(super) fn source_of<'a>(
 pub(super) fn open_inputs(
     clock: Res<FrameClock>,
     requests: Res<InputRequests>,
+    waits: Res<WaitsForInputs>,
     mut layers: Query<(&LayerId, SourceRow, &mut LiveInput)>,
 ) {
     for (id, row, mut input) in &mut layers {
         let Some((source, is_changed)) = source_of(&row) else {
             continue;
         };
+        if input.is_left_alone(&clock) {
+            input.ways = None;
+        }
         if input.ways.is_some() && !is_changed {
             continue;
         }
         let spec = source.spec();
-        if input.ways.is_some() && input.opened.as_ref() == Some(&spec) {
+        if let Some(ways) = &input.ways
+            && input.opened.as_ref() == Some(&spec)
+        {
+            tell_timeout(&ways.state, source);
             continue;
         }
         if input.opened.is_some() && input.opened.as_ref() != Some(&spec) {
@@ -84,11 +94,17 @@ pub(super) fn open_inputs(
         let (pictures, near_pictures) = bounded(PICTURES_QUEUED);
         let (sound, near_sound) = bounded(SOUND_QUEUED);
         let (near_orders, orders) = bounded(ORDERS_MAX);
+        let (near_gone, gone) = bounded(0);
         let state = Arc::new(InputState::default());
+        tell_timeout(&state, source);
+        if waits.0 {
+            state.set_scales_late();
+        }
         let ends = InputEnds {
             pictures,
             sound,
             orders,
+            gone,
             state: Arc::clone(&state),
         };
         let request = OpenInput {
@@ -112,6 +128,7 @@ pub(super) fn open_inputs(
                 sound: near_sound,
                 orders: near_orders,
                 state,
+                _gone: near_gone,
             }),
             opened: input.opened.take(),
             since_tick,
@@ -128,5 +145,24 @@ pub(super) fn open_inputs(
             sound: std::mem::take(&mut input.sound),
             ..LiveInput::default()
         };
+    }
+}
+
+/// Has whoever decodes know for how long it may be silent, also when that changes while it is open.
+fn tell_timeout(state: &InputState, source: AnySource) {
+    if let Some(seconds) = source.timeout() {
+        state.set_timeout(seconds);
+    }
+}
+
+impl LiveInput {
+    /// Whether nobody has decoded it for a while, so that it is to be asked for again.
+    fn is_left_alone(&mut self, clock: &FrameClock) -> bool {
+        if !self.ways.as_ref().is_some_and(Ways::are_abandoned) {
+            self.abandoned_tick = None;
+            return false;
+        }
+        let since_tick = *self.abandoned_tick.get_or_insert(clock.tick);
+        clock.seconds_since(since_tick) >= ASK_AGAIN_SECONDS
     }
 }

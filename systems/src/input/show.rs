@@ -147,8 +147,15 @@ impl LiveInput {
                 state.av_offset_us.store(offset as i64, Ordering::Relaxed);
             }
         }
+        let picture = match newest.picture {
+            LivePicture::Unscaled(picture) => {
+                let wanted = self.state().map(|state| state.wanted());
+                picture.scaled(wanted.unwrap_or_default())?
+            }
+            ready => ready,
+        };
         Some(InputContent::Live {
-            picture: newest.picture,
+            picture,
             natural: newest.natural,
         })
     }

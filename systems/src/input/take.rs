@@ -8,10 +8,11 @@ use std::time::Duration;
 
 use bevy_ecs::prelude::*;
 use components::sound::Sound;
+use crossbeam_channel::RecvTimeoutError;
 
-use super::clock::Stream;
-use super::door::InputStage;
-use super::near::{AnySource, LiveInput};
+use super::door::Stream;
+use super::door::{InputStage, SoundBlock, TimedPicture};
+use super::near::{AnySource, FilePlace, LiveInput};
 use super::open::{SourceRow, source_of};
 use super::reader::Pushed;
 use crate::audio::{SourceSound, samples_in_tick};
@@ -22,16 +23,29 @@ use crate::clock::FrameClock;
 #[derive(Resource, Clone, Copy, Debug, Default)]
 pub struct WaitsForInputs(pub bool);
 
-/// How long one look waits offline, and after how many of them nobody is expected to answer: 10 s.
+/// How long one look waits offline, and after how many of them in vain nobody is expected to answer: 10 s.
 const LOOK: Duration = Duration::from_millis(5);
 const LOOKS_MAX: u32 = 2000;
+/// What of a file comes later than this has it go on from there, instead of running after what it missed, in microseconds.
+const TOO_LATE_US: f64 = 1e6;
 /// How far one stream of a file may run ahead before the other is taken for silent, in microseconds.
 const INTERLEAVED_US: f64 = 1e6;
 /// What is taken of a file's sound beyond the tick, in microseconds.
 const AHEAD_US: f64 = 60_000.0;
+/// Pictures of a file that are taken at a time.
+const BATCH: usize = 8;
 /// A picture that is later than the one before by more than this, or earlier, has jumped, in microseconds.
 const JUMP_US: f64 = 1e6;
 const BACK_US: f64 = 200_000.0;
+
+/// What of a file is taken.
+#[derive(Clone, Copy, PartialEq)]
+enum TakeFile {
+    /// What is there of what the tick needs.
+    ForTick,
+    /// The same, while a tick offline waits, for one of its streams when it is known which.
+    Waits(Option<Stream>),
+}
 
 type Row<'a> = (
     &'a mut LiveInput,
@@ -61,7 +75,7 @@ pub fn take_sound(
         match input.is_live {
             true => input.take_live(source, &clock),
             false if waits.0 => input.wait_for(source, &clock),
-            false => input.take_file(&clock, false),
+            false => input.take_file(source, &clock, TakeFile::ForTick),
         }
         input.hear(source, sound, &clock, out);
     }
@@ -184,74 +198,127 @@ impl LiveInput {
         Some(((first?, self.sound.end_us()?), jumped))
     }
 
-    /// Takes what this tick needs of a file, or with `all` everything that has come.
-    fn take_file(&mut self, clock: &FrameClock, all: bool) {
-        let Some(next_us) = self.next_us(clock) else {
-            return;
+    /// Takes what this tick needs of a file. What is waited for may be one stream; of the other more is taken then, up to where the
+    /// waiting ends.
+    fn take_file(&mut self, source: AnySource, clock: &FrameClock, how: TakeFile) {
+        let has_enough = |newest: Option<f64>, next_us: Option<f64>, ahead_us: f64| {
+            newest
+                .zip(next_us)
+                .is_some_and(|(us, next_us)| us > next_us + ahead_us)
         };
-        let has_enough = |newest: Option<f64>, until: f64| newest.is_some_and(|us| us > until);
-        while self.has_room() && (all || !has_enough(self.newest_picture_us, next_us)) {
-            let Some(Ok(picture)) = self.ways.as_ref().map(|ways| ways.pictures.try_recv()) else {
-                break;
-            };
-            if picture.run == self.run {
-                self.awaits_run = false;
-                self.newest_picture_us = Some(picture.pts_us as f64);
-                self.put_picture(picture);
-            }
+        let may_wait = how == TakeFile::ForTick;
+        let (pictures_us, sound_us) = match how {
+            TakeFile::ForTick | TakeFile::Waits(None) => (0.0, AHEAD_US),
+            TakeFile::Waits(Some(Stream::Picture)) => (0.0, INTERLEAVED_US),
+            TakeFile::Waits(Some(Stream::Sound)) => (INTERLEAVED_US, AHEAD_US),
+        };
+        let enough_pictures =
+            |input: &Self| has_enough(input.newest_picture_us, input.next_us(clock), pictures_us);
+        // Where one is needed some more are taken with it: a decoder that finds much room works long at a time, with its data at hand.
+        let mut goes_on = !enough_pictures(self);
+        while goes_on
+            && self.has_room()
+            && let Some(Ok(picture)) = self.ways.as_ref().map(|ways| ways.pictures.try_recv())
+        {
+            self.take_file_picture(picture, source, clock, may_wait);
+            goes_on = self.pictures.len() < BATCH || !enough_pictures(self);
         }
-        while all || !has_enough(self.sound.end_us(), next_us + AHEAD_US) {
-            let Some(Ok(block)) = self.ways.as_ref().map(|ways| ways.sound.try_recv()) else {
-                break;
-            };
-            if block.run == self.run {
-                self.awaits_run = false;
-                self.sound.push(&block);
-            }
+        while !has_enough(self.sound.end_us(), self.next_us(clock), sound_us)
+            && let Some(Ok(block)) = self.ways.as_ref().map(|ways| ways.sound.try_recv())
+        {
+            self.take_file_sound(&block, source, clock, may_wait);
         }
         let is_ended = self.stage() == InputStage::Ended && !self.awaits_run;
         let ways = self.ways.as_ref();
         self.sound.ended = is_ended && ways.is_some_and(|ways| ways.sound.is_empty());
+        self.is_over = self.sound.ended && ways.is_some_and(|ways| ways.pictures.is_empty());
+    }
+
+    fn take_file_picture(
+        &mut self,
+        picture: TimedPicture,
+        source: AnySource,
+        clock: &FrameClock,
+        may_wait: bool,
+    ) {
+        self.given_up = false;
+        if picture.run != self.run {
+            return;
+        }
+        if may_wait {
+            self.wait_for_late(picture.pts_us as f64, source, clock);
+        }
+        self.awaits_run = false;
+        self.newest_picture_us = Some(picture.pts_us as f64);
+        self.put_picture(picture);
+    }
+
+    fn take_file_sound(
+        &mut self,
+        block: &SoundBlock,
+        source: AnySource,
+        clock: &FrameClock,
+        may_wait: bool,
+    ) {
+        self.given_up = false;
+        if block.run != self.run {
+            return;
+        }
+        if may_wait {
+            self.wait_for_late(block.pts_us as f64, source, clock);
+        }
+        self.awaits_run = false;
+        self.sound.push(block);
+    }
+
+    /// Has the time of a file stand at what comes far too late: one that was opened late, or was lost for a while, is shown from there.
+    /// What comes after its end is its beginning, which somebody asked for.
+    fn wait_for_late(&mut self, pts_us: f64, source: AnySource, clock: &FrameClock) {
+        let Some(late_us) = self.now_us(clock).map(|now_us| now_us - pts_us) else {
+            return;
+        };
+        let is_late = late_us > TOO_LATE_US * source.rate().max(1.0);
+        if late_us > 0.0
+            && (is_late || self.is_over)
+            && let Some(file) = &mut self.time.file
+        {
+            file.go_on_at(clock, pts_us);
+        }
+        if std::mem::take(&mut self.is_over) {
+            self.place = FilePlace {
+                seconds: f64::from(source.span().start),
+                at_us: pts_us,
+            };
+        }
     }
 
     /// Waits until a file's pictures and sound for this tick are there, or none can come.
     fn wait_for(&mut self, source: AnySource, clock: &FrameClock) {
-        for _ in 0..LOOKS_MAX {
+        let (mut looks, mut lacks) = (0, None);
+        while looks < LOOKS_MAX {
             let stage = self.stage();
             let is_over = matches!(stage, InputStage::Ended | InputStage::Failed);
-            self.take_file(clock, true);
-            let lacks = self.lacks(source, clock);
+            self.take_file(source, clock, TakeFile::Waits(lacks));
+            lacks = self.lacks(source, clock);
             if lacks.is_none() || self.given_up || (is_over && !self.awaits_run) {
                 return;
             }
             let Some(ways) = &self.ways else { return };
-            // What comes is put where taking it finds it.
-            let is_gone = match lacks {
-                Some(Stream::Picture) => match ways.pictures.recv_timeout(LOOK) {
-                    Ok(picture) => {
-                        if picture.run == self.run {
-                            self.awaits_run = false;
-                            self.newest_picture_us = Some(picture.pts_us as f64);
-                            self.put_picture(picture);
-                        }
-                        false
-                    }
-                    Err(error) => error.is_disconnected(),
-                },
-                _ => match ways.sound.recv_timeout(LOOK) {
-                    Ok(block) => {
-                        if block.run == self.run {
-                            self.awaits_run = false;
-                            self.sound.push(&block);
-                        }
-                        false
-                    }
-                    Err(error) => error.is_disconnected(),
-                },
+            let came = match lacks {
+                Some(Stream::Picture) => ways.pictures.recv_timeout(LOOK).map(|picture| {
+                    self.take_file_picture(picture, source, clock, false);
+                }),
+                _ => ways.sound.recv_timeout(LOOK).map(|block| {
+                    self.take_file_sound(&block, source, clock, false);
+                }),
             };
-            if is_gone {
-                self.take_file(clock, true);
-                return;
+            match came {
+                Ok(()) => looks = 0,
+                Err(RecvTimeoutError::Timeout) => looks += 1,
+                Err(RecvTimeoutError::Disconnected) => {
+                    self.take_file(source, clock, TakeFile::Waits(lacks));
+                    return;
+                }
             }
         }
         self.given_up = true;
@@ -264,15 +331,32 @@ impl LiveInput {
         let picture_us = self.newest_picture_us.unwrap_or(f64::NEG_INFINITY);
         let sound_us = self.sound.end_us().unwrap_or(f64::NEG_INFINITY);
         let is_paused = next_us <= now_us;
-        let needs_sound = !is_paused && sound_us < next_us + AHEAD_US;
+        let may_sound = self.state().is_none_or(|state| !state.is_without_sound());
+        let needs_sound = !is_paused && may_sound && sound_us < next_us + AHEAD_US;
         if !source.has_picture() {
             return needs_sound.then_some(Stream::Sound);
         }
-        if picture_us <= now_us && sound_us < now_us + INTERLEAVED_US {
+        // Where one is far ahead of the other, it is looked whether the other can still come.
+        let has_no_picture =
+            sound_us > next_us + INTERLEAVED_US && self.is_blocked_by(Stream::Sound);
+        if picture_us <= now_us && !has_no_picture {
             return Some(Stream::Picture);
         }
-        let is_silent = picture_us >= now_us + INTERLEAVED_US || !self.has_room();
+        let is_silent = picture_us > next_us + INTERLEAVED_US
+            && self.is_blocked_by(Stream::Picture)
+            || !self.has_room();
         (needs_sound && !is_silent).then_some(Stream::Sound)
+    }
+
+    /// Whether whoever decodes waits for room for this, and has nothing of the other. While there is no room it waits on.
+    fn is_blocked_by(&self, stream: Stream) -> bool {
+        self.ways.as_ref().is_none_or(|ways| {
+            let is_full = match stream {
+                Stream::Picture => ways.pictures.is_full() && ways.sound.is_empty(),
+                Stream::Sound => ways.sound.is_full() && ways.pictures.is_empty(),
+            };
+            is_full && ways.state.blocked() == Some(stream)
+        })
     }
 
     /// Reads this tick's samples.

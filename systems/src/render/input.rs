@@ -45,6 +45,10 @@ pub(super) fn draw(
                         Paint::Raster(raster.clone()),
                         (raster.width(), raster.height()),
                     ),
+                    LivePicture::Unscaled(_) => {
+                        target.drawn.clear();
+                        continue;
+                    }
                 };
                 let size = Vec2::new(size.0 as f32, size.1 as f32);
                 let (origin, shown_size) = place.picture;

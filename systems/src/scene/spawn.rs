@@ -1,6 +1,6 @@
 //! Spawns a scene's layers and timelines, in the place of those that are there.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
 use bevy_ecs::prelude::*;
@@ -30,7 +30,7 @@ use crate::animate::{
     TimelineNow, add_lanes,
 };
 use crate::assets::{Picture, Pictures};
-use crate::audio::{Heard, SourceSound};
+use crate::audio::{self, Heard, SourceSound};
 use crate::avatar::Avatar;
 use crate::clock::FrameClock;
 use crate::data::{DataScope, SceneData};
@@ -42,7 +42,7 @@ use crate::layout::{
     RasterScale, ShownPicture,
 };
 use crate::render::{Background, ComposedFrame, Drawn, Effected, Flattened, RasterCache};
-use crate::speech::Speech;
+use crate::speech::{self, Speech};
 use crate::transition::{self, Clip, Presence};
 
 /// Why a scene cannot be taken on air.
@@ -108,6 +108,9 @@ pub fn replace_scene(world: &mut World, bundle: SceneBundle) -> Result<(), Scene
         _ => transition.is_cut() && hold.is_none(),
     };
     let mixes = on_air && !is_cut;
+    let heirs = avatars_of(&spec);
+    let carried = speech::lift(world, |layer| heirs.contains(layer));
+    audio::leave_scene(world, mixes);
     if mixes {
         transition::begin(world, transition, clip, CanvasSize::of(&spec.canvas), hold);
     } else {
@@ -130,9 +133,21 @@ pub fn replace_scene(world: &mut World, bundle: SceneBundle) -> Result<(), Scene
     let (name, canvas) = (spec.name.clone(), spec.canvas.clone());
     show_canvas(world, name, canvas, spec.audio.clone());
     spawn_scene(world, &spec, scope, tick);
+    speech::land(world, carried);
     fill_scenes(world);
     world.resource_mut::<LayerTree>().mark_stale();
     Ok(())
+}
+
+/// The names of the avatars of a scene.
+fn avatars_of(spec: &SceneSpec) -> HashSet<&str> {
+    let mut names = HashSet::new();
+    spec.walk_layers(|layer| {
+        if matches!(layer.source, Source::Avatar(_)) {
+            names.insert(layer.id.as_str());
+        }
+    });
+    names
 }
 
 fn bundle_clip(transition: &Transition, pictures: &[(Arc<str>, Picture)]) -> Option<Clip> {

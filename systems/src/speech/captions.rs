@@ -2,7 +2,7 @@
 
 use std::ops::Range;
 
-use super::say::SpokenWord;
+use super::say::{SpokenWord, Utterance};
 
 /// Letters that a phrase has at the most, unless one word alone has more.
 const LETTERS_MAX: usize = 60;
@@ -20,25 +20,20 @@ pub(super) struct Script {
     letters: usize,
     /// Where each word with a time ends in the text, with the marks after it.
     ends: Vec<usize>,
+    /// How many words were on the pages before this one.
+    turned: usize,
 }
 
 impl Script {
-    /// Of a text and its words with times. Words that are not in the text, in their order, take its place.
-    pub fn new(text: &str, words: &[SpokenWord]) -> Self {
-        let found = ends_in(text, words);
-        let (text, ends) = match found {
-            Some(ends) => (text.to_owned(), ends),
+    /// Of a text and its words with times, of which `begun` have begun. Words that are not in the text, in their order, take its place, a page
+    /// at a time: what it takes to make one is bounded, however many there are.
+    pub fn new(text: &str, words: &[SpokenWord], begun: usize) -> Self {
+        let (text, ends, turned) = match ends_in(text, words) {
+            Some(ends) => (text.to_owned(), ends, 0),
             None => {
-                let mut joined = String::new();
-                let mut ends = Vec::with_capacity(words.len());
-                for word in words {
-                    if !joined.is_empty() {
-                        joined.push(' ');
-                    }
-                    joined.push_str(word.word.trim());
-                    ends.push(joined.len());
-                }
-                (joined, ends)
+                let page = page_of(words, begun);
+                let (text, ends) = joined(&words[page.clone()]);
+                (text, ends, page.start)
             }
         };
         Self {
@@ -46,12 +41,19 @@ impl Script {
             letters: text.chars().count(),
             text,
             ends,
+            turned,
         }
+    }
+
+    /// Whether it has the last of so many words, and does not have to be turned.
+    pub fn reaches(&self, begun: usize) -> bool {
+        begun <= self.turned + self.ends.len()
     }
 
     /// The line after `said` words of those that have times.
     pub fn line_after(&self, said: usize) -> &str {
-        let Some(end) = said.checked_sub(1).and_then(|last| self.ends.get(last)) else {
+        let last = said.checked_sub(self.turned + 1);
+        let Some(end) = last.and_then(|last| self.ends.get(last)) else {
             return "";
         };
         let phrase = self
@@ -99,6 +101,36 @@ fn ends_in(text: &str, words: &[SpokenWord]) -> Option<Vec<usize>> {
         ends.push(from);
     }
     Some(ends)
+}
+
+/// The words of the page that has the last of those that have begun. Where pages begin depends on the words alone.
+fn page_of(words: &[SpokenWord], begun: usize) -> Range<usize> {
+    let (mut first, mut letters) = (0, 0);
+    for (place, word) in words.iter().enumerate() {
+        let own = word.word.chars().count() + 1;
+        if letters + own > Utterance::TEXT_MAX && place > first {
+            if place >= begun {
+                return first..place;
+            }
+            (first, letters) = (place, 0);
+        }
+        letters += own;
+    }
+    first..words.len()
+}
+
+/// Words as a text, and where each ends in it.
+fn joined(words: &[SpokenWord]) -> (String, Vec<usize>) {
+    let mut text = String::new();
+    let mut ends = Vec::with_capacity(words.len());
+    for word in words {
+        if !text.is_empty() {
+            text.push(' ');
+        }
+        text.push_str(word.word.trim());
+        ends.push(text.len());
+    }
+    (text, ends)
 }
 
 /// Phrases of at most [`LETTERS_MAX`] letters: they end with a sentence, or with a comma, or before the word that is too much.
@@ -164,7 +196,7 @@ mod tests {
 
     #[test]
     fn phrases_end_where_one_breathes_and_are_never_too_long() {
-        let script = Script::new(TEXT, &[]);
+        let script = Script::new(TEXT, &[], 0);
         let phrases: Vec<&str> = script
             .phrases
             .iter()
@@ -179,20 +211,20 @@ mod tests {
             ]
         );
         let long = "ab".repeat(200);
-        let script = Script::new(&long, &[]);
+        let script = Script::new(&long, &[], 0);
         assert!(
             script
                 .phrases
                 .iter()
                 .all(|(range, _)| range.len() <= LETTERS_MAX)
         );
-        assert!(Script::new("  \n ", &[]).phrases.is_empty());
+        assert!(Script::new("  \n ", &[], 0).phrases.is_empty());
     }
 
     #[test]
     fn words_with_times_build_their_phrase() {
         let words = words(&["Good", "evening", "Lisbon", "The", "next"]);
-        let script = Script::new(TEXT, &words);
+        let script = Script::new(TEXT, &words, 0);
         let lines: Vec<&str> = (0..=5).map(|said| script.line_after(said)).collect();
         assert_eq!(
             lines,
@@ -209,16 +241,16 @@ mod tests {
 
     #[test]
     fn words_that_are_not_in_the_text_are_the_text() {
-        let script = Script::new("Something else", &words(&["Bom", "dia"]));
+        let script = Script::new("Something else", &words(&["Bom", "dia"]), 0);
         assert_eq!(script.text, "Bom dia");
         assert_eq!(script.line_after(2), "Bom dia");
-        let script = Script::new("", &words(&["Bom", "dia"]));
+        let script = Script::new("", &words(&["Bom", "dia"]), 0);
         assert_eq!(script.line_after(1), "Bom");
     }
 
     #[test]
     fn without_words_phrases_share_the_length() {
-        let script = Script::new(TEXT, &[]);
+        let script = Script::new(TEXT, &[], 0);
         let line = |seconds, length| script.phrase(script.phrase_at(seconds, length));
         let phrases = [
             "Good evening, Lisbon!",
@@ -229,5 +261,26 @@ mod tests {
         assert_eq!(line(9.9, Some(10.0)), phrases[2]);
         assert_eq!(line(2.0, None), phrases[1]);
         assert_eq!(line(99.0, None), phrases[2]);
+    }
+
+    #[test]
+    fn words_beyond_a_page_are_shown_on_the_next() {
+        let numbers: Vec<String> = (0..4000).map(|number| format!("word{number:05}")).collect();
+        let list: Vec<&str> = numbers.iter().map(String::as_str).collect();
+        let words = words(&list);
+        // Ten letters each.
+        let script = Script::new("", &words, 1);
+        assert_eq!(script.text.chars().count(), Utterance::TEXT_MAX - 1);
+        assert!(script.text.starts_with("word00000 ") && script.text.ends_with("word00999"));
+        assert!(script.reaches(1000) && !script.reaches(1001));
+        assert!(script.line_after(1000).ends_with("word00999"));
+        let script = Script::new("", &words, 1001);
+        assert_eq!(script.line_after(1001), "word01000");
+        assert_eq!(script.line_after(1000), "", "that page was turned");
+        let later = Script::new("", &words, 1700);
+        assert_eq!(later.text, script.text, "a page stays where it is");
+        let last = Script::new("", &words, 4000);
+        assert!(last.line_after(4000).ends_with("word03999"));
+        assert!(last.text.chars().count() < Utterance::TEXT_MAX);
     }
 }

@@ -11,6 +11,7 @@ mod play;
 mod queue;
 mod say;
 mod tell;
+mod way;
 
 use bevy_app::App;
 use bevy_ecs::prelude::*;
@@ -21,14 +22,17 @@ use crate::schedule::{TickSet, add_to_every_tick};
 
 pub(crate) use data::{SPEECH_PREFIX, SpeechData};
 pub use queue::Speech;
-pub(crate) use queue::act;
+pub(crate) use queue::{act, land, lift, outgoing_avatars};
 pub use say::{
-    BLOCK_FRAMES, QueueMode, SpeechBlock, SpeechIn, SpeechOrder, SpeechOut, SpeechStage,
-    SpeechState, SpokenWord, Utterance, speech_way,
+    QueueMode, Refusal, SpeechEnd, SpeechOrder, SpeechStage, SpeechState, SpokenWord, Utterance,
 };
 pub use tell::{
     EndReason, ShownSpeech, ShownUtterance, SpeechBoard, SpeechDoor, SpeechEvent, SpeechNews,
     Teller,
+};
+pub use way::{
+    BLOCK_FRAMES, NEAR_SAMPLES, SpeechBlock, SpeechBudget, SpeechIn, SpeechOut, SpeechPart,
+    speech_way, whole_way,
 };
 
 /// Utterances that may wait on one layer.
@@ -39,6 +43,11 @@ pub const PREBUFFER_SAMPLES: usize = 5760;
 pub const RAMP_SAMPLES: usize = 240;
 /// How long it takes to break off: 30 ms, in samples.
 pub const CUT_SAMPLES: usize = 1440;
+
+/// How long an utterance whose turn it is may wait for what it needs of its sound to begin or go on, before it ends by a fault: 30 s, in samples.
+pub const STALL_SAMPLES: u64 = 48_000 * 30;
+/// Words that one utterance tells on one tick; more wait for the next.
+pub const WORDS_A_TICK: usize = 32;
 
 /// Adds the set's systems.
 pub fn plugin(app: &mut App) {

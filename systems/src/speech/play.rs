@@ -7,11 +7,13 @@ use std::sync::Arc;
 
 use bevy_ecs::prelude::*;
 
+use super::captions::Script;
 use super::data::{SpeechData, Spoken};
 use super::queue::{Speaking, Speech, over};
-use super::say::{BLOCK_FRAMES, SpeechStage};
+use super::say::SpeechStage;
 use super::tell::{EndReason, SpeechNews, Teller};
-use super::{CUT_SAMPLES, PREBUFFER_SAMPLES, RAMP_SAMPLES, WAITING_MAX};
+use super::way::BLOCK_FRAMES;
+use super::{CUT_SAMPLES, PREBUFFER_SAMPLES, RAMP_SAMPLES, WAITING_MAX, WORDS_A_TICK};
 use crate::audio::{SAMPLE_RATE, SourceSound, StereoSamples, samples_in_tick};
 use crate::avatar::Avatar;
 use crate::clock::FrameClock;
@@ -27,10 +29,12 @@ type Row<'a> = (Entity, &'a mut Speech, &'a mut SourceSound, Has<Outgoing>);
 /// Set `Ingest`, and on ticks that repeat a frame: this tick's samples of each avatar that speaks.
 pub(super) fn speak(
     clock: Res<FrameClock>,
-    teller: Res<Teller>,
+    mut teller: ResMut<Teller>,
     mut data: ResMut<SceneData>,
     mut layers: Query<Row, With<Avatar>>,
 ) {
+    let teller = &mut *teller;
+    teller.catch_up();
     for (entity, speech, mut sound, goes) in &mut layers {
         let speech = speech.into_inner();
         let sound = &mut *sound;
@@ -42,7 +46,6 @@ pub(super) fn speak(
         let Some(layer) = speech.layer.clone() else {
             continue;
         };
-        let teller = &*teller;
         speech.play(&layer, &clock, teller, sound);
         let data = data.bypass_change_detection().speech_mut();
         if goes {
@@ -82,7 +85,7 @@ impl Speech {
         &mut self,
         layer: &Arc<str>,
         clock: &FrameClock,
-        teller: &Teller,
+        teller: &mut Teller,
         out: &mut SourceSound,
     ) {
         let count = samples_in_tick(clock.rate, clock.tick);
@@ -105,17 +108,30 @@ impl Speech {
             let Some(current) = &mut self.current else {
                 break;
             };
+            let was_paused = current.is_paused();
+            let before = current.played;
             let end = current.write(&mut self.ready, &mut room, clock);
-            current.turn();
+            let played = current.played;
+            if played > before {
+                current.goes_on();
+            }
+            if was_paused && played > before {
+                let news = SpeechNews::Resume { played: before };
+                teller.tell(layer, &current.said.id, clock.tick, news);
+            }
             current.tell_words(layer, clock.tick, teller);
             let Some(reason) = end else {
+                // On a long tick it can have gone on and run dry again.
+                if current.is_paused() && (!was_paused || played > before) {
+                    let news = SpeechNews::Pause { played };
+                    teller.tell(layer, &current.said.id, clock.tick, news);
+                }
+                current.turn();
                 break;
             };
-            over(current, layer, clock.tick, reason, teller);
-            self.current = None;
-            self.ready.clear();
-            self.is_stale = true;
+            self.end(layer, clock.tick, reason, teller);
         }
+        self.give_up(layer, clock.tick, count, teller);
         if speaks {
             let mean = room.square_sum / count.max(1) as f64;
             out.plays = room.square_sum > 0.0;
@@ -123,15 +139,41 @@ impl Speech {
         }
     }
 
+    /// What is spoken is over.
+    fn end(&mut self, layer: &Arc<str>, tick: u64, reason: EndReason, teller: &mut Teller) {
+        if let Some(current) = self.current.take() {
+            teller.lose(current.words_untold());
+            over(current, layer, tick, reason, teller);
+        }
+        self.ready.clear();
+        self.is_stale = true;
+    }
+
+    /// An utterance whose turn it is, and whose sound does not come, does not hold up the others for ever.
+    fn give_up(&mut self, layer: &Arc<str>, tick: u64, samples: usize, teller: &mut Teller) {
+        if let Some(current) = &mut self.current {
+            if current.is_paused() && current.stalls(samples) {
+                self.end(layer, tick, EndReason::Error, teller);
+            }
+        } else if let Some(next) = self.waiting.front_mut()
+            && next.stalls(samples)
+            && let Some(next) = self.waiting.pop_front()
+        {
+            over(next, layer, tick, EndReason::Error, teller);
+            self.is_stale = true;
+        }
+    }
+
     /// Begins the next utterance, if enough of it is there.
-    fn begin(&mut self, layer: &Arc<str>, clock: &FrameClock, teller: &Teller) -> bool {
+    fn begin(&mut self, layer: &Arc<str>, clock: &FrameClock, teller: &mut Teller) -> bool {
         let is_ready = |next: &Speaking| next.has_enough(0);
         if !self.waiting.front().is_some_and(is_ready) {
             return false;
         }
-        let Some(next) = self.waiting.pop_front() else {
+        let Some(mut next) = self.waiting.pop_front() else {
             return false;
         };
+        next.goes_on();
         next.said.sound.state().set_stage(SpeechStage::Speaking);
         teller.tell(layer, &next.said.id, clock.tick, SpeechNews::Start);
         self.current = Some(next);
@@ -141,11 +183,11 @@ impl Speech {
 
     /// Shows texts what is said.
     fn show(&mut self, entity: Entity, layer: &str, data: &mut SpeechData) {
-        let current = self.current.as_ref();
+        let current = self.current.as_mut();
         let shown = current.filter(|current| current.said.captions);
+        self.has_shown = shown.is_some();
         let spoken = shown.map_or_else(Spoken::default, Speaking::spoken);
         data.show(entity, layer, spoken);
-        self.has_shown = shown.is_some();
     }
 }
 
@@ -153,8 +195,23 @@ impl Speaking {
     /// Whether it can begin or go on, with `ready` samples taken out already.
     fn has_enough(&self, ready: usize) -> bool {
         let sound = &self.said.sound;
-        let is_complete = sound.state.is_complete();
-        is_complete || ready + sound.blocks.len() * BLOCK_FRAMES >= PREBUFFER_SAMPLES
+        let is_complete = sound.state().is_complete();
+        is_complete || ready + sound.waiting() * BLOCK_FRAMES >= PREBUFFER_SAMPLES
+    }
+
+    fn is_paused(&self) -> bool {
+        self.said.sound.state().stage() == SpeechStage::Paused
+    }
+
+    /// Words that have begun and were not told.
+    fn words_untold(&self) -> u64 {
+        let untold = self.said.words.iter().skip(self.words_begun);
+        untold.take_while(|word| self.has_begun(word.start)).count() as u64
+    }
+
+    /// Whether a moment of it has been heard.
+    fn has_begun(&self, seconds: f32) -> bool {
+        ((f64::from(seconds) * f64::from(SAMPLE_RATE)).round() as u64) < self.played
     }
 
     /// Writes what there is of it, as far as there is room. Gives why it is over, when it is.
@@ -164,7 +221,7 @@ impl Speaking {
         room: &mut Room<'_>,
         clock: &FrameClock,
     ) -> Option<EndReason> {
-        let state = Arc::clone(&self.said.sound.state);
+        let state = Arc::clone(self.said.sound.state());
         if state.stage() == SpeechStage::Paused {
             if self.cut.is_some() {
                 return self.cut;
@@ -181,12 +238,12 @@ impl Speaking {
         let is_complete = state.is_complete();
         let needed = room.left() + RAMP_SAMPLES;
         while ready.len() < needed
-            && let Ok(block) = self.said.sound.blocks.try_recv()
+            && let Some(block) = self.said.sound.take()
         {
             let len = usize::from(block.len).min(BLOCK_FRAMES);
             ready.extend(&block.frames[..len]);
         }
-        let is_dry = is_complete && self.said.sound.blocks.is_empty();
+        let is_dry = is_complete && self.said.sound.waiting() == 0;
         let rise = 1.0 / RAMP_SAMPLES as f32;
         let fall = 1.0 / CUT_SAMPLES as f32;
         let scale = self.gain / 32768.0;
@@ -236,21 +293,32 @@ impl Speaking {
         self.played as f64 / f64::from(SAMPLE_RATE)
     }
 
-    /// Turns to the phrase that is said; never back, when it becomes known how long all of it is.
+    /// Turns to the phrase that is said; never back, when it becomes known how long all of it is. What was told of it since is taken in
+    /// here, once a tick at the most.
     fn turn(&mut self) {
-        let state = &self.said.sound.state;
+        if !self.said.captions {
+            return;
+        }
+        if self.script_is_stale || !self.script.reaches(self.words_begun) {
+            self.script = Script::new(&self.said.text, &self.said.words, self.words_begun);
+            self.script_is_stale = false;
+        }
+        let state = self.said.sound.state();
         let length = state.is_complete().then(|| state.received() as f64);
         let length = length.map(|samples| samples / f64::from(SAMPLE_RATE));
         let phrase = self.script.phrase_at(self.seconds(), length);
         self.phrase = self.phrase.max(phrase);
     }
 
-    /// Tells words that have begun.
-    fn tell_words(&mut self, layer: &Arc<str>, tick: u64, teller: &Teller) {
-        let sample = |seconds: f32| (f64::from(seconds) * f64::from(SAMPLE_RATE)).round() as u64;
-        while let Some(word) = self.said.words.get(self.words_begun)
-            && sample(word.start) < self.played
-        {
+    /// Tells words that have begun, some of them on a later tick where they are many.
+    fn tell_words(&mut self, layer: &Arc<str>, tick: u64, teller: &mut Teller) {
+        for _ in 0..WORDS_A_TICK {
+            let Some(word) = self.said.words.get(self.words_begun) else {
+                return;
+            };
+            if !self.has_begun(word.start) {
+                return;
+            }
             let news = SpeechNews::Word {
                 word: Arc::clone(&word.word),
                 index: self.words_begun,
@@ -263,9 +331,11 @@ impl Speaking {
     }
 
     /// What texts show of it.
-    fn spoken(&self) -> Spoken<'_> {
+    fn spoken(&mut self) -> Spoken<'_> {
         let last = self.words_begun.checked_sub(1);
-        let line = if self.said.words.is_empty() {
+        self.had_phrase |= self.said.words.is_empty();
+        // Words that are told ahead of their time take nothing away that is shown.
+        let line = if last.is_none() && self.had_phrase {
             self.script.phrase(self.phrase)
         } else {
             self.script.line_after(self.words_begun)

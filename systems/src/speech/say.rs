@@ -1,21 +1,10 @@
-//! An utterance, and the way on which its sound comes.
+//! An utterance, and what all see of it.
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU32, AtomicU64, Ordering};
+use std::sync::{Arc, OnceLock};
 
-use crossbeam_channel::{Receiver, SendError, Sender, TrySendError, bounded};
-
-/// Frames of sound in one block: 10 ms at 48 kHz.
-pub const BLOCK_FRAMES: usize = 480;
-
-/// Up to 10 ms of sound at 48 kHz, in 16 bit, since minutes of it may wait.
-#[derive(Clone, Debug)]
-pub struct SpeechBlock {
-    /// How many of `frames` count.
-    pub len: u16,
-    /// Left and right.
-    pub frames: [[i16; 2]; BLOCK_FRAMES],
-}
+use super::tell::EndReason;
+use super::way::SpeechOut;
 
 /// How an utterance stands.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -32,6 +21,31 @@ pub enum SpeechStage {
     Over,
 }
 
+/// Why the world does not say an utterance at all.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u8)]
+pub enum Refusal {
+    /// As many wait as may.
+    Full = 1,
+    /// The layer says one of this name already.
+    Duplicate = 2,
+    /// There is no such avatar on air any more.
+    Gone = 3,
+}
+
+/// How an utterance came to its end.
+#[derive(Clone, Debug, PartialEq)]
+pub struct SpeechEnd {
+    /// Why.
+    pub reason: EndReason,
+    /// On which tick.
+    pub tick: u64,
+    /// Samples of it that were heard.
+    pub played: u64,
+    /// The last of its words that began, and its place among them.
+    pub last_word: Option<(Arc<str>, usize)>,
+}
+
 /// What both ends of an utterance's way, and all others, see of it.
 #[derive(Debug, Default)]
 pub struct SpeechState {
@@ -41,6 +55,10 @@ pub struct SpeechState {
     received: AtomicU64,
     played: AtomicU64,
     place: AtomicU32,
+    /// A [`Refusal`], or 0.
+    refusal: AtomicU8,
+    end: OnceLock<SpeechEnd>,
+    is_shown: AtomicBool,
 }
 
 impl SpeechState {
@@ -90,82 +108,52 @@ impl SpeechState {
     pub(super) fn set_place(&self, place: usize) {
         self.place.store(place as u32, Ordering::Relaxed);
     }
-}
 
-/// The far end of an utterance's way. Dropping it says that nothing follows.
-#[derive(Debug)]
-pub struct SpeechIn {
-    blocks: Sender<Box<SpeechBlock>>,
-    state: Arc<SpeechState>,
-}
-
-impl SpeechIn {
-    /// Puts a block in, without waiting. Gives it back when there is no room, or nobody listens.
-    ///
-    /// # Errors
-    /// The block, and why.
-    pub fn try_send(&self, block: Box<SpeechBlock>) -> Result<(), TrySendError<Box<SpeechBlock>>> {
-        let len = u64::from(block.len);
-        self.blocks.try_send(block)?;
-        self.state.received.fetch_add(len, Ordering::Relaxed);
-        Ok(())
+    /// Why it is not said at all, if it is not. Known once its command has been applied.
+    pub fn refusal(&self) -> Option<Refusal> {
+        match self.refusal.load(Ordering::Acquire) {
+            1 => Some(Refusal::Full),
+            2 => Some(Refusal::Duplicate),
+            3 => Some(Refusal::Gone),
+            _ => None,
+        }
     }
 
-    /// Puts a block in, and waits for room.
-    ///
-    /// # Errors
-    /// Nobody listens any more.
-    pub fn send(&self, block: Box<SpeechBlock>) -> Result<(), SendError<Box<SpeechBlock>>> {
-        let len = u64::from(block.len);
-        self.blocks.send(block)?;
-        self.state.received.fetch_add(len, Ordering::Relaxed);
-        Ok(())
+    pub(super) fn refuse(&self, refusal: Refusal) {
+        self.refusal.store(refusal as u8, Ordering::Release);
+        self.set_stage(SpeechStage::Over);
     }
 
-    /// What both ends see.
-    pub fn state(&self) -> &Arc<SpeechState> {
-        &self.state
+    /// How it came to its end, once it is over and was not refused.
+    pub fn end(&self) -> Option<&SpeechEnd> {
+        self.end.get()
     }
 
-    /// Says that it broke off by a fault.
-    pub fn fail(self) {
-        self.state.has_failed.store(true, Ordering::Release);
+    pub(super) fn set_end(&self, end: SpeechEnd) {
+        // It ends once.
+        let _known = self.end.set(end);
+        self.set_stage(SpeechStage::Over);
     }
-}
 
-impl Drop for SpeechIn {
-    fn drop(&mut self) {
-        self.state.is_complete.store(true, Ordering::Release);
+    pub(super) fn is_shown(&self) -> bool {
+        self.is_shown.load(Ordering::Acquire)
     }
-}
 
-/// The near end of an utterance's way.
-#[derive(Clone, Debug)]
-pub struct SpeechOut {
-    pub(super) blocks: Receiver<Box<SpeechBlock>>,
-    pub(super) state: Arc<SpeechState>,
-}
-
-impl SpeechOut {
-    /// What both ends see.
-    pub fn state(&self) -> &Arc<SpeechState> {
-        &self.state
+    pub(super) fn set_shown(&self) {
+        self.is_shown.store(true, Ordering::Release);
     }
-}
 
-/// A way for an utterance on which so many blocks may wait.
-pub fn speech_way(blocks_max: usize) -> (SpeechIn, SpeechOut) {
-    let (sender, receiver) = bounded(blocks_max);
-    let state = Arc::new(SpeechState::default());
-    let near = SpeechOut {
-        blocks: receiver,
-        state: Arc::clone(&state),
-    };
-    let far = SpeechIn {
-        blocks: sender,
-        state,
-    };
-    (far, near)
+    pub(super) fn add_received(&self, samples: u64) {
+        self.received.fetch_add(samples, Ordering::Relaxed);
+    }
+
+    pub(super) fn set_complete(&self) {
+        self.is_complete.store(true, Ordering::Release);
+    }
+
+    pub(super) fn set_failed(&self) {
+        self.has_failed.store(true, Ordering::Release);
+    }
 }
 
 /// A word and when it is said, in seconds since the utterance's own beginning.
@@ -187,8 +175,10 @@ pub enum QueueMode {
     Append,
     /// After what is spoken, before all that wait.
     Next,
-    /// At once: what is spoken breaks off.
+    /// At once: what is spoken breaks off, and so does another one that was to break in and has not begun. What waits goes on waiting.
     Interrupt,
+    /// At once, in the place of all: what is spoken breaks off, and what waits is forgotten.
+    Replace,
 }
 
 /// Something to be said.
@@ -215,6 +205,8 @@ pub struct Utterance {
 impl Utterance {
     /// Words that one utterance may have.
     pub const WORDS_MAX: usize = 4096;
+    /// Letters of its text, and of what its words show at a time where they take the text's place.
+    pub const TEXT_MAX: usize = 10_000;
 }
 
 /// What a layer is told about what it says.

@@ -20,6 +20,7 @@ use glam::{Affine2, Vec2};
 use raster::Raster;
 
 use crate::animate::sample_easing;
+use crate::audio::{self, Through};
 use crate::clock::FrameClock;
 use crate::data::{DataScope, SceneData};
 use crate::layout::{CanvasSize, LayerTree, OutputSize};
@@ -27,6 +28,7 @@ use crate::profile::AddTimed;
 use crate::render::Background;
 use crate::scene::{Outgoing, SceneInfo};
 use crate::schedule::{Tick, TickSet};
+use crate::speech;
 
 pub use clip::Clip;
 pub use look::{Frame, Look, look, outwards};
@@ -246,7 +248,10 @@ pub(crate) fn begin(
         return;
     };
     for entity in all(world, false) {
-        world.entity_mut(entity).insert(Outgoing);
+        world
+            .entity_mut(entity)
+            .insert(Outgoing)
+            .remove::<Through>();
     }
     let clock = *world.resource::<FrameClock>();
     let seconds = f64::from(transition.duration);
@@ -316,13 +321,21 @@ pub(crate) fn tell(world: &mut World, action: MixAction) -> bool {
 
 /// The scene that goes is the scene on air from now on, and the other way round.
 fn swap(world: &mut World) {
+    let heirs = speech::outgoing_avatars(world);
+    let is_heir = |layer: &str| heirs.iter().any(|heir| heir.as_str() == layer);
+    let carried = speech::lift(world, is_heir);
+    audio::turn_round(world);
     let (comes, goes) = (all(world, true), all(world, false));
     for entity in goes {
-        world.entity_mut(entity).insert(Outgoing);
+        world
+            .entity_mut(entity)
+            .insert(Outgoing)
+            .remove::<Through>();
     }
     for entity in comes {
         world.entity_mut(entity).remove::<Outgoing>();
     }
+    speech::land(world, carried);
     let Some(mut mix) = world.resource_mut::<SceneMix>().0.take() else {
         return;
     };

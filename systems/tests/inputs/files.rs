@@ -6,7 +6,10 @@ use std::sync::atomic::Ordering;
 use components::source::{AudioSource, Source, VideoSource};
 use stream_manager_systems::Engine;
 use stream_manager_systems::command::Command;
-use stream_manager_systems::input::{InputOrder, InputStage, OpenInput, PlaybackAction};
+use stream_manager_systems::input::{
+    InputOrder, InputStage, LivePicture, OpenInput, PlaybackAction, Stream, TimedPicture,
+    UnscaledPicture, WantedSize,
+};
 use stream_manager_systems::scene::{SceneBundle, SceneEdit};
 
 use crate::stage::*;
@@ -158,6 +161,105 @@ fn seeking_drops_what_was_under_way() {
     assert!(matches!(again, InputOrder::Seek { to_seconds, run: 2, .. } if to_seconds == 2.0));
 }
 
+#[test]
+fn what_comes_late_or_after_a_while_goes_on_from_there() {
+    let (mut engine, open) = started(scene(vec![layer(video(|_| {}))]));
+    let mut next = 0;
+    let mut feed = |open: &OpenInput| {
+        while open.ends.pictures.try_send(frame(next)).is_ok() {
+            next += 1;
+        }
+    };
+    for _ in 0..90 {
+        engine.tick();
+    }
+    feed(&open);
+    let shown: Vec<i32> = (0..30)
+        .map(|_| {
+            let shown = tick(&mut engine);
+            feed(&open);
+            shown
+        })
+        .collect();
+    assert_eq!(shown, (0..30).collect::<Vec<i32>>(), "three seconds late");
+    // The connection is lost for four seconds.
+    let waiting = open.ends.pictures.len();
+    let mut last = 0;
+    for _ in 0..120 {
+        last = tick(&mut engine);
+    }
+    assert!((30 + waiting as i32 - 1..30 + waiting as i32 + 3).contains(&last));
+    feed(&open);
+    assert_eq!([1, 2, 3].map(|_| tick(&mut engine) - last), [1, 2, 3]);
+    // Sound alone, too: every sample is heard.
+    let (mut engine, open) = started(scene(vec![layer(Source::Audio(bed()))]));
+    for _ in 0..60 {
+        engine.tick();
+    }
+    for index in 0..40 {
+        let block = block(0, index, index * 10_000, number);
+        open.ends.sound.try_send(block).unwrap();
+    }
+    engine.tick();
+    let first = heard(&mut engine).unwrap();
+    assert!((240..1600).all(|index| first[index] == number(index as i64)));
+}
+
+#[test]
+fn a_film_that_has_ended_and_is_asked_for_again_is_shown_picture_by_picture() {
+    let (mut engine, open) = started(scene(vec![layer(video(|film| film.start = 2.0))]));
+    (0..10).for_each(|number| open.ends.pictures.try_send(frame(number)).unwrap());
+    open.ends
+        .state
+        .duration_us
+        .store(2_333_333, Ordering::Relaxed);
+    open.ends.state.set_stage(InputStage::Ended);
+    for _ in 0..20 {
+        engine.tick();
+    }
+    // Less than a second late; its times go on.
+    for number in 0..10u8 {
+        let pts_us = i64::from(number + 10) * 1_000_000 / 30;
+        let again = picture(0, pts_us, 116 + number);
+        open.ends.pictures.try_send(again).unwrap();
+    }
+    open.ends.state.set_stage(InputStage::Live);
+    let shown: Vec<i32> = (0..10).map(|_| tick(&mut engine)).collect();
+    assert_eq!(shown, (100..110).collect::<Vec<i32>>());
+    let position = open.ends.state.position_us.load(Ordering::Relaxed);
+    assert_eq!(position / 1000, 2300);
+}
+
+#[test]
+fn what_nobody_decodes_is_asked_for_again_after_a_while() {
+    let (mut engine, open) = started(scene(vec![layer(video(|_| {}))]));
+    drop(open);
+    for _ in 0..28 {
+        engine.tick();
+        assert_eq!(requests(&engine).len(), 0);
+    }
+    for _ in 0..4 {
+        engine.tick();
+    }
+    let again = requests(&engine);
+    assert_eq!(again.len(), 1);
+    again[0].ends.pictures.try_send(frame(0)).unwrap();
+    assert_eq!(tick(&mut engine), 0);
+}
+
+#[test]
+fn a_decoder_hears_how_long_its_input_may_be_silent() {
+    let (mut engine, open) = started(scene(vec![layer(video(|_| {}))]));
+    let seconds = |open: &OpenInput| open.ends.state.timeout().map(|time| time.as_secs_f32());
+    assert_eq!(seconds(&open), Some(5.0));
+    let patient = video(|film| film.reception.timeout = 90.0);
+    edit(&engine, video(|_| {}), patient);
+    engine.tick();
+    assert_eq!(seconds(&open), Some(90.0));
+    let (_, open) = started(scene(vec![layer(Source::Audio(bed()))]));
+    assert_eq!(seconds(&open), None);
+}
+
 fn number(index: i64) -> f32 {
     (index % 9601) as f32 / 16_384.0
 }
@@ -259,6 +361,157 @@ fn number_of(index: i64) -> f32 {
     number(index)
 }
 
+/// A thread that decodes as told, and then stays for orders, as a decoder does, until its layer goes.
+fn decoder_of(engine: &Engine, decode: fn(&OpenInput)) -> std::thread::JoinHandle<()> {
+    let door = engine.input_door();
+    std::thread::spawn(move || {
+        let open = door.requests.recv().unwrap();
+        decode(&open);
+        while open.ends.orders.recv().is_ok() {}
+    })
+}
+
+/// Luma 200 at the size that is wanted, and 100 before anybody wants one.
+struct Unscaled;
+
+impl UnscaledPicture for Unscaled {
+    fn scaled(&self, size: WantedSize) -> Option<LivePicture> {
+        let (luma, width, height) = match size {
+            WantedSize { width: 0, .. } => (100, 256, 128),
+            WantedSize { width, height } => (200, width, height),
+        };
+        Some(LivePicture::Planes(plain(luma, width, height)))
+    }
+
+    fn byte_len(&self) -> usize {
+        1000
+    }
+}
+
+#[test]
+fn offline_the_size_of_a_picture_does_not_depend_on_how_far_the_decoder_is() {
+    let mut engine = engine();
+    engine.set_waits_for_inputs(true);
+    engine
+        .load(SceneBundle::new(scene(vec![layer(video(|_| {}))])))
+        .unwrap();
+    let decoder = decoder_of(&engine, |open| {
+        assert!(open.ends.state.scales_late());
+        open.ends.state.set_without_sound(true);
+        for number in 0..90u8 {
+            let unscaled = TimedPicture {
+                picture: LivePicture::Unscaled(Arc::new(Unscaled)),
+                natural: (256, 128),
+                ..frame(number)
+            };
+            if open.ends.pictures.send(unscaled).is_err() {
+                return;
+            }
+        }
+        open.ends.state.set_stage(InputStage::Ended);
+    });
+    let lumas: Vec<i32> = (0..40).map(|_| tick(&mut engine) + 16).collect();
+    assert_eq!((lumas[0], &lumas[1..]), (100, &[200; 39][..]));
+    drop(engine);
+    decoder.join().unwrap();
+    // Live, whoever decodes scales.
+    let (_, open) = started(scene(vec![layer(video(|_| {}))]));
+    assert!(!open.ends.state.scales_late());
+}
+
+#[test]
+fn offline_however_much_of_another_place_comes_first_is_waited_through() {
+    let mut engine = engine();
+    engine.set_waits_for_inputs(true);
+    engine
+        .load(SceneBundle::new(scene(vec![layer(video(|_| {}))])))
+        .unwrap();
+    let decoder = decoder_of(&engine, |open| {
+        open.ends.state.set_without_sound(true);
+        (0..45).for_each(|number| open.ends.pictures.send(frame(number)).unwrap());
+        let InputOrder::Seek { run, at_us, .. } = open.ends.orders.recv().unwrap();
+        // One by one, each when the one before was taken.
+        for _ in 0..5000 {
+            open.ends.pictures.send(frame(45)).unwrap();
+            while !open.ends.pictures.is_empty() {
+                std::thread::yield_now();
+            }
+        }
+        for number in 0..90u8 {
+            let pts_us = at_us + i64::from(number) * 1_000_000 / 30;
+            if open
+                .ends
+                .pictures
+                .send(picture(run, pts_us, 116 + number))
+                .is_err()
+            {
+                return;
+            }
+        }
+    });
+    assert_eq!([1, 2].map(|_| tick(&mut engine)), [0, 1]);
+    tell(&engine, PlaybackAction::Seek(8.0));
+    assert_eq!([3, 4].map(|_| tick(&mut engine)), [100, 101]);
+    drop(engine);
+    decoder.join().unwrap();
+}
+
+/// Offline, with a decoder.
+fn offline_with(decode: fn(&OpenInput)) -> (Engine, std::thread::JoinHandle<()>) {
+    let mut engine = engine();
+    engine.set_waits_for_inputs(true);
+    let bundle = SceneBundle::new(scene(vec![layer(video(|_| {}))]));
+    engine.load(bundle).unwrap();
+    let decoder = decoder_of(&engine, decode);
+    (engine, decoder)
+}
+
+#[test]
+fn offline_a_picture_is_waited_for_however_far_its_sound_has_come() {
+    let (mut engine, decoder) = offline_with(|open| {
+        open.ends.pictures.send(frame(0)).unwrap();
+        for number in 0..250 {
+            let block = block(0, number, number * 10_000, number_of);
+            open.ends.sound.send(block).unwrap();
+        }
+        // Until the world has more than a second of it, and some more.
+        while open.ends.sound.len() > 150 {
+            std::thread::yield_now();
+        }
+        (0..20_000).for_each(|_| std::thread::yield_now());
+        (1..30).for_each(|number| drop(open.ends.pictures.send(frame(number))));
+    });
+    assert_eq!([1, 2, 3].map(|_| tick(&mut engine)), [0, 1, 2]);
+    drop(engine);
+    decoder.join().unwrap();
+}
+
+#[test]
+fn offline_what_a_decoder_that_finds_no_room_does_not_have_is_not_waited_for() {
+    let (mut engine, decoder) = offline_with(|open| {
+        open.ends.pictures.send(frame(0)).unwrap();
+        let mut number = 0;
+        loop {
+            let block = block(0, number, number * 10_000, number_of);
+            let Err(full) = open.ends.sound.try_send(block) else {
+                number += 1;
+                continue;
+            };
+            open.ends.state.set_blocked(Some(Stream::Sound));
+            let gone = open.ends.sound.send(full.into_inner()).is_err();
+            open.ends.state.set_blocked(None);
+            if gone {
+                return;
+            }
+            number += 1;
+        }
+    });
+    assert_eq!([1, 2, 3].map(|_| tick(&mut engine)), [0; 3]);
+    assert!(heard(&mut engine).is_some());
+    drop(engine);
+    decoder.join().unwrap();
+}
+
 #[test]
 fn offline_every_run_is_the_same() {
     let run = || {
@@ -267,13 +520,7 @@ fn offline_every_run_is_the_same() {
         engine
             .load(SceneBundle::new(scene(vec![layer(video(|_| {}))])))
             .unwrap();
-        let door = engine.input_door();
-        let decoder = std::thread::spawn(move || {
-            let open = door.requests.recv().unwrap();
-            decode(&open);
-            // It stays for orders, as a decoder does, until its layer goes.
-            while open.ends.orders.recv().is_ok() {}
-        });
+        let decoder = decoder_of(&engine, decode);
         let mut pictures = Vec::new();
         let mut sound = Vec::new();
         for _ in 0..100 {

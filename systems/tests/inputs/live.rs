@@ -68,11 +68,7 @@ fn away() -> Picture {
 fn started_live(layer: LayerSpec) -> (Engine, OpenInput) {
     let mut bundle = SceneBundle::new(scene(vec![layer]));
     bundle.pictures.push(("away".into(), away()));
-    let mut engine = engine();
-    engine.load(bundle).unwrap();
-    engine.tick();
-    let open = engine.input_door().requests.try_recv().unwrap();
-    (engine, open)
+    started_with(bundle)
 }
 
 const AWAY: i32 = 235 - 16;

@@ -5,16 +5,12 @@ use components::layer::{Crop, Fit, LayerSpec, Opacity, Rotation};
 use components::source::Source;
 use stream_manager_systems::Engine;
 use stream_manager_systems::input::{LivePicture, TimedPicture, WantedSize};
-use stream_manager_systems::scene::SceneBundle;
 
 use crate::stage::*;
 
 /// A film of one picture of `luma`, as large as told, in a layer.
 fn shown(spec: LayerSpec, luma: u8, size: (u32, u32)) -> (Engine, WantedSize) {
-    let mut engine = engine();
-    engine.load(SceneBundle::new(scene(vec![spec]))).unwrap();
-    engine.tick();
-    let open = engine.input_door().requests.try_recv().unwrap();
+    let (mut engine, open) = started(scene(vec![spec]));
     let still = TimedPicture {
         run: 0,
         pts_us: 0,

@@ -116,8 +116,13 @@ pub fn boxed(source: Source, at: (f32, f32), size: (f32, f32), fit: Fit) -> Laye
 
 /// An engine with a scene, after its first tick, and the input that it asked for.
 pub fn started(spec: SceneSpec) -> (Engine, OpenInput) {
+    started_with(SceneBundle::new(spec))
+}
+
+/// As [`started`], of a scene with its pictures.
+pub fn started_with(bundle: SceneBundle) -> (Engine, OpenInput) {
     let mut engine = engine();
-    engine.load(SceneBundle::new(spec)).unwrap();
+    engine.load(bundle).unwrap();
     engine.tick();
     let request = engine.input_door().requests.try_recv().unwrap();
     (engine, request)
@@ -177,9 +182,9 @@ pub fn frame(number: u8) -> TimedPicture {
 }
 
 /// Block `number` of a sound.
-pub fn block(run: u32, number: i64, pts_us: i64, value: impl Fn(i64) -> f32) -> SoundBlock {
+pub fn block(run: u32, number: i64, pts_us: i64, value: impl Fn(i64) -> f32) -> Box<SoundBlock> {
     let first = number * BLOCK_FRAMES as i64;
-    SoundBlock {
+    Box::new(SoundBlock {
         run,
         pts_us,
         len: BLOCK_FRAMES as u16,
@@ -187,7 +192,7 @@ pub fn block(run: u32, number: i64, pts_us: i64, value: impl Fn(i64) -> f32) -> 
             let value = value(first + index as i64);
             [value, -value]
         }),
-    }
+    })
 }
 
 fn luma_at(frame: &I420Frame, x: usize, y: usize) -> u8 {

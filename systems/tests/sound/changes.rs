@@ -12,7 +12,7 @@ use serde_json::json;
 use stream_manager_systems::audio::LATENCY_SAMPLES;
 use stream_manager_systems::command::Command;
 use stream_manager_systems::render::Hold;
-use stream_manager_systems::scene::SceneBundle;
+use stream_manager_systems::scene::{SceneBundle, SceneEdit};
 
 use crate::stage::{Desk, decibels, heard, layer, level, scene, tone};
 
@@ -21,6 +21,30 @@ fn fade(seconds: f32) -> Transition {
         easing: Easing::Linear,
         ..Transition::new(TransitionKind::Fade, seconds)
     }
+}
+
+fn linear(seconds: f32) -> Glide {
+    Glide {
+        duration: seconds,
+        easing: Easing::Linear,
+        delay: 0.0,
+    }
+}
+
+/// Makes an edit, one second after the start, that takes a level of 0.5 down by 20 dB within a second.
+fn glides_to_minus_20_db(desk: &mut Desk, edit: SceneEdit) {
+    desk.send(Command::EditScene(Box::new(edit)));
+    desk.run(90);
+    let found = decibels(desk.at_second(1.5) / 0.5);
+    assert!((found + 10.0).abs() < 0.4, "{found}");
+    assert!((decibels(*desk.left.last().unwrap() / 0.5) + 20.0).abs() < 0.01);
+}
+
+/// How much of a level of 0.5 is heard half way through a fade at equal power.
+fn is_half_way(desk: &Desk, second: f64) {
+    let half = desk.at_second(second) / 0.5;
+    let is_near = (half - std::f32::consts::FRAC_1_SQRT_2).abs() < 0.05;
+    assert!(is_near, "{half} at {second}");
 }
 
 #[test]
@@ -61,16 +85,8 @@ fn a_change_with_a_way_glides() {
     );
     desk.run(60);
     let mut edit = desk.edit_of(|scene| layer(scene, "a").sound.gain = -20.0);
-    edit.layers[0].glide = Some(Glide {
-        duration: 1.0,
-        easing: Easing::Linear,
-        delay: 0.0,
-    });
-    desk.send(Command::EditScene(Box::new(edit)));
-    desk.run(90);
-    let found = decibels(desk.at_second(1.5) / 0.5);
-    assert!((found + 10.0).abs() < 0.4, "{found}");
-    assert!((decibels(*desk.left.last().unwrap() / 0.5) + 20.0).abs() < 0.01);
+    edit.layers[0].glide = Some(linear(1.0));
+    glides_to_minus_20_db(&mut desk, edit);
     assert!(desk.steepest(2000) < 0.5 * 0.06 / 800.0);
 }
 
@@ -83,16 +99,8 @@ fn the_sum_has_a_gain_and_a_mute_which_edits_carry() {
     desk.run(60);
     let mut edit = desk.edit_of(|scene| scene.audio.master.gain = -20.0);
     assert!(!edit.is_empty());
-    edit.audio.as_mut().unwrap().1 = Some(Glide {
-        duration: 1.0,
-        easing: Easing::Linear,
-        delay: 0.0,
-    });
-    desk.send(Command::EditScene(Box::new(edit)));
-    desk.run(90);
-    let found = decibels(desk.at_second(1.5) / 0.5);
-    assert!((found + 10.0).abs() < 0.4, "{found}");
-    assert!((decibels(*desk.left.last().unwrap() / 0.5) + 20.0).abs() < 0.01);
+    edit.audio.as_mut().unwrap().1 = Some(linear(1.0));
+    glides_to_minus_20_db(&mut desk, edit);
     desk.edit(|scene| scene.audio.master.muted = true);
     desk.run(10);
     assert_eq!(*desk.left.last().unwrap(), 0.0);
@@ -103,11 +111,7 @@ fn the_sum_has_a_gain_and_a_mute_which_edits_carry() {
 /// What is told without a way is there at once, also while something is on its way: it is not laid on top of that.
 #[test]
 fn a_plain_change_ends_a_fade() {
-    let slow = Some(Glide {
-        duration: 5.0,
-        easing: Easing::Linear,
-        delay: 0.0,
-    });
+    let slow = Some(linear(5.0));
     for of_layer in [true, false] {
         let spec = scene(vec![heard("a", json!({}))]);
         let mut desk = Desk::new(spec, &[("a", level(0.5, 0.5))]);
@@ -135,6 +139,45 @@ fn a_plain_change_ends_a_fade() {
     }
 }
 
+/// The sum goes from what was heard to what the next scene says, wherever it was on its way to; and back, when the change turns round.
+#[test]
+fn a_change_of_scenes_takes_the_sum_from_what_is_heard() {
+    let mut desk = Desk::new(
+        scene(vec![heard("a", json!({}))]),
+        &[("a", level(0.25, 0.25))],
+    );
+    desk.run(30);
+    let mut edit = desk.edit_of(|scene| scene.audio.master.gain = -60.0);
+    edit.audio.as_mut().unwrap().1 = Some(linear(2.0));
+    desk.send(Command::EditScene(Box::new(edit)));
+    desk.run(30);
+    let before = decibels(*desk.left.last().unwrap() / 0.25);
+    assert!((before + 15.0).abs() < 1.0, "{before}");
+    let next = || {
+        let mut next = scene(vec![heard("b", json!({}))]);
+        next.transitions.scene = fade(1.0);
+        next
+    };
+    let from = desk.left.len();
+    desk.send(Command::LoadScene(Box::new(SceneBundle::new(next()))));
+    desk.run(6);
+    // At a tenth of the way the layer itself has lost next to nothing, and the sum has gained a tenth of what it is short of.
+    let factor = 10f32.powf(before / 20.0);
+    let expected = 0.25 * (factor + (1.0 - factor) * 0.1);
+    let loudest = desk.left[from..].iter().copied().fold(0.0, f32::max);
+    assert!(
+        (loudest / expected - 1.0).abs() < 0.1,
+        "{loudest} {expected}"
+    );
+    desk.run(30);
+    let action = stream_manager_systems::transition::MixAction::Reverse;
+    desk.send(Command::Mix { action, back: None });
+    desk.run(60);
+    // The scene that is back says -60 dB, which is silence; its glide ended as it was left.
+    assert_eq!(*desk.left.last().unwrap(), 0.0);
+    assert!(desk.steepest(2000) < 0.25 * 0.2 / 384.0);
+}
+
 #[test]
 fn a_layer_that_comes_and_goes_is_faded() {
     let mut spec = scene(vec![heard("a", json!({}))]);
@@ -145,19 +188,11 @@ fn a_layer_that_comes_and_goes_is_faded() {
     let part = |second: f64, desk: &Desk| desk.at_second(second) / 0.5;
     assert!(part(0.0, &desk).abs() < 0.05);
     // Half way in at equal power.
-    let half = part(0.5, &desk);
-    assert!(
-        (half - std::f32::consts::FRAC_1_SQRT_2).abs() < 0.03,
-        "{half}"
-    );
+    is_half_way(&desk, 0.5);
     assert_eq!(part(1.2, &desk), 1.0);
     desk.edit(|scene| layer(scene, "a").visible = Visible(false));
     desk.run(60);
-    let gone = part(1.75, &desk);
-    assert!(
-        (gone - std::f32::consts::FRAC_1_SQRT_2).abs() < 0.05,
-        "{gone}"
-    );
+    is_half_way(&desk, 1.75);
     assert_eq!(part(2.1, &desk), 0.0);
 }
 
@@ -173,11 +208,7 @@ fn an_audio_file_rises_and_falls_as_its_source_says() {
     assert_eq!(desk.at_second(1.2), 0.5);
     desk.edit(|scene| scene.layers.clear());
     desk.run(75);
-    let half = desk.at_second(2.0) / 0.5;
-    assert!(
-        (half - std::f32::consts::FRAC_1_SQRT_2).abs() < 0.05,
-        "{half}"
-    );
+    is_half_way(&desk, 2.0);
     assert_eq!(*desk.left.last().unwrap(), 0.0);
 }
 

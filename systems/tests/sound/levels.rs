@@ -1,6 +1,7 @@
 //! What the meters show.
 
 use serde_json::json;
+use stream_manager_systems::command::Command;
 
 use crate::stage::{Desk, heard, layer, scene, tone};
 
@@ -50,6 +51,28 @@ fn meters_show_layers_and_the_sum() {
     assert!(levels.master.peak_dbfs < -60.0, "it falls");
     assert_eq!(levels.master.short_term_lufs, -100.0);
     assert!((levels.master.integrated_lufs + 23.0).abs() < 0.3);
+}
+
+#[test]
+fn what_the_meters_show_of_the_whole_time_can_begin_anew() {
+    let mut desk = Desk::new(
+        scene(vec![heard("a", json!({}))]),
+        &[("a", tone(997.0, -3.0))],
+    );
+    let board = desk.engine.level_board();
+    desk.run(120);
+    assert!(board.read().true_peak_max_dbtp > -4.0);
+    desk.edit(|scene| layer(scene, "a").sound.gain = -20.0);
+    desk.run(120);
+    let levels = board.read();
+    assert!(levels.true_peak_max_dbtp > -4.0, "it is that of all time");
+    desk.send(Command::ResetMeters);
+    desk.run(60);
+    let levels = board.read();
+    assert!((levels.true_peak_max_dbtp + 23.0).abs() < 0.1, "{levels:?}");
+    for levels in [levels.master, levels.channels[0].levels] {
+        assert!((levels.integrated_lufs + 23.0).abs() < 0.1, "{levels:?}");
+    }
 }
 
 #[test]

@@ -16,6 +16,7 @@ use crate::ffi;
 use crate::packet::StreamKind;
 
 pub use audio::{AudioDecoder, DECODED_RATE};
+pub(crate) use video::bounded_size;
 pub use video::{DecodedPicture, VideoDecoder};
 
 /// Failures in a row after which a decoder is opened anew.
@@ -236,7 +237,6 @@ struct Tolerant {
     waits_for_key: bool,
     failures_in_a_row: u32,
     broken: u64,
-    reopened: u64,
 }
 
 impl Tolerant {
@@ -255,7 +255,6 @@ impl Tolerant {
             waits_for_key: true,
             failures_in_a_row: 0,
             broken: 0,
-            reopened: 0,
         })
     }
 
@@ -288,7 +287,6 @@ impl Tolerant {
             return Ok(());
         }
         self.failures_in_a_row = 0;
-        self.reopened += 1;
         self.waits_for_key = true;
         self.context =
             ffi::DecoderContext::open(&self.stream.parameters, self.name, self.is_low_delay)

@@ -7,6 +7,11 @@ use super::{CodedPacket, MediaStream, Tolerant};
 use crate::error::CodecError;
 use crate::ffi;
 
+/// The longest side of a picture that is made, in pixels.
+pub(crate) const SIDE_MAX: u32 = 8192;
+/// The most pixels of one: the largest level of H.264 (Rec. ITU-T H.264, table A-1, level 6) has as many, 139,264 macroblocks.
+pub(crate) const AREA_MAX: u64 = 139_264 * 256;
+
 /// A picture as a decoder gave it, in the decoder's own memory.
 pub struct DecodedPicture {
     pub(crate) frame: frame::Video,
@@ -36,14 +41,35 @@ impl DecodedPicture {
         let (across, down) = self.about.pixel_aspect;
         if across > 0 && down > 0 && across != down {
             let squared = u64::from(width) * u64::from(across) / u64::from(down);
-            width = u32::try_from(squared).unwrap_or(width).clamp(1, 16_384);
+            width = u32::try_from(squared).unwrap_or(u32::MAX).max(1);
         }
+        let (width, height) = bounded_size(width, height);
         if self.quarter_turns % 2 == 1 {
             (height, width)
         } else {
             (width, height)
         }
     }
+
+    /// Whether its brightness is that of HDR (SMPTE ST 2084 or ARIB STD-B67), which is shown as it is, and looks flat.
+    #[must_use]
+    pub fn is_hdr(&self) -> bool {
+        self.about.is_hdr
+    }
+}
+
+/// A size of the same proportions that has no side and no area beyond what is shown: pixels that are far from square would ask for more
+/// than anybody has memory for.
+pub(crate) fn bounded_size(width: u32, height: u32) -> (u32, u32) {
+    let (wide, high) = (f64::from(width), f64::from(height));
+    let by_side = f64::from(SIDE_MAX) / wide.max(high);
+    let by_area = (AREA_MAX as f64 / (wide * high)).sqrt();
+    let by = by_side.min(by_area);
+    if by >= 1.0 {
+        return (width, height);
+    }
+    let side = |side: f64| ((side * by) as u32).clamp(1, SIDE_MAX);
+    (side(wide), side(high))
 }
 
 /// Decodes one stream of pictures.
@@ -134,10 +160,30 @@ impl VideoDecoder {
     pub fn broken(&self) -> u64 {
         self.decoder.broken
     }
+}
 
-    /// How often it was opened anew.
-    #[must_use]
-    pub fn reopened(&self) -> u64 {
-        self.decoder.reopened
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn sizes_are_bounded_in_proportion() {
+        assert_eq!(bounded_size(1920, 1080), (1920, 1080));
+        assert_eq!(bounded_size(8192, 4320), (8192, 4320));
+        assert_eq!(bounded_size(16_384, 4096), (8192, 2048));
+        assert_eq!(bounded_size(u32::MAX, 1), (8192, 1));
+        for (width, height) in [
+            (16_384, 8192),
+            (8192, 8192),
+            (8192, 16_000),
+            (u32::MAX, 8192),
+        ] {
+            let (wide, high) = bounded_size(width, height);
+            assert!(u64::from(wide) * u64::from(high) <= AREA_MAX);
+            assert!(wide.max(high) <= SIDE_MAX);
+            let proportions = f64::from(wide) / f64::from(high);
+            let wanted = f64::from(width) / f64::from(height);
+            assert!(high < 50 || (proportions / wanted - 1.0).abs() < 0.01);
+        }
     }
 }

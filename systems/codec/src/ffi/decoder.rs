@@ -145,9 +145,7 @@ impl SharedParameters {
             if let Some((rate, channels)) = sound {
                 (*raw).sample_rate = rate.cast_signed();
                 ffmpeg::ffi::av_channel_layout_default(&raw mut (*raw).ch_layout, channels.into());
-                {
-                    (*raw).channels = channels.into();
-                }
+                (*raw).channels = channels.into();
             }
         }
         Ok(Self::from(parameters))

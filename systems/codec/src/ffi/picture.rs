@@ -3,8 +3,8 @@
 use std::ffi::c_int;
 
 use ffmpeg::ffi::{
-    AV_PIX_FMT_FLAG_ALPHA, AV_PIX_FMT_FLAG_RGB, AVColorRange, AVColorSpace, AVPixelFormat,
-    av_frame_ref, av_pix_fmt_desc_get,
+    AV_PIX_FMT_FLAG_ALPHA, AV_PIX_FMT_FLAG_RGB, AVColorRange, AVColorSpace,
+    AVColorTransferCharacteristic, AVPixelFormat, av_frame_ref, av_pix_fmt_desc_get,
 };
 use ffmpeg::format::Pixel;
 use ffmpeg::{Error, frame};
@@ -34,6 +34,8 @@ pub(crate) struct Description {
     pub(crate) has_alpha: bool,
     /// 4:2:0 of 8 bits in planes, in the colours of this program: it can be shown as it lies.
     pub(crate) is_native: bool,
+    /// Whether its brightness is told by the curves of HDR.
+    pub(crate) is_hdr: bool,
     /// Width by height of a pixel; 0 by 0 where nothing is said.
     pub(crate) pixel_aspect: (u32, u32),
 }
@@ -46,11 +48,12 @@ pub(crate) fn describe_picture(frame: &frame::Video) -> Result<Description, Erro
     let descriptor = unsafe { av_pix_fmt_desc_get(format).as_ref() }.ok_or(Error::InvalidData)?;
     let is = |flag: c_int| descriptor.flags & u64::from(flag.unsigned_abs()) != 0;
     // SAFETY: the frame is live and these are plain values.
-    let (space, range, aspect) = unsafe {
+    let (space, range, transfer, aspect) = unsafe {
         let raw = frame.as_ptr();
         (
             (*raw).colorspace,
             (*raw).color_range,
+            (*raw).color_trc,
             (*raw).sample_aspect_ratio,
         )
     };
@@ -80,6 +83,11 @@ pub(crate) fn describe_picture(frame: &frame::Video) -> Result<Description, Erro
             && matrix == Matrix::Bt709
             && !is(AV_PIX_FMT_FLAG_RGB)
             && planes_are_whole,
+        is_hdr: matches!(
+            transfer,
+            AVColorTransferCharacteristic::AVCOL_TRC_SMPTE2084
+                | AVColorTransferCharacteristic::AVCOL_TRC_ARIB_STD_B67
+        ),
         pixel_aspect: (
             u32::try_from(aspect.num).unwrap_or(0),
             u32::try_from(aspect.den).unwrap_or(0),
@@ -164,6 +172,11 @@ impl FramePlanes {
             let start = (*self.0.as_ptr()).data[plane];
             std::slice::from_raw_parts(start, stride * (height - 1) + width)
         }
+    }
+
+    /// Bytes from one row to the next of each plane.
+    pub(crate) fn strides(&self) -> [usize; 3] {
+        [0, 1, 2].map(|plane| self.stride(plane))
     }
 
     /// The three planes, to be written. Only of a picture of ours.

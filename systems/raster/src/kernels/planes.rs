@@ -41,8 +41,13 @@ pub fn double_row(out: &mut [u8], chroma: &[u8], odd: bool) {
     let (first, pairs) = out.split_at_mut(usize::from(odd).min(out.len()));
     let (alone, shared) = chroma.split_at(first.len().min(chroma.len()));
     first.copy_from_slice(alone);
-    for (pair, &sample) in pairs.chunks_mut(2).zip(shared) {
-        pair.fill(sample);
+    let (whole, last) = pairs.as_chunks_mut::<2>();
+    let rest = shared.get(whole.len()..).unwrap_or_default();
+    for (pair, &sample) in whole.iter_mut().zip(shared) {
+        *pair = [sample; 2];
+    }
+    for (out, &sample) in last.iter_mut().zip(rest) {
+        *out = sample;
     }
 }
 
