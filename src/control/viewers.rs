@@ -1,4 +1,5 @@
-//! Who watches the program from this process: players over RTMP, and clients of the live HLS files.
+//! Who watches the program from this process: players over RTMP, clients of the live HLS files, and those who ask for one picture of it
+//! after the other.
 
 use std::collections::HashMap;
 use std::hash::{BuildHasher as _, RandomState};
@@ -11,7 +12,8 @@ use schemars::JsonSchema;
 use serde::Serialize;
 
 /// A client of HLS asks for a playlist or a segment at least so often: three times a segment's length of 2 s, and some time on the way.
-const HLS_SILENCE_MAX: Duration = Duration::from_secs(8);
+/// Who asks for pictures as often watches too.
+const SILENCE_MAX: Duration = Duration::from_secs(8);
 /// The most clients of HLS that are told apart; more are not counted.
 const HLS_MAX: usize = 20_000;
 /// The most of them that one address may be: whoever asks says a `User-Agent` as it likes. A proxy in front has many.
@@ -27,17 +29,26 @@ pub struct Viewers(Arc<Inner>);
 struct Inner {
     rtmp: AtomicUsize,
     hls: Mutex<Clients>,
+    previews: Mutex<Clients>,
 }
 
-/// Clients of HLS. Addresses and what clients say they are are kept as hashes, with keys of this run.
+/// Clients of HLS, or of pictures. Addresses and what clients say they are are kept as hashes, with keys of this run.
 #[derive(Debug, Default)]
 struct Clients {
     hasher: RandomState,
-    /// The address of each, and when it was last seen.
-    seen: HashMap<u64, (u64, Instant)>,
+    seen: HashMap<u64, Seen>,
     /// How many each address is.
     addresses: HashMap<u64, u32>,
     looked_at: Option<Instant>,
+}
+
+/// A client.
+#[derive(Clone, Copy, Debug)]
+struct Seen {
+    address: u64,
+    last: Instant,
+    /// Whether it was seen more than once.
+    is_again: bool,
 }
 
 /// How many watch the program.
@@ -47,12 +58,14 @@ pub struct ViewerCount {
     pub rtmp: u64,
     /// Clients of HLS, the player page among them, told apart by address and `User-Agent`, up to 2000 of one address.
     pub hls: u64,
+    /// Clients that ask for `snapshot.jpg` or `snapshot.png` every few seconds, told apart likewise. One picture alone is no viewer.
+    pub preview: u64,
 }
 
 impl ViewerCount {
     /// All together.
     pub fn total(self) -> u64 {
-        self.rtmp + self.hls
+        self.rtmp + self.hls + self.preview
     }
 }
 
@@ -64,30 +77,43 @@ impl Viewers {
 
     /// A client has asked for a file of HLS.
     pub fn note_hls(&self, address: Option<IpAddr>, agent: &[u8], now: Instant) {
-        self.lock().note(address, agent, now);
+        lock(&self.0.hls).note(address, agent, now);
+    }
+
+    /// A client has asked for a picture of the program.
+    pub fn note_preview(&self, address: Option<IpAddr>, agent: &[u8], now: Instant) {
+        lock(&self.0.previews).note(address, agent, now);
     }
 
     /// How many watch now.
     pub fn count(&self, now: Instant) -> ViewerCount {
-        let mut clients = self.lock();
-        clients.forget(now);
+        let hls = {
+            let mut clients = lock(&self.0.hls);
+            clients.forget(now);
+            clients.seen.len() as u64
+        };
+        let mut previews = lock(&self.0.previews);
+        previews.forget(now);
+        let again = previews.seen.values().filter(|seen| seen.is_again);
         ViewerCount {
             rtmp: self.0.rtmp.load(Relaxed) as u64,
-            hls: clients.seen.len() as u64,
+            hls,
+            preview: again.count() as u64,
         }
     }
+}
 
-    fn lock(&self) -> MutexGuard<'_, Clients> {
-        self.0.hls.lock().unwrap_or_else(PoisonError::into_inner)
-    }
+fn lock(clients: &Mutex<Clients>) -> MutexGuard<'_, Clients> {
+    clients.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 impl Clients {
     fn note(&mut self, address: Option<IpAddr>, agent: &[u8], now: Instant) {
         let client = self.hasher.hash_one((address, agent));
         let address = self.hasher.hash_one(address);
-        if let Some((_, at)) = self.seen.get_mut(&client) {
-            *at = now;
+        if let Some(seen) = self.seen.get_mut(&client) {
+            seen.is_again = now.saturating_duration_since(seen.last) < SILENCE_MAX;
+            seen.last = now;
             return;
         }
         if self.is_full(address) {
@@ -100,7 +126,12 @@ impl Clients {
                 return;
             }
         }
-        self.seen.insert(client, (address, now));
+        let seen = Seen {
+            address,
+            last: now,
+            is_again: false,
+        };
+        self.seen.insert(client, seen);
         *self.addresses.entry(address).or_default() += 1;
     }
 
@@ -111,9 +142,9 @@ impl Clients {
 
     fn forget(&mut self, now: Instant) {
         let addresses = &mut self.addresses;
-        self.seen.retain(|_, (address, at)| {
-            let is_here = now.saturating_duration_since(*at) < HLS_SILENCE_MAX;
-            if !is_here && let Some(count) = addresses.get_mut(address) {
+        self.seen.retain(|_, seen| {
+            let is_here = now.saturating_duration_since(seen.last) < SILENCE_MAX;
+            if !is_here && let Some(count) = addresses.get_mut(&seen.address) {
                 *count = count.saturating_sub(1);
             }
             is_here
@@ -142,6 +173,23 @@ mod tests {
     }
 
     #[test]
+    fn who_asks_for_one_picture_after_the_other_watches() {
+        let (viewers, start) = (Viewers::default(), Instant::now());
+        let at = |seconds| start + Duration::from_secs(seconds);
+        let ask = |seconds| viewers.note_preview(None, b"a", at(seconds));
+        let count = |seconds| viewers.count(at(seconds)).preview;
+        ask(0);
+        assert_eq!(count(0), 0);
+        ask(1);
+        assert_eq!((count(1), viewers.count(at(1)).total()), (1, 1));
+        assert_eq!(count(9), 0);
+        // Now and then one picture.
+        ask(20);
+        ask(40);
+        assert_eq!(count(40), 0);
+    }
+
+    #[test]
     fn who_makes_up_clients_keeps_nobody_out() {
         let (viewers, start) = (Viewers::default(), Instant::now());
         let note = |address: u32, agent: u32, now| {
@@ -163,7 +211,7 @@ mod tests {
         note(2, 0, later);
         note(70_000, 0, later);
         assert_eq!(count(later), 2);
-        assert_eq!(viewers.lock().addresses.len(), 2);
+        assert_eq!(lock(&viewers.0.hls).addresses.len(), 2);
     }
 
     #[test]

@@ -249,8 +249,12 @@ impl Everything {
             "stream_viewers_by_protocol",
             "Clients that watch the program, by how.",
             MetricType::Gauge,
-            [("rtmp", figures.viewers.rtmp), ("hls", figures.viewers.hls)]
-                .map(|(protocol, count)| (vec![("protocol", protocol.to_owned())], count as f64)),
+            [
+                ("rtmp", figures.viewers.rtmp),
+                ("hls", figures.viewers.hls),
+                ("preview", figures.viewers.preview),
+            ]
+            .map(|(protocol, count)| (vec![("protocol", protocol.to_owned())], count as f64)),
         )?;
         page.gauge(
             "stream_start_time_seconds",

@@ -194,6 +194,10 @@ pub fn api(api: Api, hls_folder: &std::path::Path) -> Router {
         .with_state(api.clone())
         .layer(DefaultBodyLimit::max(BODY_MAX))
         .layer(middleware::from_fn_with_state(api.clone(), durable::wait))
+        .layer(middleware::from_fn_with_state(
+            viewers.clone(),
+            page::pictured,
+        ))
         .layer(middleware::from_fn_with_state(api, guard::check))
         .merge(docs::page())
         .merge(page::player(hls_folder, viewers))

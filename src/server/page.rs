@@ -1,6 +1,6 @@
 //! The player page at `/`, and the live HLS files under `/hls`.
 
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::path::Path;
 use std::time::Instant;
 
@@ -17,6 +17,8 @@ use tower_http::set_header::SetResponseHeaderLayer;
 
 use crate::control::Viewers;
 
+/// Where pictures of the program are.
+const PICTURES: [&str; 2] = ["/stream/snapshot.jpg", "/stream/snapshot.png"];
 const PLAYER: &str = include_str!("player.html");
 
 /// The page and the files.
@@ -40,13 +42,38 @@ pub fn player(hls_folder: &Path, viewers: Viewers) -> Router {
 
 /// Who gets a file of HLS watches.
 async fn watched(State(viewers): State<Viewers>, request: Request, next: Next) -> Response {
+    noting(request, next, |address, agent| {
+        viewers.note_hls(address, agent, Instant::now());
+    })
+    .await
+}
+
+/// Who gets pictures of the program, one after the other, watches too.
+pub async fn pictured(State(viewers): State<Viewers>, request: Request, next: Next) -> Response {
+    if !PICTURES.contains(&request.uri().path()) {
+        return next.run(request).await;
+    }
+    noting(request, next, |address, agent| {
+        viewers.note_preview(address, agent, Instant::now());
+    })
+    .await
+}
+
+/// Answers, and notes who asked when there was something to give.
+async fn noting(
+    request: Request,
+    next: Next,
+    note: impl FnOnce(Option<IpAddr>, &[u8]),
+) -> Response {
     let address = request.extensions().get::<ConnectInfo<SocketAddr>>();
     let address = address.map(|info| info.0.ip());
     let agent = request.headers().get(USER_AGENT).cloned();
     let response = next.run(request).await;
     if response.status().is_success() {
-        let agent = agent.as_ref().map_or(&b""[..], HeaderValue::as_bytes);
-        viewers.note_hls(address, agent, Instant::now());
+        note(
+            address,
+            agent.as_ref().map_or(&b""[..], HeaderValue::as_bytes),
+        );
     }
     response
 }

@@ -3,7 +3,7 @@
 use std::process::Command;
 
 use super::peer::{Running, Stage, packets};
-use super::support::{probe, run, text, until};
+use super::support::{get, probe, run, text, until};
 
 /// FFmpeg as a player that keeps what it gets.
 fn keep(url: &str, seconds: &str, path: &str) {
@@ -66,6 +66,14 @@ fn ffmpeg_plays_the_program_from_a_keyframe_on() {
     drop(player);
     until("no viewer", || {
         (stage.ask("/stream/status")["viewerCount"] == 0).then_some(())
+    });
+    // One picture is none, one after the other are.
+    let look = || assert_eq!(get(stage.api, "/stream/snapshot.jpg").unwrap().0, 200);
+    look();
+    assert_eq!(stage.ask("/stream/status")["viewerCount"], 0);
+    until("a viewer of pictures", || {
+        look();
+        (stage.ask("/stream/metrics")["viewers"]["preview"] == 1).then_some(())
     });
 }
 
