@@ -208,7 +208,7 @@ fn a_port_that_is_taken_is_an_error_with_the_settings_name() {
     let output = run(program(&stage.folder.0)
         .args(["run", "scene.json", "--recording", "off"])
         .args(&FREE_PORTS[..8])
-        .args(["--rtmp-port", &port]));
+        .args(["--rtmp-port", &port, "--data-dir", "other"]));
     assert!(!output.status.success());
     let error = text(&output.stderr);
     assert!(error.contains(&format!("RTMP_PORT {port}")), "{error}");
