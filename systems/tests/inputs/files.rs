@@ -388,14 +388,19 @@ impl UnscaledPicture for Unscaled {
     }
 }
 
-#[test]
-fn offline_the_size_of_a_picture_does_not_depend_on_how_far_the_decoder_is() {
+/// Offline, with a decoder.
+fn offline_with(decode: fn(&OpenInput)) -> (Engine, std::thread::JoinHandle<()>) {
     let mut engine = engine();
     engine.set_waits_for_inputs(true);
-    engine
-        .load(SceneBundle::new(scene(vec![layer(video(|_| {}))])))
-        .unwrap();
-    let decoder = decoder_of(&engine, |open| {
+    let bundle = SceneBundle::new(scene(vec![layer(video(|_| {}))]));
+    engine.load(bundle).unwrap();
+    let decoder = decoder_of(&engine, decode);
+    (engine, decoder)
+}
+
+#[test]
+fn offline_the_size_of_a_picture_does_not_depend_on_how_far_the_decoder_is() {
+    let (mut engine, decoder) = offline_with(|open| {
         assert!(open.ends.state.scales_late());
         open.ends.state.set_without_sound(true);
         for number in 0..90u8 {
@@ -421,12 +426,7 @@ fn offline_the_size_of_a_picture_does_not_depend_on_how_far_the_decoder_is() {
 
 #[test]
 fn offline_however_much_of_another_place_comes_first_is_waited_through() {
-    let mut engine = engine();
-    engine.set_waits_for_inputs(true);
-    engine
-        .load(SceneBundle::new(scene(vec![layer(video(|_| {}))])))
-        .unwrap();
-    let decoder = decoder_of(&engine, |open| {
+    let (mut engine, decoder) = offline_with(|open| {
         open.ends.state.set_without_sound(true);
         (0..45).for_each(|number| open.ends.pictures.send(frame(number)).unwrap());
         let InputOrder::Seek { run, at_us, .. } = open.ends.orders.recv().unwrap();
@@ -454,16 +454,6 @@ fn offline_however_much_of_another_place_comes_first_is_waited_through() {
     assert_eq!([3, 4].map(|_| tick(&mut engine)), [100, 101]);
     drop(engine);
     decoder.join().unwrap();
-}
-
-/// Offline, with a decoder.
-fn offline_with(decode: fn(&OpenInput)) -> (Engine, std::thread::JoinHandle<()>) {
-    let mut engine = engine();
-    engine.set_waits_for_inputs(true);
-    let bundle = SceneBundle::new(scene(vec![layer(video(|_| {}))]));
-    engine.load(bundle).unwrap();
-    let decoder = decoder_of(&engine, decode);
-    (engine, decoder)
 }
 
 #[test]
@@ -515,12 +505,7 @@ fn offline_what_a_decoder_that_finds_no_room_does_not_have_is_not_waited_for() {
 #[test]
 fn offline_every_run_is_the_same() {
     let run = || {
-        let mut engine = engine();
-        engine.set_waits_for_inputs(true);
-        engine
-            .load(SceneBundle::new(scene(vec![layer(video(|_| {}))])))
-            .unwrap();
-        let decoder = decoder_of(&engine, decode);
+        let (mut engine, decoder) = offline_with(decode);
         let mut pictures = Vec::new();
         let mut sound = Vec::new();
         for _ in 0..100 {
