@@ -206,6 +206,21 @@ impl Director {
         }
     }
 
+    /// Shows what another instance has on air, and does nothing that is asked of it. What is shown goes through the other side.
+    pub fn mirror(engine: EngineSettings, first: Snapshot) -> (Self, Mirror) {
+        let (messages, _nobody_reads) = mpsc::channel(1);
+        let list = scheduled_of(&first);
+        let (publish, snapshots) = watch::channel(Arc::new(first));
+        let (schedule, scheduled) = watch::channel(list);
+        let director = Self {
+            messages,
+            engine,
+            snapshots,
+            scheduled,
+        };
+        (director, Mirror { publish, schedule })
+    }
+
     /// What is on air, from change to change.
     pub fn snapshots(&self) -> watch::Receiver<Arc<Snapshot>> {
         self.snapshots.clone()
@@ -286,6 +301,30 @@ impl Director {
         let sent = self.messages.send(Message::Cancel { id, answer }).await;
         sent.is_ok() && answered.await.unwrap_or(false)
     }
+}
+
+/// Where it is said what a [`Director::mirror`] shows.
+pub struct Mirror {
+    publish: watch::Sender<Arc<Snapshot>>,
+    schedule: watch::Sender<Arc<Vec<Scheduled>>>,
+}
+
+impl Mirror {
+    /// Shows this from now on.
+    pub fn show(&self, snapshot: Snapshot) {
+        self.schedule.send_replace(scheduled_of(&snapshot));
+        self.publish.send_replace(Arc::new(snapshot));
+    }
+}
+
+fn scheduled_of(snapshot: &Snapshot) -> Arc<Vec<Scheduled>> {
+    let waiting = snapshot.schedule.iter();
+    let list = waiting.map(|waiting| Scheduled {
+        id: waiting.id,
+        tick: waiting.tick,
+        commands: waiting.commands.len(),
+    });
+    Arc::new(list.collect())
 }
 
 pub(super) fn ended() -> ApiError {

@@ -1,4 +1,4 @@
-//! `/health` and `/healthz`: whether the program ticks; `/ready`: whether it is on air with all that it needs.
+//! `/health` and `/healthz`: whether the program ticks, or stands by; `/ready`: whether it is on air with all that it needs.
 
 use std::time::Duration;
 
@@ -10,6 +10,7 @@ use axum::routing::get;
 use serde_json::json;
 
 use super::Api;
+use super::stream::{self, StreamRole};
 
 /// After how long without a tick the program counts as unwell.
 pub const TICK_SILENCE_MAX: Duration = Duration::from_secs(2);
@@ -25,7 +26,9 @@ pub fn router(api: Api) -> Router {
 
 async fn alive(State(api): State<Api>) -> Response {
     let silence = api.station().ticks().silence();
-    let (code, word) = if silence <= TICK_SILENCE_MAX {
+    let (code, word) = if stands_by(&api) {
+        (StatusCode::OK, "standby")
+    } else if silence <= TICK_SILENCE_MAX {
         (StatusCode::OK, "ok")
     } else {
         (StatusCode::SERVICE_UNAVAILABLE, "stalled")
@@ -36,7 +39,9 @@ async fn alive(State(api): State<Api>) -> Response {
 async fn ready(State(api): State<Api>) -> Response {
     let silence = api.station().ticks().silence();
     let has_frames = api.station().status().counters.frames > 0;
-    let (code, word) = if has_frames && silence <= TICK_SILENCE_MAX {
+    let (code, word) = if stands_by(&api) {
+        (StatusCode::SERVICE_UNAVAILABLE, "standby")
+    } else if has_frames && silence <= TICK_SILENCE_MAX {
         (StatusCode::OK, "ready")
     } else {
         (StatusCode::SERVICE_UNAVAILABLE, "starting")
@@ -44,13 +49,21 @@ async fn ready(State(api): State<Api>) -> Response {
     report(code, word, &api)
 }
 
+/// Whether another instance makes the program.
+fn stands_by(api: &Api) -> bool {
+    stream::role(api).0 == StreamRole::Standby
+}
+
 fn report(code: StatusCode, word: &str, api: &Api) -> Response {
     let station = api.station();
     let status = station.status();
+    let (role, leader) = stream::role(api);
     let body = json!({
         "success": code.is_success(),
         "data": {
             "status": word,
+            "role": role,
+            "leader": leader,
             "isLive": station.streaming().is_some(),
             "tick": status.tick,
             "frames": status.counters.frames,

@@ -37,6 +37,8 @@ mod routes;
 mod rtmp;
 mod scenes;
 mod speech;
+mod standby;
+mod starting;
 mod stream;
 mod thumbnails;
 mod timelines;
@@ -53,6 +55,7 @@ use axum::Router;
 use axum::extract::DefaultBodyLimit;
 use axum::middleware;
 use serde_json::Value;
+use tokio::sync::watch;
 
 use crate::control::assets::AssetStore;
 use crate::control::keys::KeyStore;
@@ -60,8 +63,10 @@ use crate::control::{Director, Library, Station};
 use crate::rtmp::Rtmp;
 pub use guard::Guard;
 pub use health::TICK_SILENCE_MAX;
-pub use listen::{Limits, serve};
+pub use listen::{Face, Limits, serve};
 use routes::Routes;
+pub use standby::Standby;
+pub use starting::starting;
 
 /// The largest JSON body, in bytes.
 pub const BODY_MAX: usize = 1 << 20;
@@ -77,8 +82,19 @@ struct Inner {
     keys: KeyStore,
     rtmp: Rtmp,
     guard: Guard,
+    membership: Membership,
     connections: ws::Connections,
     levels: ws_levels::LevelsTold,
+    over: watch::Sender<bool>,
+}
+
+/// What this instance is among those of its stream.
+#[derive(Clone)]
+pub enum Membership {
+    /// It leads; with its name where others may share the stream.
+    Leader(Option<String>),
+    /// It stands by, and has the leader do what is asked of it.
+    Standby(Standby),
 }
 
 impl Api {
@@ -90,6 +106,7 @@ impl Api {
         keys: KeyStore,
         rtmp: Rtmp,
         guard: Guard,
+        membership: Membership,
     ) -> Self {
         Self(Arc::new(Inner {
             station,
@@ -98,6 +115,8 @@ impl Api {
             keys,
             rtmp,
             guard,
+            membership,
+            over: watch::Sender::new(false),
             connections: ws::Connections::default(),
             levels: ws_levels::LevelsTold::default(),
         }))
@@ -137,6 +156,30 @@ impl Api {
 
     fn connections(&self) -> &ws::Connections {
         &self.0.connections
+    }
+
+    fn membership(&self) -> &Membership {
+        &self.0.membership
+    }
+
+    /// Who has the leader do things, where this instance stands by.
+    fn standby(&self) -> Option<&Standby> {
+        match &self.0.membership {
+            Membership::Standby(standby) => Some(standby),
+            Membership::Leader(_) => None,
+        }
+    }
+
+    /// Lets go of who is connected for longer than a request: this instance becomes something else. They come back and find that.
+    pub fn end(&self) {
+        self.0.over.send_replace(true);
+    }
+
+    /// Waits until that is so.
+    async fn ended(&self) {
+        let mut over = self.0.over.subscribe();
+        // The sender lasts as long as this does.
+        let _over = over.wait_for(|over| *over).await;
     }
 }
 
@@ -194,6 +237,10 @@ pub fn api(api: Api, hls_folder: &std::path::Path) -> Router {
         .with_state(api.clone())
         .layer(DefaultBodyLimit::max(BODY_MAX))
         .layer(middleware::from_fn_with_state(api.clone(), durable::wait))
+        .layer(middleware::from_fn_with_state(
+            api.clone(),
+            standby::hand_on,
+        ))
         .layer(middleware::from_fn_with_state(
             viewers.clone(),
             page::pictured,

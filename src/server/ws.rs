@@ -127,7 +127,7 @@ impl Wanted {
     }
 
     fn has(&self, told: &Told) -> bool {
-        let kind = self.kinds.is_empty() || self.names(told.kind);
+        let kind = self.kinds.is_empty() || self.names(&told.kind);
         let subject = self.subjects.is_empty()
             || told
                 .subject
@@ -219,7 +219,8 @@ impl Client {
     }
 
     async fn run(&mut self, mut incoming: SplitStream<WebSocket>, from: From) -> Result<(), Over> {
-        let events = self.api.station().events().clone();
+        let api = self.api.clone();
+        let events = api.station().events().clone();
         let newest = self.api.director().snapshot().show.revision;
         let (mut told, missed) = match from {
             From::Now => (events.listen().0, Some(Vec::new())),
@@ -249,6 +250,7 @@ impl Client {
                     }
                 }
                 event = told.recv() => match event {
+                    Ok(event) if event.is_after_gap => self.catch_up(&mut told).await?,
                     Ok(event) => self.tell_all(event, &mut told).await?,
                     Err(RecvError::Lagged(_)) => self.catch_up(&mut told).await?,
                     Err(RecvError::Closed) => return Ok(()),
@@ -256,6 +258,13 @@ impl Client {
                 _ = levels.tick(), if self.wanted.names(LEVELS) => {
                     let message = self.api.levels().message(&self.api);
                     self.send(Message::Text(message)).await?;
+                }
+                () = api.ended() => {
+                    let frame = CloseFrame {
+                        code: close_code::RESTART,
+                        reason: Utf8Bytes::from_static("this instance has another part now; connect again"),
+                    };
+                    return self.send(Message::Close(Some(frame))).await;
                 }
                 _ = ping.tick() => {
                     if heard.elapsed() > SILENCE_MAX {
@@ -314,6 +323,7 @@ impl Client {
                 fed.map_err(|_| Over)?.map_err(|_| Over)?;
             }
             next = match told.try_recv() {
+                Ok(event) if event.is_after_gap => return self.catch_up(told).await,
                 Ok(event) => Some(event),
                 Err(TryRecvError::Lagged(_)) => return self.catch_up(told).await,
                 Err(TryRecvError::Empty | TryRecvError::Closed) => None,
@@ -395,10 +405,20 @@ impl Client {
                 let answer = self.subscribe(&value);
                 self.answer(id, answer).await
             }
-            _ => {
+            Some("ping") => {
                 let answer = ask_durably(&self.api, value).await;
                 self.answer(id, answer).await
             }
+            _ => match self.api.standby().cloned() {
+                Some(standby) => {
+                    let body = standby.message(value).await;
+                    self.say(id, body).await
+                }
+                None => {
+                    let answer = ask_durably(&self.api, value).await;
+                    self.answer(id, answer).await
+                }
+            },
         }
     }
 
@@ -411,10 +431,14 @@ impl Client {
     }
 
     async fn answer(&mut self, id: Option<Value>, answer: Answered) -> Result<(), Over> {
-        let mut body = match answer {
+        let body = match answer {
             Ok(reply) => reply.into_json(),
             Err(error) => json!({"success": false, "error": error}),
         };
+        self.say(id, body).await
+    }
+
+    async fn say(&mut self, id: Option<Value>, mut body: Value) -> Result<(), Over> {
         body["id"] = id.unwrap_or(Value::Null);
         self.send(Message::Text(body.to_string().into())).await
     }
@@ -550,8 +574,9 @@ mod tests {
         Told {
             seq: 1,
             revision: 1,
-            kind,
+            kind: kind.into(),
             subject: subject.map(Arc::from),
+            is_after_gap: false,
             json: "{}".into(),
         }
     }

@@ -26,10 +26,12 @@ use super::error::{ApiError, ErrorCode};
 use super::show::Snapshot;
 use super::ticks::Ticks;
 use crate::store::shared::{Lease, LeaseState};
-use crate::store::{PersistCounters, PersistOptions, PersistState, PersistStatus, Persister};
+use crate::store::{
+    PersistCounters, PersistOptions, PersistState, PersistStatus, Persister, Saved, Store,
+};
 
-pub use begin::{Begin, Resumed, ResumedTicks, begin, next_tick};
-pub use open::{Opened, open};
+pub use begin::{Begin, Origin, Resumed, ResumedTicks, begin, next_tick};
+pub use open::{Member, Opened, join, open};
 
 /// The least time from one look at the show to the next. With the time that a commit may take before the store counts as slow it makes
 /// the 250 ms within which a change is saved.
@@ -107,6 +109,27 @@ impl Saving {
             .with("durableRevision", durable_revision)
     }
 
+    /// How it goes for who only looks at what another instance saves, on the runtime that this is called on.
+    pub fn watching(store: Store, saved: &Saved) -> Self {
+        Self::of(Persister::watch(store, saved, PersistOptions::default()))
+    }
+
+    fn of(persister: Persister) -> Self {
+        Self(Arc::new(Inner {
+            status: persister.status(),
+            persister,
+            refused: watch::Sender::new(None),
+            lost: watch::Sender::new(None),
+            asked: watch::Sender::new(0),
+            looked: watch::Sender::new(0),
+        }))
+    }
+
+    /// The other instance has saved a revision.
+    pub fn note_saved(&self, revision: u64) {
+        self.0.persister.note_saved(revision);
+    }
+
     /// Waits until another program leads this stream, and gives its name.
     pub async fn lost(&self) -> String {
         let mut lost = self.0.lost.subscribe();
@@ -158,15 +181,7 @@ impl Keeper {
             lock,
             ..
         } = opened;
-        let persister = Persister::start(store, &saved, PersistOptions::default());
-        let saving = Saving(Arc::new(Inner {
-            status: persister.status(),
-            persister,
-            refused: watch::Sender::new(None),
-            lost: watch::Sender::new(None),
-            asked: watch::Sender::new(0),
-            looked: watch::Sender::new(0),
-        }));
+        let saving = Saving::of(Persister::start(store, &saved, PersistOptions::default()));
         if let Some(lease) = &lease {
             tokio::spawn(follow_lease(saving.clone(), lease.state()));
         }

@@ -86,6 +86,20 @@ pub struct Lease {
     task: JoinHandle<()>,
 }
 
+/// Says on any thread whether this instance may do what only the leader does. Cheap to copy.
+#[derive(Clone, Debug)]
+pub struct LeasePass {
+    state: watch::Receiver<LeaseState>,
+    beat: Arc<Beat>,
+}
+
+impl LeasePass {
+    /// Whether it may at this very moment. Costs a look at the clock.
+    pub fn may_act(&self) -> bool {
+        !self.beat.is_late() && self.state.borrow().fence().is_some()
+    }
+}
+
 /// When the task last ran.
 #[derive(Debug)]
 struct Beat {
@@ -159,7 +173,15 @@ impl Lease {
 
     /// Whether this instance may do what only the leader does, at this very moment. Costs a look at the clock.
     pub fn may_act(&self) -> bool {
-        !self.beat.is_late() && self.state.borrow().fence().is_some()
+        self.pass().may_act()
+    }
+
+    /// What says so wherever it is asked.
+    pub fn pass(&self) -> LeasePass {
+        LeasePass {
+            state: self.state.clone(),
+            beat: Arc::clone(&self.beat),
+        }
     }
 
     /// Lets the lease go, so that a standby can take it at once.

@@ -14,4 +14,4 @@ pub use commands::{COMMANDS_MAX, Command, CommandReader, CommandResult, send_com
 pub use events::{EventListener, EventTeller};
 pub use fleet::{Channel, Fleet, FleetOptions, Holding, Instance};
 pub use follower::{Change, Follower};
-pub use lease::{Lease, LeaseOptions, LeaseState, instance_name};
+pub use lease::{Lease, LeaseOptions, LeasePass, LeaseState, instance_name};
