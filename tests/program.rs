@@ -37,6 +37,8 @@ mod resume;
 mod saved;
 #[path = "program/speech.rs"]
 mod speech;
+#[path = "program/standby.rs"]
+mod standby;
 #[path = "program/store.rs"]
 mod store;
 #[path = "program/support.rs"]

@@ -108,6 +108,12 @@ impl House {
         Ok(house)
     }
 
+    /// The port of the health server.
+    pub fn health_port(&self) -> u16 {
+        let [.., health] = self.addresses;
+        health.port()
+    }
+
     /// Serves this on the HTTP ports from now on.
     pub fn show(&self, api: &Api, settings: &Settings) {
         self.api.turn(server::api(api.clone(), &settings.hls_dir()));

@@ -104,7 +104,8 @@ pub(super) fn lead(
     }
     let (saved, place_of_store) = (opened.saved(), opened.place());
     let begin = keep::begin(saved, place_of_store, scene, settings, &library, origin)?;
-    let (leave, name) = (opened.leave(), opened.name().map(str::to_owned));
+    let (leave, handover) = (opened.leave(), opened.handover());
+    let name = opened.name().map(str::to_owned);
 
     let rate = begin.rate;
     let engine_settings = prepare::engine_settings(
@@ -232,7 +233,7 @@ pub(super) fn lead(
             keys,
             rtmp.clone(),
             Guard::new(settings),
-            Membership::Leader(name),
+            Membership::Leader { name, handover },
         );
         house.show(&api, settings);
         house.let_in(rtmp).await;

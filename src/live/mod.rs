@@ -85,7 +85,7 @@ async fn open(
     let opened = match settings.redis() {
         None => Some(keep::open(settings).await?),
         Some(url) => {
-            let member = keep::join(settings, url)?;
+            let member = keep::join(settings, url, house.health_port())?;
             standby::until_lead(member, scene, settings, library, house, signals).await?
         }
     };

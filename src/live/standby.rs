@@ -55,7 +55,7 @@ pub(super) async fn until_lead(
         leader: leader.clone(),
         view: None,
     };
-    let (mut has_led, mut said) = (false, String::new());
+    let (mut before, mut said) = (None::<String>, String::new());
     let is_held = loop {
         let state = lease.borrow_and_update().clone();
         if state.fence().is_some() {
@@ -77,7 +77,7 @@ pub(super) async fn until_lead(
             is_changed
         });
         if let LeaseState::Standby { leader } = &state {
-            has_led = true;
+            before = Some(leader.clone());
             anyhow::ensure!(
                 settings.role != Role::Leader || begun.elapsed() < SAY_EVERY,
                 "{}: `{leader}` leads this stream, and ROLE=leader says that this program must",
@@ -85,7 +85,7 @@ pub(super) async fn until_lead(
             );
         }
         // What lay there before another instance led is nobody's program yet.
-        if has_led && saved.has_changed().unwrap_or(false) {
+        if before.is_some() && saved.has_changed().unwrap_or(false) {
             let newest = Arc::clone(&saved.borrow_and_update());
             watcher.look(newest).await;
         }
@@ -105,12 +105,21 @@ pub(super) async fn until_lead(
         member.leave().await;
         return Ok(None);
     }
+    let loading = async {
+        let relieving = async {
+            if let Some(before) = &before {
+                member.relieve(before).await;
+            }
+        };
+        let (loaded, ()) = tokio::join!(member.load(), relieving);
+        loaded
+    };
     let loaded = tokio::select! {
         () = signals.come() => None,
-        loaded = member.load() => Some(loaded?),
+        loaded = loading => Some(loaded?),
     };
     match loaded {
-        Some(saved) => Ok(Some(member.lead(saved, has_led))),
+        Some(saved) => Ok(Some(member.lead(saved, before.is_some()))),
         None => {
             member.leave().await;
             Ok(None)

@@ -4,13 +4,15 @@ use std::time::Duration;
 
 use axum::Router;
 use axum::extract::State;
-use axum::http::StatusCode;
+use axum::http::{HeaderMap, HeaderValue, StatusCode};
 use axum::response::{IntoResponse, Response};
-use axum::routing::get;
+use axum::routing::{get, post};
 use serde_json::json;
 
-use super::Api;
 use super::stream::{self, StreamRole};
+use super::{Api, Membership};
+use crate::control::keep::handover::{WORD_HEADER, YIELD_PATH};
+use crate::control::{ApiError, ErrorCode};
 
 /// After how long without a tick the program counts as unwell.
 pub const TICK_SILENCE_MAX: Duration = Duration::from_secs(2);
@@ -21,6 +23,7 @@ pub fn router(api: Api) -> Router {
         .route("/health", get(alive))
         .route("/healthz", get(alive))
         .route("/ready", get(ready))
+        .route(YIELD_PATH, post(let_go))
         .with_state(api)
 }
 
@@ -47,6 +50,23 @@ async fn ready(State(api): State<Api>) -> Response {
         (StatusCode::SERVICE_UNAVAILABLE, "starting")
     };
     report(code, word, &api)
+}
+
+/// Another instance has taken the lease, of which this one may not know.
+async fn let_go(State(api): State<Api>, headers: HeaderMap) -> Response {
+    let word = headers
+        .get(WORD_HEADER)
+        .map_or(&[][..], HeaderValue::as_bytes);
+    match api.membership() {
+        Membership::Leader {
+            handover: Some(handover),
+            ..
+        } if handover.let_go(word) => report(StatusCode::OK, "let go", &api),
+        _ => {
+            let message = "only the instance that has the lease may ask for this";
+            ApiError::new(ErrorCode::Forbidden, message).into_response()
+        }
+    }
 }
 
 /// Whether another instance makes the program.

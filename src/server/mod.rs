@@ -58,6 +58,7 @@ use serde_json::Value;
 use tokio::sync::watch;
 
 use crate::control::assets::AssetStore;
+use crate::control::keep::handover::Handover;
 use crate::control::keys::KeyStore;
 use crate::control::{Director, Library, Station};
 use crate::rtmp::Rtmp;
@@ -91,8 +92,13 @@ struct Inner {
 /// What this instance is among those of its stream.
 #[derive(Clone)]
 pub enum Membership {
-    /// It leads; with its name where others may share the stream.
-    Leader(Option<String>),
+    /// It leads.
+    Leader {
+        /// Its name, where others may share the stream.
+        name: Option<String>,
+        /// How it lets go where another one has the lease.
+        handover: Option<Handover>,
+    },
     /// It stands by, and has the leader do what is asked of it.
     Standby(Standby),
 }
@@ -166,7 +172,7 @@ impl Api {
     fn standby(&self) -> Option<&Standby> {
         match &self.0.membership {
             Membership::Standby(standby) => Some(standby),
-            Membership::Leader(_) => None,
+            Membership::Leader { .. } => None,
         }
     }
 

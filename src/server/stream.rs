@@ -66,7 +66,7 @@ pub enum StreamRole {
 /// What this instance is, and who leads.
 pub fn role(api: &Api) -> (StreamRole, Option<String>) {
     match api.membership() {
-        Membership::Leader(name) => (StreamRole::Leader, name.clone()),
+        Membership::Leader { name, .. } => (StreamRole::Leader, name.clone()),
         Membership::Standby(standby) => (StreamRole::Standby, standby.leader()),
     }
 }

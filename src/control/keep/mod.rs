@@ -8,6 +8,7 @@
 mod begin;
 mod config;
 mod documents;
+pub mod handover;
 mod open;
 #[cfg(test)]
 mod tests;
@@ -30,6 +31,7 @@ use crate::store::{
     PersistCounters, PersistOptions, PersistState, PersistStatus, Persister, Saved, Store,
 };
 
+use self::open::AbortOnDrop;
 pub use begin::{Begin, Origin, Resumed, ResumedTicks, begin, next_tick};
 pub use open::{Member, Opened, join, open};
 
@@ -168,6 +170,7 @@ pub struct Keeper {
     saving: Saving,
     following: Option<(oneshot::Sender<()>, JoinHandle<()>)>,
     lease: Option<Lease>,
+    _announcing: Option<AbortOnDrop>,
     _lock: Option<File>,
 }
 
@@ -179,6 +182,7 @@ impl Keeper {
             saved,
             lease,
             lock,
+            announcing,
             ..
         } = opened;
         let saving = Saving::of(Persister::start(store, &saved, PersistOptions::default()));
@@ -189,6 +193,7 @@ impl Keeper {
             saving,
             following: None,
             lease,
+            _announcing: announcing,
             _lock: lock,
         }
     }

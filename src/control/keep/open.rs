@@ -10,17 +10,25 @@ use std::time::Duration;
 
 use anyhow::Context as _;
 use tokio::sync::watch;
+use tokio::task::JoinHandle;
 use tokio::time::{sleep, timeout};
 
 use super::RELEASE_WAIT_MAX;
+use super::handover::{self, Handover};
 use crate::config::{Role, Settings};
 use crate::store::remote::{Link, RedisUrl, Timeouts};
-use crate::store::shared::{Lease, LeaseOptions, LeaseState, instance_name};
+use crate::store::shared::{
+    Contact, Lease, LeaseOptions, LeaseState, announce, contact_of, instance_name,
+};
 use crate::store::{Embedded, RedisStore, Saved, Store, StoreError, embedded};
 use crate::streaming::Leave;
 
 /// The name of the file in DATA_DIR that holds this instance's name.
 const INSTANCE_FILE: &str = "instance";
+/// How often an instance says where it is.
+const SAY_WHERE_EVERY: Duration = Duration::from_secs(10);
+/// How long it is looked for where the one before is.
+const CONTACT_WAIT_MAX: Duration = Duration::from_millis(300);
 /// The pause between two tries to read what Redis holds.
 const AGAIN_AFTER: Duration = Duration::from_millis(250);
 
@@ -37,6 +45,8 @@ pub struct Opened {
     /// Whether another instance led the stream before this one.
     is_takeover: bool,
     name: Option<String>,
+    handover: Option<Handover>,
+    pub(super) announcing: Option<AbortOnDrop>,
 }
 
 impl Opened {
@@ -58,6 +68,11 @@ impl Opened {
     /// The name of this instance, where several may share the stream.
     pub fn name(&self) -> Option<&str> {
         self.name.as_deref()
+    }
+
+    /// What lets go where another instance asks for it.
+    pub fn handover(&self) -> Option<Handover> {
+        self.handover.clone()
     }
 
     /// What outputs ask before they send.
@@ -89,6 +104,8 @@ pub async fn open(settings: &Settings) -> anyhow::Result<Opened> {
         lock: None,
         is_takeover: false,
         name: None,
+        handover: None,
+        announcing: None,
     })
 }
 
@@ -100,13 +117,25 @@ pub struct Member {
     lock: File,
     place: String,
     name: String,
+    contact: Contact,
+    announcing: AbortOnDrop,
+}
+
+/// A task that ends with this.
+#[derive(Debug)]
+pub(super) struct AbortOnDrop(JoinHandle<()>);
+
+impl Drop for AbortOnDrop {
+    fn drop(&mut self) {
+        self.0.abort();
+    }
 }
 
 /// Takes part in the stream of the settings, on the runtime that this is called on. Waits for nobody.
 ///
 /// # Errors
 /// DATA_DIR cannot be used, or another process does.
-pub fn join(settings: &Settings, url: RedisUrl) -> anyhow::Result<Member> {
+pub fn join(settings: &Settings, url: RedisUrl, health_port: u16) -> anyhow::Result<Member> {
     let (name, lock) = instance(&settings.data_dir)?;
     let place = format!("{url}, stream `{}`", settings.stream_id);
     let redis = RedisStore::new(Link::new(url, Timeouts::default()), &settings.stream_id);
@@ -115,13 +144,30 @@ pub fn join(settings: &Settings, url: RedisUrl) -> anyhow::Result<Member> {
         ..LeaseOptions::default()
     };
     let lease = Lease::seek(redis.link().clone(), redis.keys(), name.clone(), options);
+    let contact = handover::contact(settings, health_port);
+    let announcing = tokio::spawn(say_where(redis.clone(), name.clone(), contact.clone()));
     Ok(Member {
         redis,
         lease,
         lock,
         place,
         name,
+        contact,
+        announcing: AbortOnDrop(announcing),
     })
+}
+
+/// Keeps in Redis where this instance is.
+async fn say_where(redis: RedisStore, name: String, contact: Contact) {
+    loop {
+        let said = announce(&redis, &name, &contact).await;
+        sleep(if said.is_ok() {
+            SAY_WHERE_EVERY
+        } else {
+            AGAIN_AFTER
+        })
+        .await;
+    }
 }
 
 impl Member {
@@ -164,6 +210,8 @@ impl Member {
     /// Takes the store over with what it was found to hold.
     pub fn lead(self, saved: Saved, is_takeover: bool) -> Opened {
         Opened {
+            handover: Some(Handover::new(self.lease.pass(), &self.contact.word)),
+            announcing: Some(self.announcing),
             store: Store::Redis(self.redis),
             saved,
             place: self.place,
@@ -171,6 +219,17 @@ impl Member {
             lock: Some(self.lock),
             is_takeover,
             name: Some(self.name),
+        }
+    }
+
+    /// Has the instance that led before send nothing more, where it can be reached and is only cut off from Redis.
+    pub async fn relieve(&self, before: &str) {
+        let contact = match timeout(CONTACT_WAIT_MAX, contact_of(&self.redis, before)).await {
+            Ok(Ok(Some(contact))) if contact != self.contact => contact,
+            _ => return,
+        };
+        if handover::ask(&contact).await {
+            tracing::warn!(instance = before, "the instance that led has let go");
         }
     }
 

@@ -6,7 +6,7 @@
 //! confirmed it. While Redis itself does not answer, nobody can take the lease, and the holder goes on (`Unconfirmed`). Whoever finds
 //! Redis back after it was away lets the old holder come first, for the time of one lease.
 
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, LazyLock};
 use std::time::{Duration, Instant};
 
@@ -96,7 +96,13 @@ pub struct LeasePass {
 impl LeasePass {
     /// Whether it may at this very moment. Costs a look at the clock.
     pub fn may_act(&self) -> bool {
-        !self.beat.is_late() && self.state.borrow().fence().is_some()
+        let is_well = !self.beat.is_late() && !self.beat.has_let_go.load(Ordering::Acquire);
+        is_well && self.state.borrow().fence().is_some()
+    }
+
+    /// Another instance has the lease: this one does nothing more, until Redis confirms that it has it after all.
+    pub fn let_go(&self) {
+        self.beat.has_let_go.store(true, Ordering::Release);
     }
 }
 
@@ -106,6 +112,8 @@ struct Beat {
     epoch: Instant,
     at_ms: AtomicU64,
     limit: Duration,
+    /// Whether another instance has asked to let go, until Redis says that this one still has the lease.
+    has_let_go: AtomicBool,
 }
 
 impl Beat {
@@ -141,6 +149,7 @@ impl Lease {
             epoch: Instant::now(),
             at_ms: AtomicU64::new(0),
             limit: options.time * 4 / 5,
+            has_let_go: AtomicBool::new(false),
         });
         let seeker = Seeker {
             link,
@@ -323,6 +332,7 @@ impl Seeker {
                     tracing::info!(fence, instance = %self.instance, "this instance leads");
                 }
                 self.fence = fence;
+                self.beat.has_let_go.store(false, Ordering::Release);
                 self.tell(LeaseState::Held { fence });
                 third
             }
