@@ -6,6 +6,7 @@ use prometheus_client::metrics::MetricType;
 
 use super::Api;
 use super::metrics::Page;
+use super::stream::{self, StreamRole};
 use crate::store::PersistState;
 
 pub(super) fn write(api: &Api, page: &mut Page<'_>) -> Result<(), fmt::Error> {
@@ -26,6 +27,13 @@ pub(super) fn write(api: &Api, page: &mut Page<'_>) -> Result<(), fmt::Error> {
             (labels("degraded"), is(PersistState::Degraded)),
             (labels("down"), is(PersistState::Down)),
         ],
+    )?;
+    let (role, _) = stream::role(api);
+    let leads = f64::from(u8::from(role == StreamRole::Leader));
+    page.gauge(
+        "stream_leader",
+        "1 where this instance makes the program, 0 where it stands by",
+        leads,
     )?;
     page.gauge(
         "stream_store_revision",

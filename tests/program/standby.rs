@@ -2,9 +2,12 @@
 //! real server at the other end.
 
 use std::fs::File;
-use std::net::TcpListener;
+use std::io::{Read as _, Write as _};
+use std::net::{Shutdown, TcpListener, TcpStream};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering::SeqCst};
 
 use serde_json::{Value, json};
 
@@ -27,6 +30,10 @@ struct Instance {
 
 impl Instance {
     fn start(redis: &Redis, more: &[&str]) -> Self {
+        Self::start_at(&redis.url(), more)
+    }
+
+    fn start_at(redis: &str, more: &[&str]) -> Self {
         let listeners: Vec<TcpListener> = (0..5)
             .map(|_| TcpListener::bind("127.0.0.1:0").unwrap())
             .collect();
@@ -46,7 +53,7 @@ impl Instance {
         for (name, port) in names.iter().zip(&ports) {
             flags.extend([(*name).to_owned(), port.to_string()]);
         }
-        flags.extend(["--redis-url".to_owned(), redis.url()]);
+        flags.extend(["--redis-url".to_owned(), redis.to_owned()]);
         for flag in ["--recording", "false", "--hls", "false"]
             .iter()
             .chain(more)
@@ -104,6 +111,48 @@ impl Instance {
                 .filter(|(_, body)| body["data"]["role"] == "standby")
         });
     }
+}
+
+/// The way of one instance to Redis, which can be cut: then nothing goes through, and nothing is closed.
+struct Way {
+    port: u16,
+    is_cut: Arc<AtomicBool>,
+}
+
+impl Way {
+    fn to(redis: &Redis) -> Self {
+        let target = redis.url().replace("redis://", "");
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let port = listener.local_addr().unwrap().port();
+        let is_cut = Arc::new(AtomicBool::new(false));
+        let cut = Arc::clone(&is_cut);
+        std::thread::spawn(move || {
+            for client in listener.incoming().map_while(Result::ok) {
+                let Ok(server) = TcpStream::connect(&target) else {
+                    continue;
+                };
+                let (from, to) = (client.try_clone().unwrap(), server.try_clone().unwrap());
+                let (there, back) = (Arc::clone(&cut), Arc::clone(&cut));
+                std::thread::spawn(move || forward(from, to, &there));
+                std::thread::spawn(move || forward(server, client, &back));
+            }
+        });
+        Self { port, is_cut }
+    }
+
+    fn url(&self) -> String {
+        format!("redis://127.0.0.1:{}", self.port)
+    }
+}
+
+fn forward(mut from: TcpStream, mut to: TcpStream, is_cut: &AtomicBool) {
+    let mut bytes = vec![0; 65_536];
+    while let Ok(count @ 1..) = from.read(&mut bytes) {
+        if !is_cut.load(SeqCst) && to.write_all(&bytes[..count]).is_err() {
+            break;
+        }
+    }
+    let _closed = to.shutdown(Shutdown::Both);
 }
 
 /// A player of a key, who writes down the time of every packet.
@@ -261,8 +310,76 @@ fn a_stopped_leader_that_wakes_up_sends_nothing_more_and_stands_by() {
         assert_eq!(players[leads].pictures().len(), before);
         leads = other;
     }
+    assert_one_sends(&players);
+}
+
+#[test]
+fn a_leader_that_is_cut_off_from_redis_alone_lets_go_and_stands_by_once_it_is_back() {
+    let (redis, nginx, folder) = (Redis::start(), Nginx::start(), TempFolder::new());
+    let keys = ["one", "two"];
+    let urls = keys.map(|key| format!("{}/{key}", nginx.application()));
+    let way = Way::to(&redis);
+    let leader = Instance::start_at(&way.url(), &["--stream-url", &urls[0]]);
+    leader.until_leads();
+    let standby = Instance::start(&redis, &["--stream-url", &urls[1]]);
+    standby.until_stands_by();
+    let players = keys.map(|key| Player::start(&nginx, key, &folder.0));
+    players[0].until_more("pictures");
+    way.is_cut.store(true, SeqCst);
+    standby.until_leads();
+    players[1].until_more("pictures of the other instance");
+    let before = players[0].pictures().len();
+    players[1].until_more("pictures beside one that is cut off");
+    assert_eq!(players[0].pictures().len(), before);
+    let refused = Client::new(leader.ports[3]).ask("POST", "/lease/yield", Value::Null);
+    assert_eq!(refused.0, 403);
+    way.is_cut.store(false, SeqCst);
+    leader.until_stands_by();
+    assert_one_sends(&players);
+}
+
+#[test]
+fn a_leader_goes_on_while_redis_is_away_from_everybody() {
+    let (redis, nginx, folder) = (Redis::start(), Nginx::start(), TempFolder::new());
+    let keys = ["one", "two"];
+    let urls = keys.map(|key| format!("{}/{key}", nginx.application()));
+    let leader = Instance::start(&redis, &["--stream-url", &urls[0]]);
+    leader.until_leads();
+    let standby = Instance::start(&redis, &["--stream-url", &urls[1]]);
+    standby.until_stands_by();
+    let player = Player::start(&nginx, keys[0], &folder.0);
+    player.until_more("pictures");
+    redis.signal("-STOP");
+    until("it to be told", || {
+        (leader.api().get("/stream/status")["store"]["state"] == "down").then_some(())
+    });
+    until("the standby to know that it does not know", || {
+        let (_, health) = standby.asks("/health")?;
+        health["data"]["leader"].is_null().then_some(())
+    });
+    let answer = leader
+        .api()
+        .ok("PATCH", "/stream/layers/box", json!({"opacity": 0.25}));
+    assert_eq!(
+        (&answer["data"]["opacity"], &answer["store"]),
+        (&json!(0.25), &json!("down"))
+    );
+    player.until_more("pictures while Redis stands still");
+    assert_eq!(standby.asks("/ready").unwrap().0, 503);
+    redis.signal("-CONT");
+    until("the change to be saved and seen", || {
+        (standby.api().get("/stream/layers/box")["opacity"] == 0.25).then_some(())
+    });
+    assert_eq!(leader.api().get("/stream/status")["role"], "leader");
+    let pictures = player.pictures();
+    let is_whole = pictures.windows(2).all(|pair| pair[1] - pair[0] < 500);
+    assert!(is_whole, "the stream was interrupted: {pictures:?}");
+}
+
+/// Of players of one stream, none may have got pictures of a time of which another one did.
+fn assert_one_sends(players: &[Player]) {
     let mut runs: Vec<(i64, i64)> = Vec::new();
-    for player in &players {
+    for player in players {
         let pictures = player.pictures();
         assert!(is_rising(&pictures), "time goes back: {pictures:?}");
         // Nothing takes the place of a leader within half a second.
