@@ -71,6 +71,8 @@ struct Written<'a> {
     seq: u64,
     revision: u64,
     tick: u64,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    subject: Option<&'a str>,
     data: &'a Value,
 }
 
@@ -114,6 +116,7 @@ impl Events {
             seq: kept.seq,
             revision,
             tick,
+            subject: event.subject.as_deref(),
             data: &event.data,
         };
         let json = serde_json::to_string(&written).unwrap_or_default();

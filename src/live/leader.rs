@@ -80,24 +80,32 @@ pub fn audio_settings(settings: &Settings) -> Option<AudioSettings> {
     })
 }
 
+/// All that an instance has when it begins to lead.
+pub(super) struct Prepared<'a> {
+    /// The scene that the program was started with.
+    pub(super) scene: &'a LoadedScene,
+    pub(super) settings: &'a Settings,
+    pub(super) library: Library,
+    pub(super) house: House,
+    pub(super) signals: Signals,
+    pub(super) opened: Opened,
+    pub(super) origin: Origin,
+}
+
 /// Has the scene, or what was saved of it, on the air until a signal comes or another instance leads.
 ///
 /// # Errors
 /// What kept it from starting, or what ended it.
-#[expect(
-    clippy::too_many_arguments,
-    reason = "all that was prepared, given on once"
-)]
-pub(super) fn lead(
-    runtime: &Runtime,
-    scene: &LoadedScene,
-    settings: &Settings,
-    library: Library,
-    house: House,
-    signals: Signals,
-    opened: Opened,
-    origin: Origin,
-) -> anyhow::Result<End> {
+pub(super) fn lead(runtime: &Runtime, prepared: Prepared<'_>) -> anyhow::Result<End> {
+    let Prepared {
+        scene,
+        settings,
+        library,
+        house,
+        signals,
+        opened,
+        origin,
+    } = prepared;
     let keys = KeyStore::open(settings.data_dir.join("keys.json"))?;
     if let Err(error) = SpeechFile::sweep(&settings.data_dir) {
         tracing::warn!(%error, "files of speech that an earlier run left cannot be deleted");

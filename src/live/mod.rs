@@ -9,6 +9,7 @@ use tokio::runtime::{self, Runtime};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
 use self::house::House;
+use self::leader::Prepared;
 pub use self::leader::{audio_settings, encoder_settings, report_ends};
 use crate::config::Settings;
 use crate::control::Library;
@@ -68,9 +69,16 @@ fn run_on(
         runtime.block_on(house.close());
         return Ok(End::Stopped);
     };
-    leader::lead(
-        runtime, scene, settings, library, house, signals, opened, origin,
-    )
+    let prepared = Prepared {
+        scene,
+        settings,
+        library,
+        house,
+        signals,
+        opened,
+        origin,
+    };
+    leader::lead(runtime, prepared)
 }
 
 /// The store, once this instance is the one that writes to it; `None` where a signal came before.

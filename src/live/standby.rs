@@ -54,6 +54,7 @@ pub(super) async fn until_lead(
         house,
         leader: leader.clone(),
         view: None,
+        trouble: String::new(),
     };
     let (mut before, mut said) = (None::<String>, String::new());
     let is_held = loop {
@@ -192,14 +193,22 @@ struct Watcher<'a> {
     house: &'a House,
     leader: watch::Sender<Option<String>>,
     view: Option<View>,
+    /// Why the newest show could not be shown; empty where it could.
+    trouble: String,
 }
 
 impl Watcher<'_> {
     /// Shows what is saved now. Where that cannot be read, what was shown before stays.
     async fn look(&mut self, saved: Arc<Saved>) {
-        if let Err(error) = self.try_look(saved).await {
-            tracing::warn!("what the leader has saved cannot be shown: {error:#}");
+        let words = match self.try_look(saved).await {
+            Ok(()) => String::new(),
+            Err(error) => format!("{error:#}"),
+        };
+        // Each change would say it again.
+        if !words.is_empty() && words != self.trouble {
+            tracing::warn!("what the leader has saved cannot be shown: {words}");
         }
+        self.trouble = words;
     }
 
     async fn try_look(&mut self, saved: Arc<Saved>) -> anyhow::Result<()> {
@@ -213,7 +222,7 @@ impl Watcher<'_> {
         }
         let leader = self.leader.subscribe();
         let redis = self.member.redis();
-        let view = View::open(self.settings, self.library, &begin, &saved, redis, leader)?;
+        let view = View::open(self, &begin, &saved, redis, leader)?;
         self.house.show(view.api(), self.settings);
         self.view = Some(view);
         Ok(())

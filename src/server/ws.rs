@@ -74,7 +74,7 @@ pub fn routes() -> Routes {
                  `{\"id\", \"type\": \"stream\", \"action\": \"start\"}`, `{\"id\", \"type\": \"subscribe\", \"events\": [\"layer:*\"], \"subjects\": [\"host\"]}`, \
                  `{\"id\", \"type\": \"output\", \"action\": \"add\", \"settings\": {...}}` and likewise `rendition`, `recording`, `replay` and `thumbnail` with \
                  `action`, `name` and `settings` as their routes have them, `{\"id\", \"type\": \"snapshot\"}`, `{\"id\", \"type\": \"ping\"}`. Each is answered by `{\"id\", \"success\", ...}` as in REST; a change with `\"durable\": true` only once it is saved, and what comes after it waits. An answer to a change has `store` where it is not saved in time, and `store:state` tells when that turns. \
-                 Messages out: `{\"event\", \"seq\", \"revision\", \"tick\", \"data\"}`; a client that has fallen behind gets a `snapshot` of everything. \
+                 Messages out: `{\"event\", \"seq\", \"revision\", \"tick\", \"subject\", \"data\"}`, where `subject` is the name of what it is about, if it has one; a client that has fallen behind gets a `snapshot` of everything. \
                  `audio:levels` tells what the meters show, ten times a second, only to who subscribes to it by name or as `audio:*`; it has the number of the last event, and is not told again.",
             )
             .query("events", list.clone(), "Events to subscribe to, with commas between: `layer:*,stream:status`. All when absent.")

@@ -10,7 +10,7 @@ use tokio::sync::watch;
 use tokio::task::JoinHandle;
 use tokio::time::{interval, sleep};
 
-use crate::config::Settings;
+use super::Watcher;
 use crate::control::assets::AssetStore;
 use crate::control::events::Told;
 use crate::control::keep::{Begin, Saving, next_tick};
@@ -50,15 +50,15 @@ pub(super) struct View {
 impl View {
     /// Opens it with the first show, on the runtime that this is called on.
     pub(super) fn open(
-        settings: &Settings,
-        library: &Library,
+        watcher: &Watcher<'_>,
         begin: &Begin,
         saved: &Saved,
         redis: &RedisStore,
         leader: watch::Receiver<Option<String>>,
     ) -> anyhow::Result<Self> {
+        let (settings, library) = (watcher.settings, watcher.library);
         let engine_settings = prepare::engine_settings(
-            &begin.scene.spec,
+            &watcher.scene.spec,
             begin.rate,
             settings.render_threads,
             settings.pool_size,
