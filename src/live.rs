@@ -244,10 +244,16 @@ pub fn run(scene: LoadedScene, settings: &Settings, is_fresh: bool) -> anyhow::R
             rtmp.clone(),
             Guard::new(settings),
         );
+        let shared = keeper
+            .shared()
+            .map(|(store, fence)| server::shared::spawn(&store, fence, &api));
         let served = serve_until_signal(settings, &api, rtmp, &station, signals, || {
             ticking.is_finished()
         })
         .await;
+        if let Some(shared) = shared {
+            shared.stop().await;
+        }
         // What is live now is to be live again: that it is stopped here is not saved.
         let kept = keeper.stop().await;
         // Files and sessions are ended before the ticks are, and before another program may lead.

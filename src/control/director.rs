@@ -4,6 +4,7 @@
 //! The director is a task of its own and the only writer of the show. Requests wait in a bounded queue; a request that needs files
 //! waits for them aside, and the others go on. Nothing is answered before the tick that shows it.
 
+use std::cell::Cell;
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 use std::time::Duration;
@@ -36,6 +37,17 @@ pub const REQUESTS_MAX: usize = 1024;
 pub const SCHEDULED_MAX: usize = 256;
 /// How far ahead a request may be scheduled.
 pub const AHEAD_MAX: Duration = Duration::from_secs(24 * 3600);
+
+thread_local! {
+    /// Counts what this thread has handed to directors.
+    static HANDED_OVER: Cell<u64> = const { Cell::new(0) };
+}
+
+/// How much this thread has handed to directors so far: whoever polls work once, and finds the number risen, knows that the work has its
+/// place among all others.
+pub fn handed_over() -> u64 {
+    HANDED_OVER.get()
+}
 
 /// What is asked of the director.
 pub enum Work {
@@ -269,6 +281,7 @@ impl Director {
                 ),
                 mpsc::error::TrySendError::Closed(_) => ended(),
             })?;
+        HANDED_OVER.set(HANDED_OVER.get() + 1);
         Ok(answered)
     }
 

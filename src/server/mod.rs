@@ -36,6 +36,7 @@ mod recordings;
 mod routes;
 mod rtmp;
 mod scenes;
+pub mod shared;
 mod speech;
 mod stream;
 mod thumbnails;
@@ -79,6 +80,7 @@ struct Inner {
     guard: Guard,
     connections: ws::Connections,
     levels: ws_levels::LevelsTold,
+    shared: shared::Counters,
 }
 
 impl Api {
@@ -100,6 +102,7 @@ impl Api {
             guard,
             connections: ws::Connections::default(),
             levels: ws_levels::LevelsTold::default(),
+            shared: shared::Counters::default(),
         }))
     }
 
@@ -137,6 +140,10 @@ impl Api {
 
     fn connections(&self) -> &ws::Connections {
         &self.0.connections
+    }
+
+    fn shared(&self) -> &shared::Counters {
+        &self.0.shared
     }
 }
 
@@ -204,6 +211,16 @@ pub fn api(api: Api, hls_folder: &std::path::Path) -> Router {
         .fallback(answer::no_route)
         .method_not_allowed_fallback(answer::no_method)
         .layer(limits)
+}
+
+/// The API for requests that come from within, whose sender is trusted and waits for what is saved by itself.
+fn within(api: Api) -> Router {
+    all()
+        .router
+        .with_state(api)
+        .layer(DefaultBodyLimit::max(BODY_MAX))
+        .fallback(answer::no_route)
+        .method_not_allowed_fallback(answer::no_method)
 }
 
 /// What is served on `WS_PORT`: WebSocket alone.

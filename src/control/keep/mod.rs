@@ -26,7 +26,9 @@ use super::error::{ApiError, ErrorCode};
 use super::show::Snapshot;
 use super::ticks::Ticks;
 use crate::store::shared::{Lease, LeaseState};
-use crate::store::{PersistCounters, PersistOptions, PersistState, PersistStatus, Persister};
+use crate::store::{
+    PersistCounters, PersistOptions, PersistState, PersistStatus, Persister, RedisStore, Store,
+};
 
 pub use begin::{Begin, Resumed, ResumedTicks, begin, next_tick};
 pub use open::{Opened, open};
@@ -144,6 +146,7 @@ impl Saving {
 pub struct Keeper {
     saving: Saving,
     following: Option<(oneshot::Sender<()>, JoinHandle<()>)>,
+    redis: Option<RedisStore>,
     lease: Option<Lease>,
     _lock: Option<File>,
 }
@@ -158,6 +161,10 @@ impl Keeper {
             lock,
             ..
         } = opened;
+        let redis = match &store {
+            Store::Redis(redis) => Some(redis.clone()),
+            Store::Embedded(_) => None,
+        };
         let persister = Persister::start(store, &saved, PersistOptions::default());
         let saving = Saving(Arc::new(Inner {
             status: persister.status(),
@@ -173,6 +180,7 @@ impl Keeper {
         Self {
             saving,
             following: None,
+            redis,
             lease,
             _lock: lock,
         }
@@ -201,6 +209,12 @@ impl Keeper {
     /// How saving goes.
     pub fn saving(&self) -> &Saving {
         &self.saving
+    }
+
+    /// The store that other programs share, with the fence that this one leads under.
+    pub fn shared(&self) -> Option<(RedisStore, u64)> {
+        let fence = self.lease.as_ref()?.state().borrow().fence()?;
+        Some((self.redis.clone()?, fence))
     }
 
     /// Takes the newest show as the last one; what happens from here on is not saved.

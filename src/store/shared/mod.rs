@@ -10,7 +10,10 @@ mod fleet;
 mod follower;
 mod lease;
 
-pub use commands::{COMMANDS_MAX, Command, CommandReader, CommandResult, send_command};
+pub use commands::{
+    Answer, COMMANDS_MAX, Command, CommandAnswers, CommandReader, CommandResult, KEPT,
+    TEXT_BYTES_MAX, Taken, TakenCommand, Unreadable, send_command,
+};
 pub use events::{EventListener, EventTeller};
 pub use fleet::{Channel, Fleet, FleetOptions, Holding, Instance};
 pub use follower::{Change, Follower};
