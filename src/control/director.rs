@@ -38,15 +38,16 @@ pub const SCHEDULED_MAX: usize = 256;
 /// How far ahead a request may be scheduled.
 pub const AHEAD_MAX: Duration = Duration::from_secs(24 * 3600);
 
-thread_local! {
-    /// Counts what this thread has handed to directors.
-    static HANDED_OVER: Cell<u64> = const { Cell::new(0) };
+tokio::task_local! {
+    /// Goes along with the first work that a task asks for, until it is planned.
+    static PLANNED: Cell<Option<oneshot::Sender<()>>>;
 }
 
-/// How much this thread has handed to directors so far: whoever polls work once, and finds the number risen, knows that the work has its
-/// place among all others.
-pub fn handed_over() -> u64 {
-    HANDED_OVER.get()
+/// The same task, and what ends as soon as the director has planned what it asks for first, or the task is over: whatever is asked for
+/// from then on comes after it.
+pub fn in_turn<T: Future>(task: T) -> (impl Future<Output = T::Output>, oneshot::Receiver<()>) {
+    let (planned, heard) = oneshot::channel();
+    (PLANNED.scope(Cell::new(Some(planned)), task), heard)
 }
 
 /// What is asked of the director.
@@ -142,6 +143,8 @@ pub(super) struct Job {
     pub(super) work: Work,
     pub(super) terms: Terms,
     pub(super) answer: Answer,
+    /// Dropped when it is planned.
+    pub(super) _planned: Option<oneshot::Sender<()>>,
     /// How often files were read for it.
     pub(super) attempt: u32,
     /// Pictures read for it.
@@ -266,6 +269,7 @@ impl Director {
             work,
             terms,
             answer: Answer::Caller(answer),
+            _planned: PLANNED.try_with(Cell::take).ok().flatten(),
             attempt: 0,
             read: HashMap::new(),
             scenes: HashMap::new(),
@@ -281,7 +285,6 @@ impl Director {
                 ),
                 mpsc::error::TrySendError::Closed(_) => ended(),
             })?;
-        HANDED_OVER.set(HANDED_OVER.get() + 1);
         Ok(answered)
     }
 

@@ -14,10 +14,10 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
 use tokio::task::{JoinSet, coop};
 use tokio::time::timeout;
 
-use super::order::{Order, Place};
+use super::order::{ORDER_WAIT_MAX, Order};
 use super::request::{self, Inner};
 use super::{Patience, Stop, add};
-use crate::control::{ApiError, ErrorCode, handed_over};
+use crate::control::{ApiError, ErrorCode, in_turn};
 use crate::server::answer::{Answered, parse};
 use crate::server::{Api, durable, within, ws};
 use crate::store::shared::{
@@ -191,14 +191,21 @@ impl Desk {
             _pieces: pieces,
             _read: None,
         };
-        let (api, routes) = (self.api.clone(), self.routes.clone());
+        let api = self.api.clone();
         let (answers, limit) = (self.answers.clone(), Arc::clone(&self.reads));
+        let (effect, planned) = in_turn(effect(self.api.clone(), self.routes.clone(), asked));
         let work = async move {
             if reads {
                 room._read = limit.acquire_owned().await.ok();
                 place.turn().await;
             }
-            let json = serve(&api, routes, asked, place).await;
+            let effect = caught(effect).await.flatten();
+            drop(place);
+            let json = match effect {
+                Ok(effect) => caught(effect.told(&api)).await,
+                Err(error) => Err(error),
+            };
+            let json = json.unwrap_or_else(|error| refused(&error));
             count(&api, &json);
             let answer = Answer {
                 id: command.id,
@@ -214,16 +221,14 @@ impl Desk {
             }
         };
         let mut work = Box::pin(work);
-        let before = handed_over();
-        // As far as it comes by itself, whatever else this task has done: the director has it then.
+        // As far as it comes by itself, whatever else this task has done: those behind it come after.
         let is_done = coop::unconstrained(async { poll!(&mut work).is_ready() }).await;
         if is_done {
             return;
         }
-        let has_place = reads || handed_over() != before;
         self.course.spawn(work);
-        if !has_place {
-            self.order.passed(number).await;
+        if !reads {
+            let _in_time = timeout(ORDER_WAIT_MAX, planned).await;
         }
     }
 }
@@ -281,25 +286,23 @@ impl Effect {
     }
 }
 
-/// Does what is asked for, however it goes.
-async fn serve(api: &Api, routes: Router, asked: Result<Asked, ApiError>, place: Place) -> Value {
-    let asked = match asked {
-        Ok(asked) => asked,
-        Err(error) => return refused(&error),
-    };
-    let working = async {
-        let effect = timeout(EFFECT_MAX, asked.take_effect(api, routes)).await;
-        drop(place);
-        match effect {
-            Ok(effect) => effect.told(api).await,
-            Err(_) => {
-                let message = "the command took too long to be worked off";
-                refused(&ApiError::new(ErrorCode::Timeout, message))
-            }
-        }
-    };
-    let worked = AssertUnwindSafe(working).catch_unwind().await;
-    worked.unwrap_or_else(|_| refused(&ApiError::internal("the command could not be worked off")))
+/// Does what is asked for.
+async fn effect(
+    api: Api,
+    routes: Router,
+    asked: Result<Asked, ApiError>,
+) -> Result<Effect, ApiError> {
+    let effect = asked?.take_effect(&api, routes);
+    timeout(EFFECT_MAX, effect).await.map_err(|_| {
+        let message = "the command took too long to be worked off";
+        ApiError::new(ErrorCode::Timeout, message)
+    })
+}
+
+/// A panic is the fault of one command alone.
+async fn caught<T>(work: impl Future<Output = T>) -> Result<T, ApiError> {
+    let worked = AssertUnwindSafe(work).catch_unwind().await;
+    worked.map_err(|_| ApiError::internal("the command could not be worked off"))
 }
 
 fn read(json: &str) -> Result<Asked, ApiError> {

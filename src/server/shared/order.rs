@@ -1,8 +1,8 @@
 //! The order of commands: changes take effect one after the other, as they stand in the stream, and what reads sees what the ones
 //! before it have made.
 //!
-//! The director does what it is handed in the order in which it is handed it, so a change that has been handed over holds up nobody.
-//! One that first does something else, such as reading a file, is waited for, though never for long: it is overtaken then.
+//! What the director has planned has its place before everything that is planned later, so a change holds up those behind it until then
+//! and no longer. One that first does something else, such as reading a file, is waited for, though never for long: it is overtaken then.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -37,16 +37,6 @@ impl Order {
             number,
         }
     }
-
-    /// Waits until the change with this number has taken effect, for a short time at most.
-    pub async fn passed(&self, number: u64) {
-        self.wait(|course| !course.contains(&number)).await;
-    }
-
-    async fn wait(&self, is_so: impl FnMut(&BTreeSet<u64>) -> bool) {
-        let mut course = self.0.subscribe();
-        let _in_time = timeout(ORDER_WAIT_MAX, course.wait_for(is_so)).await;
-    }
 }
 
 impl Place {
@@ -56,7 +46,8 @@ impl Place {
             let first = course.first();
             first.is_none_or(|first| *first >= self.number)
         };
-        self.order.wait(is_first).await;
+        let mut course = self.order.0.subscribe();
+        let _in_time = timeout(ORDER_WAIT_MAX, course.wait_for(is_first)).await;
     }
 }
 
@@ -81,12 +72,8 @@ mod tests {
         let reads = order.enter(2, true);
         let behind = order.enter(3, false);
         assert!(reads.turn().now_or_never().is_none());
-        assert!(order.passed(1).now_or_never().is_none());
         drop(first);
         assert!(reads.turn().now_or_never().is_some(), "not for what comes");
-        assert!(order.passed(1).now_or_never().is_some());
-        assert!(order.passed(2).now_or_never().is_some(), "it reads");
-        assert!(order.passed(3).now_or_never().is_none());
-        drop(behind);
+        assert!(behind.turn().now_or_never().is_some(), "not for what reads");
     }
 }
