@@ -97,12 +97,9 @@ pub async fn run(
                 patience.well();
                 is_swept = true;
                 desk.note(taken.nameless, taken.repeated);
+                // All of them, for they are marked as begun.
                 for command in taken.commands {
-                    tokio::select! {
-                        biased;
-                        () = desk.begin(command) => {}
-                        () = stop.come() => break,
-                    }
+                    desk.begin(command).await;
                 }
             }
             Err(error) => {

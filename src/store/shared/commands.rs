@@ -28,8 +28,9 @@ const TAKEN_MAX: usize = 128;
 const TAKEN_BYTES_MAX: usize = 4 * 1024 * 1024;
 /// Commands in the stream from which on those that were taken are let go of.
 const READ_MAX: u64 = 1000;
-/// How often a result that is waited for is looked for.
-const LOOK: Duration = Duration::from_millis(20);
+/// The pauses between looks for a result that is waited for, from the first to the longest.
+const LOOK_FIRST: Duration = Duration::from_millis(4);
+const LOOK_MAX: Duration = Duration::from_millis(20);
 
 const TAKE: &str = include_str!("take.lua");
 const ANSWER: &str = include_str!("answer.lua");
@@ -312,11 +313,13 @@ pub async fn send_command(
     let mut looking = redis::cmd("GET");
     looking.arg(keys.of(&format!("done:{}", command.id)));
     let end = Instant::now() + limit;
+    let mut pause = LOOK_FIRST;
     loop {
         let result: Option<String> = link.ask(&looking).await?;
         if result.is_some() || Instant::now() >= end {
             return Ok(result);
         }
-        tokio::time::sleep(LOOK).await;
+        tokio::time::sleep(pause).await;
+        pause = (pause * 2).min(LOOK_MAX);
     }
 }
