@@ -28,7 +28,7 @@ use crate::store::shared::{
 const ROOM: usize = 384;
 const PIECE_BYTES: usize = 64 << 10;
 /// Commands that only read and are on their way: their answers may be large.
-const READS_MAX: usize = 8;
+const READS_MAX: usize = 16;
 /// Answers that wait to be told, and those that are told at once.
 const ANSWERS_MAX: usize = 64;
 /// What a command may take until it has taken effect, as a request over HTTP.
