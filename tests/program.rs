@@ -35,6 +35,8 @@ mod recordings;
 mod resume;
 #[path = "program/saved.rs"]
 mod saved;
+#[path = "program/shared.rs"]
+mod shared;
 #[path = "program/speech.rs"]
 mod speech;
 #[path = "program/standby.rs"]

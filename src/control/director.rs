@@ -4,6 +4,7 @@
 //! The director is a task of its own and the only writer of the show. Requests wait in a bounded queue; a request that needs files
 //! waits for them aside, and the others go on. Nothing is answered before the tick that shows it.
 
+use std::cell::Cell;
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 use std::time::Duration;
@@ -36,6 +37,18 @@ pub const REQUESTS_MAX: usize = 1024;
 pub const SCHEDULED_MAX: usize = 256;
 /// How far ahead a request may be scheduled.
 pub const AHEAD_MAX: Duration = Duration::from_secs(24 * 3600);
+
+tokio::task_local! {
+    /// Goes along with the first work that a task asks for, until it is planned.
+    static PLANNED: Cell<Option<oneshot::Sender<()>>>;
+}
+
+/// The same task, and what ends as soon as the director has planned what it asks for first, or the task is over: whatever is asked for
+/// from then on comes after it.
+pub fn in_turn<T: Future>(task: T) -> (impl Future<Output = T::Output>, oneshot::Receiver<()>) {
+    let (planned, heard) = oneshot::channel();
+    (PLANNED.scope(Cell::new(Some(planned)), task), heard)
+}
 
 /// What is asked of the director.
 pub enum Work {
@@ -130,6 +143,8 @@ pub(super) struct Job {
     pub(super) work: Work,
     pub(super) terms: Terms,
     pub(super) answer: Answer,
+    /// Dropped when it is planned.
+    pub(super) _planned: Option<oneshot::Sender<()>>,
     /// How often files were read for it.
     pub(super) attempt: u32,
     /// Pictures read for it.
@@ -269,6 +284,7 @@ impl Director {
             work,
             terms,
             answer: Answer::Caller(answer),
+            _planned: PLANNED.try_with(Cell::take).ok().flatten(),
             attempt: 0,
             read: HashMap::new(),
             scenes: HashMap::new(),

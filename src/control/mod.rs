@@ -40,7 +40,7 @@ mod viewers;
 
 pub use change::{Asked, Change};
 pub use director::{
-    AHEAD_MAX, Director, Mirror, Outcome, SCHEDULED_MAX, Scheduled, Start, Terms, Work,
+    AHEAD_MAX, Director, Mirror, Outcome, SCHEDULED_MAX, Scheduled, Start, Terms, Work, in_turn,
 };
 pub use error::{ApiError, ErrorCode};
 pub use events::{Event, Events};

@@ -38,7 +38,7 @@ use crate::inputs::{Inputs, Sources, StageName};
 use crate::ports::{FrameRequests, PlacedRequests};
 use crate::rtmp::{self, Rtmp};
 use crate::scene::{LoadOptions, LoadedScene, scene_from_text};
-use crate::server::{Api, Guard, Membership};
+use crate::server::{self, Api, Guard, Membership};
 use crate::streaming::{
     EncoderSettings, Ladder, Priority, StreamingStats, ThreadEnd, set_priority,
 };
@@ -245,12 +245,18 @@ pub(super) fn lead(runtime: &Runtime, prepared: Prepared<'_>) -> anyhow::Result<
         );
         house.show(&api, settings);
         house.let_in(rtmp).await;
+        let shared = keeper
+            .shared()
+            .map(|(store, fence)| server::shared::spawn(&store, fence, &api));
         let ended = until_end(&station, signals, || ticking.is_finished()).await;
         tracing::info!("going off air");
         if matches!(ended, Ok(End::Superseded)) {
             house.show_start();
         } else {
             house.close().await;
+        }
+        if let Some(shared) = shared {
+            shared.stop().await;
         }
         // What is live now is to be live again: that it is stopped here is not saved.
         let kept = keeper.stop().await;

@@ -36,6 +36,7 @@ mod recordings;
 mod routes;
 mod rtmp;
 mod scenes;
+pub mod shared;
 mod speech;
 mod standby;
 mod starting;
@@ -86,6 +87,7 @@ struct Inner {
     membership: Membership,
     connections: ws::Connections,
     levels: ws_levels::LevelsTold,
+    shared: shared::Counters,
     over: watch::Sender<bool>,
 }
 
@@ -125,6 +127,7 @@ impl Api {
             over: watch::Sender::new(false),
             connections: ws::Connections::default(),
             levels: ws_levels::LevelsTold::default(),
+            shared: shared::Counters::default(),
         }))
     }
 
@@ -186,6 +189,10 @@ impl Api {
         let mut over = self.0.over.subscribe();
         // The sender lasts as long as this does.
         let _over = over.wait_for(|over| *over).await;
+    }
+
+    fn shared(&self) -> &shared::Counters {
+        &self.0.shared
     }
 }
 
@@ -257,6 +264,16 @@ pub fn api(api: Api, hls_folder: &std::path::Path) -> Router {
         .fallback(answer::no_route)
         .method_not_allowed_fallback(answer::no_method)
         .layer(limits)
+}
+
+/// The API for requests that come from within, whose sender is trusted and waits for what is saved by itself.
+fn within(api: Api) -> Router {
+    all()
+        .router
+        .with_state(api)
+        .layer(DefaultBodyLimit::max(BODY_MAX))
+        .fallback(answer::no_route)
+        .method_not_allowed_fallback(answer::no_method)
 }
 
 /// What is served on `WS_PORT`: WebSocket alone.

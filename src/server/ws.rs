@@ -345,23 +345,7 @@ impl Client {
     }
 
     async fn send_snapshot(&mut self, id: Option<&Value>) -> Result<(), Over> {
-        let (seq, snapshot) = {
-            let (_, seq) = self.api.station().events().listen();
-            (seq, self.api.director().snapshot())
-        };
-        let show = &snapshot.show;
-        let status = stream::view(&self.api, show);
-        let data = json!({
-            "status": status,
-            "scene": {"id": show.program.id, "name": show.program.spec.name},
-            "layers": layers::all(&show.program.spec),
-            "data": *show.program.spec.data,
-            "audio": show.program.spec.audio,
-            "config": show.config.view(),
-        });
-        let mut message = json!({
-            "event": "snapshot", "seq": seq, "revision": show.revision, "tick": snapshot.tick, "data": data,
-        });
+        let mut message = snapshot(&self.api);
         if let Some(id) = id {
             message["id"] = id.clone();
             message["success"] = true.into();
@@ -444,6 +428,24 @@ impl Client {
     }
 }
 
+/// Everything that is on air now, with the number of the last event before it.
+pub fn snapshot(api: &Api) -> Value {
+    let seq = api.station().events().newest();
+    let snapshot = api.director().snapshot();
+    let show = &snapshot.show;
+    let data = json!({
+        "status": stream::view(api, show),
+        "scene": {"id": show.program.id, "name": show.program.spec.name},
+        "layers": layers::all(&show.program.spec),
+        "data": *show.program.spec.data,
+        "audio": show.program.spec.audio,
+        "config": show.config.view(),
+    });
+    json!({
+        "event": "snapshot", "seq": seq, "revision": show.revision, "tick": snapshot.tick, "data": data,
+    })
+}
+
 fn message(told: &Told) -> Message {
     // JSON is UTF-8.
     Message::Text(Utf8Bytes::try_from(told.json.clone()).unwrap_or_default())
@@ -497,23 +499,34 @@ struct Lifecycle {
 
 /// Does what a message asks for, and waits until it is saved where it says so.
 async fn ask_durably(api: &Api, mut value: Value) -> Answered {
-    let durable = value
-        .as_object_mut()
-        .and_then(|map| map.shift_remove(DURABLE));
-    let waits = match durable {
-        None => false,
-        Some(Value::Bool(waits)) => waits,
-        Some(_) => {
-            let message = "durable: expected true or false";
-            return Err(ApiError::new(ErrorCode::BadRequest, message));
-        }
-    };
+    let waits = take_durable(&mut value)?;
     let answer = ask(api, &value).await;
     wait_for(api, answer, waits).await
 }
 
+/// Takes out of a message whether its answer waits until the change is saved.
+///
+/// # Errors
+/// It says neither true nor false.
+pub fn take_durable(message: &mut Value) -> Result<bool, ApiError> {
+    let durable = message
+        .as_object_mut()
+        .and_then(|map| map.shift_remove(DURABLE));
+    match durable {
+        None => Ok(false),
+        Some(Value::Bool(waits)) => Ok(waits),
+        Some(_) => {
+            let message = "durable: expected true or false";
+            Err(ApiError::new(ErrorCode::BadRequest, message))
+        }
+    }
+}
+
 /// Does what a message asks for.
-async fn ask(api: &Api, value: &Value) -> Answered {
+///
+/// # Errors
+/// Why it is not done.
+pub async fn ask(api: &Api, value: &Value) -> Answered {
     let kind = value.get("type").and_then(Value::as_str);
     match kind {
         Some("ping") => Reply::of(json!({"tick": api.station().ticks().next()})),

@@ -28,7 +28,8 @@ use super::show::Snapshot;
 use super::ticks::Ticks;
 use crate::store::shared::{Lease, LeaseState};
 use crate::store::{
-    PersistCounters, PersistOptions, PersistState, PersistStatus, Persister, Saved, Store,
+    PersistCounters, PersistOptions, PersistState, PersistStatus, Persister, RedisStore, Saved,
+    Store,
 };
 
 use self::open::AbortOnDrop;
@@ -169,6 +170,7 @@ impl Saving {
 pub struct Keeper {
     saving: Saving,
     following: Option<(oneshot::Sender<()>, JoinHandle<()>)>,
+    redis: Option<RedisStore>,
     lease: Option<Lease>,
     _announcing: Option<AbortOnDrop>,
     _lock: Option<File>,
@@ -185,6 +187,10 @@ impl Keeper {
             announcing,
             ..
         } = opened;
+        let redis = match &store {
+            Store::Redis(redis) => Some(redis.clone()),
+            Store::Embedded(_) => None,
+        };
         let saving = Saving::of(Persister::start(store, &saved, PersistOptions::default()));
         if let Some(lease) = &lease {
             tokio::spawn(follow_lease(saving.clone(), lease.state()));
@@ -192,6 +198,7 @@ impl Keeper {
         Self {
             saving,
             following: None,
+            redis,
             lease,
             _announcing: announcing,
             _lock: lock,
@@ -221,6 +228,12 @@ impl Keeper {
     /// How saving goes.
     pub fn saving(&self) -> &Saving {
         &self.saving
+    }
+
+    /// The store that other programs share, with the fence that this one leads under.
+    pub fn shared(&self) -> Option<(RedisStore, u64)> {
+        let fence = self.lease.as_ref()?.state().borrow().fence()?;
+        Some((self.redis.clone()?, fence))
     }
 
     /// Takes the newest show as the last one; what happens from here on is not saved.

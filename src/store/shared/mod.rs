@@ -11,7 +11,10 @@ mod follower;
 mod lease;
 mod member;
 
-pub use commands::{COMMANDS_MAX, Command, CommandReader, CommandResult, send_command};
+pub use commands::{
+    Answer, COMMANDS_MAX, Command, CommandAnswers, CommandReader, CommandResult, KEPT,
+    TEXT_BYTES_MAX, Taken, TakenCommand, Unreadable, send_command,
+};
 pub use events::{EventListener, EventTeller};
 pub use fleet::{Channel, Fleet, FleetOptions, Holding, Instance};
 pub use follower::{Change, Follower};
