@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use clap::ArgMatches;
 
 use super::{Failure, load, settings};
+use crate::fleet::parent::end_with_parent;
 use crate::{live, logging};
 
 pub(super) fn main(matches: &ArgMatches) -> Result<(), Failure> {
@@ -17,6 +18,9 @@ pub(super) fn main(matches: &ArgMatches) -> Result<(), Failure> {
     )?;
     for note in &settings.notes {
         tracing::warn!("{note}");
+    }
+    if matches.get_flag("with-parent") {
+        end_with_parent()?;
     }
     let scene = load(matches, &settings)?;
     Ok(live::run(scene, &settings, matches.get_flag("fresh"))?)

@@ -17,7 +17,7 @@ use super::support::{FREE_PORTS, OnAir, SMALL_SCENE, TempFolder, program, run, t
 /// A Redis of this test alone.
 pub struct Redis {
     child: Child,
-    port: u16,
+    pub port: u16,
     _folder: TempFolder,
 }
 
@@ -47,7 +47,7 @@ impl Redis {
         format!("redis://127.0.0.1:{}", self.port)
     }
 
-    fn signal(&self, name: &str) {
+    pub fn signal(&self, name: &str) {
         let id = self.child.id().to_string();
         let status = Command::new("kill").args([name, &id]).status().unwrap();
         assert!(status.success());

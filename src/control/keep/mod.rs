@@ -29,7 +29,7 @@ use crate::store::shared::{Lease, LeaseState};
 use crate::store::{PersistCounters, PersistOptions, PersistState, PersistStatus, Persister};
 
 pub use begin::{Begin, Resumed, ResumedTicks, begin, next_tick};
-pub use open::{Opened, open};
+pub use open::{Opened, instance, open};
 
 /// The least time from one look at the show to the next. With the time that a commit may take before the store counts as slow it makes
 /// the 250 ms within which a change is saved.
