@@ -224,7 +224,7 @@ fn an_empty_url_takes_a_lower_layers_away() {
 }
 
 /// A value that is not allowed, for every setting.
-const BAD_VALUES: [(&str, &str); 52] = [
+const BAD_VALUES: [(&str, &str); 53] = [
     ("PORT", "65536"),
     ("WS_PORT", "ws"),
     ("METRICS_PORT", "4290.0"),
@@ -238,6 +238,7 @@ const BAD_VALUES: [(&str, &str); 52] = [
     ("REDIS_URL", "http://bad-value:6379"),
     ("REDIS_PASSWORD", "bad\tvalue"),
     ("STREAM_ID", "two words"),
+    ("ADVERTISE_HOST", "http://studio/"),
     ("ROLE", "follower"),
     ("FLEET", "a fleet"),
     ("FLEET_CAPACITY", "0"),

@@ -16,7 +16,7 @@ use super::ports::Ports;
 use crate::config::{self, Origin};
 
 /// Settings that a channel has no say in: they belong to who carries it.
-pub const RESERVED: [&str; 15] = [
+pub const RESERVED: [&str; 16] = [
     "PORT",
     "WS_PORT",
     "METRICS_PORT",
@@ -27,6 +27,7 @@ pub const RESERVED: [&str; 15] = [
     "REDIS_URL",
     "REDIS_PASSWORD",
     "STREAM_ID",
+    "ADVERTISE_HOST",
     "ROLE",
     "FLEET",
     "FLEET_CAPACITY",

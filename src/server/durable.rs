@@ -22,24 +22,34 @@ const ANSWER_MAX: usize = 64 << 20;
 
 /// Has the answer wait where the request says so. What changes nothing in the show is saved when it is answered, or was nothing to save.
 pub async fn wait(State(api): State<Api>, request: Request, next: Next) -> Response {
-    let waits = match *request.method() {
+    let waits = is_asked(&request);
+    let response = next.run(request).await;
+    settled(&api, response, waits).await
+}
+
+/// Whether a request says that its answer is to wait.
+pub fn is_asked(request: &Request) -> bool {
+    match *request.method() {
         Method::GET | Method::HEAD => false,
         // What cannot be read of the query is told by the route.
         _ => Params::of(request.uri())
             .and_then(|query| query.flag(DURABLE))
             .is_ok_and(|waits| waits == Some(true)),
-    };
-    let response = next.run(request).await;
+    }
+}
+
+/// The answer to a change that has landed, once it is saved where it `waits`, else with how the store is where that matters.
+pub async fn settled(api: &Api, response: Response, waits: bool) -> Response {
     let Some(Landed(revision)) = response.extensions().get().copied() else {
         return response;
     };
     if waits {
-        return match saved(&api, revision, response.status()).await {
+        return match saved(api, revision, response.status()).await {
             Ok(()) => response,
             Err(error) => error.into_response(),
         };
     }
-    match unwell(&api) {
+    match unwell(api) {
         None => response,
         Some(state) => marked(response, state).await,
     }

@@ -271,5 +271,8 @@ fn describe(code: ErrorCode) -> &'static str {
         ErrorCode::NotSaved => {
             "The change is on air, and was not saved within the time that `durable` waits. It is kept until the store takes it."
         }
+        ErrorCode::OutcomeUnknown => {
+            "Who was to do it ended before it answered: it may have been done or not."
+        }
     }
 }

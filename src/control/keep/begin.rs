@@ -16,7 +16,6 @@ use systems::feed::Epoch;
 use systems::scene::Standing;
 
 use super::documents::{self, Constants, Read};
-use super::open::Opened;
 use super::{aside, config};
 use crate::config::Settings;
 use crate::control::config::Config;
@@ -25,6 +24,7 @@ use crate::control::library::Library;
 use crate::control::outputs::{OutputList, Saved as OutputChanges};
 use crate::control::show::{PausedAs, Show, Staged, Waiting, fingerprint};
 use crate::scene::{LoadOptions, LoadedScene, scene_from_text};
+use crate::store::Saved;
 
 /// What the program begins with.
 pub struct Begin {
@@ -65,22 +65,34 @@ pub struct ResumedTicks {
     pub tick: u64,
 }
 
-/// Chooses what comes on air. `first` is the scene that the program is started with.
+/// Why a program begins.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Origin {
+    /// It was started.
+    Start,
+    /// It was started, and is to begin as the scene's file says.
+    Fresh,
+    /// It takes the place of another instance, or looks at what that does: what was saved is what counts, whatever files lie here.
+    TakeOver,
+}
+
+/// Chooses what comes on air. `first` is the scene that the program is started with, `place` where the store is.
 ///
 /// # Errors
 /// What was saved cannot be read or shown.
 pub fn begin(
-    opened: &Opened,
+    saved: &Saved,
+    place: &str,
     first: &LoadedScene,
     settings: &Settings,
     library: &Library,
-    is_fresh: bool,
+    origin: Origin,
 ) -> anyhow::Result<Begin> {
-    let documents = &opened.saved.documents;
+    let documents = &saved.documents;
     let way_out = || {
         format!(
             "{} was left as it is; take an export in with `stream-manager state import FILE --replace` where there is one, or begin at the scene's file with `run --fresh`",
-            opened.place
+            place
         )
     };
     let old_file = settings.data_dir.join("outputs.json");
@@ -100,15 +112,18 @@ pub fn begin(
         let main = list.rendition(RenditionSpec::MAIN)?;
         Ok::<_, anyhow::Error>(Config::new(settings, main, canvas, first_rate))
     };
-    let constants = Constants {
+    let mut constants = Constants {
         started_with: first.path.display().to_string(),
         config_base: config::values(&config_of(&base_outputs)?),
     };
     let config = config_of(&outputs)?;
-    let read = match is_fresh {
-        true => None,
-        false => documents::read(documents).with_context(way_out)?,
+    let read = match origin {
+        Origin::Fresh => None,
+        Origin::Start | Origin::TakeOver => documents::read(documents).with_context(way_out)?,
     };
+    if let (Origin::TakeOver, Some(read)) = (origin, &read) {
+        constants.started_with.clone_from(&read.show.started_with);
+    }
     let max_layers = match &read {
         Some(read) => {
             let config = read
@@ -118,7 +133,8 @@ pub fn begin(
         }
         None => config.max_layers,
     };
-    let chosen = choose(read, first, &constants, library, max_layers).with_context(way_out)?;
+    let chosen =
+        choose(read, first, &constants, library, max_layers, origin).with_context(way_out)?;
     let own_rate = chosen.scene.spec.canvas.fps;
     let mut config = match &chosen.read {
         Some(read) => read.config.over(&constants.config_base, config, own_rate),
@@ -131,7 +147,7 @@ pub fn begin(
         preview: read.show.preview.clone(),
         read,
     });
-    let revision = opened.saved.revision;
+    let revision = saved.revision;
     Ok(Begin {
         show: Show {
             // Another show than the one of this number is the next.
@@ -193,6 +209,7 @@ fn choose(
     constants: &Constants,
     library: &Library,
     max_layers: usize,
+    origin: Origin,
 ) -> anyhow::Result<Chosen> {
     let first_id = crate::control::scene_id(&first.path);
     let Some(read) = read else {
@@ -217,7 +234,7 @@ fn choose(
     let watched = match found {
         Ok(loaded) => {
             let now = fingerprint(&loaded.spec);
-            if now != file && now != fingerprint(&spec) {
+            if origin == Origin::Start && now != file && now != fingerprint(&spec) {
                 tracing::info!(
                     scene = id,
                     "the scene's file was changed since the last run; it begins as the file says"
@@ -226,6 +243,10 @@ fn choose(
             }
             file = now;
             Some(loaded)
+        }
+        Err(error) if origin == Origin::TakeOver => {
+            tracing::debug!(scene = id, %error, "the file of the scene on air cannot be read here");
+            None
         }
         Err(error) => {
             tracing::warn!(scene = id, %error, "the file of the scene on air cannot be read; the scene goes on as it was saved");
@@ -301,6 +322,12 @@ impl Resumed {
                 .map(|paused| moved(paused).min(tick)),
             tick,
         }
+    }
+
+    /// The tick of the last change, in ticks of `rate`.
+    pub fn tick(&self, rate: FrameRate) -> u64 {
+        let show = &self.read.show;
+        tick_at_rate(show.tick, show.rate, rate)
     }
 
     /// The batches that waited for their ticks.
