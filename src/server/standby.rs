@@ -9,8 +9,8 @@ use std::time::Duration;
 
 use axum::body::{Body, Bytes, to_bytes};
 use axum::extract::{Request, State};
-use axum::http::header::{CONTENT_TYPE, RETRY_AFTER};
-use axum::http::{HeaderValue, Method, StatusCode};
+use axum::http::header::CONTENT_TYPE;
+use axum::http::{HeaderName, HeaderValue, Method, StatusCode};
 use axum::middleware::Next;
 use axum::response::{IntoResponse as _, Response};
 use base64::Engine as _;
@@ -148,7 +148,7 @@ impl Standby {
                 "this instance stands by, and the leader, {}, has not answered; what was asked for may be done all the same",
                 self.named()
             );
-            return Err(unavailable(&message));
+            return Err(ApiError::new(ErrorCode::OutcomeUnknown, message));
         };
         let Ok(Value::Object(fields)) = serde_json::from_str(&answer) else {
             return Err(ApiError::internal("the leader's answer cannot be read"));
@@ -182,16 +182,17 @@ fn unavailable(message: &str) -> ApiError {
 fn into_response(handed: Handed) -> Response {
     let Handed { status, mut fields } = handed;
     fields.shift_remove("status");
+    let told = fields.shift_remove("headers");
     let kind = fields.get("contentType").and_then(Value::as_str);
     let kind = kind.and_then(|kind| HeaderValue::from_str(kind).ok());
     let bytes = fields.get("base64").and_then(Value::as_str);
     let bytes = bytes.and_then(|bytes| BASE64.decode(bytes).ok());
-    let (kind, body) = match bytes {
-        Some(bytes) => (kind, Bytes::from(bytes)),
-        None => (
-            Some(HeaderValue::from_static("application/json")),
-            Value::Object(fields).to_string().into(),
-        ),
+    let json = Some(HeaderValue::from_static("application/json"));
+    let (kind, body) = match (bytes, fields.get("body")) {
+        (Some(bytes), _) => (kind, Bytes::from(bytes)),
+        (None, Some(body)) => (json, body.to_string().into()),
+        (None, None) if fields.is_empty() => (None, Bytes::new()),
+        (None, None) => (json, Value::Object(fields).to_string().into()),
     };
     let mut response = Response::new(Body::from(body));
     *response.status_mut() = status;
@@ -199,8 +200,12 @@ fn into_response(handed: Handed) -> Response {
     if let Some(kind) = kind {
         headers.insert(CONTENT_TYPE, kind);
     }
-    if status == StatusCode::SERVICE_UNAVAILABLE {
-        headers.insert(RETRY_AFTER, HeaderValue::from_static("1"));
+    for (name, value) in told.iter().filter_map(Value::as_object).flatten() {
+        let name = name.parse::<HeaderName>().ok();
+        let value = value.as_str().and_then(|value| value.parse().ok());
+        if let Some((name, value)) = name.zip(value) {
+            headers.insert(name, value);
+        }
     }
     response
 }

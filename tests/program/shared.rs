@@ -375,16 +375,78 @@ fn change(name: &str, n: usize) -> Value {
     }
 }
 
+/// Another instance of the same stream, which stands by.
+fn stand_by(redis: &Redis, folder: &TempFolder) -> (OnAir, Client) {
+    folder.write("scene.json", SMALL_SCENE);
+    let on_air = OnAir::start(&mut command(folder, &arguments(&redis.url())));
+    let client = Client::new(on_air.port("api"));
+    until("the instance to stand by", || {
+        let answer = client.send("GET", "/stream/status", "", &[]);
+        (answer.status == 200 && answer.json()["data"]["role"] == "standby").then_some(())
+    });
+    (on_air, client)
+}
+
+#[test]
+fn who_stands_by_has_done_what_is_asked_of_it() {
+    let redis = Redis::start();
+    let (first, second) = (TempFolder::new(), TempFolder::new());
+    let (_on_air, leader, _other) = start_with(&redis, &first);
+    let (_standby, client) = stand_by(&redis, &second);
+    let path = "/stream/layers/box?durable=true";
+    let answer = client.ok("PATCH", path, json!({"opacity": 0.5}));
+    assert_eq!(answer["revision"], leader.revision());
+    assert_eq!(leader.get("/stream/layers/box"), answer["data"]);
+    assert_eq!(client.get("/stream/layers/box"), answer["data"]);
+    for (method, path, body) in [
+        ("PATCH", "/stream/layers/bxo", json!({})),
+        ("PATCH", "/stream/data?ifRevision=7777", json!({"n": 1})),
+        ("PATCH", "/stream/layers/box", json!({"opacity": 7})),
+        ("POST", "/stream/layers", Value::Null),
+        ("PATCH", "/stream/outputs", json!({})),
+        ("GET", "/stream/recordings/none", Value::Null),
+    ] {
+        let expected = leader.ask(method, path, body.clone());
+        assert!(expected.0 >= 400, "{expected:?}");
+        assert_eq!(client.ask(method, path, body), expected, "{method} {path}");
+    }
+    let path = "/stream/outputs";
+    let allowed = client.send("PATCH", path, "application/json", b"{}");
+    let expected = leader.send("PATCH", path, "application/json", b"{}");
+    let allow = |answer: &super::client::Answer| {
+        let mut lines = answer.head.lines().map(str::to_ascii_lowercase);
+        lines.find(|line| line.starts_with("allow:"))
+    };
+    assert!(allow(&allowed).is_some());
+    assert_eq!(allow(&allowed), allow(&expected));
+    let picture = client.send("GET", "/stream/snapshot.png", "", &[]);
+    assert!(picture.has("content-type", "image/png") && picture.body.starts_with(b"\x89PNG"));
+    let mut socket = client.socket("/ws");
+    let mut message = data(json!({"over": "socket"}));
+    message["durable"] = true.into();
+    let answer = socket.ask(message);
+    assert_eq!(answer["revision"], leader.revision(), "{answer}");
+    assert_eq!(answer.get("status"), None);
+    let event = socket.event("data:update");
+    assert_eq!(event["data"]["changes"], json!({"over": "socket"}));
+}
+
 #[test]
 fn programs_that_write_through_redis_and_over_http_at_once_end_in_one_world() {
     let count = std::env::var(CHANGES).map_or(CHANGES_DEFAULT, |text| text.parse().unwrap());
     let over_http = OVER_HTTP.min(count / 10);
     let each = (count - over_http) / 2;
     let redis = Redis::start();
-    let folder = TempFolder::new();
+    let (folder, beside) = (TempFolder::new(), TempFolder::new());
     let (_on_air, client, mut other) = start_with(&redis, &folder);
+    let (_standby, follower) = stand_by(&redis, &beside);
     let before = client.revision();
     let next = AtomicU64::new(0);
+    // Every other one asks the instance that stands by.
+    let ask = |n: u64| match n % 2 {
+        0 => &client,
+        _ => &follower,
+    };
     let (through_redis, through_http) = thread::scope(|scope| {
         let writers = ["left", "right"].map(|name| {
             let writer = Other::new(&redis);
@@ -400,7 +462,7 @@ fn programs_that_write_through_redis_and_over_http_at_once_end_in_one_world() {
                             return revisions;
                         }
                         let patch = json!({(format!("http-{n}")): n});
-                        let answer = client.ok("PATCH", "/stream/data", patch);
+                        let answer = ask(n).ok("PATCH", "/stream/data", patch);
                         revisions.push(answer["revision"].as_u64().unwrap());
                     }
                 })
@@ -444,6 +506,12 @@ fn programs_that_write_through_redis_and_over_http_at_once_end_in_one_world() {
     expected.insert("end".to_owned(), true.into());
     let expected = Value::from(expected);
     assert_eq!(client.get("/stream/data"), expected);
+    until("the instance that stands by", || {
+        (follower.revision() == before + made + 1).then_some(())
+    });
+    for path in ["/stream/data", "/stream/layers", "/stream/config"] {
+        assert_eq!(follower.get(path), client.get(path));
+    }
     let runtime = tokio::runtime::Runtime::new().unwrap();
     let saved = runtime.block_on(async {
         let url = RedisUrl::parse(&redis.url()).unwrap();
