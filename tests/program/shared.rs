@@ -611,6 +611,54 @@ fn events_are_heard_in_order_and_a_gap_is_seen() {
 }
 
 #[test]
+fn connections_that_break_lose_nothing_and_do_nothing_twice() {
+    const COMMANDS: usize = 2000;
+    let redis = Redis::start();
+    let folder = TempFolder::new();
+    listen(&redis, |next| {
+        let (_on_air, client, mut other) = start_with(&redis, &folder);
+        let before = client.revision();
+        let mut seq = next()["seq"].as_u64().unwrap();
+        let mut pipe = redis::pipe();
+        for n in 0..COMMANDS {
+            let json = data(change("all", n)).to_string();
+            let fields = [("id", format!("c{n}")), ("json", json)];
+            pipe.xadd("sm:{main}:commands", "*", &fields).ignore();
+        }
+        let _sent: () = pipe.query(&mut other.0).unwrap();
+        let last = format!("c{}", COMMANDS - 1);
+        let mut kills = 0;
+        until("the last result", || {
+            let mut kill = redis::cmd("CLIENT");
+            kill.arg("KILL").arg("TYPE").arg("normal");
+            kills += kill.query::<u64>(&mut other.0).unwrap();
+            other.look(&last)
+        });
+        assert!(kills > 5, "{kills}");
+        let mut revisions = BTreeSet::new();
+        for n in 0..COMMANDS {
+            let answer = other.result(&format!("c{n}"));
+            assert_eq!(answer["success"], true, "{answer}");
+            revisions.insert(answer["revision"].as_u64().unwrap());
+        }
+        let made = before + COMMANDS as u64;
+        assert_eq!(revisions.len(), COMMANDS);
+        assert_eq!(client.revision(), made);
+        let results = other.results().len();
+        assert_eq!(results, COMMANDS, "each is told once");
+        loop {
+            let event = next();
+            let now = event["seq"].as_u64().unwrap();
+            assert!(now == seq + 1 || event["event"] == "resync", "{event}");
+            seq = now;
+            if event["revision"] == made {
+                break;
+            }
+        }
+    });
+}
+
+#[test]
 fn what_is_sent_while_nobody_leads_is_done_once_by_the_next() {
     let redis = Redis::start();
     let folder = TempFolder::new();
