@@ -19,6 +19,8 @@ mod control;
 mod effects;
 #[path = "program/feeds.rs"]
 mod feeds;
+#[path = "program/fleet.rs"]
+mod fleet;
 #[path = "program/motion.rs"]
 mod motion;
 #[path = "program/nginx.rs"]
