@@ -162,7 +162,7 @@ impl Standby {
                 "this instance stands by, and the leader, {}, has not answered; what was asked for may be done all the same",
                 self.named()
             );
-            return Err(unavailable(&message));
+            return Err(ApiError::new(ErrorCode::OutcomeUnknown, message));
         };
         let Ok(Value::Object(fields)) = serde_json::from_str(&answer) else {
             return Err(ApiError::internal("the leader's answer cannot be read"));
