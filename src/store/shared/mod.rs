@@ -13,7 +13,7 @@ mod member;
 
 pub use commands::{
     Answer, COMMANDS_MAX, Command, CommandAnswers, CommandReader, CommandResult, KEPT,
-    TEXT_BYTES_MAX, Taken, TakenCommand, Unreadable, send_command,
+    TEXT_BYTES_MAX, Taken, TakenCommand, Unreadable, send_command, take_back,
 };
 pub use events::{EventListener, EventTeller};
 pub use fleet::{Channel, Fleet, FleetOptions, Holding, Instance};
