@@ -38,6 +38,7 @@ use crate::control::{
 use crate::ingest::IngestHub;
 use crate::inputs::{Inputs, Sources, StageName};
 use crate::ports::{FrameRequests, PlacedRequests};
+use crate::prepare::Assets;
 use crate::rtmp::{self, Rtmp};
 use crate::scene::{LoadOptions, LoadedScene, scene_from_text};
 use crate::server::{self, Api, Guard, Limits};
@@ -115,7 +116,8 @@ pub fn run(scene: LoadedScene, settings: &Settings, is_fresh: bool) -> anyhow::R
     if let Err(error) = SpeechFile::sweep(&settings.data_dir) {
         tracing::warn!(%error, "files of speech that an earlier run left cannot be deleted");
     }
-    let library = Library::new(scene.folder.clone(), settings.assets_dir());
+    let assets = Assets::new(settings.assets_dir(), settings.asset_cache_mb << 20);
+    let library = Library::new(scene.folder.clone(), assets);
     let begin = keep::begin(&opened, &scene, settings, &library, is_fresh)?;
 
     let rate = begin.rate;

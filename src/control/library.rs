@@ -21,7 +21,7 @@ use super::error::{ApiError, ErrorCode};
 use super::plan::{Prepared, ReadScene, WantedScene};
 use super::schema;
 use super::show::{Staged, fingerprint};
-use crate::prepare::{self, Files};
+use crate::prepare::{self, Assets, Files};
 use crate::scene::{Around, LoadOptions, LoadedScene, load_inner, load_scene, to_json};
 
 /// The most scenes that are listed.
@@ -31,7 +31,7 @@ const LISTED_MAX: usize = 1000;
 #[derive(Clone, Debug)]
 pub struct Library {
     folder: PathBuf,
-    assets: PathBuf,
+    assets: Assets,
     /// Where the pictures of the scene on air are, for those that data asks for.
     on_air: Arc<RwLock<Arc<Files>>>,
     /// What was last written under each name: SHA-256 of the text.
@@ -52,8 +52,9 @@ pub struct SceneEntry {
 }
 
 impl Library {
-    /// The scenes of `folder`, whose uploaded assets are in `assets`.
-    pub fn new(folder: PathBuf, assets: PathBuf) -> Self {
+    /// The scenes of `folder`, whose uploaded files are among `assets`.
+    pub fn new(folder: PathBuf, assets: impl Into<Assets>) -> Self {
+        let assets = assets.into();
         let on_air = Files::new(folder.clone(), BTreeMap::new(), assets.clone());
         Self {
             folder,
@@ -68,8 +69,8 @@ impl Library {
         &self.folder
     }
 
-    /// The folder of uploaded assets.
-    pub fn assets(&self) -> &Path {
+    /// The uploaded assets, and what is kept of files.
+    pub fn assets(&self) -> &Assets {
         &self.assets
     }
 
@@ -243,7 +244,7 @@ impl Library {
         LoadOptions {
             max_layers,
             check_files: true,
-            assets: Some(self.assets.clone()),
+            assets: Some(self.assets.folder().to_owned()),
         }
     }
 

@@ -14,7 +14,9 @@ pub use animation::{ANIMATION_MAX_BYTES, Animation};
 pub use picture::{
     MAX_PICTURE_BYTES, MAX_PICTURE_SIDE, Picture, PictureError, PictureKind, decode_picture,
 };
-pub use resvg::usvg::fontdb::{Database as FontDatabase, Family as FontFamily, Query as FontQuery};
+pub use resvg::usvg::fontdb::{
+    Database as FontDatabase, Family as FontFamily, Query as FontQuery, Source as FontSource,
+};
 pub use vector::{PictureFonts, SVG_FILE_MAX, VECTOR_PIXELS_MAX, VectorPicture, is_svg};
 
 /// Bytes that decoded pictures may take before those that no layer shows are let go.
