@@ -26,14 +26,15 @@ use tokio::sync::watch;
 use crate::clock::{Clock as _, SystemClock};
 use crate::config::Settings;
 use crate::control::assets::AssetStore;
+use crate::control::assets::sharing::{self, AssetSharing};
 use crate::control::change::PreviewScene;
 use crate::control::keep::{self, Begin, Keeper};
 use crate::control::keys::KeyStore;
 use crate::control::outputs::Desk;
 use crate::control::speech::{SpeechDesk, SpeechFile};
 use crate::control::{
-    self, ApiError, Change, Director, Ear, Event, Events, Library, Parts, PausedAs, Reloads, Start,
-    Station, Terms, Ticks, now_ms, recordings,
+    self, ApiError, Change, Director, Ear, Event, Events, Library, Parts, PausedAs, Preloader,
+    Reloads, Start, Station, Terms, Ticks, now_ms, recordings,
 };
 use crate::ingest::IngestHub;
 use crate::inputs::{Inputs, Sources, StageName};
@@ -116,8 +117,14 @@ pub fn run(scene: LoadedScene, settings: &Settings, is_fresh: bool) -> anyhow::R
     if let Err(error) = SpeechFile::sweep(&settings.data_dir) {
         tracing::warn!(%error, "files of speech that an earlier run left cannot be deleted");
     }
-    let assets = Assets::new(settings.assets_dir(), settings.asset_cache_mb << 20);
-    let library = Library::new(scene.folder.clone(), assets);
+    let files = Assets::new(settings.assets_dir(), settings.asset_cache_mb << 20);
+    let library = Library::new(scene.folder.clone(), files);
+    let assets = AssetStore::new(settings.assets_dir());
+    let redis = opened.redis().cloned();
+    if let Some(redis) = &redis {
+        let named = opened.assets_named();
+        runtime.block_on(sharing::fetch_named(&assets, redis, &named));
+    }
     let begin = keep::begin(&opened, &scene, settings, &library, is_fresh)?;
 
     let rate = begin.rate;
@@ -238,10 +245,17 @@ pub fn run(scene: LoadedScene, settings: &Settings, is_fresh: bool) -> anyhow::R
             .await
             .map_err(|error| anyhow::anyhow!("{error}"))?;
         keeper.follow(&begin, director.snapshots(), ticks);
+        let _preloader = Preloader::start(library.clone(), director.snapshots())?;
+        let sharing = redis.map(|redis| {
+            let hear = station.clone();
+            AssetSharing::spawn(assets.clone(), &redis, true, move |news| {
+                hear.tell(news.event());
+            })
+        });
         let api = Api::new(
             station.clone(),
             library,
-            AssetStore::new(settings.assets_dir()),
+            assets,
             keys,
             rtmp.clone(),
             Guard::new(settings),
@@ -251,6 +265,9 @@ pub fn run(scene: LoadedScene, settings: &Settings, is_fresh: bool) -> anyhow::R
         })
         .await;
         // What is live now is to be live again: that it is stopped here is not saved.
+        if let Some(sharing) = sharing {
+            sharing.stop().await;
+        }
         let kept = keeper.stop().await;
         // Files and sessions are ended before the ticks are, and before another program may lead.
         let (stopped, ()) = tokio::join!(station.stop(), kept.save());

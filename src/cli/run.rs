@@ -4,7 +4,8 @@ use std::path::PathBuf;
 
 use clap::ArgMatches;
 
-use super::{Failure, load, settings};
+use super::{Failure, load, scene_path, settings};
+use crate::control::assets::sharing::fetch_for_scene;
 use crate::{live, logging};
 
 pub(super) fn main(matches: &ArgMatches) -> Result<(), Failure> {
@@ -18,6 +19,7 @@ pub(super) fn main(matches: &ArgMatches) -> Result<(), Failure> {
     for note in &settings.notes {
         tracing::warn!("{note}");
     }
+    fetch_for_scene(&settings, scene_path(matches));
     let scene = load(matches, &settings)?;
     Ok(live::run(scene, &settings, matches.get_flag("fresh"))?)
 }

@@ -39,7 +39,7 @@ pub struct Library {
 }
 
 /// A scene in the list.
-#[derive(Clone, Debug, Serialize, JsonSchema)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct SceneEntry {
     /// Its name: that of its file without `.json`.
@@ -191,6 +191,12 @@ impl Library {
         Err(ApiError::not_found("scene", id, known))
     }
 
+    /// A scene of the list; `None` where there is none of this name.
+    pub fn entry(&self, id: &str) -> Option<SceneEntry> {
+        Self::check_id(id).ok()?;
+        entry_of(id, &fs::metadata(self.path(id)).ok()?)
+    }
+
     /// Every scene, by name; at most [`LISTED_MAX`].
     pub fn list(&self) -> Vec<SceneEntry> {
         let Ok(entries) = fs::read_dir(&self.folder) else {
@@ -202,13 +208,7 @@ impl Library {
                 let name = entry.file_name().into_string().ok()?;
                 let id = name.strip_suffix(".json")?;
                 Self::check_id(id).ok()?;
-                let metadata = entry.metadata().ok().filter(fs::Metadata::is_file)?;
-                let since = metadata.modified().ok()?.duration_since(UNIX_EPOCH).ok()?;
-                Some(SceneEntry {
-                    id: id.to_owned(),
-                    modified_at: since.as_millis() as u64,
-                    bytes: metadata.len(),
-                })
+                entry_of(id, &entry.metadata().ok()?)
             })
             .take(LISTED_MAX)
             .collect();
@@ -336,6 +336,16 @@ impl Library {
             )
         })
     }
+}
+
+fn entry_of(id: &str, metadata: &fs::Metadata) -> Option<SceneEntry> {
+    let modified = metadata.is_file().then(|| metadata.modified().ok())??;
+    let since = modified.duration_since(UNIX_EPOCH).ok()?;
+    Some(SceneEntry {
+        id: id.to_owned(),
+        modified_at: since.as_millis() as u64,
+        bytes: metadata.len(),
+    })
 }
 
 fn hash(text: &str) -> [u8; 32] {

@@ -3,6 +3,7 @@
 //! A program that comes back on the same DATA_DIR is known by the name that it left there under a lock, and need not wait until the
 //! lease of its dead self has run out.
 
+use std::collections::BTreeSet;
 use std::fs::{File, OpenOptions};
 use std::io::{Read as _, Seek as _, Write as _};
 use std::path::Path;
@@ -12,6 +13,7 @@ use anyhow::Context as _;
 use tokio::time::{Instant, sleep};
 
 use crate::config::{Role, Settings};
+use crate::control::assets::sharing::named_in;
 use crate::store::remote::{Link, Timeouts};
 use crate::store::shared::{Lease, LeaseOptions, LeaseState, instance_name};
 use crate::store::{Embedded, RedisStore, Saved, Store, StoreError, embedded};
@@ -34,6 +36,22 @@ pub struct Opened {
     pub(super) lease: Option<Lease>,
     /// Held as long as the program runs.
     pub(super) lock: Option<File>,
+}
+
+impl Opened {
+    /// The Redis that the state is in.
+    pub fn redis(&self) -> Option<&RedisStore> {
+        match &self.store {
+            Store::Redis(redis) => Some(redis),
+            Store::Embedded(_) => None,
+        }
+    }
+
+    /// The ids of the assets that the saved state names.
+    pub fn assets_named(&self) -> BTreeSet<String> {
+        let documents = self.saved.documents.values();
+        documents.flat_map(|bytes| named_in(bytes)).collect()
+    }
 }
 
 /// Opens the store and reads everything in it. With Redis it waits: until the server answers, and until no other instance leads.

@@ -12,6 +12,10 @@
 //! | `commands`, `results` | streams | commands of other programs, and what became of them |
 //! | `done:COMMAND` | string | the result of one command, with a time to live |
 //! | `events` | channel | every event, as WebSocket clients get it |
+//! | `assets` | hash | what is known of each asset (JSON), by its id |
+//! | `asset:ID` | string | the bytes of a small one |
+//! | `assets:deleted` | sorted set | those that were deleted last, and when |
+//! | `assets:changed` | channel | `added ID`, `deleted ID` |
 
 pub mod link;
 pub mod url;

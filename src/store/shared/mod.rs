@@ -4,12 +4,17 @@
 //! Times are those of Redis or relative ones; the clocks of two machines are never compared. Everything here waits on the async runtime
 //! and is bounded by the timeouts of its [`Link`](super::remote::Link).
 
+mod assets;
 mod commands;
 mod events;
 mod fleet;
 mod follower;
 mod lease;
 
+pub use assets::{
+    ASSET_SHARE_MAX, ASSETS_LISTED_MAX, ASSETS_SHARE_BYTES_MAX, AssetListing, AssetTold,
+    SharedAssets,
+};
 pub use commands::{COMMANDS_MAX, Command, CommandReader, CommandResult, send_command};
 pub use events::{EventListener, EventTeller};
 pub use fleet::{Channel, Fleet, FleetOptions, Holding, Instance};
