@@ -9,6 +9,10 @@ use tempfile::TempDir;
 
 use super::support::{LONG, Server, wait_until};
 
+async fn until(what: &str, mut is_so: impl FnMut() -> bool) {
+    wait_until(what, LONG, || std::future::ready(is_so())).await;
+}
+
 /// One program's assets.
 struct Program {
     folder: TempDir,
@@ -60,20 +64,20 @@ async fn what_the_leader_takes_in_and_deletes_the_other_has_and_has_not() {
     assert!(leader.sharing.level(LONG).await);
     let other = Program::start(&redis, false);
     assert!(other.sharing.level(LONG).await);
-    wait_until("what was there before", || other.has(&early)).await;
+    until("what was there before", || other.has(&early)).await;
     let late = leader.upload("late.png", 2);
-    wait_until("what came later", || other.has(&late)).await;
+    until("what came later", || other.has(&late)).await;
     assert_eq!(other.store.list(), leader.store.list());
     leader.store.delete(&early.id).unwrap();
-    wait_until("what was deleted", || other.has_not(&early)).await;
+    until("what was deleted", || other.has_not(&early)).await;
 
     // What is deleted while the other is away is gone when it comes back, and what it has of its own stays.
     other.sharing.stop().await;
     leader.store.delete(&late.id).unwrap();
     let newest = leader.upload("newest.png", 3);
     let other = Program::start_in(other.folder, &redis, false);
-    wait_until("what was deleted", || other.has_not(&late)).await;
-    wait_until("the newest", || other.has(&newest)).await;
+    until("what was deleted", || other.has_not(&late)).await;
+    until("the newest", || other.has(&newest)).await;
 
     // They change places.
     leader.sharing.set_leads(false);
@@ -81,9 +85,9 @@ async fn what_the_leader_takes_in_and_deletes_the_other_has_and_has_not() {
     let not_told = leader.store.get(&own.id).is_err();
     other.sharing.set_leads(true);
     assert!(not_told, "it did not lead");
-    wait_until("what the new leader had", || leader.has(&own)).await;
+    until("what the new leader had", || leader.has(&own)).await;
     other.store.delete(&newest.id).unwrap();
-    wait_until("what the new leader deleted", || leader.has_not(&newest)).await;
+    until("what the new leader deleted", || leader.has_not(&newest)).await;
     leader.sharing.stop().await;
     other.sharing.stop().await;
 }
@@ -94,13 +98,13 @@ async fn assets_outlive_a_server_that_comes_back_empty() {
     let redis = server.store("a");
     let (leader, other) = (Program::start(&redis, true), Program::start(&redis, false));
     let asset = leader.upload("kept.png", 1);
-    wait_until("the asset", || other.has(&asset)).await;
+    until("the asset", || other.has(&asset)).await;
     server.kill();
     let meanwhile = leader.upload("meanwhile.png", 2);
     assert!(leader.has(&meanwhile) && !other.has(&meanwhile));
     assert!(!leader.sharing.level(Duration::ZERO).await || leader.has(&asset));
     server.run();
-    wait_until("what came meanwhile", || other.has(&meanwhile)).await;
+    until("what came meanwhile", || other.has(&meanwhile)).await;
     assert!(other.has(&asset));
     leader.sharing.stop().await;
     other.sharing.stop().await;
