@@ -2,9 +2,10 @@
 //!
 //! A task listens to what is told, keeps the list in memory, and fetches what is not here into DATA_DIR. The program that leads puts there
 //! what was uploaded to it and takes away what was deleted, also what Redis has lost. After each connection, and when the number of assets
-//! there is another than expected, everything is compared anew. What is larger than [`ASSET_SHARE_MAX`](crate::store::shared::ASSET_SHARE_MAX) is only listed: programs on several
-//! machines need a folder in common for such (`DATA_DIR/assets`). Nothing of what Redis says is believed: an id is the hash of the bytes
-//! that it stands for, which are looked at as an upload is.
+//! there is another than expected, everything is compared anew. What is larger than
+//! [`ASSET_SHARE_MAX`](crate::store::shared::ASSET_SHARE_MAX) is only listed: programs on several machines need a folder in common for such
+//! (`DATA_DIR/assets`). Nothing of what Redis says is believed: an id is the hash of the bytes that it stands for, which are looked at as
+//! an upload is.
 
 mod fetch;
 

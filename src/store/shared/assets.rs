@@ -7,6 +7,7 @@
 
 use std::collections::BTreeSet;
 use std::sync::LazyLock;
+use std::time::Duration;
 
 use redis::{Script, Value};
 
@@ -24,6 +25,8 @@ pub const ASSETS_LISTED_MAX: usize = 10_000;
 const DELETED_MAX: usize = 10_000;
 /// The most bytes of the facts of one.
 const FACTS_BYTES_MAX: usize = 4096;
+/// How much longer bytes may take than other commands. They have a connection of their own, so that no lease waits behind them.
+const BYTES_TAKE: Duration = Duration::from_secs(5);
 /// How many are asked for their sizes at a time.
 const SIZES_AT_A_TIME: usize = 500;
 
@@ -86,7 +89,7 @@ impl SharedAssets {
     pub fn new(store: &RedisStore) -> Self {
         let keys = store.keys();
         Self {
-            link: store.link().clone(),
+            link: store.link().beside(BYTES_TAKE),
             list: keys.of("assets"),
             deleted: keys.of("assets:deleted"),
             channel: keys.of("assets:changed"),
