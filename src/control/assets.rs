@@ -406,6 +406,35 @@ mod tests {
     }
 
     #[test]
+    fn the_folder_is_listed_again_only_when_it_has_changed() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let (one, other) = (
+            AssetStore::new(folder.path().to_owned()),
+            AssetStore::new(folder.path().to_owned()),
+        );
+        let age = |seconds| {
+            let then = std::time::SystemTime::now() - std::time::Duration::from_secs(seconds);
+            let opened = fs::File::open(folder.path()).expect("the folder");
+            opened.set_modified(then).expect("set");
+            opened
+                .metadata()
+                .and_then(|facts| facts.modified())
+                .expect("a time")
+        };
+        let (first, _) = upload(&one, &png(1, 1), "first.png").expect("kept");
+        let then = age(3600);
+        assert_eq!(other.list(), std::slice::from_ref(&first));
+        let (second, _) = upload(&one, &png(2, 1), "second.png").expect("kept");
+        let opened = fs::File::open(folder.path()).expect("the folder");
+        opened.set_modified(then).expect("set");
+        assert_eq!(other.list().len(), 1, "it is not looked at again");
+        age(1800);
+        assert_eq!((other.list().len(), one.list().len()), (2, 2));
+        one.delete(&first.id).expect("deleted");
+        assert_eq!(other.list(), [second]);
+    }
+
+    #[test]
     fn sound_is_kept_with_how_long_it_lasts() {
         let folder = tempfile::tempdir().expect("a folder");
         let store = AssetStore::new(folder.path().to_owned());

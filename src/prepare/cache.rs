@@ -198,7 +198,11 @@ impl AssetCache {
     /// Reads and decodes a picture before anybody asks, for as much as it is worth.
     pub fn preload_picture(&self, path: &Path, fonts: &dyn SvgFonts, worth: Worth) -> Preloaded {
         let known = self.fact(path);
-        let there = |fact: &Fact| self.kept().prize_picture(fact, fact.svg_set(fonts), worth);
+        let there = |fact: &Fact| {
+            // Before the lock is taken: the fonts are looked up here, too.
+            let set = fact.svg_set(fonts);
+            self.kept().prize_picture(fact, set, worth)
+        };
         if let Some(fact) = &known {
             if there(fact) {
                 return Preloaded::There;

@@ -162,6 +162,77 @@ fn what_may_be_asked_for_pushes_nothing_out() {
     assert_eq!(preload(&missing, Worth::Certain(mark)), Preloaded::Unusable);
 }
 
+/// Fonts of a scene that has some of its own.
+struct OwnFonts(u64);
+
+impl SvgFonts for OwnFonts {
+    fn set(&self) -> u64 {
+        self.0
+    }
+
+    fn fonts(&self) -> PictureFonts {
+        PictureFonts {
+            set: self.0,
+            ..PictureFonts::default()
+        }
+    }
+}
+
+#[test]
+fn an_svg_with_text_is_another_one_in_other_fonts() {
+    let folder = folder();
+    let cache = AssetCache::new(1 << 20);
+    let ask = |inner: &str, set: u64| {
+        let path = folder.path().join("a.svg");
+        let text =
+            format!("<svg xmlns='http://www.w3.org/2000/svg' viewBox='0 0 9 9'>{inner}</svg>");
+        std::fs::write(&path, text).expect("written");
+        drop(cache.picture(&path, &OwnFonts(set)).expect("a picture"));
+        (cache.figures().hits, cache.figures().misses)
+    };
+    let (shape, words) = ("<rect width='9' height='9'/>", "<text y='9'>a</text>");
+    assert_eq!(ask(shape, 1), (0, 1));
+    assert_eq!(ask(shape, 2), (1, 1), "it has no text");
+    assert_eq!(ask(words, 1), (1, 2));
+    assert_eq!(ask(words, 2), (1, 3));
+    assert_eq!([ask(words, 1), ask(words, 2)], [(2, 3), (3, 3)]);
+}
+
+/// Fonts that are looked up in the cache themselves, as those of scenes are.
+struct CachedFonts<'a>(&'a AssetCache, PathBuf);
+
+impl SvgFonts for CachedFonts<'_> {
+    fn set(&self) -> u64 {
+        u64::from(self.0.font_content(&self.1).expect("a font")[0]) + 1
+    }
+
+    fn fonts(&self) -> PictureFonts {
+        drop(self.0.font(&self.1).expect("a font"));
+        PictureFonts {
+            set: self.set(),
+            ..PictureFonts::default()
+        }
+    }
+}
+
+#[test]
+fn fonts_are_looked_up_in_the_cache_while_a_picture_is() {
+    let folder = folder();
+    let (svg, font) = (folder.path().join("a.svg"), folder.path().join("a.ttf"));
+    let text =
+        "<svg xmlns='http://www.w3.org/2000/svg' viewBox='0 0 9 9'><text y='9'>a</text></svg>";
+    std::fs::write(&svg, text).expect("written");
+    std::fs::write(&font, "bytes of a font").expect("written");
+    age(&svg, 3600);
+    let cache = AssetCache::new(1 << 20);
+    let fonts = CachedFonts(&cache, font);
+    let worth = Worth::Certain(cache.mark());
+    assert_eq!(cache.preload_picture(&svg, &fonts, worth), Preloaded::Done);
+    assert_eq!(cache.preload_picture(&svg, &fonts, worth), Preloaded::There);
+    drop(cache.picture(&svg, &fonts).expect("a picture"));
+    assert_eq!(cache.figures().entries, 2);
+}
+
 #[test]
 fn nought_keeps_nothing() {
     let folder = folder();
