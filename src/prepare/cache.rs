@@ -175,6 +175,10 @@ impl AssetCache {
             return Ok((bytes, fact.content));
         }
         let file = self.read(path, FONT_FILE_MAX)?;
+        if let Some(bytes) = self.kept().font(file.fact.content) {
+            self.0.hits.fetch_add(1, Relaxed);
+            return Ok((bytes, file.fact.content));
+        }
         let bytes: Arc<[u8]> = file.bytes.into();
         self.0.misses.fetch_add(1, Relaxed);
         if self.is_on() {
@@ -191,7 +195,7 @@ impl AssetCache {
     pub fn font_content(&self, path: &Path) -> Result<ContentId, String> {
         match self.fact(path) {
             Some(fact) => Ok(fact.content),
-            None => self.font(path).map(|(_, content)| content),
+            None => self.read(path, FONT_FILE_MAX).map(|file| file.fact.content),
         }
     }
 

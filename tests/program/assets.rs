@@ -90,6 +90,35 @@ fn scenes_that_may_come_are_decoded_before_they_are_asked_for() {
 }
 
 #[test]
+fn drawings_are_read_ahead_in_the_fonts_of_their_scene() {
+    let folder = TempFolder::new();
+    let font = concat!(
+        env!("CARGO_MANIFEST_DIR"),
+        "/scenes/assets/fonts/BricolageGrotesque-ExtraBold.ttf"
+    );
+    std::fs::copy(font, folder.file("own.ttf")).unwrap();
+    folder.write(
+        "sign.svg",
+        "<svg xmlns='http://www.w3.org/2000/svg' viewBox='0 0 90 30'><text y='20'>open</text></svg>",
+    );
+    let scene = json!({
+        "version": 1, "name": "Sign", "canvas": {"width": 320, "height": 180, "background": "#000000"},
+        "assets": {"own": {"path": "own.ttf"}},
+        "layers": [{
+            "id": "sign", "position": {"x": 0, "y": 0}, "size": {"width": 90, "height": 30},
+            "source": {"type": "image", "src": "sign.svg"},
+        }],
+    });
+    folder.write("sign.json", &scene.to_string());
+    let (_on_air, client) = start(&folder, &QUIET);
+    until("the font and the sign", || {
+        (figure(&client, "preloaded") == 2).then_some(())
+    });
+    activate(&client, "sign");
+    assert_eq!(figure(&client, "misses"), 0);
+}
+
+#[test]
 fn without_a_cache_every_scene_is_decoded_when_it_comes() {
     let folder = TempFolder::new();
     write_scenes(&folder, &["a", "b"]);
