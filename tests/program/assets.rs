@@ -136,7 +136,7 @@ fn a_scheduled_change_finds_everything_decoded() {
     let folder = TempFolder::new();
     write_scenes(&folder, &["a", "b", "c", "d", "e"]);
     let (_on_air, client) = start(&folder, &QUIET);
-    let tick = client.get("/stream/status")["tick"].as_u64().unwrap() + 300;
+    let tick = client.get("/stream/status")["tick"].as_u64().unwrap() + 600;
     let batch = json!({"commands": [{"type": "scene.activate", "scene": "a"}], "at": tick});
     client.ok("POST", "/stream/commands", batch);
     // Only some scenes are kept ready: these push it out.
