@@ -24,6 +24,7 @@ mod keys;
 mod layers;
 mod listen;
 mod metrics;
+mod metrics_assets;
 mod metrics_audio;
 mod metrics_inputs;
 mod metrics_store;

@@ -3,6 +3,7 @@
 //! A program that comes back on the same DATA_DIR is known by the name that it left there under a lock, and need not wait until the
 //! lease of its dead self has run out.
 
+use std::collections::BTreeSet;
 use std::fs::{File, OpenOptions};
 use std::io::{Read as _, Seek as _, Write as _};
 use std::os::unix::fs::MetadataExt as _;
@@ -17,6 +18,7 @@ use tokio::time::{sleep, timeout};
 use super::RELEASE_WAIT_MAX;
 use super::handover::{self, Handover, Place};
 use crate::config::{Role, Settings};
+use crate::control::assets::sharing::named_in;
 use crate::store::remote::{Link, RedisUrl, Timeouts};
 use crate::store::shared::{
     Lease, LeaseOptions, LeasePass, LeaseState, announce, contact_of, instance_name,
@@ -90,6 +92,20 @@ impl Opened {
     /// How far the stream would be by now, in nanoseconds since its tick 0, as the instance before has told; `None` where none has.
     pub fn position_ns(&self) -> Option<u64> {
         self.lease.as_ref()?.predecessor()?.position_now_ns()
+    }
+
+    /// The Redis that the state is in.
+    pub fn redis(&self) -> Option<&RedisStore> {
+        match &self.store {
+            Store::Redis(redis) => Some(redis),
+            Store::Embedded(_) => None,
+        }
+    }
+
+    /// The ids of the assets that the saved state names.
+    pub fn assets_named(&self) -> BTreeSet<String> {
+        let documents = self.saved.documents.values();
+        documents.flat_map(|bytes| named_in(bytes)).collect()
     }
 
     /// Lets the lease go at once, where this instance cannot begin.
