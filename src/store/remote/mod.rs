@@ -8,6 +8,7 @@
 //! | `meta` | hash | `revision`, `fence`, `format` |
 //! | `lease` | string | `fence:instance` of the leader, with a time to live |
 //! | `fence` | string | the newest fence that was given |
+//! | `story` | hash | of the last holder of the lease: `name`, `position`, `at` |
 //! | `log` | stream | an entry a commit: `from`, `revision`, `fence`, `whole`, `names` (JSON) |
 //! | `commands`, `results` | streams | commands of other programs, and what became of them |
 //! | `cursor` | string | the entry of `commands` up to which was read |
