@@ -9,6 +9,7 @@ use std::process::{Child, Command, Stdio};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering::SeqCst};
 
+use redis::Commands as _;
 use serde_json::{Value, json};
 
 use super::client::Client;
@@ -210,6 +211,16 @@ impl Drop for Player {
         drop(self.child.kill());
         drop(self.child.wait());
     }
+}
+
+/// Waits until the lease has run out.
+fn until_nobody_leads(redis: &Redis) {
+    let client = redis::Client::open(redis.url()).unwrap();
+    let mut connection = client.get_connection().unwrap();
+    until("the lease to run out", || {
+        let holder: Option<String> = connection.get("sm:{main}:lease").unwrap();
+        holder.is_none().then_some(())
+    });
 }
 
 fn takeovers() -> usize {
@@ -563,4 +574,74 @@ fn changes_that_go_to_both_instances_end_in_one_world() {
             "{path}"
         );
     }
+}
+
+#[test]
+fn a_leader_that_wakes_up_after_others_have_led_goes_on_with_what_they_saved() {
+    let (redis, nginx) = (Redis::start(), Nginx::start());
+    let url = format!("{}/one", nginx.application());
+    let first = Instance::start(&redis, &["--stream-url", &url]);
+    first.until_leads();
+    first
+        .api()
+        .ok("PATCH", "/stream/data?durable=true", json!({"by": "first"}));
+    let mut second = Instance::start(&redis, &[]);
+    second.until_stands_by();
+    first.signal("-STOP");
+    second.until_leads();
+    second.api().ok(
+        "PATCH",
+        "/stream/data?durable=true",
+        json!({"by": "second"}),
+    );
+    second.kill();
+    // Nobody has the lease when it looks for it.
+    until_nobody_leads(&redis);
+    first.signal("-CONT");
+    until("what the other one has saved", || {
+        let (status, body) = get(first.ports[0], "/stream/data")?;
+        let answer: Value = serde_json::from_slice(&body).ok()?;
+        (status == 200 && answer["data"]["by"] == "second").then_some(())
+    });
+    first.until_leads();
+    first
+        .api()
+        .ok("PATCH", "/stream/data?durable=true", json!({"again": true}));
+    let data = first.api().get("/stream/data");
+    assert_eq!(
+        (&data["by"], &data["again"]),
+        (&json!("second"), &json!(true))
+    );
+}
+
+#[test]
+fn an_instance_that_is_started_while_the_leader_is_cut_off_has_it_let_go() {
+    let (redis, nginx, folder) = (Redis::start(), Nginx::start(), TempFolder::new());
+    let keys = ["one", "two"];
+    let urls = keys.map(|key| format!("{}/{key}", nginx.application()));
+    let way = Way::to(&redis);
+    let leader = Instance::start_at(&way.url(), "", &["--stream-url", &urls[0]]);
+    leader.until_leads();
+    leader
+        .api()
+        .ok("PATCH", "/stream/data?durable=true", json!({"n": 1}));
+    let players = keys.map(|key| Player::start(&nginx, key, &folder.0));
+    players[0].until_more("pictures");
+    way.is_cut.store(true, SeqCst);
+    until_nobody_leads(&redis);
+    players[0].until_more("pictures while it is cut off");
+    let other = Instance::start(&redis, &["--stream-url", &urls[1]]);
+    other.until_leads();
+    assert_eq!(other.api().get("/stream/data")["n"], 1);
+    players[1].until_more("pictures of the other instance");
+    let (code, health) = leader.asks("/ready").unwrap();
+    assert_eq!(
+        (code, &health["data"]["status"]),
+        (503, &json!("unconfirmed"))
+    );
+    let (status, refused) = leader.api().ask("PATCH", "/stream/data", json!({"n": 2}));
+    assert_eq!(status, 503, "{refused}");
+    way.is_cut.store(false, SeqCst);
+    leader.until_stands_by();
+    assert_one_sends(&players);
 }
