@@ -328,19 +328,11 @@ impl Resumed {
         let next = next_tick(Epoch(show.epoch_ms), rate, now_ms);
         let last = moved(show.tick);
         let told = position_ns.map(|nanos| rate.ticks_at(nanos) + 1);
-        let ticks_in = |time: Duration| rate.ticks_at(time.as_nanos() as u64);
-        let agrees = told.is_none_or(|told| {
-            next + ticks_in(BEHIND_MAX) >= told && next <= told + ticks_in(AHEAD_MAX)
-        });
+        let tick = tick_now(next, last, told, rate);
         let mut epoch = Epoch(show.epoch_ms);
-        let tick = if agrees && next > last {
-            next
-        } else {
-            // The clock of this machine was set, or is another one's: the ticks follow neither.
-            let tick = told.unwrap_or(0).max(last + 1);
+        if tick != next {
             epoch.0 = now_ms - (rate.nanos_at(tick) / 1_000_000).cast_signed();
-            tick
-        };
+        }
         ResumedTicks {
             epoch,
             since_tick: moved(show.since_tick).min(tick),
@@ -381,10 +373,44 @@ impl Resumed {
     }
 }
 
+/// Which tick it is, where it is `next` by the clock of this machine, the last one that was saved is `last`, and the instance before has
+/// told that it is `told`. Where the clock was set, or is another one's, the ticks follow neither.
+fn tick_now(next: u64, last: u64, told: Option<u64>, rate: FrameRate) -> u64 {
+    let ticks_in = |time: Duration| rate.ticks_at(time.as_nanos() as u64);
+    let agrees = told.is_none_or(|told| {
+        next + ticks_in(BEHIND_MAX) >= told && next <= told + ticks_in(AHEAD_MAX)
+    });
+    match agrees && next > last {
+        true => next,
+        false => told.unwrap_or(0).max(last + 1),
+    }
+}
+
 /// The first tick that begins at or after a moment.
 pub fn next_tick(epoch: Epoch, rate: FrameRate, now_ms: i64) -> u64 {
     let gone_ms = u64::try_from(now_ms - epoch.0).unwrap_or(0);
     let nanos = gone_ms.saturating_mul(1_000_000);
     let begun = rate.ticks_at(nanos);
     begun + u64::from(rate.nanos_at(begun) < nanos)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn ticks_go_on_whatever_the_clocks_of_two_machines_say() {
+        let rate = FrameRate::whole(30);
+        let now = |next, told| tick_now(next, 1000, told, rate);
+        // One machine, or clocks that agree.
+        assert_eq!(now(5000, None), 5000);
+        assert_eq!(now(5000, Some(5002)), 5000);
+        assert_eq!(now(5010, Some(5000)), 5010);
+        // Five seconds behind, and ahead.
+        assert_eq!(now(4850, Some(5000)), 5000);
+        assert_eq!(now(5150, Some(5000)), 5000);
+        // Set back, and nobody has told.
+        assert_eq!(now(10, None), 1001);
+        assert_eq!(now(10, Some(900)), 1001);
+    }
 }
