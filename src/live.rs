@@ -28,12 +28,11 @@ use crate::config::Settings;
 use crate::control::assets::AssetStore;
 use crate::control::change::PreviewScene;
 use crate::control::keep::{self, Begin, Keeper};
-use crate::control::keys::KeyStore;
 use crate::control::outputs::Desk;
 use crate::control::speech::{SpeechDesk, SpeechFile};
 use crate::control::{
     self, ApiError, Change, Director, Ear, Event, Events, Library, Parts, PausedAs, Reloads, Start,
-    Station, Terms, Ticks, now_ms, recordings,
+    Station, Terms, Ticks, now_ms,
 };
 use crate::ingest::IngestHub;
 use crate::inputs::{Inputs, Sources, StageName};
@@ -111,12 +110,12 @@ pub fn run(scene: LoadedScene, settings: &Settings, is_fresh: bool) -> anyhow::R
     let Some(opened) = opened else {
         return Ok(());
     };
-    let keys = KeyStore::open(settings.data_dir.join("keys.json"))?;
     if let Err(error) = SpeechFile::sweep(&settings.data_dir) {
         tracing::warn!(%error, "files of speech that an earlier run left cannot be deleted");
     }
     let library = Library::new(scene.folder.clone(), settings.assets_dir());
     let begin = keep::begin(&opened, &scene, settings, &library, is_fresh)?;
+    let scene = &begin.first;
 
     let rate = begin.rate;
     let engine_settings = prepare::engine_settings(
@@ -160,15 +159,13 @@ pub fn run(scene: LoadedScene, settings: &Settings, is_fresh: bool) -> anyhow::R
     let (events, hub) = (Events::after(now_ms()), IngestHub::default());
     let inputs = serve_inputs(&engine, settings, &library, &events, &hub)?;
     let desk = Desk::new(begin.base_outputs.clone());
-    let recordings = recordings::Store::open(
-        settings.recordings_dir(),
-        settings.data_dir.join("recordings.json"),
-    )?;
     let (ear, heard) = Ear::new();
     let placed = engine.placed_door();
     let speech = SpeechDesk::new(engine.speech_door());
-    let (director, mut keeper) = {
+    let (director, mut keeper, (keys, recordings)) = {
         let _context = runtime.enter();
+        let keeper = Keeper::new(opened);
+        let beside = keeper.open_beside(&begin, &library)?;
         let director = Director::start(Start {
             show: begin.show.clone(),
             rate,
@@ -189,7 +186,7 @@ pub fn run(scene: LoadedScene, settings: &Settings, is_fresh: bool) -> anyhow::R
             events: events.clone(),
             speech: speech.clone(),
         });
-        (director, Keeper::new(opened))
+        (director, keeper, beside)
     };
     let players = rtmp::Program::new(settings.gop_cache);
     let station = Station::new(Parts {
@@ -251,7 +248,9 @@ pub fn run(scene: LoadedScene, settings: &Settings, is_fresh: bool) -> anyhow::R
         // What is live now is to be live again: that it is stopped here is not saved.
         let kept = keeper.stop().await;
         // Files and sessions are ended before the ticks are, and before another program may lead.
-        let (stopped, ()) = tokio::join!(station.stop(), kept.save());
+        let (stopped, ()) = tokio::join!(station.stop(), kept.settle());
+        // How the recordings ended is saved too.
+        kept.save().await;
         kept.let_go().await;
         served.and(
             stopped
@@ -523,6 +522,10 @@ async fn serve_until_signal(
         servers.push(tokio::spawn(server));
         program = format!("rtmp://{}/live/program", host(address));
     }
+    // As long as they serve.
+    let _told = addresses
+        .first()
+        .map(|api| server::tell_address(&settings.data_dir, *api));
     if let [api, websocket, metrics, health] = addresses[..] {
         tracing::info!(
             api = %url(api), websocket = %url(websocket), metrics = %url(metrics), health = %url(health), rtmp = %program,

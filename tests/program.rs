@@ -7,6 +7,8 @@ mod api;
 mod audio;
 #[path = "program/avatar.rs"]
 mod avatar;
+#[path = "program/beside.rs"]
+mod beside;
 #[path = "program/chat.rs"]
 mod chat;
 #[path = "program/client.rs"]
@@ -19,6 +21,8 @@ mod control;
 mod effects;
 #[path = "program/feeds.rs"]
 mod feeds;
+#[path = "program/keys.rs"]
+mod keys;
 #[path = "program/motion.rs"]
 mod motion;
 #[path = "program/nginx.rs"]

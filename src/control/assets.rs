@@ -119,6 +119,19 @@ impl AssetStore {
     /// # Errors
     /// It is of no kind that can be used, or the disk's.
     pub fn finish(&self, incoming: Incoming, name: &str) -> Result<(Asset, bool), ApiError> {
+        self.finish_of(incoming, name, now_ms())
+    }
+
+    /// The same of an asset that was uploaded elsewhere at `created_at`.
+    ///
+    /// # Errors
+    /// As [`AssetStore::finish`].
+    pub fn finish_of(
+        &self,
+        incoming: Incoming,
+        name: &str,
+        created_at: u64,
+    ) -> Result<(Asset, bool), ApiError> {
         if incoming.bytes == 0 {
             return Err(ApiError::invalid("the file is empty"));
         }
@@ -145,7 +158,7 @@ impl AssetStore {
             width: looked.size.map(|(width, _)| width),
             height: looked.size.map(|(_, height)| height),
             duration_ms: looked.duration_ms,
-            created_at: now_ms(),
+            created_at,
         };
         let facts = serde_json::to_vec(&asset)
             .map_err(|_| ApiError::internal("the asset's facts cannot be written"))?;

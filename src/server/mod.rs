@@ -2,6 +2,7 @@
 //!
 //! Nothing here touches the world: reading looks at the newest snapshot, changing asks the director.
 
+mod address;
 mod animations;
 mod answer;
 mod assets;
@@ -58,6 +59,7 @@ use crate::control::assets::AssetStore;
 use crate::control::keys::KeyStore;
 use crate::control::{Director, Library, Station};
 use crate::rtmp::Rtmp;
+pub use address::{ToldAddress, tell_address, told_address};
 pub use guard::Guard;
 pub use health::TICK_SILENCE_MAX;
 pub use listen::{Limits, serve};

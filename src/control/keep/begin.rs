@@ -2,7 +2,7 @@
 //!
 //! What was saved goes on air where the program is started with the same scene. The scene file wins where somebody has named another
 //! one, has written to the file of the scene that was on air meanwhile, as it would have while it was on air, or says so (`--fresh`).
-//! What was saved and cannot be read is an error, and never written over.
+//! What was saved and cannot be read is an error, and never written over. Before, scenes that were saved elsewhere come to the folder.
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -15,16 +15,17 @@ use systems::clock::{FrameClock, tick_at_rate};
 use systems::feed::Epoch;
 use systems::scene::Standing;
 
+use super::config;
 use super::documents::{self, Constants, Read};
+use super::found::Found;
 use super::open::Opened;
-use super::{aside, config};
 use crate::config::Settings;
 use crate::control::config::Config;
 use crate::control::landed;
 use crate::control::library::Library;
 use crate::control::outputs::{OutputList, Saved as OutputChanges};
 use crate::control::show::{PausedAs, Show, Staged, Waiting, fingerprint};
-use crate::scene::{LoadOptions, LoadedScene, scene_from_text};
+use crate::scene::{LoadOptions, LoadedScene, load_scene, scene_from_text};
 
 /// What the program begins with.
 pub struct Begin {
@@ -40,8 +41,10 @@ pub struct Begin {
     pub base_outputs: OutputList,
     /// Where the last run left off, if this one goes on from there.
     pub resumed: Option<Resumed>,
+    /// The scene that the program was started with, as its file is by now.
+    pub first: LoadedScene,
+    found: Found,
     constants: Constants,
-    old_outputs: Option<PathBuf>,
 }
 
 /// Where the last run left off.
@@ -83,14 +86,17 @@ pub fn begin(
             opened.place
         )
     };
-    let old_file = settings.data_dir.join("outputs.json");
-    let kept = documents::read_outputs(documents).with_context(way_out)?;
-    let (changes, is_imported) = match kept {
-        Some(changes) => (changes, false),
-        None => match OutputChanges::open(&old_file)? {
-            Some(changes) => (changes, true),
-            None => (OutputChanges::default(), false),
-        },
+    let first_id = crate::control::scene_id(&first.path);
+    let found = Found::new(opened, settings, library, &first_id)?;
+    let first = &match found.scenes.files.contains(&first_id) {
+        true => load_scene(&first.path, &library.options(settings.max_layers))
+            .map_err(|errors| anyhow::anyhow!("{}", errors.plain()))
+            .with_context(|| format!("the scene `{first_id}`, which was saved elsewhere"))?,
+        false => first.clone(),
+    };
+    let changes = match documents::read_outputs(documents).with_context(way_out)? {
+        Some(changes) => changes,
+        None => OutputChanges::open(&settings.data_dir.join("outputs.json"))?.unwrap_or_default(),
     };
     let base_outputs = OutputList::of(settings, &first.spec);
     let outputs = base_outputs.with_saved(&changes);
@@ -157,7 +163,8 @@ pub fn begin(
         base_outputs,
         resumed,
         constants,
-        old_outputs: (is_imported || old_file.exists()).then_some(old_file),
+        first: first.clone(),
+        found,
     })
 }
 
@@ -262,11 +269,13 @@ impl Begin {
         &self.constants
     }
 
-    /// The file of outputs of an earlier release, which is not read any more once the state has them.
-    pub(super) fn old_outputs(&self) -> Option<&Path> {
-        self.old_outputs
-            .as_deref()
-            .filter(|path| !aside(path).exists())
+    pub(super) fn found(&self) -> &Found {
+        &self.found
+    }
+
+    /// Files of an earlier release, which are not read any more once the state has what they held.
+    pub(super) fn old_files(&self) -> Vec<PathBuf> {
+        self.found.old_files.clone()
     }
 }
 

@@ -32,6 +32,8 @@ pub struct Opened {
     /// Where it is, without a password.
     pub(super) place: String,
     pub(super) lease: Option<Lease>,
+    /// The name of this instance among those that share a stream; `None` where it is the only one.
+    pub(super) instance: Option<String>,
     /// Held as long as the program runs.
     pub(super) lock: Option<File>,
 }
@@ -51,6 +53,7 @@ pub async fn open(settings: &Settings) -> anyhow::Result<Opened> {
             saved,
             place,
             lease: None,
+            instance: None,
             lock: None,
         });
     };
@@ -60,7 +63,7 @@ pub async fn open(settings: &Settings) -> anyhow::Result<Opened> {
     let lease = Lease::seek(
         redis.link().clone(),
         redis.keys(),
-        instance,
+        instance.clone(),
         LeaseOptions::default(),
     );
     let store = Store::Redis(redis);
@@ -73,6 +76,7 @@ pub async fn open(settings: &Settings) -> anyhow::Result<Opened> {
                     saved,
                     place,
                     lease: Some(lease),
+                    instance: Some(instance),
                     lock: Some(lock),
                 });
             }
