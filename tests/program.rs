@@ -39,8 +39,12 @@ mod recordings;
 mod resume;
 #[path = "program/saved.rs"]
 mod saved;
+#[path = "program/shared.rs"]
+mod shared;
 #[path = "program/speech.rs"]
 mod speech;
+#[path = "program/standby.rs"]
+mod standby;
 #[path = "program/store.rs"]
 mod store;
 #[path = "program/support.rs"]

@@ -222,7 +222,7 @@ fn an_empty_url_takes_a_lower_layers_away() {
 }
 
 /// A value that is not allowed, for every setting.
-const BAD_VALUES: [(&str, &str); 49] = [
+const BAD_VALUES: [(&str, &str); 50] = [
     ("PORT", "65536"),
     ("WS_PORT", "ws"),
     ("METRICS_PORT", "4290.0"),
@@ -236,6 +236,7 @@ const BAD_VALUES: [(&str, &str); 49] = [
     ("REDIS_URL", "http://bad-value:6379"),
     ("REDIS_PASSWORD", "bad\tvalue"),
     ("STREAM_ID", "two words"),
+    ("ADVERTISE_HOST", "http://studio/"),
     ("ROLE", "follower"),
     ("TARGET_FPS", "0"),
     ("MAX_LAYERS", "1001"),

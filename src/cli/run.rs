@@ -1,11 +1,14 @@
 //! `run`: a scene on the air.
 
+use std::os::unix::process::CommandExt as _;
 use std::path::PathBuf;
+use std::process::Command;
 
 use clap::ArgMatches;
 
 use super::{Failure, load, settings};
-use crate::{live, logging};
+use crate::live::{self, End};
+use crate::logging;
 
 pub(super) fn main(matches: &ArgMatches) -> Result<(), Failure> {
     let settings = settings(matches)?;
@@ -19,5 +22,24 @@ pub(super) fn main(matches: &ArgMatches) -> Result<(), Failure> {
         tracing::warn!("{note}");
     }
     let scene = load(matches, &settings)?;
-    Ok(live::run(scene, &settings, matches.get_flag("fresh"))?)
+    match live::run(&scene, &settings, matches.get_flag("fresh"))? {
+        End::Stopped => Ok(()),
+        End::Superseded => Err(begin_anew()),
+    }
+}
+
+/// Puts another run of the same program in the place of this one, under the same process id: whatever this one had open, decoded or half
+/// sent is gone with it. Comes back only where that fails.
+fn begin_anew() -> Failure {
+    let mut arguments = std::env::args_os();
+    let name = arguments.next().unwrap_or_default();
+    // The file that this process runs, even where an update has put another one in its place.
+    let error = Command::new("/proc/self/exe")
+        .arg0(name)
+        // What counts now is what the other instance has saved.
+        .args(arguments.filter(|argument| argument != "--fresh"))
+        .exec();
+    anyhow::Error::new(error)
+        .context("another instance leads, and this one cannot begin anew as a standby")
+        .into()
 }

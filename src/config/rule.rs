@@ -267,6 +267,19 @@ pub(super) fn stream_id() -> Rule<String> {
     )
 }
 
+/// A host without its port, or none.
+pub(super) fn host() -> Rule<String> {
+    Rule::new(
+        "empty, or a host such as 10.0.0.7, [fd00::7] or studio-1",
+        |text| {
+            let is_known =
+                |letter: char| letter.is_ascii_alphanumeric() || "-._:[]".contains(letter);
+            let is_good = text.len() <= 253 && text.chars().all(is_known);
+            is_good.then(|| text.to_owned())
+        },
+    )
+}
+
 /// Origins of pages.
 pub(super) fn origins() -> Rule<Origins> {
     Rule::new(

@@ -134,7 +134,9 @@ settings! {
         redis_password: Option<RedisPassword> = REDIS_PASSWORD, "", rule::redis_password();
         /// Name of the stream in Redis; programs with the same name share one state, and one of them leads
         stream_id: String = STREAM_ID, "main", rule::stream_id();
-        /// What this program does where another one leads the stream in Redis: wait to take its place, or end with an error
+        /// Name or address by which the other instances of the stream reach this one's health port; empty is BIND, or the address on the way to Redis
+        advertise_host: String = ADVERTISE_HOST, "", rule::host();
+        /// What this program is where several share a stream in Redis: `auto` leads or waits to, `leader` leads or ends with an error, `standby` never leads
         role: Role = ROLE, "auto", rule::choice(&Role::NAMES);
     }
     "Picture" {

@@ -80,8 +80,14 @@ pub enum Role {
     Auto,
     /// It leads, or ends with an error that names who does.
     Leader,
+    /// It never leads: it follows, answers, and has the leader do what is asked of it.
+    Standby,
 }
 
 impl Role {
-    pub(super) const NAMES: [(&str, Self); 2] = [("auto", Self::Auto), ("leader", Self::Leader)];
+    pub(super) const NAMES: [(&str, Self); 3] = [
+        ("auto", Self::Auto),
+        ("leader", Self::Leader),
+        ("standby", Self::Standby),
+    ];
 }

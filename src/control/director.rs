@@ -4,6 +4,7 @@
 //! The director is a task of its own and the only writer of the show. Requests wait in a bounded queue; a request that needs files
 //! waits for them aside, and the others go on. Nothing is answered before the tick that shows it.
 
+use std::cell::Cell;
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 use std::time::Duration;
@@ -36,6 +37,18 @@ pub const REQUESTS_MAX: usize = 1024;
 pub const SCHEDULED_MAX: usize = 256;
 /// How far ahead a request may be scheduled.
 pub const AHEAD_MAX: Duration = Duration::from_secs(24 * 3600);
+
+tokio::task_local! {
+    /// Goes along with the first work that a task asks for, until it is planned.
+    static PLANNED: Cell<Option<oneshot::Sender<()>>>;
+}
+
+/// The same task, and what ends as soon as the director has planned what it asks for first, or the task is over: whatever is asked for
+/// from then on comes after it.
+pub fn in_turn<T: Future>(task: T) -> (impl Future<Output = T::Output>, oneshot::Receiver<()>) {
+    let (planned, heard) = oneshot::channel();
+    (PLANNED.scope(Cell::new(Some(planned)), task), heard)
+}
 
 /// What is asked of the director.
 pub enum Work {
@@ -130,6 +143,8 @@ pub(super) struct Job {
     pub(super) work: Work,
     pub(super) terms: Terms,
     pub(super) answer: Answer,
+    /// Dropped when it is planned.
+    pub(super) _planned: Option<oneshot::Sender<()>>,
     /// How often files were read for it.
     pub(super) attempt: u32,
     /// Pictures read for it.
@@ -206,6 +221,21 @@ impl Director {
         }
     }
 
+    /// Shows what another instance has on air, and does nothing that is asked of it. What is shown goes through the other side.
+    pub fn mirror(engine: EngineSettings, first: Snapshot) -> (Self, Mirror) {
+        let (messages, _nobody_reads) = mpsc::channel(1);
+        let list = scheduled_of(&first);
+        let (publish, snapshots) = watch::channel(Arc::new(first));
+        let (schedule, scheduled) = watch::channel(list);
+        let director = Self {
+            messages,
+            engine,
+            snapshots,
+            scheduled,
+        };
+        (director, Mirror { publish, schedule })
+    }
+
     /// What is on air, from change to change.
     pub fn snapshots(&self) -> watch::Receiver<Arc<Snapshot>> {
         self.snapshots.clone()
@@ -254,6 +284,7 @@ impl Director {
             work,
             terms,
             answer: Answer::Caller(answer),
+            _planned: PLANNED.try_with(Cell::take).ok().flatten(),
             attempt: 0,
             read: HashMap::new(),
             scenes: HashMap::new(),
@@ -286,6 +317,30 @@ impl Director {
         let sent = self.messages.send(Message::Cancel { id, answer }).await;
         sent.is_ok() && answered.await.unwrap_or(false)
     }
+}
+
+/// Where it is said what a [`Director::mirror`] shows.
+pub struct Mirror {
+    publish: watch::Sender<Arc<Snapshot>>,
+    schedule: watch::Sender<Arc<Vec<Scheduled>>>,
+}
+
+impl Mirror {
+    /// Shows this from now on.
+    pub fn show(&self, snapshot: Snapshot) {
+        self.schedule.send_replace(scheduled_of(&snapshot));
+        self.publish.send_replace(Arc::new(snapshot));
+    }
+}
+
+fn scheduled_of(snapshot: &Snapshot) -> Arc<Vec<Scheduled>> {
+    let waiting = snapshot.schedule.iter();
+    let list = waiting.map(|waiting| Scheduled {
+        id: waiting.id,
+        tick: waiting.tick,
+        commands: waiting.commands.len(),
+    });
+    Arc::new(list.collect())
 }
 
 pub(super) fn ended() -> ApiError {

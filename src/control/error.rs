@@ -45,11 +45,13 @@ pub enum ErrorCode {
     Unavailable,
     /// The change was made and is on air, and was not saved within the time that `durable` waits; asking for it again would make it twice.
     NotSaved,
+    /// Who was to do it ended before it answered: it may have been done or not. Look before it is asked for again.
+    OutcomeUnknown,
 }
 
 impl ErrorCode {
     /// Every code.
-    pub const ALL: [Self; 16] = [
+    pub const ALL: [Self; 17] = [
         Self::BadRequest,
         Self::Unauthorized,
         Self::Forbidden,
@@ -66,6 +68,7 @@ impl ErrorCode {
         Self::Internal,
         Self::Unavailable,
         Self::NotSaved,
+        Self::OutcomeUnknown,
     ];
 
     /// The HTTP status (RFC 9110, and RFC 6585 for 429).
@@ -86,7 +89,7 @@ impl ErrorCode {
             Self::RateLimited => 429,
             Self::Internal => 500,
             Self::Unavailable => 503,
-            Self::NotSaved => 504,
+            Self::NotSaved | Self::OutcomeUnknown => 504,
         }
     }
 }

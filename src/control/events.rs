@@ -2,6 +2,7 @@
 //!
 //! Each event is written as JSON once. Listeners read from one ring; who falls behind it is told so and gets the newest state.
 
+use std::borrow::Cow;
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -54,9 +55,11 @@ pub struct Told {
     /// The revision of the world after it.
     pub revision: u64,
     /// What.
-    pub kind: &'static str,
+    pub kind: Cow<'static, str>,
     /// The thing that it is about.
     pub subject: Option<Arc<str>>,
+    /// Whether events before it were not heard here: who listens is to look at everything.
+    pub is_after_gap: bool,
     /// The whole event as JSON, shared by all who get it.
     pub json: Bytes,
 }
@@ -68,6 +71,8 @@ struct Written<'a> {
     seq: u64,
     revision: u64,
     tick: u64,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    subject: Option<&'a str>,
     data: &'a Value,
 }
 
@@ -111,21 +116,41 @@ impl Events {
             seq: kept.seq,
             revision,
             tick,
+            subject: event.subject.as_deref(),
             data: &event.data,
         };
         let json = serde_json::to_string(&written).unwrap_or_default();
         let told = Told {
             seq: kept.seq,
             revision,
-            kind: event.kind,
+            kind: Cow::Borrowed(event.kind),
             subject: event.subject.map(Into::into),
+            is_after_gap: false,
             json: json.into(),
         };
+        self.keep(&mut kept, told);
+    }
+
+    /// Tells an event of another instance as that has told it. What came before it and was not heard here is missed by all who listen
+    /// here, so they hear that they are to look at everything: nothing from before is kept.
+    pub fn relay(&self, mut told: Told) {
+        let mut kept = self.lock();
+        told.is_after_gap = told.seq != kept.seq + 1;
+        if told.is_after_gap {
+            kept.events.clear();
+            kept.start = told.seq.saturating_sub(1);
+        }
+        kept.seq = told.seq;
+        self.keep(&mut kept, told);
+    }
+
+    /// While the lock is held, so that nobody gets events out of order.
+    fn keep(&self, kept: &mut Kept, told: Told) {
         if kept.events.len() == KEPT {
             kept.events.pop_front();
         }
         kept.events.push_back(told.clone());
-        // While the lock is held, so that nobody gets events out of order. No listener is no error.
+        // No listener is no error.
         let _heard = self.sender.send(told);
     }
 

@@ -50,6 +50,8 @@ struct Inner {
     /// Held while a scene is written, so that file and document follow each other in one order. Only who writes scenes waits for it.
     writing: Mutex<()>,
     beside: Mutex<Beside>,
+    /// The documents that were looked at last while another instance leads; `None` before the first time.
+    seen: Mutex<Option<Documents>>,
 }
 
 /// What file and document were when they were last the same.
@@ -114,6 +116,7 @@ impl KeptScenes {
             record: Mutex::new(record),
             writing: Mutex::default(),
             beside: Mutex::default(),
+            seen: Mutex::default(),
         }))
     }
 
@@ -172,9 +175,39 @@ impl KeptScenes {
         self.follow(library, &all.collect(), true, keep)
     }
 
-    /// The same of documents that have changed, or of all there are, while another instance leads: that one alone can save what was
-    /// written to a file here.
-    pub fn follow(&self, library: &Library, changes: &Puts, is_whole: bool, keep: &str) -> Synced {
+    /// The same while another instance leads, of what differs from the last time. That one alone can save what was written to a file here.
+    pub fn mirror(&self, library: &Library, documents: &Documents, keep: &str) -> Synced {
+        let scenes = documents
+            .iter()
+            .filter(|(name, _)| name.starts_with(PREFIX));
+        let scenes: Documents = scenes
+            .map(|(name, text)| (Arc::clone(name), text.clone()))
+            .collect();
+        let before = lock(&self.0.seen).replace(scenes.clone());
+        let Some(before) = before else {
+            return self.sync(library, documents, keep);
+        };
+        // A store that was emptied has not deleted anything.
+        let gone = before
+            .keys()
+            .filter(|name| documents.contains_key("show") && !scenes.contains_key(*name));
+        let mut changes: Puts = gone.map(|name| (Arc::clone(name), None)).collect();
+        for (name, text) in scenes {
+            let is_same = |known: &Bytes| {
+                (known.as_ptr(), known.len()) == (text.as_ptr(), text.len()) || *known == text
+            };
+            if !before.get(&name).is_some_and(is_same) {
+                changes.insert(name, Some(text));
+            }
+        }
+        if changes.is_empty() {
+            return Synced::default();
+        }
+        self.follow(library, &changes, false, keep)
+    }
+
+    /// The same of documents that have changed, or of all there are.
+    fn follow(&self, library: &Library, changes: &Puts, is_whole: bool, keep: &str) -> Synced {
         let mut wanted: BTreeMap<String, Option<Bytes>> = changes
             .iter()
             .filter_map(|(name, text)| {

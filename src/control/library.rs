@@ -1,7 +1,7 @@
 //! The scenes that can come on air: the scene files of one folder, read, checked, written and listed. Everything here waits for
 //! the disk, and is called where that is allowed.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::fs;
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
@@ -25,7 +25,6 @@ use super::schema;
 use super::show::{Staged, fingerprint};
 use crate::prepare::{self, Files};
 use crate::scene::{Around, LoadOptions, LoadedScene, load_inner, load_scene, to_json};
-use crate::store::Puts;
 
 /// The most scenes that are listed.
 const LISTED_MAX: usize = 1000;
@@ -70,8 +69,14 @@ impl Library {
     }
 
     /// Has scenes saved beside their files from here on, once [`Library::hand_to`] says where.
-    pub fn keep(&self, kept: KeptScenes) {
-        *self.kept.write().unwrap_or_else(PoisonError::into_inner) = Some(kept);
+    pub fn keep(&self, kept: KeptScenes) -> KeptScenes {
+        *self.kept.write().unwrap_or_else(PoisonError::into_inner) = Some(kept.clone());
+        kept
+    }
+
+    /// What saves the scenes beside their files, or what `open` gives where nothing does yet.
+    pub fn kept_or(&self, open: impl FnOnce() -> KeptScenes) -> KeptScenes {
+        self.kept().unwrap_or_else(|| self.keep(open()))
     }
 
     /// What saves the scenes beside their files.
@@ -94,19 +99,6 @@ impl Library {
         }
         kept.note_puts(beside, &found.puts);
         Ok(())
-    }
-
-    /// Brings scenes that another instance has saved or deleted to the folder, while that one leads; gives their names. `changes` are
-    /// documents that differ, or all there are. `keep` is a scene whose file is never deleted.
-    pub fn apply_scene_documents(
-        &self,
-        changes: &Puts,
-        is_whole: bool,
-        keep: &str,
-    ) -> BTreeSet<String> {
-        self.kept().map_or_else(BTreeSet::new, |kept| {
-            kept.follow(self, changes, is_whole, keep).files
-        })
     }
 
     /// The folder.

@@ -40,7 +40,9 @@ pub mod view;
 mod viewers;
 
 pub use change::{Asked, Change};
-pub use director::{AHEAD_MAX, Director, Outcome, SCHEDULED_MAX, Scheduled, Start, Terms, Work};
+pub use director::{
+    AHEAD_MAX, Director, Mirror, Outcome, SCHEDULED_MAX, Scheduled, Start, Terms, Work, in_turn,
+};
 pub use error::{ApiError, ErrorCode};
 pub use events::{Event, Events};
 pub use figures::{Figures, Usage, own_usage};

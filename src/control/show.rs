@@ -12,12 +12,12 @@ use components::scene::{FrameRate, SceneSpec};
 use components::transition::Transition;
 use serde_json::Value;
 use systems::feed::{Arrivals, FeedState};
-use systems::scene::Came;
+use systems::scene::{Came, Standing};
 use systems::transition::MixCourse;
 
 use super::config::Config;
 use super::outputs::{OutputList, Saved as OutputChanges};
-use crate::scene::to_json;
+use crate::scene::{LoadedScene, to_json};
 use crate::store::archive::sha256;
 
 /// The authored state of the program.
@@ -84,6 +84,19 @@ pub struct Staged {
     pub file: Arc<str>,
 }
 
+impl Staged {
+    /// A scene as its file says.
+    pub fn of(id: &str, scene: LoadedScene) -> Self {
+        Self {
+            id: id.to_owned(),
+            file: fingerprint(&scene.spec),
+            spec: Arc::new(scene.spec),
+            folder: scene.folder,
+            is_edited: false,
+        }
+    }
+}
+
 /// SHA-256 of a scene as its file would be written, by which one file is known from another that says something else.
 pub fn fingerprint(spec: &SceneSpec) -> Arc<str> {
     sha256(to_json(spec).as_bytes()).into()
@@ -144,6 +157,25 @@ pub struct Snapshot {
     pub mix: Option<MixNow>,
     /// What waits for a later tick, by their numbers.
     pub schedule: Arc<Vec<Arc<Waiting>>>,
+}
+
+impl Snapshot {
+    /// A show whose timelines and feeds stand as they do, on tick 0.
+    pub fn standing(show: Arc<Show>, standing: Standing, rate: FrameRate) -> Self {
+        Self {
+            show,
+            tick: 0,
+            timelines: Arc::new(standing.timelines),
+            feeds: Arc::new(standing.feeds),
+            arrivals: Arc::new(standing.arrivals),
+            since_tick: 0,
+            came: Arc::new(standing.came),
+            paused_tick: None,
+            rate,
+            mix: None,
+            schedule: Arc::default(),
+        }
+    }
 }
 
 /// A change of scenes in course.

@@ -13,7 +13,7 @@ use super::error::{ApiError, ErrorCode};
 use super::events::{Event, Events};
 use super::figures::{Figures, Meter};
 use super::hear::Ear;
-use super::keep::Saving;
+use super::keep::{Saving, next_tick};
 use super::outputs::{self, Desk};
 use super::recordings;
 use super::show::Show;
@@ -27,7 +27,9 @@ use crate::inputs::Inputs;
 use crate::live;
 use crate::ports::{FrameRequests, LivePort, PlacedRequests};
 use crate::store::PersistState;
-use crate::streaming::{PacketTap, Replay, Streaming, StreamingStats, ThreadEnd};
+use crate::streaming::{
+    Conditions, Leave, PacketTap, Replay, Streaming, StreamingStats, ThreadEnd,
+};
 
 /// Files and sessions must have ended by then when the stream is stopped.
 pub const SHUTDOWN_MAX: Duration = Duration::from_millis(4500);
@@ -59,6 +61,7 @@ struct Inner {
     players: Arc<dyn PacketTap>,
     speech: SpeechDesk,
     saving: Saving,
+    leave: Leave,
     viewers: Viewers,
     /// Of outputs that were stopped with the stream, for counters that never go back.
     past: Mutex<Past>,
@@ -111,6 +114,8 @@ pub struct Parts {
     pub speech: SpeechDesk,
     /// How saving goes.
     pub saving: Saving,
+    /// Whether it may be sent to servers.
+    pub leave: Leave,
 }
 
 impl Station {
@@ -141,6 +146,7 @@ impl Station {
             players: parts.players,
             speech: parts.speech,
             saving: parts.saving,
+            leave: parts.leave,
             viewers: Viewers::default(),
             past: Mutex::default(),
         }))
@@ -273,7 +279,7 @@ impl Station {
     /// # Errors
     /// The encoder or its outputs cannot be started.
     pub async fn start(&self) -> Result<Outcome, ApiError> {
-        self.start_since(now_ms()).await
+        self.start_after(None).await
     }
 
     /// As [`Station::start`], of a stream that is on air since then and was interrupted.
@@ -281,14 +287,28 @@ impl Station {
     /// # Errors
     /// As [`Station::start`].
     pub async fn start_since(&self, since_ms: u64) -> Result<Outcome, ApiError> {
+        self.start_after(Some(since_ms)).await
+    }
+
+    async fn start_after(&self, gone_on_ms: Option<u64>) -> Result<Outcome, ApiError> {
         let _changing = self.0.changing.lock().await;
         if self.streaming().is_some() {
             return Ok(self.unchanged());
         }
-        let mut show = (*self.0.director.snapshot().show).clone();
+        let since_ms = gone_on_ms.unwrap_or_else(now_ms);
+        let snapshot = self.0.director.snapshot();
+        let conditions = Conditions {
+            leave: self.0.leave.clone(),
+            origin_ns: gone_on_ms.map(|since_ms| {
+                let begun = next_tick(self.0.ticks.epoch(), snapshot.rate, since_ms.cast_signed());
+                snapshot.rate.nanos_at(begun).cast_signed()
+            }),
+        };
+        let mut show = (*snapshot.show).clone();
         show.config = show.config.started();
         let station = self.clone();
-        let started = tokio::task::spawn_blocking(move || station.start_streaming(&show)).await;
+        let started =
+            tokio::task::spawn_blocking(move || station.start_streaming(&show, conditions)).await;
         let streaming = match started {
             Ok(Ok(streaming)) => Arc::new(streaming),
             Ok(Err(error)) => {
@@ -344,11 +364,12 @@ impl Station {
     }
 
     /// Opens the encoders, and starts the outputs, the recording and the replay.
-    fn start_streaming(&self, show: &Show) -> anyhow::Result<Streaming> {
+    fn start_streaming(&self, show: &Show, conditions: Conditions) -> anyhow::Result<Streaming> {
         let (settings, config) = (self.settings(), &show.config);
         let ladder = outputs::ladder(&show.outputs, settings, config)?;
         // None of the outputs can keep the stream from starting.
-        let streaming = Streaming::start_with(ladder, Vec::new(), self.0.ear.listener())?;
+        let listener = self.0.ear.listener();
+        let streaming = Streaming::start_under(ladder, Vec::new(), listener, conditions)?;
         self.desk()
             .start(&streaming, &show.outputs, settings, config);
         if let Some((output, begun)) = self.records_at_start(show) {

@@ -110,19 +110,11 @@ impl Task {
         watch::Receiver<Arc<Vec<Scheduled>>>,
     ) {
         let show = Arc::new(start.show);
-        let standing = start.standing;
         let snapshot = Arc::new(Snapshot {
-            show: Arc::clone(&show),
             tick: start.tick,
-            timelines: Arc::new(standing.timelines),
-            feeds: Arc::new(standing.feeds),
-            arrivals: Arc::new(standing.arrivals),
             since_tick: start.since_tick,
-            came: Arc::new(standing.came),
             paused_tick: start.paused_tick,
-            rate: start.rate,
-            mix: None,
-            schedule: Arc::default(),
+            ..Snapshot::standing(Arc::clone(&show), start.standing, start.rate)
         });
         let (publish, snapshots) = watch::channel(snapshot);
         let (schedule, scheduled) = watch::channel(Arc::default());

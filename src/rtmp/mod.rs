@@ -162,29 +162,17 @@ impl Rtmp {
         }))
     }
 
-    /// Binds `address` (port 0 takes a free one); gives the true address, and what serves there until `stop` is done.
-    ///
-    /// # Errors
-    /// The address cannot be bound.
-    pub async fn serve(
-        self,
-        address: SocketAddr,
-        stop: impl Future<Output = ()> + Send + 'static,
-    ) -> std::io::Result<(SocketAddr, impl Future<Output = ()>)> {
-        let listener = TcpListener::bind(address).await?;
-        let address = listener.local_addr()?;
-        let server = async move {
-            tokio::select! {
-                () = stop => {}
-                () = self.accept(listener) => {}
-                () = self.look() => {}
-            }
-            self.0.table.kick_all("the program ends");
-        };
-        Ok((address, server))
+    /// Serves who comes to `listener` until `stop` is done.
+    pub async fn serve(self, listener: Arc<TcpListener>, stop: impl Future<Output = ()> + Send) {
+        tokio::select! {
+            () = stop => {}
+            () = self.accept(&listener) => {}
+            () = self.look() => {}
+        }
+        self.0.table.kick_all("the program ends");
     }
 
-    async fn accept(&self, listener: TcpListener) {
+    async fn accept(&self, listener: &TcpListener) {
         loop {
             match listener.accept().await {
                 Ok((stream, peer)) => self.take(stream, peer),

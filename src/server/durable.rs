@@ -43,26 +43,36 @@ impl Change {
 
 /// Has the answer wait where the request says so. What changes nothing that is saved is answered at once.
 pub async fn wait(State(api): State<Api>, request: Request, next: Next) -> Response {
-    let waits = match *request.method() {
+    let waits = is_asked(&request);
+    let response = next.run(request).await;
+    settled(&api, response, waits).await
+}
+
+/// Whether a request says that its answer is to wait.
+pub fn is_asked(request: &Request) -> bool {
+    match *request.method() {
         Method::GET | Method::HEAD => false,
         // What cannot be read of the query is told by the route.
         _ => Params::of(request.uri())
             .and_then(|query| query.flag(DURABLE))
             .is_ok_and(|waits| waits == Some(true)),
-    };
-    let response = next.run(request).await;
+    }
+}
+
+/// The answer to a change that has landed, once it is saved where it `waits`, else with how the store is where that matters.
+pub async fn settled(api: &Api, response: Response, waits: bool) -> Response {
     let landed = response.extensions().get().copied();
     let is_kept = response.extensions().get::<Kept>().is_some();
-    let Some(change) = Change::of(&api, landed, is_kept, response.status()) else {
+    let Some(change) = Change::of(api, landed, is_kept, response.status()) else {
         return response;
     };
     if waits {
-        return match saved(&api, change).await {
+        return match saved(api, change).await {
             Ok(()) => response,
             Err(error) => error.into_response(),
         };
     }
-    match unwell(&api) {
+    match unwell(api) {
         None => response,
         Some(state) => marked(response, state).await,
     }

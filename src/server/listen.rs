@@ -1,7 +1,7 @@
 //! Listening: bounded numbers of connections, and clients that take too long are let go.
 
 use std::net::SocketAddr;
-use std::sync::Arc;
+use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
 
 use axum::Router;
@@ -36,26 +36,53 @@ pub struct Limits {
     pub connections: usize,
 }
 
-/// Binds `address` (port 0 takes a free one); gives the true address, and what serves `router` there until `stop` is done.
-///
-/// # Errors
-/// The address cannot be bound.
-pub async fn serve(
-    address: SocketAddr,
-    router: Router,
-    limits: Limits,
-    stop: impl Future<Output = ()> + Send + 'static,
-) -> std::io::Result<(SocketAddr, impl Future<Output = ()>)> {
-    let listener = TcpListener::bind(address).await?;
-    let address = listener.local_addr()?;
-    let router = router
+/// What is served on a port. It can be turned into something else while connections are open: the next request sees that. Cheap to copy.
+#[derive(Clone)]
+pub struct Face(Arc<RwLock<Router>>);
+
+impl Face {
+    /// Serves something else from now on.
+    pub fn turn(&self, router: Router) {
+        *self.0.write().unwrap_or_else(PoisonError::into_inner) = guarded(router);
+    }
+
+    fn router(&self) -> Router {
+        let router = self.0.read().unwrap_or_else(PoisonError::into_inner);
+        router.clone()
+    }
+}
+
+impl From<Router> for Face {
+    fn from(router: Router) -> Self {
+        Self(Arc::new(RwLock::new(guarded(router))))
+    }
+}
+
+/// With limits to the time that a request takes, and a panic of one kept to itself.
+fn guarded(router: Router) -> Router {
+    router
         .layer(RequestBodyTimeoutLayer::new(BODY_PAUSE_MAX))
         .layer(from_fn(in_time))
         .layer(CatchPanicLayer::custom(
             |_: Box<dyn std::any::Any + Send>| {
                 ApiError::internal("the request could not be worked off").into_response()
             },
-        ));
+        ))
+}
+
+/// Binds `address` (port 0 takes a free one); gives the true address, and what serves `face` there until `stop` is done.
+///
+/// # Errors
+/// The address cannot be bound.
+pub async fn serve(
+    address: SocketAddr,
+    face: impl Into<Face>,
+    limits: Limits,
+    stop: impl Future<Output = ()> + Send + 'static,
+) -> std::io::Result<(SocketAddr, impl Future<Output = ()>)> {
+    let listener = TcpListener::bind(address).await?;
+    let address = listener.local_addr()?;
+    let face = face.into();
     let places = Arc::new(Semaphore::new(limits.connections));
     let accepting = async move {
         loop {
@@ -72,9 +99,9 @@ pub async fn serve(
                 tracing::debug!(%peer, "too many connections; one more is closed");
                 continue;
             };
-            let router = router.clone();
+            let face = face.clone();
             tokio::spawn(async move {
-                converse(stream, peer, router).await;
+                converse(stream, peer, face).await;
                 drop(place);
             });
         }
@@ -97,12 +124,12 @@ async fn in_time(request: Request, next: Next) -> Response {
         })
 }
 
-async fn converse(stream: TcpStream, peer: SocketAddr, router: Router) {
+async fn converse(stream: TcpStream, peer: SocketAddr, face: Face) {
     // Answers are small, and wanted at once.
     let _set = stream.set_nodelay(true);
     let service = tower::service_fn(move |mut request: hyper::Request<Incoming>| {
         request.extensions_mut().insert(ConnectInfo(peer));
-        let mut router = router.clone();
+        let mut router = face.router();
         async move { router.call(request).await }
     });
     let connection = http1::Builder::new()

@@ -37,7 +37,10 @@ mod recordings;
 mod routes;
 mod rtmp;
 mod scenes;
+pub mod shared;
 mod speech;
+mod standby;
+mod starting;
 mod stream;
 mod thumbnails;
 mod timelines;
@@ -54,16 +57,20 @@ use axum::Router;
 use axum::extract::DefaultBodyLimit;
 use axum::middleware;
 use serde_json::Value;
+use tokio::sync::watch;
 
 use crate::control::assets::AssetStore;
+use crate::control::keep::handover::Handover;
 use crate::control::keys::KeyStore;
 use crate::control::{Director, Library, Station};
 use crate::rtmp::Rtmp;
 pub use address::{ToldAddress, tell_address, told_address};
 pub use guard::Guard;
 pub use health::TICK_SILENCE_MAX;
-pub use listen::{Limits, serve};
+pub use listen::{Face, Limits, serve};
 use routes::Routes;
+pub use standby::Standby;
+pub use starting::starting;
 
 /// The largest JSON body, in bytes.
 pub const BODY_MAX: usize = 1 << 20;
@@ -79,8 +86,25 @@ struct Inner {
     keys: KeyStore,
     rtmp: Rtmp,
     guard: Guard,
+    membership: Membership,
     connections: ws::Connections,
     levels: ws_levels::LevelsTold,
+    shared: shared::Counters,
+    over: watch::Sender<bool>,
+}
+
+/// What this instance is among those of its stream.
+#[derive(Clone)]
+pub enum Membership {
+    /// It leads.
+    Leader {
+        /// Its name, where others may share the stream.
+        name: Option<String>,
+        /// How it lets go where another one has the lease.
+        handover: Option<Handover>,
+    },
+    /// It stands by, and has the leader do what is asked of it.
+    Standby(Standby),
 }
 
 impl Api {
@@ -92,6 +116,7 @@ impl Api {
         keys: KeyStore,
         rtmp: Rtmp,
         guard: Guard,
+        membership: Membership,
     ) -> Self {
         Self(Arc::new(Inner {
             station,
@@ -100,8 +125,11 @@ impl Api {
             keys,
             rtmp,
             guard,
+            membership,
+            over: watch::Sender::new(false),
             connections: ws::Connections::default(),
             levels: ws_levels::LevelsTold::default(),
+            shared: shared::Counters::default(),
         }))
     }
 
@@ -139,6 +167,34 @@ impl Api {
 
     fn connections(&self) -> &ws::Connections {
         &self.0.connections
+    }
+
+    fn membership(&self) -> &Membership {
+        &self.0.membership
+    }
+
+    /// Who has the leader do things, where this instance stands by.
+    fn standby(&self) -> Option<&Standby> {
+        match &self.0.membership {
+            Membership::Standby(standby) => Some(standby),
+            Membership::Leader { .. } => None,
+        }
+    }
+
+    /// Lets go of who is connected for longer than a request: this instance becomes something else. They come back and find that.
+    pub fn end(&self) {
+        self.0.over.send_replace(true);
+    }
+
+    /// Waits until that is so.
+    async fn ended(&self) {
+        let mut over = self.0.over.subscribe();
+        // The sender lasts as long as this does.
+        let _over = over.wait_for(|over| *over).await;
+    }
+
+    fn shared(&self) -> &shared::Counters {
+        &self.0.shared
     }
 }
 
@@ -197,6 +253,10 @@ pub fn api(api: Api, hls_folder: &std::path::Path) -> Router {
         .layer(DefaultBodyLimit::max(BODY_MAX))
         .layer(middleware::from_fn_with_state(api.clone(), durable::wait))
         .layer(middleware::from_fn_with_state(
+            api.clone(),
+            standby::hand_on,
+        ))
+        .layer(middleware::from_fn_with_state(
             viewers.clone(),
             page::pictured,
         ))
@@ -206,6 +266,16 @@ pub fn api(api: Api, hls_folder: &std::path::Path) -> Router {
         .fallback(answer::no_route)
         .method_not_allowed_fallback(answer::no_method)
         .layer(limits)
+}
+
+/// The API for requests that come from within, whose sender is trusted and waits for what is saved by itself.
+fn within(api: Api) -> Router {
+    all()
+        .router
+        .with_state(api)
+        .layer(DefaultBodyLimit::max(BODY_MAX))
+        .fallback(answer::no_route)
+        .method_not_allowed_fallback(answer::no_method)
 }
 
 /// What is served on `WS_PORT`: WebSocket alone.

@@ -277,5 +277,8 @@ fn describe(code: ErrorCode) -> &'static str {
         ErrorCode::NotSaved => {
             "The change is made, and was not saved within the time that `durable` waits. It is kept until the store takes it."
         }
+        ErrorCode::OutcomeUnknown => {
+            "Who was to do it ended before it answered: it may have been done or not."
+        }
     }
 }

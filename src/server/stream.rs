@@ -5,9 +5,9 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 
-use super::Api;
 use super::answer::{Answered, Asking, Json, MaybeJson, Reply, asked};
 use super::routes::{Doc, Routes};
+use super::{Api, Membership};
 use crate::control::change::{PauseStream, ResumeStream};
 use crate::control::{Change, ErrorCode, Show, Terms, ViewerCount};
 use crate::store::PersistStatus;
@@ -46,6 +46,29 @@ pub struct StreamStatus {
     viewer_count: u64,
     /// How well changes are saved.
     store: PersistStatus,
+    /// What this instance is: the one that is on air, or one that waits to take its place.
+    role: StreamRole,
+    /// The name of the instance that leads the stream, where several may share it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    leader: Option<String>,
+}
+
+/// What an instance is among those of its stream.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub enum StreamRole {
+    /// It makes the program.
+    Leader,
+    /// It follows what the leader saves, and has it do what is asked here.
+    Standby,
+}
+
+/// What this instance is, and who leads.
+pub fn role(api: &Api) -> (StreamRole, Option<String>) {
+    match api.membership() {
+        Membership::Leader { name, .. } => (StreamRole::Leader, name.clone()),
+        Membership::Standby(standby) => (StreamRole::Standby, standby.leader()),
+    }
 }
 
 /// Figures of the running stream.
@@ -162,6 +185,7 @@ pub fn aliases() -> Routes {
 pub fn view(api: &Api, show: &Show) -> StreamStatus {
     let status = api.station().status();
     let figures = api.station().figures();
+    let (role, leader) = role(api);
     StreamStatus {
         is_live: show.live_since_ms.is_some(),
         is_paused: show.pause.is_some(),
@@ -177,6 +201,8 @@ pub fn view(api: &Api, show: &Show) -> StreamStatus {
         late_frames: status.counters.late,
         viewer_count: figures.viewers.total(),
         store: api.station().saving().status(),
+        role,
+        leader,
     }
 }
 

@@ -74,7 +74,7 @@ pub fn routes() -> Routes {
                  `{\"id\", \"type\": \"stream\", \"action\": \"start\"}`, `{\"id\", \"type\": \"subscribe\", \"events\": [\"layer:*\"], \"subjects\": [\"host\"]}`, \
                  `{\"id\", \"type\": \"output\", \"action\": \"add\", \"settings\": {...}}` and likewise `rendition`, `recording`, `replay` and `thumbnail` with \
                  `action`, `name` and `settings` as their routes have them, `{\"id\", \"type\": \"snapshot\"}`, `{\"id\", \"type\": \"ping\"}`. Each is answered by `{\"id\", \"success\", ...}` as in REST; a change with `\"durable\": true` only once it is saved, and what comes after it waits. An answer to a change has `store` where it is not saved in time, and `store:state` tells when that turns. \
-                 Messages out: `{\"event\", \"seq\", \"revision\", \"tick\", \"data\"}`; a client that has fallen behind gets a `snapshot` of everything. \
+                 Messages out: `{\"event\", \"seq\", \"revision\", \"tick\", \"subject\", \"data\"}`, where `subject` is the name of what it is about, if it has one; a client that has fallen behind gets a `snapshot` of everything. \
                  `audio:levels` tells what the meters show, ten times a second, only to who subscribes to it by name or as `audio:*`; it has the number of the last event, and is not told again.",
             )
             .query("events", list.clone(), "Events to subscribe to, with commas between: `layer:*,stream:status`. All when absent.")
@@ -127,7 +127,7 @@ impl Wanted {
     }
 
     fn has(&self, told: &Told) -> bool {
-        let kind = self.kinds.is_empty() || self.names(told.kind);
+        let kind = self.kinds.is_empty() || self.names(&told.kind);
         let subject = self.subjects.is_empty()
             || told
                 .subject
@@ -219,7 +219,8 @@ impl Client {
     }
 
     async fn run(&mut self, mut incoming: SplitStream<WebSocket>, from: From) -> Result<(), Over> {
-        let events = self.api.station().events().clone();
+        let api = self.api.clone();
+        let events = api.station().events().clone();
         let newest = self.api.director().snapshot().show.revision;
         let (mut told, missed) = match from {
             From::Now => (events.listen().0, Some(Vec::new())),
@@ -249,6 +250,7 @@ impl Client {
                     }
                 }
                 event = told.recv() => match event {
+                    Ok(event) if event.is_after_gap => self.catch_up(&mut told).await?,
                     Ok(event) => self.tell_all(event, &mut told).await?,
                     Err(RecvError::Lagged(_)) => self.catch_up(&mut told).await?,
                     Err(RecvError::Closed) => return Ok(()),
@@ -256,6 +258,13 @@ impl Client {
                 _ = levels.tick(), if self.wanted.names(LEVELS) => {
                     let message = self.api.levels().message(&self.api);
                     self.send(Message::Text(message)).await?;
+                }
+                () = api.ended() => {
+                    let frame = CloseFrame {
+                        code: close_code::RESTART,
+                        reason: Utf8Bytes::from_static("this instance has another part now; connect again"),
+                    };
+                    return self.send(Message::Close(Some(frame))).await;
                 }
                 _ = ping.tick() => {
                     if heard.elapsed() > SILENCE_MAX {
@@ -314,6 +323,7 @@ impl Client {
                 fed.map_err(|_| Over)?.map_err(|_| Over)?;
             }
             next = match told.try_recv() {
+                Ok(event) if event.is_after_gap => return self.catch_up(told).await,
                 Ok(event) => Some(event),
                 Err(TryRecvError::Lagged(_)) => return self.catch_up(told).await,
                 Err(TryRecvError::Empty | TryRecvError::Closed) => None,
@@ -335,23 +345,7 @@ impl Client {
     }
 
     async fn send_snapshot(&mut self, id: Option<&Value>) -> Result<(), Over> {
-        let (seq, snapshot) = {
-            let (_, seq) = self.api.station().events().listen();
-            (seq, self.api.director().snapshot())
-        };
-        let show = &snapshot.show;
-        let status = stream::view(&self.api, show);
-        let data = json!({
-            "status": status,
-            "scene": {"id": show.program.id, "name": show.program.spec.name},
-            "layers": layers::all(&show.program.spec),
-            "data": *show.program.spec.data,
-            "audio": show.program.spec.audio,
-            "config": show.config.view(),
-        });
-        let mut message = json!({
-            "event": "snapshot", "seq": seq, "revision": show.revision, "tick": snapshot.tick, "data": data,
-        });
+        let mut message = snapshot(&self.api);
         if let Some(id) = id {
             message["id"] = id.clone();
             message["success"] = true.into();
@@ -395,10 +389,20 @@ impl Client {
                 let answer = self.subscribe(&value);
                 self.answer(id, answer).await
             }
-            _ => {
+            Some("ping") => {
                 let answer = ask_durably(&self.api, value).await;
                 self.answer(id, answer).await
             }
+            _ => match self.api.standby().cloned() {
+                Some(standby) => {
+                    let body = standby.message(value).await;
+                    self.say(id, body).await
+                }
+                None => {
+                    let answer = ask_durably(&self.api, value).await;
+                    self.answer(id, answer).await
+                }
+            },
         }
     }
 
@@ -411,13 +415,35 @@ impl Client {
     }
 
     async fn answer(&mut self, id: Option<Value>, answer: Answered) -> Result<(), Over> {
-        let mut body = match answer {
+        let body = match answer {
             Ok(reply) => reply.into_json(),
             Err(error) => json!({"success": false, "error": error}),
         };
+        self.say(id, body).await
+    }
+
+    async fn say(&mut self, id: Option<Value>, mut body: Value) -> Result<(), Over> {
         body["id"] = id.unwrap_or(Value::Null);
         self.send(Message::Text(body.to_string().into())).await
     }
+}
+
+/// Everything that is on air now, with the number of the last event before it.
+pub fn snapshot(api: &Api) -> Value {
+    let seq = api.station().events().newest();
+    let snapshot = api.director().snapshot();
+    let show = &snapshot.show;
+    let data = json!({
+        "status": stream::view(api, show),
+        "scene": {"id": show.program.id, "name": show.program.spec.name},
+        "layers": layers::all(&show.program.spec),
+        "data": *show.program.spec.data,
+        "audio": show.program.spec.audio,
+        "config": show.config.view(),
+    });
+    json!({
+        "event": "snapshot", "seq": seq, "revision": show.revision, "tick": snapshot.tick, "data": data,
+    })
 }
 
 fn message(told: &Told) -> Message {
@@ -473,23 +499,34 @@ struct Lifecycle {
 
 /// Does what a message asks for, and waits until it is saved where it says so.
 async fn ask_durably(api: &Api, mut value: Value) -> Answered {
-    let durable = value
-        .as_object_mut()
-        .and_then(|map| map.shift_remove(DURABLE));
-    let waits = match durable {
-        None => false,
-        Some(Value::Bool(waits)) => waits,
-        Some(_) => {
-            let message = "durable: expected true or false";
-            return Err(ApiError::new(ErrorCode::BadRequest, message));
-        }
-    };
+    let waits = take_durable(&mut value)?;
     let answer = ask(api, &value).await;
     wait_for(api, answer, waits).await
 }
 
+/// Takes out of a message whether its answer waits until the change is saved.
+///
+/// # Errors
+/// It says neither true nor false.
+pub fn take_durable(message: &mut Value) -> Result<bool, ApiError> {
+    let durable = message
+        .as_object_mut()
+        .and_then(|map| map.shift_remove(DURABLE));
+    match durable {
+        None => Ok(false),
+        Some(Value::Bool(waits)) => Ok(waits),
+        Some(_) => {
+            let message = "durable: expected true or false";
+            Err(ApiError::new(ErrorCode::BadRequest, message))
+        }
+    }
+}
+
 /// Does what a message asks for.
-async fn ask(api: &Api, value: &Value) -> Answered {
+///
+/// # Errors
+/// Why it is not done.
+pub async fn ask(api: &Api, value: &Value) -> Answered {
     let kind = value.get("type").and_then(Value::as_str);
     match kind {
         Some("ping") => Reply::of(json!({"tick": api.station().ticks().next()})),
@@ -550,8 +587,9 @@ mod tests {
         Told {
             seq: 1,
             revision: 1,
-            kind,
+            kind: kind.into(),
             subject: subject.map(Arc::from),
+            is_after_gap: false,
             json: "{}".into(),
         }
     }

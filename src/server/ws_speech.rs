@@ -374,7 +374,7 @@ impl Client {
 
     /// Passes on what is told of this connection's utterances.
     async fn tell(&mut self, told: &Told) -> Result<(), Over> {
-        let name = match told.kind {
+        let name = match &*told.kind {
             "speech:start" => "start",
             "speech:word" => "word",
             "speech:pause" => "pause",

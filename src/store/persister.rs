@@ -48,6 +48,8 @@ struct Desk {
     /// Whether it has to get everything.
     is_whole: bool,
     fence: u64,
+    /// Whether another process writes.
+    is_watching: bool,
     /// How many puts there were.
     given: u64,
     /// When the oldest pending change was given.
@@ -70,6 +72,16 @@ impl fmt::Debug for Persister {
 impl Persister {
     /// Starts on the runtime that this is called on, with what the store was found to hold.
     pub fn start(store: Store, saved: &Saved, options: PersistOptions) -> Self {
+        Self::new(store, saved, options, false)
+    }
+
+    /// As [`Persister::start`], for who only looks at what another process saves: nothing is ever written, and the status says how the
+    /// store is.
+    pub fn watch(store: Store, saved: &Saved, options: PersistOptions) -> Self {
+        Self::new(store, saved, options, true)
+    }
+
+    fn new(store: Store, saved: &Saved, options: PersistOptions, is_watching: bool) -> Self {
         let status = PersistStatus {
             engine: store.engine(),
             state: PersistState::Ok,
@@ -85,8 +97,9 @@ impl Persister {
             revision: saved.revision,
             stored: saved.revision,
             // What an older release wrote is written anew in today's format.
-            is_whole: saved.revision > 0 && saved.format != FORMAT,
+            is_whole: !is_watching && saved.revision > 0 && saved.format != FORMAT,
             fence: saved.fence,
+            is_watching,
             given: 0,
             since: None,
             taken: None,
@@ -148,6 +161,15 @@ impl Persister {
     pub fn check(&self, puts: &Puts) -> Result<(), StoreError> {
         check(puts)?;
         self.0.desk().check_room(puts)
+    }
+
+    /// Another process has saved a revision, as the one who only looks has seen.
+    pub fn note_saved(&self, revision: u64) {
+        let mut desk = self.0.desk();
+        (desk.revision, desk.stored) = (revision, revision);
+        drop(desk);
+        self.0.durable.send_replace(revision);
+        self.0.changed.notify_one();
     }
 
     /// Commits under this fence from now on, which a lease has given.
@@ -371,7 +393,8 @@ impl Task {
         match result {
             Ok(standing) => {
                 let mut desk = self.shared.desk();
-                if standing.revision < desk.stored && desk.pending.is_empty() {
+                let is_lost = standing.revision < desk.stored && desk.pending.is_empty();
+                if is_lost && !desk.is_watching {
                     tracing::warn!(
                         found = standing.revision,
                         expected = desk.stored,
@@ -416,7 +439,8 @@ impl Desk {
 
     /// What is to be committed next: everything that waits, which makes a whole revision. And how many puts it has, with those before.
     fn take(&mut self) -> Option<(Batch, u64)> {
-        if self.pending.is_empty() && !self.is_whole && self.since.is_none() {
+        let is_idle = self.pending.is_empty() && !self.is_whole && self.since.is_none();
+        if is_idle || self.is_watching {
             return None;
         }
         let pending = std::mem::take(&mut self.pending);

@@ -9,6 +9,7 @@ use super::encoder::EncoderStats;
 use super::error::StreamingError;
 use super::event::{BitrateReason, Listener, StreamingEvent};
 use super::fan_out::PacketTap;
+use super::leave::Conditions;
 use super::media::MediaSender;
 use super::outputs::{Output, OutputSettings, OutputStart, OutputStats, Watcher};
 use super::rendition::{Ladder, Rendition, RenditionSettings, Shared};
@@ -100,8 +101,22 @@ impl Streaming {
         outputs: Vec<OutputSettings>,
         listener: Listener,
     ) -> Result<Self, StreamingError> {
+        Self::start_under(ladder, outputs, listener, Conditions::default())
+    }
+
+    /// [`Streaming::start_with`], under conditions that hold for all outputs.
+    ///
+    /// # Errors
+    /// As [`Streaming::start_with`].
+    pub fn start_under(
+        ladder: impl Into<Ladder>,
+        outputs: Vec<OutputSettings>,
+        listener: Listener,
+        conditions: Conditions,
+    ) -> Result<Self, StreamingError> {
         let ladder = ladder.into();
-        let shared = Shared::new(&ladder, listener)?;
+        let mut shared = Shared::new(&ladder, listener)?;
+        shared.conditions = conditions;
         let streaming = Self::start_shared(ladder, shared)?;
         for output in outputs {
             streaming.add_output(output)?;

@@ -66,6 +66,9 @@ pub enum StreamingError {
         #[source]
         source: std::io::Error,
     },
+    /// Another process of this stream may lead; nothing is sent before it is known that none does.
+    #[error("it is not confirmed that this instance leads the stream")]
+    NotLeading,
     /// The disk is full; what was written until then is kept.
     #[error("the disk is full")]
     DiskFull {

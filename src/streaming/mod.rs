@@ -17,6 +17,7 @@ mod encoder;
 mod error;
 mod event;
 mod fan_out;
+mod leave;
 mod media;
 pub mod offline;
 pub mod outputs;
@@ -31,6 +32,7 @@ pub use encoder::{EncoderSettings, EncoderStats};
 pub use error::StreamingError;
 pub use event::{BitrateReason, Listener, StreamingEvent};
 pub use fan_out::PacketTap;
+pub use leave::{Conditions, Leave};
 pub use media::{AudioChunk, MediaSender, Refused, StereoSamples, TickMedia};
 pub(crate) use outputs::backoff_delay;
 pub use outputs::{

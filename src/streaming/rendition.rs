@@ -26,6 +26,7 @@ use super::encoder::{
 use super::error::StreamingError;
 use super::event::Listener;
 use super::fan_out::FanOut;
+use super::leave::Conditions;
 use super::media::{TickSender, media_channel};
 use super::outputs::OutputContext;
 use super::thread::{NamedThread, Priority, ThreadEnd, panicked, set_priority};
@@ -146,6 +147,7 @@ impl From<EncoderSettings> for Ladder {
 pub(super) struct Shared {
     pub(super) clock: Arc<KeyframeClock>,
     pub(super) listener: Listener,
+    pub(super) conditions: Conditions,
     /// Encoder threads that were given up.
     pub(super) abandoned: Arc<AtomicUsize>,
     pub(super) open: OpenPicture,
@@ -162,6 +164,7 @@ impl Shared {
                 ladder.0.len(),
             )),
             listener,
+            conditions: Conditions::default(),
             abandoned: Arc::default(),
             open: open_real(),
         })
@@ -238,6 +241,7 @@ impl Rendition {
                 .unwrap_or_else(|_| Err(panicked(&"the encoder")))?,
             encoder: control,
             send_buffer_bytes: send_buffer_bytes(&settings),
+            conditions: shared.conditions.clone(),
         };
         Ok(Self {
             settings,

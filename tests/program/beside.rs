@@ -56,6 +56,16 @@ impl Drop for Camera {
     }
 }
 
+/// Waits until a program leads that was started where another one was killed.
+fn leading((on_air, client): (OnAir, Client)) -> (OnAir, Client) {
+    until("it to lead", || {
+        let (status, answer) = client.ask("GET", "/stream/status", Value::Null);
+        let is_leader = status == 200 && answer["data"]["role"] == "leader";
+        is_leader.then_some(())
+    });
+    (on_air, client)
+}
+
 /// A key that is made: its name for the API, and itself.
 fn make_key(client: &Client, body: Value) -> (String, String) {
     let made = client.ok("POST", "/stream/keys?durable=true", body)["data"].take();
@@ -161,7 +171,7 @@ fn keys_recordings_and_scenes_come_to_another_machine_through_redis() {
     client.ok("POST", "/stream/layers?durable=true", layer);
     kill(on_air);
     let second = TempFolder::new();
-    let (on_air, client) = start(&second, &more);
+    let (on_air, client) = leading(start(&second, &more));
     on_air.line("where the last run left off");
     assert_eq!(client.get("/stream/layers")["count"], 1);
     is_kept(&client);
@@ -182,7 +192,7 @@ fn keys_recordings_and_scenes_come_to_another_machine_through_redis() {
     client.ok("PUT", "/stream/scenes/other?durable=true", scene("Other"));
     kill(on_air);
     // The first is back, and knows what became of its own.
-    let (on_air, client) = again(&first, &more);
+    let (on_air, client) = leading(again(&first, &more));
     let recording = client.get("/stream/recordings/friday");
     assert_eq!(recording["instance"], Value::Null, "{recording}");
     assert!(!first.file("late.json").exists() && first.file("other.json").exists());
@@ -191,11 +201,11 @@ fn keys_recordings_and_scenes_come_to_another_machine_through_redis() {
     kill(on_air);
     // What somebody has written to a file here counts.
     first.write("other.json", &scene("By hand").to_string());
-    let (on_air, client) = again(&first, &more);
+    let (on_air, client) = leading(again(&first, &more));
     assert_eq!(client.get("/stream/scenes/other")["name"], "By hand");
     client.ok("PATCH", "/stream/data?durable=true", json!({"n": 1}));
     kill(on_air);
-    let (on_air, client) = again(&second, &more);
+    let (on_air, client) = leading(again(&second, &more));
     assert_eq!(client.get("/stream/scenes/other")["name"], "By hand");
     let (status, answer) = client.ask(
         "DELETE",
@@ -237,7 +247,10 @@ fn a_store_that_stands_still_is_told_with_what_stands_beside_the_show_too() {
     });
     kill(on_air);
     let other = TempFolder::new();
-    let (_on_air, client) = start(&other, &[&QUIET[..], &["--redis-url", &url]].concat());
+    let (_on_air, client) = leading(start(
+        &other,
+        &[&QUIET[..], &["--redis-url", &url]].concat(),
+    ));
     assert_eq!(names(&client), ["studio", "two"]);
 }
 
@@ -305,7 +318,7 @@ fn write(client: &Client, writer: usize, ends: &AtomicBool) -> u32 {
 fn survives_being_killed(more: &[&str], next: impl Fn(TempFolder) -> TempFolder) {
     let (mut folder, mut saved) = (TempFolder::new(), 0);
     for round in 0..4 {
-        let (on_air, client) = start(&folder, more);
+        let (on_air, client) = leading(start(&folder, more));
         let ends = AtomicBool::new(false);
         let chance = u64::from(getrandom::u32().unwrap());
         let counts: Vec<u32> = thread::scope(|scope| {
@@ -320,7 +333,7 @@ fn survives_being_killed(more: &[&str], next: impl Fn(TempFolder) -> TempFolder)
         });
         on_air.end();
         folder = next(folder);
-        let (on_air, client) = start(&folder, more);
+        let (on_air, client) = leading(start(&folder, more));
         let names = names(&client);
         for (writer, &count) in counts.iter().enumerate() {
             let writer = 2 * round + writer;

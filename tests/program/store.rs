@@ -18,7 +18,7 @@ use super::support::{FREE_PORTS, OnAir, SMALL_SCENE, TempFolder, program, run, t
 pub struct Redis {
     child: Child,
     port: u16,
-    _folder: TempFolder,
+    folder: TempFolder,
 }
 
 impl Redis {
@@ -27,6 +27,15 @@ impl Redis {
         let port = listener.local_addr().unwrap().port();
         drop(listener);
         let folder = TempFolder::new();
+        let child = Self::run(port, &folder);
+        Self {
+            child,
+            port,
+            folder,
+        }
+    }
+
+    fn run(port: u16, folder: &TempFolder) -> Child {
         let child = Command::new("redis-server")
             .args(["--port", &port.to_string(), "--bind", "127.0.0.1"])
             .args(["--save", "", "--dir"])
@@ -36,11 +45,14 @@ impl Redis {
             .spawn()
             .unwrap_or_else(|error| panic!("redis-server is needed by this test: {error}"));
         until("Redis", || TcpStream::connect(("127.0.0.1", port)).ok());
-        Self {
-            child,
-            port,
-            _folder: folder,
-        }
+        child
+    }
+
+    /// Ends it and starts it again, empty.
+    pub fn restart(&mut self) {
+        self.child.kill().unwrap();
+        self.child.wait().unwrap();
+        self.child = Self::run(self.port, &self.folder);
     }
 
     pub fn url(&self) -> String {

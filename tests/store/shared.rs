@@ -3,8 +3,8 @@
 use std::time::Duration;
 
 use stream_manager::store::shared::{
-    Channel, Command, CommandReader, EventListener, EventTeller, Fleet, FleetOptions, Follower,
-    send_command,
+    Answer, Channel, Command, CommandAnswers, CommandReader, EventListener, EventTeller, Fleet,
+    FleetOptions, Follower, TEXT_BYTES_MAX, Unreadable, send_command,
 };
 use stream_manager::store::{Batch, Documents, Puts, RedisStore, Store, StoreError};
 
@@ -101,8 +101,24 @@ fn command(id: &str) -> Command {
     }
 }
 
-async fn read(reader: &mut CommandReader) -> Option<String> {
-    reader.next().await.unwrap().map(|command| command.id)
+/// The ids of what the reader takes next, and how many came twice.
+async fn read(reader: &mut CommandReader) -> (Vec<String>, u64) {
+    let taken = reader.next().await.unwrap();
+    let ids = taken.commands.into_iter().map(|command| command.id);
+    (ids.collect(), taken.repeated)
+}
+
+fn answer(id: &str, json: &str) -> Answer {
+    Answer {
+        id: id.to_owned(),
+        json: json.to_owned(),
+        kept: LONG,
+    }
+}
+
+async fn add(server: &Server, fields: &[&str]) {
+    let words = [&["XADD", "sm:{a}:commands", "*"], fields].concat();
+    server.ask(&words).await;
 }
 
 #[tokio::test]
@@ -111,14 +127,17 @@ async fn a_command_is_done_once_and_its_result_comes_back() {
     let store = server.store("a");
     lead(&server, 1).await;
     let mut reader = CommandReader::new(&store, 1, WAIT);
+    let answers = CommandAnswers::new(&store, 1);
     let one = command("one");
     let sending = send_command(&store, &one, LONG);
     let doing = async {
         loop {
-            if let Some(found) = reader.next().await.unwrap() {
-                assert_eq!(found, command("one"));
-                reader.answer("one", r#"{"success":true}"#).await.unwrap();
-                reader.answer("one", r#"{"success":false}"#).await.unwrap();
+            let taken = reader.next().await.unwrap();
+            if let [found] = &taken.commands[..] {
+                assert_eq!((&found.id, &found.json), (&one.id, &Ok(one.json.clone())));
+                let first = answer("one", r#"{"success":true}"#);
+                let second = answer("one", r#"{"success":false}"#);
+                answers.tell(&[first, second]).await.unwrap();
                 break;
             }
         }
@@ -128,46 +147,128 @@ async fn a_command_is_done_once_and_its_result_comes_back() {
     // Sent again, it is not done again and has the same result. What other services send by hand is read too.
     let again = send_command(&store, &command("one"), LONG).await.unwrap();
     assert_eq!(again.as_deref(), Some(r#"{"success":true}"#));
-    server
-        .ask(&["XADD", "sm:{a}:commands", "*", "id", "two", "json", "{}"])
-        .await;
-    server
-        .ask(&["XADD", "sm:{a}:commands", "*", "nothing", "good"])
-        .await;
-    server
-        .ask(&["XADD", "sm:{a}:commands", "*", "id", "three", "json", "{}"])
-        .await;
-    assert_eq!(read(&mut reader).await.as_deref(), Some("two"));
-    // The leader dies; the next one goes on behind what was begun.
-    lead(&server, 2).await;
-    assert!(matches!(
-        reader.next().await,
-        Err(StoreError::Fenced { .. })
-    ));
-    let mut next = CommandReader::new(&store, 2, WAIT);
-    assert_eq!(read(&mut next).await.as_deref(), Some("three"));
-    assert_eq!(read(&mut next).await, None);
+    assert_eq!(read(&mut reader).await, (vec![], 1));
+    add(&server, &["id", "two", "json", "{}"]).await;
+    add(&server, &["nothing", "good"]).await;
+    add(&server, &["id", "with a space", "json", "{}"]).await;
+    add(&server, &["id", "empty"]).await;
+    let long = "x".repeat(TEXT_BYTES_MAX + 1);
+    add(&server, &["id", "long", "json", &long]).await;
+    let taken = reader.next().await.unwrap();
+    assert_eq!((taken.nameless, taken.repeated), (2, 0));
+    let found: Vec<_> = taken
+        .commands
+        .iter()
+        .map(|command| (&*command.id, command.json.as_deref()))
+        .collect();
+    let expected = [
+        ("two", Ok("{}")),
+        ("empty", Err(&Unreadable::Missing)),
+        ("long", Err(&Unreadable::TooLong)),
+    ];
+    assert_eq!(found, expected);
     let silence = send_command(&store, &command("four"), WAIT).await.unwrap();
     assert_eq!(silence, None);
-    assert_eq!(read(&mut next).await.as_deref(), Some("four"));
+    assert_eq!(read(&mut reader).await, (vec!["four".to_owned()], 0));
+    assert_eq!(read(&mut reader).await, (vec![], 0));
 }
 
 #[tokio::test]
-async fn events_are_heard_by_whoever_listens() {
+async fn what_was_taken_is_given_again_after_an_answer_that_was_lost_and_to_nobody_else() {
     let server = Server::start(&[]);
     let store = server.store("a");
-    let teller = EventTeller::new(&store);
-    assert_eq!(teller.tell("nobody").await.unwrap(), 0);
+    lead(&server, 1).await;
+    for id in ["one", "two"] {
+        add(&server, &["id", id, "json", "{}"]).await;
+    }
+    let both = (vec!["one".to_owned(), "two".to_owned()], 0);
+    let mut reader = CommandReader::new(&store, 1, WAIT);
+    let answers = CommandAnswers::new(&store, 1);
+    assert_eq!(read(&mut reader).await, both);
+    // As after a call whose answer never came: a reader that knows the old place.
+    server.ask(&["SET", "sm:{a}:cursor", "0-0"]).await;
+    let mut same = CommandReader::new(&store, 1, WAIT);
+    assert_eq!(read(&mut same).await, both);
+    answers.tell(&[answer("one", "1")]).await.unwrap();
+    // The leader dies; the next one answers what was begun, and goes on behind it.
+    lead(&server, 2).await;
+    add(&server, &["id", "three", "json", "{}"]).await;
+    let fenced = reader.next().await;
+    assert!(matches!(fenced, Err(StoreError::Fenced { .. })));
+    let late = answers.tell(&[answer("two", "late")]).await;
+    assert!(matches!(late, Err(StoreError::Fenced { .. })));
+    let mut next = CommandReader::new(&store, 2, WAIT);
+    assert_eq!(next.sweep("unknown").await.unwrap(), 1);
+    assert_eq!(next.sweep("unknown").await.unwrap(), 0);
+    assert_eq!(read(&mut next).await, (vec!["three".to_owned()], 0));
+    for (id, result) in [("one", "1"), ("two", "unknown")] {
+        let known = send_command(&store, &command(id), LONG).await.unwrap();
+        assert_eq!(known.as_deref(), Some(result));
+    }
+    // Nobody leads for a moment after all keys were deleted; then it goes on with what comes, whatever its number.
+    server.ask(&["FLUSHALL"]).await;
+    let nobody = next.next().await;
+    assert!(matches!(nobody, Err(StoreError::Unavailable { .. })));
+    lead(&server, 2).await;
+    server
+        .ask(&["XADD", "sm:{a}:commands", "5-1", "id", "new", "json", "{}"])
+        .await;
+    assert_eq!(read(&mut next).await, (vec!["new".to_owned()], 0));
+}
+
+#[tokio::test]
+async fn commands_that_were_read_are_let_go_of_and_others_are_not() {
+    let server = Server::start(&[]);
+    let store = server.store("a");
+    lead(&server, 1).await;
+    let mut reader = CommandReader::new(&store, 1, WAIT);
+    let adding = redis::Script::new(
+        "for n = 1, 3000 do redis.call('XADD', KEYS[1], '*', 'id', n, 'json', '{}') end",
+    );
+    let client = redis::Client::open(server.url()).unwrap();
+    let mut connection = client.get_connection().unwrap();
+    let _done: () = adding
+        .key("sm:{a}:commands")
+        .invoke(&mut connection)
+        .unwrap();
+    let mut count = 0;
+    while count < 3000 {
+        for id in read(&mut reader).await.0 {
+            count += 1;
+            assert_eq!(id, count.to_string());
+        }
+    }
+    let redis::Value::Int(left) = server.ask(&["XLEN", "sm:{a}:commands"]).await else {
+        panic!("no number");
+    };
+    assert!(left < 1200, "{left}");
+}
+
+#[tokio::test]
+async fn events_are_heard_once_and_in_order_by_whoever_listens() {
+    let server = Server::start(&[]);
+    let store = server.store("a");
+    lead(&server, 1).await;
+    let teller = EventTeller::new(&store, 1);
+    teller.tell([(6, &b"nobody"[..])]).await.unwrap();
     let mut one = EventListener::listen(&store).await.unwrap();
     let mut other = EventListener::listen(&server.store("a")).await.unwrap();
     let _elsewhere = EventListener::listen(&server.store("b")).await.unwrap();
-    assert_eq!(teller.tell(r#"{"type":"paused"}"#).await.unwrap(), 2);
+    teller
+        .tell([(6, &b"old"[..]), (7, b"seven"), (9, b"nine")])
+        .await
+        .unwrap();
     for listener in [&mut one, &mut other] {
-        assert_eq!(
-            listener.next().await.as_deref(),
-            Some(r#"{"type":"paused"}"#)
-        );
+        assert_eq!(listener.next().await.as_deref(), Some("seven"));
+        assert_eq!(listener.next().await.as_deref(), Some("nine"));
     }
+    lead(&server, 2).await;
+    let fenced = teller.tell([(10, &b"ten"[..])]).await;
+    assert!(matches!(fenced, Err(StoreError::Fenced { .. })));
+    // The numbers of another leader are its own.
+    let next = EventTeller::new(&store, 2);
+    next.tell([(3, &b"three"[..])]).await.unwrap();
+    assert_eq!(one.next().await.as_deref(), Some("three"));
     server.ask(&["CLIENT", "KILL", "TYPE", "pubsub"]).await;
     assert_eq!(one.next().await, None);
 }

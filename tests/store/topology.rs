@@ -1,10 +1,13 @@
 //! Redis behind sentinels, as a cluster, over TLS and over a socket.
 
-use std::process::Command;
+use std::process;
 use std::time::Duration;
 
 use rustix::process::Signal;
 use stream_manager::store::remote::{Link, Timeouts};
+use stream_manager::store::shared::{
+    Answer, Command, CommandAnswers, CommandReader, EventListener, EventTeller, send_command,
+};
 use stream_manager::store::{RedisStore, RedisUrl, Store};
 
 use super::support::{
@@ -12,7 +15,10 @@ use super::support::{
 };
 
 fn shell(program: &str, arguments: &[&str]) {
-    let output = Command::new(program).args(arguments).output().unwrap();
+    let output = process::Command::new(program)
+        .args(arguments)
+        .output()
+        .unwrap();
     let told = String::from_utf8_lossy(&output.stderr);
     let answer = String::from_utf8_lossy(&output.stdout);
     assert!(
@@ -65,6 +71,36 @@ async fn sentinels_name_the_master_and_the_next_one() {
     assert!(error.to_string().contains("knows no `other`"), "{error}");
 }
 
+/// Sends a command, has it done as the leader would, and tells an event.
+async fn commands_and_events_pass(store: &RedisStore) {
+    let mut leading = redis::cmd("SET");
+    leading.arg(store.keys().of("lease")).arg("1:leader");
+    let _done: redis::Value = store.link().ask(&leading).await.unwrap();
+    let mut listener = EventListener::listen(store).await.unwrap();
+    let mut reader = CommandReader::new(store, 1, LONG);
+    let command = Command {
+        id: "one".to_owned(),
+        json: "{}".to_owned(),
+    };
+    let doing = async {
+        assert_eq!(reader.sweep("unknown").await.unwrap(), 0);
+        let taken = reader.next().await.unwrap();
+        assert_eq!(taken.commands.len(), 1);
+        let answer = Answer {
+            id: "one".to_owned(),
+            json: "done".to_owned(),
+            kept: LONG,
+        };
+        let answers = CommandAnswers::new(store, 1);
+        answers.tell(&[answer]).await.unwrap();
+        let teller = EventTeller::new(store, 1);
+        teller.tell([(1, &b"told"[..])]).await.unwrap();
+    };
+    let (result, ()) = tokio::join!(send_command(store, &command, LONG), doing);
+    assert_eq!(result.unwrap().as_deref(), Some("done"));
+    assert_eq!(listener.next().await.as_deref(), Some("told"));
+}
+
 #[tokio::test]
 async fn a_cluster_is_found_whichever_server_is_asked() {
     let arguments = ["--cluster-enabled", "yes", "--cluster-node-timeout", "1000"];
@@ -105,6 +141,9 @@ async fn a_cluster_is_found_whichever_server_is_asked() {
             (saved.revision, &saved.documents["id"][..]),
             (3, id.as_bytes())
         );
+    }
+    for id in ["a", "b", "c"] {
+        commands_and_events_pass(&RedisStore::new(link(&url), id)).await;
     }
     let mut with_keys = 0;
     for node in &nodes {

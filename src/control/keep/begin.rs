@@ -17,15 +17,17 @@ use systems::scene::Standing;
 
 use super::config;
 use super::documents::{self, Constants, Read};
-use super::found::Found;
-use super::open::Opened;
+use super::found::{Found, Stand};
 use crate::config::Settings;
 use crate::control::config::Config;
+use crate::control::keys::KeyStore;
 use crate::control::landed;
 use crate::control::library::Library;
 use crate::control::outputs::{OutputList, Saved as OutputChanges};
+use crate::control::recordings;
 use crate::control::show::{PausedAs, Show, Staged, Waiting, fingerprint};
 use crate::scene::{LoadOptions, LoadedScene, load_scene, scene_from_text};
+use crate::store::Saved;
 
 /// What the program begins with.
 pub struct Begin {
@@ -68,32 +70,39 @@ pub struct ResumedTicks {
     pub tick: u64,
 }
 
+/// Why a program begins.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Origin {
+    /// It was started.
+    Start,
+    /// It was started, and is to begin as the scene's file says.
+    Fresh,
+    /// It takes the place of another instance, or looks at what that does: what was saved is what counts, whatever files lie here.
+    TakeOver,
+}
+
 /// Chooses what comes on air. `first` is the scene that the program is started with.
 ///
 /// # Errors
 /// What was saved cannot be read or shown.
 pub fn begin(
-    opened: &Opened,
+    saved: &Saved,
+    stand: Stand<'_>,
     first: &LoadedScene,
     settings: &Settings,
     library: &Library,
-    is_fresh: bool,
+    origin: Origin,
 ) -> anyhow::Result<Begin> {
-    let documents = &opened.saved.documents;
+    let documents = &saved.documents;
     let way_out = || {
         format!(
             "{} was left as it is; take an export in with `stream-manager state import FILE --replace` where there is one, or begin at the scene's file with `run --fresh`",
-            opened.place
+            stand.place
         )
     };
     let first_id = crate::control::scene_id(&first.path);
-    let found = Found::new(opened, settings, library, &first_id)?;
-    let first = &match found.scenes.files.contains(&first_id) {
-        true => load_scene(&first.path, &library.options(settings.max_layers))
-            .map_err(|errors| anyhow::anyhow!("{}", errors.plain()))
-            .with_context(|| format!("the scene `{first_id}`, which was saved elsewhere"))?,
-        false => first.clone(),
-    };
+    let found = Found::new(saved, stand, settings, library, &first_id)?;
+    let first = &by_now(first, &first_id, &found, stand, library, settings)?;
     let changes = match documents::read_outputs(documents).with_context(way_out)? {
         Some(changes) => changes,
         None => OutputChanges::open(&settings.data_dir.join("outputs.json"))?.unwrap_or_default(),
@@ -106,15 +115,18 @@ pub fn begin(
         let main = list.rendition(RenditionSpec::MAIN)?;
         Ok::<_, anyhow::Error>(Config::new(settings, main, canvas, first_rate))
     };
-    let constants = Constants {
+    let mut constants = Constants {
         started_with: first.path.display().to_string(),
         config_base: config::values(&config_of(&base_outputs)?),
     };
     let config = config_of(&outputs)?;
-    let read = match is_fresh {
-        true => None,
-        false => documents::read(documents).with_context(way_out)?,
+    let read = match origin {
+        Origin::Fresh => None,
+        Origin::Start | Origin::TakeOver => documents::read(documents).with_context(way_out)?,
     };
+    if let (Origin::TakeOver, Some(read)) = (origin, &read) {
+        constants.started_with.clone_from(&read.show.started_with);
+    }
     let max_layers = match &read {
         Some(read) => {
             let config = read
@@ -124,7 +136,8 @@ pub fn begin(
         }
         None => config.max_layers,
     };
-    let chosen = choose(read, first, &constants, library, max_layers).with_context(way_out)?;
+    let chosen =
+        choose(read, first, &constants, library, max_layers, origin).with_context(way_out)?;
     let own_rate = chosen.scene.spec.canvas.fps;
     let mut config = match &chosen.read {
         Some(read) => read.config.over(&constants.config_base, config, own_rate),
@@ -137,7 +150,7 @@ pub fn begin(
         preview: read.show.preview.clone(),
         read,
     });
-    let revision = opened.saved.revision;
+    let revision = saved.revision;
     Ok(Begin {
         show: Show {
             // Another show than the one of this number is the next.
@@ -166,6 +179,29 @@ pub fn begin(
         first: first.clone(),
         found,
     })
+}
+
+/// The scene that the program is started with, which may have been written to since by another instance.
+fn by_now(
+    first: &LoadedScene,
+    id: &str,
+    found: &Found,
+    stand: Stand<'_>,
+    library: &Library,
+    settings: &Settings,
+) -> anyhow::Result<LoadedScene> {
+    let is_written = found.scenes.files.contains(id);
+    if !is_written && stand.instance.is_none() {
+        return Ok(first.clone());
+    }
+    match load_scene(&first.path, &library.options(settings.max_layers)) {
+        Ok(scene) => Ok(scene),
+        Err(errors) if is_written => {
+            let error = anyhow::anyhow!("{}", errors.plain());
+            Err(error.context(format!("the scene `{id}`, which was saved elsewhere")))
+        }
+        Err(_) => Ok(first.clone()),
+    }
 }
 
 struct Chosen {
@@ -200,6 +236,7 @@ fn choose(
     constants: &Constants,
     library: &Library,
     max_layers: usize,
+    origin: Origin,
 ) -> anyhow::Result<Chosen> {
     let first_id = crate::control::scene_id(&first.path);
     let Some(read) = read else {
@@ -224,7 +261,7 @@ fn choose(
     let watched = match found {
         Ok(loaded) => {
             let now = fingerprint(&loaded.spec);
-            if now != file && now != fingerprint(&spec) {
+            if origin == Origin::Start && now != file && now != fingerprint(&spec) {
                 tracing::info!(
                     scene = id,
                     "the scene's file was changed since the last run; it begins as the file says"
@@ -233,6 +270,10 @@ fn choose(
             }
             file = now;
             Some(loaded)
+        }
+        Err(error) if origin == Origin::TakeOver => {
+            tracing::debug!(scene = id, %error, "the file of the scene on air cannot be read here");
+            None
         }
         Err(error) => {
             tracing::warn!(scene = id, %error, "the file of the scene on air cannot be read; the scene goes on as it was saved");
@@ -273,6 +314,16 @@ impl Begin {
         &self.found
     }
 
+    /// Keys and recordings to look at, while another instance leads.
+    pub fn look_beside(&self) -> (KeyStore, recordings::Store) {
+        self.found.look()
+    }
+
+    /// Has those show what was saved since.
+    pub fn show_beside(&self, keys: &KeyStore, recordings: &recordings::Store) {
+        self.found.show(keys, recordings);
+    }
+
     /// Files of an earlier release, which are not read any more once the state has what they held.
     pub(super) fn old_files(&self) -> Vec<PathBuf> {
         self.found.old_files.clone()
@@ -310,6 +361,12 @@ impl Resumed {
                 .map(|paused| moved(paused).min(tick)),
             tick,
         }
+    }
+
+    /// The tick of the last change, in ticks of `rate`.
+    pub fn tick(&self, rate: FrameRate) -> u64 {
+        let show = &self.read.show;
+        tick_at_rate(show.tick, show.rate, rate)
     }
 
     /// The batches that waited for their ticks.

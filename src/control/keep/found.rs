@@ -5,13 +5,24 @@ use std::path::{Path, PathBuf};
 use anyhow::Context as _;
 
 use super::beside::Beside;
-use super::open::Opened;
 use super::{Keeper, aside};
 use crate::config::Settings;
 use crate::control::kept_scenes::{KeptScenes, Synced};
 use crate::control::keys::{self, KeyStore, SavedKeys};
 use crate::control::library::Library;
 use crate::control::recordings::{self, SavedIndex};
+use crate::store::Saved;
+
+/// Who looks at what is saved.
+#[derive(Clone, Copy, Debug)]
+pub struct Stand<'a> {
+    /// Where the store is, without a password.
+    pub place: &'a str,
+    /// The name of this instance, where several share the store.
+    pub instance: Option<&'a str>,
+    /// Whether this instance leads, and so writes what is saved.
+    pub leads: bool,
+}
 
 /// What was found.
 #[derive(Debug)]
@@ -30,54 +41,86 @@ pub(super) struct Found {
 impl Found {
     /// Looks, and brings the folder of scenes and the documents together. `first` is the scene that the program is started with.
     pub(super) fn new(
-        opened: &Opened,
+        saved: &Saved,
+        stand: Stand<'_>,
         settings: &Settings,
         library: &Library,
         first: &str,
     ) -> anyhow::Result<Self> {
-        let documents = &opened.saved.documents;
+        let documents = &saved.documents;
         let unreadable = |what: String| {
             anyhow::anyhow!(
                 "{what}: {} was left as it is; take an export in with `stream-manager state import FILE --replace`",
-                opened.place
+                stand.place
             )
         };
-        let saved = SavedKeys::of(documents).map_err(unreadable)?;
-        let mut index = SavedIndex::of(documents).map_err(unreadable)?;
-        let file = settings.data_dir.join(keys::OLD_FILE);
+        let keys = SavedKeys::of(documents).map_err(unreadable)?;
+        let index = SavedIndex::of(documents).map_err(unreadable)?;
+        let mut found = Self {
+            keys: SavedKeys::default(),
+            keys_are_new: false,
+            recordings: index,
+            scenes: Synced::default(),
+            old_files: Vec::new(),
+            instance: stand.instance.map(str::to_owned),
+            folder: settings.recordings_dir(),
+        };
+        if stand.leads {
+            found.take_old_files(keys, &settings.data_dir)?;
+        } else {
+            found.keys = keys.unwrap_or_default();
+        }
+        let open = || {
+            let place = match stand.instance {
+                Some(_) => stand.place,
+                None => "embedded",
+            };
+            let is_shared = stand.instance.is_some();
+            KeptScenes::open(&settings.data_dir, library.folder(), place, is_shared)
+        };
+        found.scenes = match stand.leads {
+            true => library.keep(open()).sync(library, documents, first),
+            false => library.kept_or(open).mirror(library, documents, first),
+        };
+        Ok(found)
+    }
+
+    /// Takes over what files of earlier releases hold. `saved` are the keys of the documents.
+    fn take_old_files(&mut self, saved: Option<SavedKeys>, data_dir: &Path) -> anyhow::Result<()> {
+        self.old_files = old_files(data_dir);
+        let file = data_dir.join(keys::OLD_FILE);
         let old = SavedKeys::of_file(&file)?;
-        let mut old_files = old_files(&settings.data_dir);
         if let (Some(saved), Some(old)) = (&saved, &old)
             && !saved.has_all_of(old)
         {
-            old_files.retain(|path| *path != file);
+            self.old_files.retain(|path| *path != file);
             let file = file.display();
             tracing::warn!(%file, "the saved state has keys of its own; those of the file are not taken, and it is left where it is");
         }
-        let keys_are_new = saved.is_none() && old.is_some();
-        let file = settings.data_dir.join(recordings::OLD_FILE);
+        self.keys_are_new = saved.is_none() && old.is_some();
+        self.keys = saved.or(old).unwrap_or_default();
+        let file = data_dir.join(recordings::OLD_FILE);
         // One that was taken over already says what has been deleted since.
         if !aside(&file).exists() {
-            index.take_file(&file, opened.instance.as_deref())?;
+            self.recordings.take_file(&file, self.instance.as_deref())?;
         }
-        let is_shared = opened.lease.is_some();
-        let place = if is_shared {
-            &*opened.place
-        } else {
-            "embedded"
-        };
-        let kept = KeptScenes::open(&settings.data_dir, library.folder(), place, is_shared);
-        let scenes = kept.sync(library, documents, first);
-        library.keep(kept);
-        Ok(Self {
-            keys: saved.or(old).unwrap_or_default(),
-            keys_are_new,
-            recordings: index,
-            scenes,
-            old_files,
-            instance: opened.instance.clone(),
-            folder: settings.recordings_dir(),
-        })
+        Ok(())
+    }
+
+    /// Keys and recordings to look at, while another instance leads.
+    pub(super) fn look(&self) -> (KeyStore, recordings::Store) {
+        let (folder, index) = (self.folder.clone(), self.recordings.clone());
+        let recordings = recordings::Store::following(folder, index, self.instance.clone());
+        (
+            KeyStore::new(self.keys.clone(), Beside::nowhere()),
+            recordings,
+        )
+    }
+
+    /// Has those show what the other instance has saved since.
+    pub(super) fn show(&self, keys: &KeyStore, recordings: &recordings::Store) {
+        keys.follow(self.keys.clone());
+        recordings.follow(self.recordings.clone());
     }
 }
 

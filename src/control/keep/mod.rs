@@ -10,6 +10,7 @@ mod beside;
 mod config;
 mod documents;
 mod found;
+pub mod handover;
 mod open;
 #[cfg(test)]
 mod tests;
@@ -31,11 +32,16 @@ use super::recordings;
 use super::show::Snapshot;
 use super::ticks::Ticks;
 use crate::store::shared::{Lease, LeaseState};
-use crate::store::{PersistCounters, PersistOptions, PersistState, PersistStatus, Persister};
+use crate::store::{
+    PersistCounters, PersistOptions, PersistState, PersistStatus, Persister, RedisStore, Saved,
+    Store,
+};
 
-pub use begin::{Begin, Resumed, ResumedTicks, begin, next_tick};
+use self::open::AbortOnDrop;
+pub use begin::{Begin, Origin, Resumed, ResumedTicks, begin, next_tick};
 pub use beside::Beside;
-pub use open::{Opened, open};
+pub use found::Stand;
+pub use open::{Member, Opened, join, open};
 
 /// The least time from one look at the show to the next. With the time that a commit may take before the store counts as slow it makes
 /// the 250 ms within which a change is saved.
@@ -113,6 +119,27 @@ impl Saving {
             .with("durableRevision", durable_revision)
     }
 
+    /// How it goes for who only looks at what another instance saves, on the runtime that this is called on.
+    pub fn watching(store: Store, saved: &Saved) -> Self {
+        Self::of(Persister::watch(store, saved, PersistOptions::default()))
+    }
+
+    fn of(persister: Persister) -> Self {
+        Self(Arc::new(Inner {
+            status: persister.status(),
+            persister,
+            refused: watch::Sender::new(None),
+            lost: watch::Sender::new(None),
+            asked: watch::Sender::new(0),
+            looked: watch::Sender::new(0),
+        }))
+    }
+
+    /// The other instance has saved a revision.
+    pub fn note_saved(&self, revision: u64) {
+        self.0.persister.note_saved(revision);
+    }
+
     /// Waits until another program leads this stream, and gives its name.
     pub async fn lost(&self) -> String {
         let mut lost = self.0.lost.subscribe();
@@ -150,7 +177,9 @@ impl Saving {
 pub struct Keeper {
     saving: Saving,
     following: Option<(oneshot::Sender<()>, JoinHandle<()>)>,
+    redis: Option<RedisStore>,
     lease: Option<Lease>,
+    _announcing: Option<AbortOnDrop>,
     _lock: Option<File>,
 }
 
@@ -162,17 +191,14 @@ impl Keeper {
             saved,
             lease,
             lock,
+            announcing,
             ..
         } = opened;
-        let persister = Persister::start(store, &saved, PersistOptions::default());
-        let saving = Saving(Arc::new(Inner {
-            status: persister.status(),
-            persister,
-            refused: watch::Sender::new(None),
-            lost: watch::Sender::new(None),
-            asked: watch::Sender::new(0),
-            looked: watch::Sender::new(0),
-        }));
+        let redis = match &store {
+            Store::Redis(redis) => Some(redis.clone()),
+            Store::Embedded(_) => None,
+        };
+        let saving = Saving::of(Persister::start(store, &saved, PersistOptions::default()));
         if let Some(lease) = &lease {
             // At once: what stands beside the show may be put before the task begins.
             if let Some(fence) = lease.state().borrow().fence() {
@@ -183,7 +209,9 @@ impl Keeper {
         Self {
             saving,
             following: None,
+            redis,
             lease,
+            _announcing: announcing,
             _lock: lock,
         }
     }
@@ -224,6 +252,12 @@ impl Keeper {
     /// How saving goes.
     pub fn saving(&self) -> &Saving {
         &self.saving
+    }
+
+    /// The store that other programs share, with the fence that this one leads under.
+    pub fn shared(&self) -> Option<(RedisStore, u64)> {
+        let fence = self.lease.as_ref()?.state().borrow().fence()?;
+        Some((self.redis.clone()?, fence))
     }
 
     /// Takes the newest show as the last one; what happens from here on is not saved.

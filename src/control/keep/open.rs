@@ -1,4 +1,4 @@
-//! Opens the store that the settings name, and in Redis first takes the lease, so that this program is the only one that writes.
+//! Opens the store that the settings name. In Redis this program is one of the instances of a stream, and writes once it has the lease.
 //!
 //! A program that comes back on the same DATA_DIR is known by the name that it left there under a lock, and need not wait until the
 //! lease of its dead self has run out.
@@ -9,22 +9,30 @@ use std::path::Path;
 use std::time::Duration;
 
 use anyhow::Context as _;
-use tokio::time::{Instant, sleep};
+use tokio::sync::watch;
+use tokio::task::JoinHandle;
+use tokio::time::{sleep, timeout};
 
+use super::RELEASE_WAIT_MAX;
+use super::handover::{self, Handover};
 use crate::config::{Role, Settings};
-use crate::store::remote::{Link, Timeouts};
-use crate::store::shared::{Lease, LeaseOptions, LeaseState, instance_name};
+use crate::store::remote::{Link, RedisUrl, Timeouts};
+use crate::store::shared::{
+    Contact, Lease, LeaseOptions, LeaseState, announce, contact_of, instance_name,
+};
 use crate::store::{Embedded, RedisStore, Saved, Store, StoreError, embedded};
+use crate::streaming::Leave;
 
 /// The name of the file in DATA_DIR that holds this instance's name.
 const INSTANCE_FILE: &str = "instance";
-/// How often it is said what is waited for, and how long a program that is to lead waits for another one: the lease of one that died
-/// runs out sooner.
-const SAY_EVERY: Duration = Duration::from_secs(10);
+/// How often an instance says where it is.
+const SAY_WHERE_EVERY: Duration = Duration::from_secs(10);
+/// How long it is looked for where the one before is.
+const CONTACT_WAIT_MAX: Duration = Duration::from_millis(300);
 /// The pause between two tries to read what Redis holds.
 const AGAIN_AFTER: Duration = Duration::from_millis(250);
 
-/// A store with what it holds.
+/// A store with what it holds, for the one who writes to it.
 #[derive(Debug)]
 pub struct Opened {
     pub(super) store: Store,
@@ -32,60 +40,202 @@ pub struct Opened {
     /// Where it is, without a password.
     pub(super) place: String,
     pub(super) lease: Option<Lease>,
-    /// The name of this instance among those that share a stream; `None` where it is the only one.
-    pub(super) instance: Option<String>,
     /// Held as long as the program runs.
     pub(super) lock: Option<File>,
+    /// Whether another instance led the stream before this one.
+    is_takeover: bool,
+    name: Option<String>,
+    handover: Option<Handover>,
+    pub(super) announcing: Option<AbortOnDrop>,
 }
 
-/// Opens the store and reads everything in it. With Redis it waits: until the server answers, and until no other instance leads.
+impl Opened {
+    /// What it holds.
+    pub fn saved(&self) -> &Saved {
+        &self.saved
+    }
+
+    /// Where it is, without a password.
+    pub fn place(&self) -> &str {
+        &self.place
+    }
+
+    /// Whether another instance led the stream before this one.
+    pub fn is_takeover(&self) -> bool {
+        self.is_takeover
+    }
+
+    /// The name of this instance, where several may share the stream.
+    pub fn name(&self) -> Option<&str> {
+        self.name.as_deref()
+    }
+
+    /// What lets go where another instance asks for it.
+    pub fn handover(&self) -> Option<Handover> {
+        self.handover.clone()
+    }
+
+    /// What outputs ask before they send.
+    pub fn leave(&self) -> Leave {
+        match &self.lease {
+            None => Leave::default(),
+            Some(lease) => {
+                let pass = lease.pass();
+                Leave::asking(move || pass.may_act())
+            }
+        }
+    }
+}
+
+/// Opens the file of DATA_DIR and reads everything in it.
 ///
 /// # Errors
-/// The file cannot be opened, is damaged, or is another program's; what Redis holds cannot be read.
+/// It cannot be opened, is damaged, or is another program's.
 pub async fn open(settings: &Settings) -> anyhow::Result<Opened> {
-    let Some(url) = settings.redis() else {
-        let path = settings.data_dir.join(embedded::FILE_NAME);
-        let place = path.display().to_string();
-        let store = Store::Embedded(Embedded::open(path).await?);
-        let saved = store.load().await?;
-        return Ok(Opened {
-            store,
-            saved,
-            place,
-            lease: None,
-            instance: None,
-            lock: None,
-        });
-    };
-    let (instance, lock) = instance(&settings.data_dir)?;
+    let path = settings.data_dir.join(embedded::FILE_NAME);
+    let place = path.display().to_string();
+    let store = Store::Embedded(Embedded::open(path).await?);
+    let saved = store.load().await?;
+    Ok(Opened {
+        store,
+        saved,
+        place,
+        lease: None,
+        lock: None,
+        is_takeover: false,
+        name: None,
+        handover: None,
+        announcing: None,
+    })
+}
+
+/// One of the instances of a stream in Redis: it seeks the lease.
+#[derive(Debug)]
+pub struct Member {
+    redis: RedisStore,
+    lease: Lease,
+    lock: File,
+    place: String,
+    name: String,
+    contact: Contact,
+    announcing: AbortOnDrop,
+}
+
+/// A task that ends with this.
+#[derive(Debug)]
+pub(super) struct AbortOnDrop(JoinHandle<()>);
+
+impl Drop for AbortOnDrop {
+    fn drop(&mut self) {
+        self.0.abort();
+    }
+}
+
+/// Takes part in the stream of the settings, on the runtime that this is called on. Waits for nobody.
+///
+/// # Errors
+/// DATA_DIR cannot be used, or another process does.
+pub fn join(settings: &Settings, url: RedisUrl, health_port: u16) -> anyhow::Result<Member> {
+    let (name, lock) = instance(&settings.data_dir)?;
     let place = format!("{url}, stream `{}`", settings.stream_id);
     let redis = RedisStore::new(Link::new(url, Timeouts::default()), &settings.stream_id);
-    let lease = Lease::seek(
-        redis.link().clone(),
-        redis.keys(),
-        instance.clone(),
-        LeaseOptions::default(),
-    );
-    let store = Store::Redis(redis);
+    let options = LeaseOptions {
+        may_take: settings.role != Role::Standby,
+        ..LeaseOptions::default()
+    };
+    let lease = Lease::seek(redis.link().clone(), redis.keys(), name.clone(), options);
+    let contact = handover::contact(settings, health_port);
+    let announcing = tokio::spawn(say_where(redis.clone(), name.clone(), contact.clone()));
+    Ok(Member {
+        redis,
+        lease,
+        lock,
+        place,
+        name,
+        contact,
+        announcing: AbortOnDrop(announcing),
+    })
+}
+
+/// Keeps in Redis where this instance is.
+async fn say_where(redis: RedisStore, name: String, contact: Contact) {
     loop {
-        leads(&lease, &place, settings.role).await?;
-        match store.load().await {
-            Ok(saved) => {
-                return Ok(Opened {
-                    store,
-                    saved,
-                    place,
-                    lease: Some(lease),
-                    instance: Some(instance),
-                    lock: Some(lock),
-                });
+        let said = announce(&redis, &name, &contact).await;
+        sleep(if said.is_ok() {
+            SAY_WHERE_EVERY
+        } else {
+            AGAIN_AFTER
+        })
+        .await;
+    }
+}
+
+impl Member {
+    /// The store that the instances share.
+    pub fn redis(&self) -> &RedisStore {
+        &self.redis
+    }
+
+    /// Where that is, without a password.
+    pub fn place(&self) -> &str {
+        &self.place
+    }
+
+    /// The name of this instance.
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// Who leads.
+    pub fn state(&self) -> watch::Receiver<LeaseState> {
+        self.lease.state()
+    }
+
+    /// Reads what is saved, once this instance leads. Waits while the server does not answer.
+    ///
+    /// # Errors
+    /// What is saved cannot be read.
+    pub async fn load(&self) -> Result<Saved, StoreError> {
+        loop {
+            match Store::Redis(self.redis.clone()).load().await {
+                Err(error) if passes(&error) => {
+                    tracing::warn!(%error, "the state cannot be read yet");
+                    sleep(AGAIN_AFTER).await;
+                }
+                result => return result,
             }
-            Err(error) if passes(&error) => {
-                tracing::warn!(%error, "the state cannot be read yet");
-                sleep(AGAIN_AFTER).await;
-            }
-            Err(error) => return Err(error.into()),
         }
+    }
+
+    /// Takes the store over with what it was found to hold.
+    pub fn lead(self, saved: Saved, is_takeover: bool) -> Opened {
+        Opened {
+            handover: Some(Handover::new(self.lease.pass(), &self.contact.word)),
+            announcing: Some(self.announcing),
+            store: Store::Redis(self.redis),
+            saved,
+            place: self.place,
+            lease: Some(self.lease),
+            lock: Some(self.lock),
+            is_takeover,
+            name: Some(self.name),
+        }
+    }
+
+    /// Has the instance that led before send nothing more, where it can be reached and is only cut off from Redis.
+    pub async fn relieve(&self, before: &str) {
+        let contact = match timeout(CONTACT_WAIT_MAX, contact_of(&self.redis, before)).await {
+            Ok(Ok(Some(contact))) if contact != self.contact => contact,
+            _ => return,
+        };
+        if handover::ask(&contact).await {
+            tracing::warn!(instance = before, "the instance that led has let go");
+        }
+    }
+
+    /// Lets the lease go, where it has come meanwhile.
+    pub async fn leave(self) {
+        let _runs_out_by_itself = timeout(RELEASE_WAIT_MAX, self.lease.release()).await;
     }
 }
 
@@ -95,41 +245,6 @@ fn passes(error: &StoreError) -> bool {
         error,
         StoreError::Unavailable { .. } | StoreError::Refused { .. }
     )
-}
-
-/// Waits until this instance leads.
-async fn leads(lease: &Lease, place: &str, role: Role) -> anyhow::Result<()> {
-    let mut state = lease.state();
-    let mut waits_for = String::new();
-    let begun = Instant::now();
-    loop {
-        let what = match &*state.borrow_and_update() {
-            LeaseState::Held { .. } => return Ok(()),
-            LeaseState::Standby { leader }
-                if role == Role::Leader && begun.elapsed() >= SAY_EVERY =>
-            {
-                anyhow::bail!(
-                    "{place}: `{leader}` leads this stream, and ROLE=leader says that this program must"
-                )
-            }
-            LeaseState::Standby { leader } => {
-                format!("`{leader}` leads this stream, and this program waits to take its place")
-            }
-            LeaseState::Seeking {
-                reason: Some(reason),
-            } => reason.clone(),
-            LeaseState::Unconfirmed { reason, .. } => reason.clone(),
-            LeaseState::Seeking { reason: None } => String::new(),
-        };
-        if !what.is_empty() && what != waits_for {
-            tracing::warn!("{place}: {what}");
-            waits_for = what;
-        }
-        match tokio::time::timeout(SAY_EVERY, state.changed()).await {
-            Ok(changed) => changed.context("the task of the lease ended")?,
-            Err(_) => waits_for.clear(),
-        }
-    }
 }
 
 /// The name that this program has among others, and the lock on the file that keeps it.

@@ -166,34 +166,47 @@ fn a_file_of_the_same_name_that_was_never_saved_gives_way_with_a_copy() {
 
 #[test]
 fn what_follows_is_brought_to_the_folder_while_another_leads() {
-    let mut saved = shown();
     let [one, other] = [(); 2].map(|()| Machine::new(true));
+    let mut saved = shown();
     one.start(&mut saved);
-    other.start(&mut saved);
-    let put = |text: Option<String>| Puts::from([(name("late").into(), text.map(Bytes::from))]);
-    let apply = |changes: &Puts, is_whole| {
-        let written = other
-            .library
-            .apply_scene_documents(changes, is_whole, "first");
-        written.into_iter().collect::<Vec<String>>()
+    let kept = || {
+        let folder = other.library.folder();
+        KeptScenes::open(&other.data_dir, folder, "there", true)
     };
-    assert_eq!(apply(&put(Some(named("one"))), false), ["late"]);
-    assert_eq!(apply(&put(Some(named("two"))), false), ["late"]);
+    let look = |saved: &Documents| {
+        let kept = other.library.kept_or(kept);
+        let synced = kept.mirror(&other.library, saved, "first");
+        synced.files.into_iter().collect::<Vec<String>>()
+    };
+    one.save(&mut saved, "late", "one");
+    assert_eq!(look(&saved), ["late"]);
+    assert!(look(&saved).is_empty(), "it is the same by now");
+    one.save(&mut saved, "late", "two");
+    one.save(&mut saved, "more", "more");
+    assert_eq!(look(&saved), ["late", "more"]);
     assert_eq!(other.name("late").as_deref(), Some("two"));
-    assert!(
-        apply(&Puts::new(), true).is_empty(),
-        "the store was emptied"
-    );
-    let whole = Puts::from([("show".into(), Some(Bytes::from_static(b"{}")))]);
-    assert_eq!(apply(&whole, true), ["late"]);
+    // Written to here, which this machine cannot save; the file stays, whatever comes.
+    other.edit("more", "by hand");
+    one.save(&mut saved, "more", "more again");
+    assert!(look(&saved).is_empty());
+    assert_eq!(other.name("more").as_deref(), Some("by hand"));
+    assert!(look(&Documents::new()).is_empty(), "the store was emptied");
+    assert!(look(&saved).is_empty() && other.name("late").is_some());
+    one.delete(&mut saved, "late");
+    assert_eq!(look(&saved), ["late"]);
     assert_eq!(other.name("late"), None);
-    apply(&put(Some(named("three"))), false);
-    assert_eq!(apply(&put(None), false), ["late"]);
     for bad in ["scenes/../up", "scenes/.hidden", "scenes/a/b", "scenes/"] {
-        let changes = Puts::from([(bad.into(), Some(Bytes::from(named("bad"))))]);
-        assert!(apply(&changes, false).is_empty(), "{bad}");
+        saved.insert(bad.into(), named("bad").into());
+        assert!(look(&saved).is_empty(), "{bad}");
     }
-    assert!(apply(&put(Some("no scene".to_owned())), false).is_empty());
+    saved.insert("scenes/none".into(), Bytes::from_static(b"no scene"));
+    assert!(look(&saved).is_empty());
+    // Once it leads, what was written to here is saved.
+    for bad in ["scenes/../up", "scenes/.hidden", "scenes/a/b", "scenes/"] {
+        saved.remove(bad);
+    }
+    assert!(other.start(&mut saved).is_empty());
+    assert_eq!(document(&saved, "more").as_deref(), Some("by hand"));
 }
 
 #[test]

@@ -87,6 +87,7 @@ impl Task {
                         work: Work::Changes(asked),
                         terms: Terms::default(),
                         answer: Answer::Events(waiting.id),
+                        _planned: None,
                         attempt: 0,
                         read: HashMap::new(),
                         scenes: HashMap::new(),

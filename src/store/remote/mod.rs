@@ -10,8 +10,11 @@
 //! | `fence` | string | the newest fence that was given |
 //! | `log` | stream | an entry a commit: `from`, `revision`, `fence`, `whole`, `names` (JSON) |
 //! | `commands`, `results` | streams | commands of other programs, and what became of them |
-//! | `done:COMMAND` | string | the result of one command, with a time to live |
+//! | `cursor` | string | the entry of `commands` up to which was read |
+//! | `begun:COMMAND`, `done:COMMAND` | strings | that one was begun, and its result, with times to live |
+//! | `open` | hash | the commands that were begun and not answered |
 //! | `events` | channel | every event, as WebSocket clients get it |
+//! | `told` | string | the number of the last of them |
 
 pub mod link;
 pub mod url;

@@ -170,6 +170,18 @@ impl fmt::Display for List<'_> {
     }
 }
 
+impl RedisUrl {
+    /// The first host that it names; `None` for a socket on this machine.
+    pub fn first_node(&self) -> Option<&Node> {
+        match &self.way {
+            Way::Server(node) => Some(node),
+            Way::Socket(_) => None,
+            Way::Sentinel { sentinels, .. } => sentinels.first(),
+            Way::Cluster(nodes) => nodes.first(),
+        }
+    }
+}
+
 impl Node {
     /// Reads `host`, `host:port` or `[::1]:port`.
     pub fn parse(text: &str, port: u16) -> Option<Self> {

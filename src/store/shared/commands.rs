@@ -1,8 +1,9 @@
 //! Commands of other programs: `XADD sm:{ID}:commands * id UUID json TEXT`, and what became of them.
 //!
-//! The leader reads them in order. A command is done at most once for its `id`, within the hour: it is marked as begun before it is
-//! handed out, so one whose leader died in between is answered by nobody, and who sent it asks again under a new `id` when it has seen
-//! that nothing changed. The result is in the stream `results` and, for the hour, in the key `done:ID`.
+//! The leader takes them in order, many at a time. A command is done at most once for its `id`, within the hour: it is marked as begun
+//! before it is handed out, and stands in the hash `open` until it is answered. One whose leader died in between is answered by the
+//! next one, that it is not known whether it was done. The result is in the stream `results` and, for the hour, in the key `done:ID`.
+//! Only who holds the lease takes and answers. Every call may be made twice, and comes to what one comes to.
 
 use std::sync::{Arc, LazyLock};
 use std::time::Duration;
@@ -16,34 +17,83 @@ use crate::store::remote::{Keys, Link, RedisStore};
 
 /// Commands and results that the streams keep, about.
 pub const COMMANDS_MAX: u64 = 10_000;
-/// The longest id of a command, and the longest text, in bytes.
-const ID_BYTES_MAX: usize = 100;
-const TEXT_BYTES_MAX: usize = 1024 * 1024;
+/// The longest text of a command, in bytes.
+pub const TEXT_BYTES_MAX: usize = 1024 * 1024;
 /// How long a result is kept, and with it the knowledge that a command was done.
-const KEPT: Duration = Duration::from_secs(3600);
-/// Commands that are read at a time.
-const READ_MAX: usize = 64;
-/// How often a result that is waited for is looked for.
-const LOOK: Duration = Duration::from_millis(20);
+pub const KEPT: Duration = Duration::from_secs(3600);
+/// The longest result that stands in the stream `results` itself, in bytes.
+const RESULT_BYTES_MAX: usize = 8 * 1024;
+/// Commands that are taken at a time, and about the bytes of their texts.
+const TAKEN_MAX: usize = 128;
+const TAKEN_BYTES_MAX: usize = 4 * 1024 * 1024;
+/// Commands in the stream from which on those that were taken are let go of.
+const READ_MAX: u64 = 1000;
+/// The pauses between looks for a result that is waited for, from the first to the longest.
+const LOOK_FIRST: Duration = Duration::from_millis(4);
+const LOOK_MAX: Duration = Duration::from_millis(20);
 
-const DONE: &str = include_str!("commands.lua");
-const BEGIN: &str = include_str!("begin.lua");
-static DONE_SCRIPT: LazyLock<Script> = LazyLock::new(|| Script::new(DONE));
-static BEGIN_SCRIPT: LazyLock<Script> = LazyLock::new(|| Script::new(BEGIN));
+const TAKE: &str = include_str!("take.lua");
+const ANSWER: &str = include_str!("answer.lua");
+const SWEEP: &str = include_str!("sweep.lua");
+static TAKE_SCRIPT: LazyLock<Script> = LazyLock::new(|| Script::new(TAKE));
+static ANSWER_SCRIPT: LazyLock<Script> = LazyLock::new(|| Script::new(ANSWER));
+static SWEEP_SCRIPT: LazyLock<Script> = LazyLock::new(|| Script::new(SWEEP));
 
 /// A command of another program.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Command {
-    /// The name that its sender gave it.
+    /// The name that its sender gave it: 1 to 100 printable letters of ASCII, without spaces.
     pub id: String,
     /// What it asks for, as the sender wrote it.
     pub json: String,
 }
 
+/// A command that was taken to be done.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct TakenCommand {
+    /// The name that its sender gave it.
+    pub id: String,
+    /// What it asks for.
+    pub json: Result<String, Unreadable>,
+}
+
+/// Why the text of a command is not there.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Unreadable {
+    /// The entry has no field `json`.
+    Missing,
+    /// It has more than [`TEXT_BYTES_MAX`] bytes.
+    TooLong,
+    /// It is not UTF-8.
+    NotText,
+}
+
+/// What was taken at once.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Taken {
+    /// What is to be done, in order.
+    pub commands: Vec<TakenCommand>,
+    /// Entries without an id, which nobody can be answered.
+    pub nameless: u64,
+    /// Commands that were begun or done before.
+    pub repeated: u64,
+}
+
+/// What became of a command.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Answer {
+    /// The command.
+    pub id: String,
+    /// JSON text.
+    pub json: CommandResult,
+    /// How long it is kept.
+    pub kept: Duration,
+}
+
 /// What became of a command: JSON text.
 pub type CommandResult = String;
 
-/// Reads the commands of a stream, for its leader.
+/// Takes the commands of a stream, for its leader.
 #[derive(Debug)]
 pub struct CommandReader {
     link: Link,
@@ -51,127 +101,190 @@ pub struct CommandReader {
     wait: Duration,
     keys: Arc<Keys>,
     fence: u64,
-    /// The last entry that was read; `None` before it is known where the leader before this one stood.
-    last: Option<String>,
-    read: std::collections::VecDeque<(String, Option<Command>)>,
+    /// The entry behind which it goes on; empty before it is known where the leader before this one stood.
+    last: String,
 }
 
 impl CommandReader {
-    /// Reads on where the leader before this one stood. `wait` is the longest that [`CommandReader::next`] waits.
+    /// Reads on where the leader before this one stood. `wait` is the longest that [`CommandReader::next`] waits. Its connections are
+    /// its own, so that large texts hold up no lease.
     pub fn new(store: &RedisStore, fence: u64, wait: Duration) -> Self {
         Self {
-            link: store.link().clone(),
+            link: store.link().beside(Duration::ZERO),
             waiting: store.link().beside(wait),
             wait,
             keys: Arc::clone(store.keys()),
             fence,
-            last: None,
-            read: std::collections::VecDeque::new(),
+            last: String::new(),
         }
     }
 
-    /// The next command, or `None` where none came within the time.
+    /// The next commands; none where none came within the time.
+    ///
+    /// Dropping this while it waits loses nothing.
     ///
     /// # Errors
-    /// [`StoreError::Fenced`] when this is the leader no more, else as [`StoreError`] says; the next call goes on.
-    pub async fn next(&mut self) -> Result<Option<Command>, StoreError> {
-        if self.read.is_empty() {
-            self.fill().await?;
+    /// [`StoreError::Fenced`] when another instance leads, else as [`StoreError`] says; the next call goes on where this one stood.
+    pub async fn next(&mut self) -> Result<Taken, StoreError> {
+        let (taken, is_anything) = self.take().await?;
+        if is_anything || !self.is_there_more().await? {
+            return Ok(taken);
         }
-        while let Some((entry, command)) = self.read.front().cloned() {
-            let is_begun = self.begin(&entry, command.as_ref()).await?;
-            self.last = Some(entry);
-            self.read.pop_front();
-            match command {
-                Some(command) if is_begun => return Ok(Some(command)),
-                Some(command) => tracing::debug!(id = %command.id, "a command came twice"),
-                None => tracing::warn!("a command without `id` or `json` was left out"),
-            }
-        }
-        Ok(None)
+        Ok(self.take().await?.0)
     }
 
-    /// Tells what became of a command.
+    /// Answers what leaders before this one have begun and not answered, all with `result`; gives how many that were.
     ///
     /// # Errors
-    /// As [`StoreError`] says; telling it again is safe.
-    pub async fn answer(&self, id: &str, result: &str) -> Result<(), StoreError> {
-        let (done, results) = (self.keys.of(&format!("done:{id}")), self.keys.of("results"));
-        let (kept, most) = (KEPT.as_millis().to_string(), COMMANDS_MAX.to_string());
-        let keys = [&*done, &results];
-        let arguments = [
-            id.as_bytes(),
-            result.as_bytes(),
-            kept.as_bytes(),
-            most.as_bytes(),
+    /// As [`CommandReader::next`]; doing it again is safe.
+    pub async fn sweep(&self, result: &str) -> Result<u64, StoreError> {
+        let (results, open) = (self.keys.of("results"), self.keys.of("open"));
+        let keys = [&*results, &open, &self.keys.lease];
+        let prefix = self.keys.of("");
+        let (most, kept) = (COMMANDS_MAX.to_string(), KEPT.as_millis().to_string());
+        let fence = self.fence.to_string();
+        let arguments = [&*prefix, &fence, &most, &kept, result].map(str::as_bytes);
+        let (word, detail): (String, String) = self
+            .link
+            .run(&SWEEP_SCRIPT, SWEEP, &keys, &arguments)
+            .await?;
+        held(&self.link, self.fence, &word, &detail)?;
+        Ok(detail.parse().unwrap_or_default())
+    }
+
+    /// Whether entries were read.
+    async fn take(&mut self) -> Result<(Taken, bool), StoreError> {
+        let [commands, cursor, open] =
+            ["commands", "cursor", "open"].map(|name| self.keys.of(name));
+        let keys = [&*commands, &cursor, &self.keys.lease, &open];
+        let prefix = self.keys.of("");
+        let numbers = [
+            TAKEN_MAX.to_string(),
+            TAKEN_BYTES_MAX.to_string(),
+            TEXT_BYTES_MAX.to_string(),
+            KEPT.as_millis().to_string(),
+            READ_MAX.to_string(),
         ];
-        let _was_first: i64 = self.link.run(&DONE_SCRIPT, DONE, &keys, &arguments).await?;
-        Ok(())
+        let fence = self.fence.to_string();
+        let mut arguments = vec![prefix.as_bytes(), fence.as_bytes(), self.last.as_bytes()];
+        arguments.extend(numbers.iter().map(String::as_bytes));
+        let answer: Vec<Value> = self.link.run(&TAKE_SCRIPT, TAKE, &keys, &arguments).await?;
+        let mut parts = answer.into_iter();
+        let mut word = || parts.next().and_then(text).unwrap_or_default();
+        let (word, detail) = (word(), word());
+        held(&self.link, self.fence, &word, &detail)?;
+        let mut taken = Taken::default();
+        let mut is_anything = false;
+        for part in parts {
+            is_anything = true;
+            taken.add(part);
+        }
+        self.last = detail;
+        Ok((taken, is_anything))
     }
 
-    async fn fill(&mut self) -> Result<(), StoreError> {
-        let last = match &self.last {
-            Some(last) => last.clone(),
-            None => {
-                let mut command = redis::cmd("GET");
-                command.arg(self.keys.of("cursor"));
-                let cursor: Option<String> = self.link.ask(&command).await?;
-                cursor.unwrap_or_else(|| "0-0".to_owned())
-            }
-        };
+    async fn is_there_more(&self) -> Result<bool, StoreError> {
         let wait_ms = u64::try_from(self.wait.as_millis()).unwrap_or(u64::MAX);
         let mut command = redis::cmd("XREAD");
         command
             .arg("COUNT")
-            .arg(READ_MAX)
+            .arg(1)
             .arg("BLOCK")
             .arg(wait_ms.max(1))
             .arg("STREAMS")
             .arg(self.keys.of("commands"))
-            .arg(&last);
+            .arg(&self.last);
         let reply: Option<StreamReadReply> = self.waiting.ask(&command).await?;
-        self.last = Some(last);
-        let entries = reply.into_iter().flat_map(|reply| reply.keys);
-        for entry in entries.flat_map(|stream| stream.ids) {
-            let text = |name: &str| match entry.map.get(name) {
-                Some(Value::BulkString(bytes)) => String::from_utf8(bytes.clone()).ok(),
-                _ => None,
-            };
-            let command = match (text("id"), text("json")) {
-                (Some(id), Some(json))
-                    if (1..=ID_BYTES_MAX).contains(&id.len()) && json.len() <= TEXT_BYTES_MAX =>
-                {
-                    Some(Command { id, json })
-                }
-                _ => None,
-            };
-            self.read.push_back((entry.id, command));
+        Ok(reply.is_some())
+    }
+}
+
+impl Taken {
+    /// Adds one entry of the script's answer: kind, id and text.
+    fn add(&mut self, part: Value) {
+        let Value::Array(fields) = part else {
+            return;
+        };
+        let mut fields = fields.into_iter();
+        let kind = fields.next().and_then(text).unwrap_or_default();
+        let id = fields.next().and_then(text).unwrap_or_default();
+        let json = match &*kind {
+            "NAMELESS" => return self.nameless += 1,
+            "KNOWN" => return self.repeated += 1,
+            "EMPTY" => Err(Unreadable::Missing),
+            "LONG" => Err(Unreadable::TooLong),
+            _ => fields.next().and_then(text).ok_or(Unreadable::NotText),
+        };
+        self.commands.push(TakenCommand { id, json });
+    }
+}
+
+/// Tells what became of commands, for the leader. Cheap to copy.
+#[derive(Clone, Debug)]
+pub struct CommandAnswers {
+    link: Link,
+    keys: Arc<Keys>,
+    fence: u64,
+}
+
+impl CommandAnswers {
+    /// Of one stream, by a connection of its own.
+    pub fn new(store: &RedisStore, fence: u64) -> Self {
+        Self {
+            link: store.link().beside(Duration::ZERO),
+            keys: Arc::clone(store.keys()),
+            fence,
         }
-        Ok(())
     }
 
-    /// Whether a command is to be done now.
-    async fn begin(&self, entry: &str, command: Option<&Command>) -> Result<bool, StoreError> {
-        let id = command.map_or("", |command| &command.id);
-        let begun = self.keys.of(&format!("begun:{id}"));
-        let cursor = self.keys.of("cursor");
-        let kept = command.map_or_else(|| "0".to_owned(), |_| KEPT.as_millis().to_string());
-        let fence = self.fence.to_string();
-        let keys = [&*begun, &cursor, &self.keys.lease];
-        let arguments = [kept.as_bytes(), entry.as_bytes(), fence.as_bytes()];
-        let word: String = self
-            .link
-            .run(&BEGIN_SCRIPT, BEGIN, &keys, &arguments)
-            .await?;
-        match word.as_str() {
-            "BEGUN" => Ok(true),
-            "KNOWN" => Ok(false),
-            _ => Err(StoreError::Fenced {
-                place: self.link.place(),
-                fence: self.fence,
-                holder: "another instance leads".to_owned(),
-            }),
+    /// Tells what became of commands, of each once: the first answer holds.
+    ///
+    /// # Errors
+    /// [`StoreError::Fenced`] when another instance leads, else as [`StoreError`] says; telling it again is safe.
+    pub async fn tell(&self, answers: &[Answer]) -> Result<(), StoreError> {
+        let (results, open) = (self.keys.of("results"), self.keys.of("open"));
+        let keys = [&*results, &open, &self.keys.lease];
+        let prefix = self.keys.of("");
+        let (fence, most) = (self.fence.to_string(), COMMANDS_MAX.to_string());
+        let longest = RESULT_BYTES_MAX.to_string();
+        let kept: Vec<String> = answers
+            .iter()
+            .map(|answer| answer.kept.as_millis().to_string())
+            .collect();
+        let mut arguments = [&*prefix, &fence, &most, &longest]
+            .map(str::as_bytes)
+            .to_vec();
+        for (answer, kept) in answers.iter().zip(&kept) {
+            arguments.extend([&*answer.id, &answer.json, kept].map(str::as_bytes));
         }
+        let (word, detail): (String, String) = self
+            .link
+            .run(&ANSWER_SCRIPT, ANSWER, &keys, &arguments)
+            .await?;
+        held(&self.link, self.fence, &word, &detail)
+    }
+}
+
+/// Whether the script that answered so found the lease held.
+///
+/// # Errors
+/// [`StoreError::Fenced`] where another instance has it. Where nobody has it, this one may have it again in a moment.
+pub(super) fn held(link: &Link, fence: u64, word: &str, holder: &str) -> Result<(), StoreError> {
+    match (word, holder.split_once(':')) {
+        ("FENCED", Some((other, instance))) => Err(StoreError::Fenced {
+            place: link.place(),
+            fence,
+            holder: format!("`{instance}` has it with fence {other}"),
+        }),
+        ("FENCED", None) => Err(link.unavailable("nobody has the lease".to_owned())),
+        _ => Ok(()),
+    }
+}
+
+fn text(value: Value) -> Option<String> {
+    match value {
+        Value::BulkString(bytes) => String::from_utf8(bytes).ok(),
+        _ => None,
     }
 }
 
@@ -200,11 +313,13 @@ pub async fn send_command(
     let mut looking = redis::cmd("GET");
     looking.arg(keys.of(&format!("done:{}", command.id)));
     let end = Instant::now() + limit;
+    let mut pause = LOOK_FIRST;
     loop {
         let result: Option<String> = link.ask(&looking).await?;
         if result.is_some() || Instant::now() >= end {
             return Ok(result);
         }
-        tokio::time::sleep(LOOK).await;
+        tokio::time::sleep(pause).await;
+        pause = (pause * 2).min(LOOK_MAX);
     }
 }

@@ -1,36 +1,66 @@
-//! Events out: `PUBLISH sm:{ID}:events`, each as WebSocket clients get it. Who listens late hears nothing of before; for what must not
-//! be missed there is the log.
+//! Events out: `PUBLISH sm:{ID}:events`, each as WebSocket clients get it, in order and each once. Who listens late hears nothing of
+//! before, and sees by the numbers that something is missing; for what must not be missed there is the log.
+
+use std::sync::LazyLock;
+use std::time::Duration;
 
 use futures_util::StreamExt as _;
+use redis::Script;
 use redis::aio::{PubSubSink, PubSubStream};
 
+use super::commands::held;
 use crate::store::error::StoreError;
 use crate::store::remote::{Link, RedisStore};
 
-/// Tells events.
+const TELL: &str = include_str!("tell.lua");
+static TELL_SCRIPT: LazyLock<Script> = LazyLock::new(|| Script::new(TELL));
+
+/// Tells events, for the leader.
 #[derive(Clone, Debug)]
 pub struct EventTeller {
     link: Link,
     channel: String,
+    lease: String,
+    told: String,
+    fence: u64,
 }
 
 impl EventTeller {
-    /// Of one stream.
-    pub fn new(store: &RedisStore) -> Self {
+    /// Of one stream, by a connection of its own.
+    pub fn new(store: &RedisStore, fence: u64) -> Self {
         Self {
-            link: store.link().clone(),
+            link: store.link().beside(Duration::ZERO),
             channel: store.keys().of("events"),
+            lease: store.keys().lease.clone(),
+            told: store.keys().of("told"),
+            fence,
         }
     }
 
-    /// Tells one to whoever listens, and how many did.
+    /// Tells events with their numbers, which rise, to whoever listens. Those up to a number that was told before are left out.
     ///
     /// # Errors
-    /// As [`StoreError`] says.
-    pub async fn tell(&self, json: &str) -> Result<u64, StoreError> {
-        let mut command = redis::cmd("PUBLISH");
-        command.arg(&self.channel).arg(json);
-        self.link.ask(&command).await
+    /// [`StoreError::Fenced`] when another instance leads, else as [`StoreError`] says; telling them again is safe.
+    pub async fn tell<'e>(
+        &self,
+        events: impl IntoIterator<Item = (u64, &'e [u8])>,
+    ) -> Result<(), StoreError> {
+        let fence = self.fence.to_string();
+        let events: Vec<(String, &[u8])> = events
+            .into_iter()
+            .map(|(seq, json)| (seq.to_string(), json))
+            .collect();
+        if events.is_empty() {
+            return Ok(());
+        }
+        let mut arguments = vec![fence.as_bytes(), self.channel.as_bytes()];
+        for (seq, json) in &events {
+            arguments.extend([seq.as_bytes(), *json]);
+        }
+        let keys = [&*self.lease, &self.told];
+        let (word, detail): (String, String) =
+            self.link.run(&TELL_SCRIPT, TELL, &keys, &arguments).await?;
+        held(&self.link, self.fence, &word, &detail)
     }
 }
 

@@ -6,7 +6,7 @@
 //! confirmed it. While Redis itself does not answer, nobody can take the lease, and the holder goes on (`Unconfirmed`). Whoever finds
 //! Redis back after it was away lets the old holder come first, for the time of one lease.
 
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, LazyLock};
 use std::time::{Duration, Instant};
 
@@ -86,12 +86,34 @@ pub struct Lease {
     task: JoinHandle<()>,
 }
 
+/// Says on any thread whether this instance may do what only the leader does. Cheap to copy.
+#[derive(Clone, Debug)]
+pub struct LeasePass {
+    state: watch::Receiver<LeaseState>,
+    beat: Arc<Beat>,
+}
+
+impl LeasePass {
+    /// Whether it may at this very moment. Costs a look at the clock.
+    pub fn may_act(&self) -> bool {
+        let is_well = !self.beat.is_late() && !self.beat.has_let_go.load(Ordering::Acquire);
+        is_well && self.state.borrow().fence().is_some()
+    }
+
+    /// Another instance has the lease: this one does nothing more, until Redis confirms that it has it after all.
+    pub fn let_go(&self) {
+        self.beat.has_let_go.store(true, Ordering::Release);
+    }
+}
+
 /// When the task last ran.
 #[derive(Debug)]
 struct Beat {
     epoch: Instant,
     at_ms: AtomicU64,
     limit: Duration,
+    /// Whether another instance has asked to let go, until Redis says that this one still has the lease.
+    has_let_go: AtomicBool,
 }
 
 impl Beat {
@@ -127,6 +149,7 @@ impl Lease {
             epoch: Instant::now(),
             at_ms: AtomicU64::new(0),
             limit: options.time * 4 / 5,
+            has_let_go: AtomicBool::new(false),
         });
         let seeker = Seeker {
             link,
@@ -159,7 +182,15 @@ impl Lease {
 
     /// Whether this instance may do what only the leader does, at this very moment. Costs a look at the clock.
     pub fn may_act(&self) -> bool {
-        !self.beat.is_late() && self.state.borrow().fence().is_some()
+        self.pass().may_act()
+    }
+
+    /// What says so wherever it is asked.
+    pub fn pass(&self) -> LeasePass {
+        LeasePass {
+            state: self.state.clone(),
+            beat: Arc::clone(&self.beat),
+        }
     }
 
     /// Lets the lease go, so that a standby can take it at once.
@@ -301,6 +332,7 @@ impl Seeker {
                     tracing::info!(fence, instance = %self.instance, "this instance leads");
                 }
                 self.fence = fence;
+                self.beat.has_let_go.store(false, Ordering::Release);
                 self.tell(LeaseState::Held { fence });
                 third
             }

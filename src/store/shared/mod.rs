@@ -9,9 +9,14 @@ mod events;
 mod fleet;
 mod follower;
 mod lease;
+mod member;
 
-pub use commands::{COMMANDS_MAX, Command, CommandReader, CommandResult, send_command};
+pub use commands::{
+    Answer, COMMANDS_MAX, Command, CommandAnswers, CommandReader, CommandResult, KEPT,
+    TEXT_BYTES_MAX, Taken, TakenCommand, Unreadable, send_command,
+};
 pub use events::{EventListener, EventTeller};
 pub use fleet::{Channel, Fleet, FleetOptions, Holding, Instance};
 pub use follower::{Change, Follower};
-pub use lease::{Lease, LeaseOptions, LeaseState, instance_name};
+pub use lease::{Lease, LeaseOptions, LeasePass, LeaseState, instance_name};
+pub use member::{Contact, announce, contact_of};

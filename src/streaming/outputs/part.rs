@@ -8,6 +8,7 @@ use codec::{Interrupt, StreamDescription, Transport, TransportProbe};
 
 use super::queue::PacketQueue;
 use crate::streaming::encoder::EncoderControl;
+use crate::streaming::leave::Conditions;
 use crate::streaming::rendition::RenditionSettings;
 
 /// What every output of a rendition shares.
@@ -21,6 +22,8 @@ pub(crate) struct OutputContext {
     pub(crate) encoder: Arc<EncoderControl>,
     /// Bytes that the socket may hold back.
     pub(crate) send_buffer_bytes: u32,
+    /// Under which the stream has started.
+    pub(crate) conditions: Conditions,
 }
 
 /// The way of one rendition's packets within an output.

@@ -85,6 +85,9 @@ impl Worker {
         if part.queue.standing_order() != Order::Run {
             return Ok(SessionEnd::Ordered);
         }
+        if is_push(settings.kind) && !part.context.conditions.leave.may_send() {
+            return Err(StreamingError::NotLeading);
+        }
         let opened = Muxer::open(
             target,
             container,
@@ -102,8 +105,7 @@ impl Worker {
             }
         };
         // What gathered while a live peer was being reached is old by now; a file, at its first opening, wants it all.
-        let is_push = matches!(settings.kind, OutputKind::Rtmp | OutputKind::Srt);
-        if course.carried.is_none() && (is_push || course.has_connected) {
+        if course.carried.is_none() && (is_push(settings.kind) || course.has_connected) {
             part.queue.restart();
             part.context.encoder.request_keyframe();
         }
@@ -187,14 +189,27 @@ impl Worker {
         packet: &Packet,
     ) -> Result<(), StreamingError> {
         let time_ns = packet.dts_nanoseconds();
+        let (part, figures) = (self.part(), &self.board.figures);
+        let conditions = &part.context.conditions;
+        if open.is_push() && !conditions.leave.may_send() {
+            return Err(StreamingError::NotLeading);
+        }
         let shift_ns = *open.shift_ns.get_or_insert_with(|| {
             (open.start_ns, open.end_ns) = (time_ns, time_ns);
+            let origin_ns = || {
+                let goes_on = |origin_ns: &i64| {
+                    *origin_ns <= time_ns && !is_near_the_wrap(time_ns, *origin_ns)
+                };
+                conditions.origin_ns.filter(goes_on)
+            };
             match open.kind {
                 OutputKind::File(_) => time_ns,
-                _ => *course.epoch_ns.get_or_insert(time_ns),
+                OutputKind::Hls => *course.epoch_ns.get_or_insert(time_ns),
+                OutputKind::Rtmp | OutputKind::Srt => *course
+                    .epoch_ns
+                    .get_or_insert_with(|| origin_ns().unwrap_or(time_ns)),
             }
         });
-        let (part, figures) = (self.part(), &self.board.figures);
         open.muxer
             .write_shifted(packet, shift_ns)
             .map_err(classify)?;
@@ -386,10 +401,20 @@ impl Worker {
 }
 
 impl Open {
+    /// Whether it goes to a server.
+    fn is_push(&self) -> bool {
+        is_push(self.kind)
+    }
+
     fn is_near_the_wrap(&self, keyframe: &Packet) -> bool {
         let shift_ns = self.shift_ns.unwrap_or(0);
         self.kind == OutputKind::Rtmp && is_near_the_wrap(keyframe.dts_nanoseconds(), shift_ns)
     }
+}
+
+/// Whether an output of this kind sends to a server.
+pub(super) fn is_push(kind: OutputKind) -> bool {
+    matches!(kind, OutputKind::Rtmp | OutputKind::Srt)
 }
 
 fn is_near_the_wrap(time_ns: i64, shift_ns: i64) -> bool {

@@ -31,6 +31,8 @@ const FAILURES_PER_URL: u32 = 2;
 const SAID: &str = "output failed; it will be tried again";
 /// A full disk is looked at again after so long.
 const DISK_RETRY: Duration = Duration::from_secs(5);
+/// One that may not send asks so often whether it may.
+const LEAVE_LOOK: Duration = Duration::from_millis(50);
 /// An output that takes the place of another waits for its end no longer.
 const PREDECESSOR_MAX: Duration = Duration::from_secs(6);
 
@@ -135,6 +137,12 @@ impl Worker {
                 }
                 Ok(SessionEnd::Next(packet)) => course.carried = Some(packet),
                 Ok(SessionEnd::Ordered | SessionEnd::Over) => self.part().queue.restart(),
+                Err(StreamingError::NotLeading) => {
+                    if self.wait_for_leave(&mut course) {
+                        self.enter(OutputState::Stopped, None);
+                        return Ok(());
+                    }
+                }
                 Err(error) => {
                     if self.fail(&mut course, error)? {
                         self.enter(OutputState::Stopped, None);
@@ -222,6 +230,23 @@ impl Worker {
                 .wait(backoff::delay(settings.retry_delay, course.failures));
         }
         Ok(part.queue.is_closed())
+    }
+
+    /// Rests until it may send again, which is no fault of the peer. Says whether the output was told to end meanwhile.
+    fn wait_for_leave(&self, course: &mut Course) -> bool {
+        let part = self.part();
+        part.queue.suspend();
+        course.carried = None;
+        course.has_failed = true;
+        tracing::warn!(output = self.board.id(), "{}", StreamingError::NotLeading);
+        self.enter(OutputState::BackingOff, Some(&StreamingError::NotLeading));
+        while !part.context.conditions.leave.may_send()
+            && !part.queue.is_closed()
+            && part.queue.standing_order() == Order::Run
+        {
+            part.queue.wait(LEAVE_LOOK);
+        }
+        part.queue.is_closed()
     }
 
     /// Waits while the disk is full, for 5 s at least unless somebody asks for a retry.

@@ -1,13 +1,11 @@
-//! A scene on the air: the engine's thread, the encoder and its outputs, the watched scene file, and the HTTP servers, from start to
-//! a clean end.
+//! The instance that makes the program: the engine's thread, the encoder and its outputs, the watched scene file, and what the ports
+//! show.
 
-use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::thread;
 use std::time::Duration;
 
-use anyhow::Context as _;
 use codec::{AudioSettings, FrameRate as CodecRate, VideoSettings};
 use components::layer::LayerSpec;
 use components::scene::FrameRate;
@@ -19,15 +17,15 @@ use systems::publish::Status;
 use systems::render::Hold;
 use systems::scene::{SceneBundle, Standing};
 use systems::{Engine, EngineSettings};
-use tokio::runtime;
-use tokio::signal::unix::{Signal, SignalKind, signal};
-use tokio::sync::watch;
+use tokio::runtime::Runtime;
 
+use super::house::House;
+use super::{End, Signals};
 use crate::clock::{Clock as _, SystemClock};
 use crate::config::Settings;
 use crate::control::assets::AssetStore;
 use crate::control::change::PreviewScene;
-use crate::control::keep::{self, Begin, Keeper};
+use crate::control::keep::{self, Begin, Keeper, Opened, Origin, Stand};
 use crate::control::outputs::Desk;
 use crate::control::speech::{SpeechDesk, SpeechFile};
 use crate::control::{
@@ -39,7 +37,7 @@ use crate::inputs::{Inputs, Sources, StageName};
 use crate::ports::{FrameRequests, PlacedRequests};
 use crate::rtmp::{self, Rtmp};
 use crate::scene::{LoadOptions, LoadedScene, scene_from_text};
-use crate::server::{self, Api, Guard, Limits};
+use crate::server::{self, Api, Guard, Membership};
 use crate::streaming::{
     EncoderSettings, Ladder, Priority, StreamingStats, ThreadEnd, set_priority,
 };
@@ -81,41 +79,44 @@ pub fn audio_settings(settings: &Settings) -> Option<AudioSettings> {
     })
 }
 
-/// Runs `scene`, or what was saved of it, on the air until SIGTERM or SIGINT. `is_fresh` begins as the scene's file says.
+/// All that an instance has when it begins to lead.
+pub(super) struct Prepared<'a> {
+    /// The scene that the program was started with.
+    pub(super) scene: &'a LoadedScene,
+    pub(super) settings: &'a Settings,
+    pub(super) library: Library,
+    pub(super) house: House,
+    pub(super) signals: Signals,
+    pub(super) opened: Opened,
+    pub(super) origin: Origin,
+}
+
+/// Has the scene, or what was saved of it, on the air until a signal comes or another instance leads.
 ///
 /// # Errors
 /// What kept it from starting, or what ended it.
-pub fn run(scene: LoadedScene, settings: &Settings, is_fresh: bool) -> anyhow::Result<()> {
-    let runtime = runtime::Builder::new_multi_thread()
-        .worker_threads(1)
-        .thread_name("server")
-        .on_thread_start(|| set_priority(Priority::Work))
-        .enable_all()
-        .build()?;
-    // Before anything is on air: a signal that comes early still ends everything cleanly.
-    let mut signals = {
-        let _context = runtime.enter();
-        Signals {
-            terminate: signal(SignalKind::terminate())?,
-            interrupt: signal(SignalKind::interrupt())?,
-        }
-    };
-    // It may wait for Redis, or for another program that leads.
-    let opened = runtime.block_on(async {
-        tokio::select! {
-            opened = keep::open(settings) => opened.map(Some),
-            () = signals.come() => Ok(None),
-        }
-    })?;
-    let Some(opened) = opened else {
-        return Ok(());
-    };
+pub(super) fn lead(runtime: &Runtime, prepared: Prepared<'_>) -> anyhow::Result<End> {
+    let Prepared {
+        scene,
+        settings,
+        library,
+        house,
+        signals,
+        opened,
+        origin,
+    } = prepared;
     if let Err(error) = SpeechFile::sweep(&settings.data_dir) {
         tracing::warn!(%error, "files of speech that an earlier run left cannot be deleted");
     }
-    let library = Library::new(scene.folder.clone(), settings.assets_dir());
-    let begin = keep::begin(&opened, &scene, settings, &library, is_fresh)?;
+    let stand = Stand {
+        place: opened.place(),
+        instance: opened.name(),
+        leads: true,
+    };
+    let begin = keep::begin(opened.saved(), stand, scene, settings, &library, origin)?;
     let scene = &begin.first;
+    let (leave, handover) = (opened.leave(), opened.handover());
+    let name = opened.name().map(str::to_owned);
 
     let rate = begin.rate;
     let engine_settings = prepare::engine_settings(
@@ -206,6 +207,7 @@ pub fn run(scene: LoadedScene, settings: &Settings, is_fresh: bool) -> anyhow::R
         players: Arc::new(players.clone()),
         speech,
         saving: keeper.saving().clone(),
+        leave,
     });
     let rtmp = Rtmp::new(settings, station.clone(), keys.clone(), hub, players);
     let reloads = Reloads::new(director.clone(), library.clone(), runtime.handle().clone());
@@ -240,28 +242,39 @@ pub fn run(scene: LoadedScene, settings: &Settings, is_fresh: bool) -> anyhow::R
             keys,
             rtmp.clone(),
             Guard::new(settings),
+            Membership::Leader { name, handover },
         );
-        let served = serve_until_signal(settings, &api, rtmp, &station, signals, || {
-            ticking.is_finished()
-        })
-        .await;
+        house.show(&api, settings);
+        house.let_in(rtmp).await;
+        let shared = keeper
+            .shared()
+            .map(|(store, fence)| server::shared::spawn(&store, fence, &api));
+        let ended = until_end(&station, signals, || ticking.is_finished()).await;
+        tracing::info!("going off air");
+        if matches!(ended, Ok(End::Superseded)) {
+            house.show_start();
+        } else {
+            house.close().await;
+        }
+        if let Some(shared) = shared {
+            shared.stop().await;
+        }
         // What is live now is to be live again: that it is stopped here is not saved.
         let kept = keeper.stop().await;
         // Files and sessions are ended before the ticks are, and before another program may lead.
         let (stopped, ()) = tokio::join!(station.stop(), kept.settle());
-        // How the recordings ended is saved too.
-        kept.save().await;
+        // How the recordings ended is saved too; but another instance may have the state now.
+        if !matches!(ended, Ok(End::Superseded)) {
+            kept.save().await;
+        }
         kept.let_go().await;
-        served.and(
-            stopped
-                .map(|_| ())
-                .map_err(|error| anyhow::anyhow!("{error}")),
-        )
+        let ended = ended?;
+        stopped
+            .map(|_| ended)
+            .map_err(|error| anyhow::anyhow!("{error}"))
     });
     stop.store(true, Relaxed);
     let engine_ended = ticking.join().is_ok();
-    // What reads files for a request is not waited for.
-    runtime.shutdown_background();
     anyhow::ensure!(engine_ended, "the engine's thread ended by a panic");
     result
 }
@@ -366,7 +379,7 @@ async fn go_on_air(station: &Station, begin: &Begin) -> Result<(), ApiError> {
 }
 
 /// Decodes what the layers show of films, cameras and publishers, and tells how that goes.
-fn serve_inputs(
+pub(super) fn serve_inputs(
     engine: &Engine,
     settings: &Settings,
     library: &Library,
@@ -409,7 +422,12 @@ fn slate(library: &Library, engine: &EngineSettings) -> anyhow::Result<Arc<I420F
 
 fn built_in_slate(engine: &EngineSettings) -> anyhow::Result<SceneBundle> {
     let options = LoadOptions::default();
-    let mut spec = scene_from_text(include_str!("control/slate.json"), "slate", None, &options)?;
+    let mut spec = scene_from_text(
+        include_str!("../control/slate.json"),
+        "slate",
+        None,
+        &options,
+    )?;
     let scale = (engine.width as f32 / spec.canvas.width as f32)
         .min(engine.height as f32 / spec.canvas.height as f32);
     // Drawn at the size of the canvas, in its middle.
@@ -461,110 +479,25 @@ fn spawn_ticks(
         })
 }
 
-/// What asks the program to end.
-struct Signals {
-    terminate: Signal,
-    interrupt: Signal,
-}
-
-impl Signals {
-    /// Waits for one.
-    async fn come(&mut self) {
-        tokio::select! {
-            _ = self.terminate.recv() => {}
-            _ = self.interrupt.recv() => {}
-        }
-    }
-}
-
-async fn serve_until_signal(
-    settings: &Settings,
-    api: &Api,
-    rtmp: Rtmp,
+/// Waits until the program is to end, and reports meanwhile.
+async fn until_end(
     station: &Station,
     mut signals: Signals,
     tick_ended: impl Fn() -> bool,
-) -> anyhow::Result<()> {
-    let (stop, stopped) = watch::channel(());
-    let until_stop = || {
-        let mut stopped = stopped.clone();
-        async move { drop(stopped.changed().await) }
-    };
-    let limits = Limits {
-        connections: settings.max_connections,
-    };
-    let mut servers = Vec::new();
-    let mut addresses = Vec::new();
-    for (port, router) in [
-        (settings.port, server::api(api.clone(), &settings.hls_dir())),
-        (settings.ws_port, server::websocket(api.clone())),
-        (settings.metrics_port, server::metrics(api.clone())),
-        (settings.health_port, server::health(api.clone())),
-    ] {
-        let address = (settings.bind, port).into();
-        let (address, server) = server::serve(address, router, limits, until_stop())
-            .await
-            .with_context(|| format!("port {port} of {} cannot be used", settings.bind))?;
-        servers.push(tokio::spawn(server));
-        addresses.push(address);
-    }
-    let mut program = "off".to_owned();
-    if let Some(port) = settings.rtmp_port {
-        let (address, server) = rtmp
-            .serve((settings.bind, port).into(), until_stop())
-            .await
-            .with_context(|| {
-                format!(
-                    "RTMP_PORT {port} of {} cannot be used; another one, or off, does without",
-                    settings.bind
-                )
-            })?;
-        servers.push(tokio::spawn(server));
-        program = format!("rtmp://{}/live/program", host(address));
-    }
-    // As long as they serve.
-    let _told = addresses
-        .first()
-        .map(|api| server::tell_address(&settings.data_dir, *api));
-    if let [api, websocket, metrics, health] = addresses[..] {
-        tracing::info!(
-            api = %url(api), websocket = %url(websocket), metrics = %url(metrics), health = %url(health), rtmp = %program,
-            "listening"
-        );
-    }
-
+) -> anyhow::Result<End> {
     let mut second = tokio::time::interval(Duration::from_secs(1));
     let mut report =
         tokio::time::interval_at(tokio::time::Instant::now() + REPORT_EVERY, REPORT_EVERY);
     loop {
         tokio::select! {
-            () = signals.come() => break,
+            () = signals.come() => return Ok(End::Stopped),
             leader = station.saving().lost() => {
-                anyhow::bail!("`{leader}` leads this stream now, so this program ends");
+                tracing::error!("`{leader}` leads this stream now");
+                return Ok(End::Superseded);
             }
             _ = second.tick() => anyhow::ensure!(!tick_ended(), "the tick loop ended"),
             _ = report.tick() => report_stats(&station.status(), station.streaming_stats().as_ref()),
         }
-    }
-    tracing::info!("going off air");
-    drop(stop);
-    for server in servers {
-        // A client that does not let go is not waited for.
-        drop(tokio::time::timeout(Duration::from_millis(300), server).await);
-    }
-    Ok(())
-}
-
-/// Where a browser on this machine finds a server.
-fn url(address: SocketAddr) -> String {
-    format!("http://{}", host(address))
-}
-
-fn host(address: SocketAddr) -> String {
-    if address.ip().is_loopback() || address.ip().is_unspecified() {
-        format!("localhost:{}", address.port())
-    } else {
-        address.to_string()
     }
 }
 

@@ -1,0 +1,131 @@
+//! A scene on the air, from start to a clean end: the ports are opened first, then the store; in Redis this instance stands by until it
+//! leads; then the engine runs until a signal comes, or until another instance leads.
+
+mod house;
+mod leader;
+mod standby;
+
+use tokio::runtime::{self, Runtime};
+use tokio::signal::unix::{Signal, SignalKind, signal};
+
+use self::house::House;
+use self::leader::Prepared;
+pub use self::leader::{audio_settings, encoder_settings, report_ends};
+use crate::config::Settings;
+use crate::control::Library;
+use crate::control::keep::{self, Opened, Origin};
+use crate::scene::LoadedScene;
+use crate::streaming::{Priority, set_priority};
+
+/// How a run ended well.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum End {
+    /// A signal came.
+    Stopped,
+    /// Another instance leads the stream. This one has let go of everything, and may begin anew as a standby.
+    Superseded,
+}
+
+/// Runs `scene`, or what was saved of it, on the air until SIGTERM or SIGINT, or until another instance leads. `is_fresh` begins as
+/// the scene's file says.
+///
+/// # Errors
+/// What kept it from starting, or what ended it.
+pub fn run(scene: &LoadedScene, settings: &Settings, is_fresh: bool) -> anyhow::Result<End> {
+    let runtime = runtime::Builder::new_multi_thread()
+        .worker_threads(1)
+        .thread_name("server")
+        .on_thread_start(|| set_priority(Priority::Work))
+        .enable_all()
+        .build()?;
+    let result = run_on(&runtime, scene, settings, is_fresh);
+    // What reads files for a request is not waited for.
+    runtime.shutdown_background();
+    result
+}
+
+fn run_on(
+    runtime: &Runtime,
+    scene: &LoadedScene,
+    settings: &Settings,
+    is_fresh: bool,
+) -> anyhow::Result<End> {
+    // Before anything is on air: a signal that comes early still ends everything cleanly.
+    let mut signals = {
+        let _context = runtime.enter();
+        Signals::new()?
+    };
+    let library = Library::new(scene.folder.clone(), settings.assets_dir());
+    let house = runtime.block_on(House::open(settings))?;
+    let opened = runtime.block_on(open(
+        scene,
+        settings,
+        &library,
+        &house,
+        &mut signals,
+        is_fresh,
+    ))?;
+    let Some((opened, origin)) = opened else {
+        runtime.block_on(house.close());
+        return Ok(End::Stopped);
+    };
+    let prepared = Prepared {
+        scene,
+        settings,
+        library,
+        house,
+        signals,
+        opened,
+        origin,
+    };
+    leader::lead(runtime, prepared)
+}
+
+/// The store, once this instance is the one that writes to it; `None` where a signal came before.
+async fn open(
+    scene: &LoadedScene,
+    settings: &Settings,
+    library: &Library,
+    house: &House,
+    signals: &mut Signals,
+    is_fresh: bool,
+) -> anyhow::Result<Option<(Opened, Origin)>> {
+    let opened = match settings.redis() {
+        None => Some(keep::open(settings).await?),
+        Some(url) => {
+            let member = keep::join(settings, url, house.health_port())?;
+            standby::until_lead(member, scene, settings, library, house, signals).await?
+        }
+    };
+    Ok(opened.map(|opened| {
+        let origin = match (opened.is_takeover(), is_fresh) {
+            (true, _) => Origin::TakeOver,
+            (false, true) => Origin::Fresh,
+            (false, false) => Origin::Start,
+        };
+        (opened, origin)
+    }))
+}
+
+/// What asks the program to end.
+struct Signals {
+    terminate: Signal,
+    interrupt: Signal,
+}
+
+impl Signals {
+    fn new() -> std::io::Result<Self> {
+        Ok(Self {
+            terminate: signal(SignalKind::terminate())?,
+            interrupt: signal(SignalKind::interrupt())?,
+        })
+    }
+
+    /// Waits for one.
+    async fn come(&mut self) {
+        tokio::select! {
+            _ = self.terminate.recv() => {}
+            _ = self.interrupt.recv() => {}
+        }
+    }
+}

@@ -1,0 +1,258 @@
+//! A standby's side of the API: what the followed state tells is answered here; everything else is done by the leader, who is asked
+//! through the commands of the store.
+//!
+//! An answer to a change comes once this instance has seen it too, so that who reads here afterwards finds what was written. Films and
+//! other large things do not go this way; the error names who leads.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::body::{Body, Bytes, to_bytes};
+use axum::extract::{Request, State};
+use axum::http::header::{CONTENT_TYPE, RETRY_AFTER};
+use axum::http::{HeaderValue, Method, StatusCode};
+use axum::middleware::Next;
+use axum::response::{IntoResponse as _, Response};
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD as BASE64;
+use serde_json::{Map, Value, json};
+use tokio::sync::watch;
+use tokio::time::timeout;
+
+use super::Api;
+use super::answer::parse;
+use crate::control::{ApiError, ErrorCode, Snapshot};
+use crate::store::RedisStore;
+use crate::store::shared::{Command, send_command};
+
+/// How long the leader's answer is waited for: `durable` takes up to 5 s.
+const ANSWER_MAX: Duration = Duration::from_secs(8);
+/// How long it is waited until what the leader has changed is seen here.
+const SEEN_MAX: Duration = Duration::from_secs(2);
+/// The largest body that is handed on, in bytes; as base64 it fits into a command.
+const BODY_MAX: usize = 700 * 1024;
+/// What is read here, by the word behind `/stream/`.
+const OWN: [&str; 9] = [
+    "status",
+    "config",
+    "layers",
+    "scenes",
+    "preview",
+    "timelines",
+    "data",
+    "transition",
+    "commands",
+];
+/// What of a layer only the leader knows, by the last word of the path.
+const OF_LEADER: [&str; 3] = ["bounds", "speak", "playback"];
+
+/// What an instance that stands by needs to answer. Cheap to copy.
+#[derive(Clone)]
+pub struct Standby(Arc<Inner>);
+
+struct Inner {
+    redis: RedisStore,
+    /// The name of the instance that leads, as far as it is known.
+    leader: watch::Receiver<Option<String>>,
+    snapshots: watch::Receiver<Arc<Snapshot>>,
+}
+
+/// How a request went: what the leader answered.
+struct Handed {
+    status: StatusCode,
+    fields: Map<String, Value>,
+}
+
+impl Standby {
+    /// Of the stream that `redis` holds; `snapshots` follow what the leader saves.
+    pub fn new(
+        redis: RedisStore,
+        leader: watch::Receiver<Option<String>>,
+        snapshots: watch::Receiver<Arc<Snapshot>>,
+    ) -> Self {
+        Self(Arc::new(Inner {
+            redis,
+            leader,
+            snapshots,
+        }))
+    }
+
+    /// Who leads, as far as it is known.
+    pub fn leader(&self) -> Option<String> {
+        self.0.leader.borrow().clone()
+    }
+
+    /// Has the leader do what a WebSocket message asks for; the answer as the leader gives it.
+    pub async fn message(&self, message: Value) -> Value {
+        match self.hand_on(message).await {
+            Ok(handed) => {
+                let mut fields = handed.fields;
+                fields.shift_remove("status");
+                Value::Object(fields)
+            }
+            Err(error) => json!({"success": false, "error": error}),
+        }
+    }
+
+    async fn request(&self, request: Request) -> Result<Response, ApiError> {
+        let (head, body) = request.into_parts();
+        let path = head.uri.path_and_query().map_or("/", |path| path.as_str());
+        let mut message = json!({"type": "request", "method": head.method.as_str(), "path": path});
+        let body = to_bytes(body, BODY_MAX).await.map_err(|_| {
+            let message = format!(
+                "this instance stands by and hands on bodies of up to {BODY_MAX} bytes; ask the leader, {}",
+                self.named()
+            );
+            ApiError::new(ErrorCode::TooLarge, message)
+        })?;
+        if !body.is_empty() {
+            let kind = head.headers.get(CONTENT_TYPE);
+            let kind = kind.and_then(|kind| kind.to_str().ok()).unwrap_or_default();
+            match parse(&body) {
+                Ok(value) if kind.is_empty() || kind.contains("json") => message["body"] = value,
+                _ => {
+                    message["base64"] = BASE64.encode(&body).into();
+                    message["contentType"] = kind.into();
+                }
+            }
+        }
+        self.hand_on(message).await.map(into_response)
+    }
+
+    fn named(&self) -> String {
+        self.leader().map_or_else(
+            || "which is not known".to_owned(),
+            |name| format!("`{name}`"),
+        )
+    }
+
+    async fn hand_on(&self, message: Value) -> Result<Handed, ApiError> {
+        if self.0.leader.borrow().is_none() {
+            let message = "this instance stands by, and nobody leads the stream at the moment";
+            return Err(unavailable(message));
+        }
+        let chance = getrandom::u64().unwrap_or_default();
+        let command = Command {
+            id: format!("standby-{chance:016x}"),
+            json: message.to_string(),
+        };
+        let answer = send_command(&self.0.redis, &command, ANSWER_MAX)
+            .await
+            .map_err(|error| {
+                unavailable(&format!(
+                    "this instance stands by, and the leader cannot be asked: {error}"
+                ))
+            })?;
+        let Some(answer) = answer else {
+            let message = format!(
+                "this instance stands by, and the leader, {}, has not answered; what was asked for may be done all the same",
+                self.named()
+            );
+            return Err(unavailable(&message));
+        };
+        let Ok(Value::Object(fields)) = serde_json::from_str(&answer) else {
+            return Err(ApiError::internal("the leader's answer cannot be read"));
+        };
+        let code = fields.get("status").and_then(Value::as_u64);
+        let code = code.and_then(|code| u16::try_from(code).ok());
+        let status = code.and_then(|code| StatusCode::from_u16(code).ok());
+        if let Some(revision) = fields.get("revision").and_then(Value::as_u64) {
+            self.see(revision).await;
+        }
+        Ok(Handed {
+            status: status.unwrap_or(StatusCode::OK),
+            fields,
+        })
+    }
+
+    /// Waits until a revision is seen here as well, for a while.
+    async fn see(&self, revision: u64) {
+        let mut snapshots = self.0.snapshots.clone();
+        let seen = snapshots.wait_for(|snapshot| snapshot.show.revision >= revision);
+        if timeout(SEEN_MAX, seen).await.is_err() {
+            tracing::debug!(revision, "a change of the leader is not seen here yet");
+        }
+    }
+}
+
+fn unavailable(message: &str) -> ApiError {
+    ApiError::new(ErrorCode::Unavailable, message)
+}
+
+fn into_response(handed: Handed) -> Response {
+    let Handed { status, mut fields } = handed;
+    fields.shift_remove("status");
+    let kind = fields.get("contentType").and_then(Value::as_str);
+    let kind = kind.and_then(|kind| HeaderValue::from_str(kind).ok());
+    let bytes = fields.get("base64").and_then(Value::as_str);
+    let bytes = bytes.and_then(|bytes| BASE64.decode(bytes).ok());
+    let (kind, body) = match bytes {
+        Some(bytes) => (kind, Bytes::from(bytes)),
+        None => (
+            Some(HeaderValue::from_static("application/json")),
+            Value::Object(fields).to_string().into(),
+        ),
+    };
+    let mut response = Response::new(Body::from(body));
+    *response.status_mut() = status;
+    let headers = response.headers_mut();
+    if let Some(kind) = kind {
+        headers.insert(CONTENT_TYPE, kind);
+    }
+    if status == StatusCode::SERVICE_UNAVAILABLE {
+        headers.insert(RETRY_AFTER, HeaderValue::from_static("1"));
+    }
+    response
+}
+
+/// Hands on what a standby does not answer itself.
+pub async fn hand_on(State(api): State<Api>, request: Request, next: Next) -> Response {
+    match api.standby() {
+        Some(standby) if !is_own(request.method(), request.uri().path()) => standby
+            .request(request)
+            .await
+            .unwrap_or_else(|error| error.into_response()),
+        _ => next.run(request).await,
+    }
+}
+
+/// Whether a standby answers this itself.
+fn is_own(method: &Method, path: &str) -> bool {
+    if !matches!(*method, Method::GET | Method::HEAD) {
+        return false;
+    }
+    let path = path.strip_prefix("/api").unwrap_or(path);
+    let Some(below) = path.strip_prefix("/stream/") else {
+        // The documents, and the WebSocket of commands and events.
+        return true;
+    };
+    let mut words = below.split('/').filter(|word| !word.is_empty());
+    let first = words.next().unwrap_or_default();
+    let of_leader = words.any(|word| OF_LEADER.contains(&word));
+    first == "events" || (OWN.contains(&first) && !of_leader)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_authored_is_read_here_and_all_else_is_asked_of_the_leader() {
+        for (method, path, is_here) in [
+            (Method::GET, "/stream/layers", true),
+            (Method::GET, "/stream/layers/host", true),
+            (Method::GET, "/api/stream/status", true),
+            (Method::GET, "/stream/layers/host/bounds", false),
+            (Method::GET, "/stream/layers/host/speak/ws", false),
+            (Method::PATCH, "/stream/layers/host", false),
+            (Method::GET, "/stream/snapshot.png", false),
+            (Method::GET, "/stream/outputs", false),
+            (Method::GET, "/stream/events", true),
+            (Method::GET, "/ws", true),
+            (Method::GET, "/openapi.json", true),
+            (Method::POST, "/stream/start", false),
+        ] {
+            assert_eq!(is_own(&method, path), is_here, "{method} {path}");
+        }
+    }
+}

@@ -1,0 +1,90 @@
+#!lua
+-- Reads the next commands for the leader and marks them as begun, so that none is done a second time. Reading behind the same entry
+-- again, after an answer that was lost, gives the same commands again.
+-- KEYS: commands, cursor, lease, open
+-- ARGV: prefix, fence, entry to read behind ('' goes on where the leader before stopped), commands, bytes of them all, bytes of one,
+--       milliseconds that a mark is kept, entries from which on those that were read are let go of
+local prefix, fence = ARGV[1], ARGV[2]
+local lease = redis.call('GET', KEYS[3])
+if not lease or string.match(lease, '^(%d+):') ~= fence then
+    return {'FENCED', lease or ''}
+end
+local from = ARGV[3]
+if from == '' then
+    from = redis.call('GET', KEYS[2]) or ''
+end
+if not string.match(from, '^%d+%-%d+$') then
+    from = '0-0'
+end
+local function read()
+    return redis.call('XRANGE', KEYS[1], '(' .. from, '+', 'COUNT', ARGV[4])
+end
+local function number(entry)
+    local ms, count = string.match(entry, '^(%d+)%-(%d+)$')
+    return tonumber(ms), tonumber(count)
+end
+local entries = read()
+if #entries == 0 and from ~= '0-0' then
+    -- A stream whose newest entry lies before this one is another stream: all keys were deleted.
+    local newest = '0-0'
+    local info = redis.pcall('XINFO', 'STREAM', KEYS[1])
+    for index = 1, #info, 2 do
+        if info[index] == 'last-generated-id' then
+            newest = info[index + 1]
+        end
+    end
+    local newest_ms, newest_count = number(newest)
+    local from_ms, from_count = number(from)
+    if newest_ms < from_ms or (newest_ms == from_ms and newest_count < from_count) then
+        from = '0-0'
+        entries = read()
+    end
+end
+local bytes = 0
+local found = {'READ', from}
+for _, entry in ipairs(entries) do
+    local name, fields = entry[1], entry[2]
+    local id, json
+    for index = 1, #fields, 2 do
+        if fields[index] == 'id' and not id then
+            id = fields[index + 1]
+        elseif fields[index] == 'json' and not json then
+            json = fields[index + 1]
+        end
+    end
+    bytes = bytes + (json and #json or 0)
+    if bytes > tonumber(ARGV[5]) and #found > 2 then
+        break
+    end
+    local kind = 'DO'
+    if not id or #id > 100 or not string.match(id, '^[!-~]+$') then
+        kind = 'NAMELESS'
+        id, json = '', ''
+    else
+        local mine = fence .. ':' .. name
+        local begun = redis.call('GET', prefix .. 'begun:' .. id)
+        if (begun and begun ~= mine) or redis.call('EXISTS', prefix .. 'done:' .. id) == 1 then
+            kind = 'KNOWN'
+        else
+            redis.call('SET', prefix .. 'begun:' .. id, mine, 'PX', ARGV[7])
+            redis.call('HSET', KEYS[4], id, mine)
+            if not json then
+                kind = 'EMPTY'
+            elseif #json > tonumber(ARGV[6]) then
+                kind = 'LONG'
+            end
+        end
+        if kind ~= 'DO' then
+            json = ''
+        end
+    end
+    found[#found + 1] = {kind, id, json}
+    found[2] = name
+end
+if found[2] ~= from then
+    redis.call('SET', KEYS[2], found[2])
+    if redis.call('XLEN', KEYS[1]) > tonumber(ARGV[8]) then
+        redis.call('XTRIM', KEYS[1], 'MINID', '~', found[2])
+    end
+end
+return found
