@@ -6,6 +6,7 @@ pub mod cli;
 pub mod clock;
 pub mod config;
 pub mod control;
+pub mod fleet;
 pub mod ingest;
 pub mod inputs;
 pub mod live;

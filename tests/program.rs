@@ -21,6 +21,8 @@ mod control;
 mod effects;
 #[path = "program/feeds.rs"]
 mod feeds;
+#[path = "program/fleet.rs"]
+mod fleet;
 #[path = "program/keys.rs"]
 mod keys;
 #[path = "program/motion.rs"]

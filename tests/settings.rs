@@ -6,6 +6,8 @@
 
 #[path = "settings/access.rs"]
 mod access;
+#[path = "settings/deploy.rs"]
+mod deploy;
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -222,7 +224,7 @@ fn an_empty_url_takes_a_lower_layers_away() {
 }
 
 /// A value that is not allowed, for every setting.
-const BAD_VALUES: [(&str, &str); 50] = [
+const BAD_VALUES: [(&str, &str); 53] = [
     ("PORT", "65536"),
     ("WS_PORT", "ws"),
     ("METRICS_PORT", "4290.0"),
@@ -238,6 +240,9 @@ const BAD_VALUES: [(&str, &str); 50] = [
     ("STREAM_ID", "two words"),
     ("ADVERTISE_HOST", "http://studio/"),
     ("ROLE", "follower"),
+    ("FLEET", "a fleet"),
+    ("FLEET_CAPACITY", "0"),
+    ("FLEET_PORT_BASE", "80"),
     ("TARGET_FPS", "0"),
     ("MAX_LAYERS", "1001"),
     ("MAX_INPUTS", "0"),

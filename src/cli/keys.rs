@@ -269,7 +269,7 @@ fn text(matches: &ArgMatches, name: &str) -> String {
 }
 
 /// Milliseconds since 1970 as a moment of UTC.
-fn moment(ms: u64) -> String {
+pub(super) fn moment(ms: u64) -> String {
     let at = i64::try_from(ms / 1000)
         .ok()
         .and_then(|seconds| time::OffsetDateTime::from_unix_timestamp(seconds).ok());

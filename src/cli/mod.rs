@@ -4,6 +4,7 @@
 
 mod api;
 mod check;
+mod fleet;
 mod keys;
 mod offline;
 mod profile;
@@ -62,6 +63,7 @@ pub fn main(arguments: impl IntoIterator<Item = std::ffi::OsString>) -> ExitCode
         Some(("render", matches)) => render::main(matches),
         Some(("check", matches)) => check::main(matches),
         Some(("keys", matches)) => keys::main(matches),
+        Some(("fleet", matches)) => fleet::main(matches),
         Some(("schema", _)) => schema::main(),
         Some(("profile", matches)) => profile::main(matches),
         Some(("state", matches)) => state::main(matches),
@@ -127,6 +129,13 @@ fn command() -> Command {
                         .action(ArgAction::SetTrue)
                         .help("Begin as the scene's file says, and not where the last run left off; outputs that were changed stay so"),
                 )
+                .arg(
+                    Arg::new("with-parent")
+                        .long("with-parent")
+                        .action(ArgAction::SetTrue)
+                        .hide(true)
+                        .help("End when standard input closes, as it does when the process that started this one ends"),
+                )
                 .arg(path("config", "FILE", "Settings from a TOML file, under the environment and over the defaults"))
                 .arg(path("trace", "FILE", "Write a trace that chrome://tracing and Perfetto open; it grows by some 10 MB a minute"))
                 .after_help(EXIT_CODES),
@@ -188,6 +197,7 @@ fn command() -> Command {
                 .after_help(EXIT_CODES),
         )
         .subcommand(keys::command())
+        .subcommand(fleet::command())
         .subcommand(Command::new("schema").about("Prints the JSON Schema of scene files"))
         .subcommand(config::flags(
             Command::new("profile")

@@ -7,6 +7,7 @@ use std::process::Command;
 use clap::ArgMatches;
 
 use super::{Failure, load, settings};
+use crate::fleet::parent::end_with_parent;
 use crate::live::{self, End};
 use crate::logging;
 
@@ -20,6 +21,9 @@ pub(super) fn main(matches: &ArgMatches) -> Result<(), Failure> {
     )?;
     for note in &settings.notes {
         tracing::warn!("{note}");
+    }
+    if matches.get_flag("with-parent") {
+        end_with_parent()?;
     }
     let scene = load(matches, &settings)?;
     match live::run(&scene, &settings, matches.get_flag("fresh"))? {

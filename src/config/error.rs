@@ -24,6 +24,8 @@ pub enum Origin {
     Environment,
     /// A flag of the command line.
     Flag,
+    /// What was said of a channel of a fleet.
+    Channel,
 }
 
 impl fmt::Display for Origin {
@@ -34,6 +36,7 @@ impl fmt::Display for Origin {
             Self::File { path, line } => write!(formatter, "{}:{line}", path.display()),
             Self::Environment => formatter.write_str("the environment"),
             Self::Flag => formatter.write_str("the command line"),
+            Self::Channel => formatter.write_str("the channel's settings"),
         }
     }
 }

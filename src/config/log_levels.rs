@@ -3,10 +3,11 @@
 use tracing::level_filters::LevelFilter;
 
 /// The names that operators use, and the targets that they stand for.
-const COMPONENTS: [(&str, &str); 19] = [
+const COMPONENTS: [(&str, &str); 20] = [
     ("cli", "stream_manager::cli"),
     ("config", "stream_manager::config"),
     ("control", "stream_manager::control"),
+    ("fleet", "stream_manager::fleet"),
     ("ingest", "stream_manager::ingest"),
     ("inputs", "stream_manager::inputs"),
     ("live", "stream_manager::live"),

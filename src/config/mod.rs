@@ -23,9 +23,9 @@ pub use error::{Origin, SettingProblem, SettingsError};
 pub use flags::{flags, flags_from};
 pub use listing::{env_example, markdown_table};
 pub use log_levels::LogLevels;
-pub use sources::{LoadSources, process_environment};
+pub use sources::{LoadSources, check_one, process_environment};
 pub use stream_url::StreamUrl;
-pub use streams::StreamKeys;
+pub use streams::{StreamKeys, is_secret_variable};
 pub use table::{Setting, Settings, all};
 pub use values::{LogFormat, RenderQuality, Role};
 

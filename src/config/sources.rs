@@ -227,17 +227,7 @@ impl Given {
     }
 
     fn report_unknown(&mut self, name: &str, origin: Origin) {
-        let upper = name.to_ascii_uppercase();
-        let message = if table::NOT_YET.contains(&upper.as_str()) {
-            format!("{name} is not a setting of this release")
-        } else {
-            match nearest(&upper, NEAR_EDITS_MAX) {
-                Some(near) => format!("{name} is not a setting; did you mean {near}?"),
-                None => format!("{name} is not a setting"),
-            }
-        };
-        self.problems
-            .push(SettingProblem::at(Some(name), origin, &message));
+        self.problems.push(unknown(name, origin));
     }
 
     fn note_if_not_yet(&mut self, name: &str, origin: &Origin) {
@@ -257,6 +247,40 @@ impl Given {
             ));
         }
     }
+}
+
+/// A value of one setting, apart from all others.
+///
+/// # Errors
+/// There is no setting of this name, in capitals, or it does not take the value.
+pub fn check_one(name: &str, value: &str, origin: Origin) -> Result<(), SettingProblem> {
+    let Some(setting) = table::all().iter().find(|setting| setting.name == name) else {
+        return Err(unknown(name, origin));
+    };
+    let mut given = Given::collect(LoadSources {
+        config_file: None,
+        dotenv: None,
+        environment: [(name.to_owned(), value.to_owned())],
+        flags: Vec::new(),
+    });
+    let _settings = table::read(&mut given);
+    match given.problems.is_empty() {
+        true => Ok(()),
+        false => Err(SettingProblem::value(setting, value, origin)),
+    }
+}
+
+fn unknown(name: &str, origin: Origin) -> SettingProblem {
+    let upper = name.to_ascii_uppercase();
+    let message = if table::NOT_YET.contains(&upper.as_str()) {
+        format!("{name} is not a setting of this release")
+    } else {
+        match nearest(&upper, NEAR_EDITS_MAX) {
+            Some(near) => format!("{name} is not a setting; did you mean {near}?"),
+            None => format!("{name} is not a setting"),
+        }
+    };
+    SettingProblem::at(Some(name), origin, &message)
 }
 
 /// A TOML value as the text that the other layers would give; `None` for what holds several values.

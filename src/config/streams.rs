@@ -55,6 +55,12 @@ impl InputPasswords {
     }
 }
 
+/// Whether a variable of this name is no setting and is read all the same: it holds a stream key or the password of a camera.
+#[must_use]
+pub fn is_secret_variable(name: &str) -> bool {
+    name.contains(STREAM_KEY) || name.starts_with(RTSP_PASSWORD)
+}
+
 impl fmt::Debug for InputPasswords {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         formatter.debug_set().entries(self.0.keys()).finish()

@@ -139,6 +139,14 @@ settings! {
         /// What this program is where several share a stream in Redis: `auto` leads or waits to, `leader` leads or ends with an error, `standby` never leads
         role: Role = ROLE, "auto", rule::choice(&Role::NAMES);
     }
+    "Fleet" {
+        /// Name of the fleet in Redis whose channels `fleet run` carries, together with all others of this name
+        fleet: String = FLEET, "main", rule::stream_id();
+        /// Channels that `fleet run` carries at most, each in a process of its own
+        fleet_capacity: usize = FLEET_CAPACITY, "1", rule::whole(1..=256, "channels");
+        /// First port of the first channel under `fleet run`: API, and behind it WebSocket, metrics, health, RTMP; each further channel has its five 10 above
+        fleet_port_base: u16 = FLEET_PORT_BASE, "4300", rule::whole(1024..=65_000, "");
+    }
     "Picture" {
         /// Frame rate where the scene's canvas names none
         target_fps: FrameRate = TARGET_FPS, "30", rule::frame_rate();

@@ -88,7 +88,16 @@ struct Kept {
     /// The number before that of the first event.
     start: u64,
     seq: u64,
+    /// Whether events of another instance are told.
+    is_relay: bool,
     events: VecDeque<Told>,
+}
+
+impl Kept {
+    fn begin_behind(&mut self, seq: u64) {
+        self.events.clear();
+        (self.start, self.seq) = (seq, seq);
+    }
 }
 
 impl Events {
@@ -102,6 +111,7 @@ impl Events {
             kept: Arc::new(Mutex::new(Kept {
                 start,
                 seq: start,
+                is_relay: false,
                 events: VecDeque::with_capacity(KEPT),
             })),
         }
@@ -135,13 +145,19 @@ impl Events {
     /// here, so they hear that they are to look at everything: nothing from before is kept.
     pub fn relay(&self, mut told: Told) {
         let mut kept = self.lock();
-        told.is_after_gap = told.seq != kept.seq + 1;
-        if told.is_after_gap {
-            kept.events.clear();
-            kept.start = told.seq.saturating_sub(1);
+        // Whoever listens since before the first one has missed nothing.
+        let is_first = !std::mem::replace(&mut kept.is_relay, true);
+        if told.seq != kept.seq + 1 {
+            told.is_after_gap = !is_first;
+            kept.begin_behind(told.seq.saturating_sub(1));
         }
         kept.seq = told.seq;
         self.keep(&mut kept, told);
+    }
+
+    /// Events of another instance up to `seq` were not heard here: the next one tells so to all who listen.
+    pub fn miss(&self, seq: u64) {
+        self.lock().begin_behind(seq.saturating_sub(1));
     }
 
     /// While the lock is held, so that nobody gets events out of order.

@@ -222,7 +222,7 @@ impl Watcher<'_> {
         }
         let leader = self.leader.subscribe();
         let redis = self.member.redis();
-        let view = View::open(self, &begin, &saved, redis, leader)?;
+        let view = View::open(self, &begin, &saved, redis, leader).await?;
         self.house.show(view.api(), self.settings);
         self.view = Some(view);
         Ok(())

@@ -10,7 +10,7 @@ use axum::Router;
 use axum::extract::State;
 use axum::http::HeaderMap;
 use axum::http::header::{ACCEPT, CONTENT_TYPE, HeaderValue};
-use axum::response::IntoResponse;
+use axum::response::{IntoResponse as _, Response};
 use axum::routing::get;
 use prometheus_client::collector::Collector;
 use prometheus_client::encoding::text::encode;
@@ -26,9 +26,14 @@ pub fn router(api: Api) -> Router {
     Router::new().route("/metrics", get(scrape)).with_state(api)
 }
 
-async fn scrape(State(api): State<Api>, headers: HeaderMap) -> impl IntoResponse {
+async fn scrape(State(api): State<Api>, headers: HeaderMap) -> Response {
+    answer(Box::new(Everything(api)), &headers)
+}
+
+/// Everything that is collected, in the form that is asked for.
+pub(super) fn answer(collector: Box<dyn Collector>, headers: &HeaderMap) -> Response {
     let mut registry = Registry::default();
-    registry.register_collector(Box::new(Everything(api)));
+    registry.register_collector(collector);
     let mut text = String::with_capacity(16 << 10);
     if let Err(error) = encode(&mut text, &registry) {
         tracing::error!(%error, "the metrics cannot be written");
@@ -44,7 +49,7 @@ async fn scrape(State(api): State<Api>, headers: HeaderMap) -> impl IntoResponse
     } else {
         ("text/plain; version=0.0.4; charset=utf-8", plain(&text))
     };
-    ([(CONTENT_TYPE, HeaderValue::from_static(kind))], text)
+    ([(CONTENT_TYPE, HeaderValue::from_static(kind))], text).into_response()
 }
 
 /// OpenMetrics as Prometheus's older text: what is said of a counter names it with its `_total`, and nothing marks the end.
@@ -103,7 +108,11 @@ impl Collector for Everything {
 /// Writes one metric after the other.
 pub(super) struct Page<'a>(DescriptorEncoder<'a>);
 
-impl Page<'_> {
+impl<'a> Page<'a> {
+    pub(super) fn new(encoder: DescriptorEncoder<'a>) -> Self {
+        Self(encoder)
+    }
+
     pub(super) fn gauge(&mut self, name: &str, help: &str, value: f64) -> fmt::Result {
         let mut encoder = self
             .0

@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use axum::body::{Body, Bytes, to_bytes};
 use axum::extract::{Request, State};
-use axum::http::header::{CONTENT_TYPE, RETRY_AFTER};
+use axum::http::header::{CONTENT_TYPE, HeaderName};
 use axum::http::{HeaderValue, Method, StatusCode};
 use axum::middleware::Next;
 use axum::response::{IntoResponse as _, Response};
@@ -31,6 +31,8 @@ const ANSWER_MAX: Duration = Duration::from_secs(8);
 const SEEN_MAX: Duration = Duration::from_secs(2);
 /// The largest body that is handed on, in bytes; as base64 it fits into a command.
 const BODY_MAX: usize = 700 * 1024;
+/// The type of a body that has none.
+const UNKNOWN: &str = "application/octet-stream";
 /// What is read here, by the word behind `/stream/`.
 const OWN: [&str; 9] = [
     "status",
@@ -88,6 +90,7 @@ impl Standby {
             Ok(handed) => {
                 let mut fields = handed.fields;
                 fields.shift_remove("status");
+                fields.shift_remove("headers");
                 Value::Object(fields)
             }
             Err(error) => json!({"success": false, "error": error}),
@@ -111,6 +114,7 @@ impl Standby {
             match parse(&body) {
                 Ok(value) if kind.is_empty() || kind.contains("json") => message["body"] = value,
                 _ => {
+                    let kind = if kind.is_empty() { UNKNOWN } else { kind };
                     message["base64"] = BASE64.encode(&body).into();
                     message["contentType"] = kind.into();
                 }
@@ -182,25 +186,32 @@ fn unavailable(message: &str) -> ApiError {
 fn into_response(handed: Handed) -> Response {
     let Handed { status, mut fields } = handed;
     fields.shift_remove("status");
+    let told = fields.shift_remove("headers");
     let kind = fields.get("contentType").and_then(Value::as_str);
-    let kind = kind.and_then(|kind| HeaderValue::from_str(kind).ok());
+    let kind = kind.map(str::to_owned);
     let bytes = fields.get("base64").and_then(Value::as_str);
     let bytes = bytes.and_then(|bytes| BASE64.decode(bytes).ok());
-    let (kind, body) = match bytes {
-        Some(bytes) => (kind, Bytes::from(bytes)),
-        None => (
-            Some(HeaderValue::from_static("application/json")),
-            Value::Object(fields).to_string().into(),
-        ),
+    let json = || "application/json".to_owned();
+    let (kind, body) = match (bytes, fields.shift_remove("body")) {
+        (Some(bytes), _) => (kind, Bytes::from(bytes)),
+        (None, Some(body)) => (Some(json()), body.to_string().into()),
+        (None, None) if fields.is_empty() => (None, Bytes::new()),
+        (None, None) => (Some(json()), Value::Object(fields).to_string().into()),
     };
     let mut response = Response::new(Body::from(body));
     *response.status_mut() = status;
     let headers = response.headers_mut();
-    if let Some(kind) = kind {
+    if let Some(kind) = kind.and_then(|kind| HeaderValue::try_from(kind).ok()) {
         headers.insert(CONTENT_TYPE, kind);
     }
-    if status == StatusCode::SERVICE_UNAVAILABLE {
-        headers.insert(RETRY_AFTER, HeaderValue::from_static("1"));
+    for (name, value) in told.iter().filter_map(Value::as_object).flatten() {
+        let name = HeaderName::try_from(name.as_str());
+        let value = value
+            .as_str()
+            .and_then(|value| HeaderValue::from_str(value).ok());
+        if let (Ok(name), Some(value)) = (name, value) {
+            headers.insert(name, value);
+        }
     }
     response
 }

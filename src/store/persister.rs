@@ -418,7 +418,7 @@ impl Task {
 }
 
 /// Somewhere between half of a pause and all of it, so that many who wait do not come at once.
-pub(super) fn jittered(pause: Duration) -> Duration {
+pub(crate) fn jittered(pause: Duration) -> Duration {
     let chance = f64::from(getrandom::u32().unwrap_or(u32::MAX)) / f64::from(u32::MAX);
     pause.mul_f64(0.5 + chance / 2.0)
 }

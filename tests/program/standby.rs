@@ -30,10 +30,11 @@ struct Instance {
 
 impl Instance {
     fn start(redis: &Redis, more: &[&str]) -> Self {
-        Self::start_at(&redis.url(), more)
+        Self::start_at(&redis.url(), "", more)
     }
 
-    fn start_at(redis: &str, more: &[&str]) -> Self {
+    /// With the way to Redis, and what `.env` says.
+    fn start_at(redis: &str, variables: &str, more: &[&str]) -> Self {
         let listeners: Vec<TcpListener> = (0..5)
             .map(|_| TcpListener::bind("127.0.0.1:0").unwrap())
             .collect();
@@ -62,6 +63,7 @@ impl Instance {
         }
         let folder = TempFolder::new();
         folder.write("scene.json", SMALL_SCENE);
+        folder.write(".env", variables);
         let mut instance = Self {
             folder,
             ports,
@@ -319,7 +321,7 @@ fn a_leader_that_is_cut_off_from_redis_alone_lets_go_and_stands_by_once_it_is_ba
     let keys = ["one", "two"];
     let urls = keys.map(|key| format!("{}/{key}", nginx.application()));
     let way = Way::to(&redis);
-    let leader = Instance::start_at(&way.url(), &["--stream-url", &urls[0]]);
+    let leader = Instance::start_at(&way.url(), "", &["--stream-url", &urls[0]]);
     leader.until_leads();
     let standby = Instance::start(&redis, &["--stream-url", &urls[1]]);
     standby.until_stands_by();
@@ -415,4 +417,150 @@ fn an_instance_that_is_to_lead_ends_and_one_that_never_leads_waits() {
             .then_some(())
     });
     assert_eq!(follower.asks("/ready").unwrap().0, 503);
+}
+
+#[test]
+fn what_is_asked_of_a_standby_is_done_by_the_leader_and_seen_on_both() {
+    let redis = Redis::start();
+    let leader = Instance::start(&redis, &[]);
+    leader.until_leads();
+    let standby = Instance::start_at(&redis.url(), "API_TOKEN=s3cret-word", &[]);
+    standby.until_stands_by();
+    let (there, mut here) = (leader.api(), standby.api());
+    assert_eq!(
+        here.ask("PATCH", "/stream/layers/box", json!({"opacity": 0.1}))
+            .0,
+        401
+    );
+    here.token = Some("s3cret-word");
+    let mut socket = here.socket("/ws?token=s3cret-word");
+    let changed = here.ok(
+        "PATCH",
+        "/stream/layers/box?durable=true",
+        json!({"opacity": 0.5}),
+    );
+    assert_eq!(changed["data"]["opacity"], 0.5);
+    // Who asks here reads what was written, at once.
+    assert_eq!(here.get("/stream/layers/box")["opacity"], 0.5);
+    assert_eq!(there.get("/stream/layers/box")["opacity"], 0.5);
+    let told = socket.event("layer:update");
+    assert_eq!(
+        (&told["subject"], &told["revision"]),
+        (&json!("box"), &changed["revision"])
+    );
+    let answer = socket.ask(json!({
+        "type": "command", "command": {"type": "layer.update", "id": "box", "patch": {"opacity": 0.75}},
+    }));
+    assert_eq!(answer["success"], true, "{answer}");
+    assert_eq!(there.get("/stream/layers/box")["opacity"], 0.75);
+    let answer = socket.ask(json!({"type": "snapshot"}));
+    assert_eq!(answer["data"]["status"]["role"], "standby");
+    // Errors are those of the leader.
+    let (status, error) = here.ask("PATCH", "/stream/layers/box", json!({"opacity": 7}));
+    assert_eq!((status, &error["error"]["code"]), (422, &json!("INVALID")));
+    let (status, error) = here.ask("PATCH", "/stream/layers/nobody", json!({"opacity": 1}));
+    assert_eq!(
+        (status, &error["error"]["code"]),
+        (404, &json!("NOT_FOUND"))
+    );
+    let old = here.ask(
+        "PATCH",
+        "/stream/layers/box?ifRevision=1",
+        json!({"opacity": 1}),
+    );
+    assert_eq!(old.0, 409);
+    // What is no JSON goes both ways.
+    let picture = here.send("GET", "/stream/snapshot.png?width=64", "", b"");
+    assert_eq!((picture.status, &picture.body[1..4]), (200, &b"PNG"[..]));
+    let upload = |bytes: &[u8]| {
+        let head =
+            b"--cut\r\nContent-Disposition: form-data; name=\"file\"; filename=\"a.png\"\r\n\r\n";
+        let form = [&head[..], bytes, b"\r\n--cut--\r\n"].concat();
+        here.send(
+            "POST",
+            "/stream/assets",
+            "multipart/form-data; boundary=cut",
+            &form,
+        )
+    };
+    let uploaded = upload(&picture.body);
+    assert_eq!(
+        uploaded.status,
+        201,
+        "{}",
+        String::from_utf8_lossy(&uploaded.body)
+    );
+    let huge = upload(&vec![0; 1 << 20]);
+    assert_eq!(huge.status, 413);
+    let words = String::from_utf8_lossy(&huge.body).into_owned();
+    assert!(words.contains("ask the leader"), "{words}");
+    here.ok("POST", "/stream/pause", Value::Null);
+    assert_eq!(here.get("/stream/status")["isPaused"], true);
+    assert_eq!(there.get("/stream/status")["isPaused"], true);
+}
+
+/// Changes of each of four writers, two of whom ask the standby.
+const CHANGES: &str = "STREAM_MANAGER_TEST_CHANGES";
+const CHANGES_DEFAULT: u64 = 50;
+
+#[test]
+fn changes_that_go_to_both_instances_end_in_one_world() {
+    let count = std::env::var(CHANGES).map_or(CHANGES_DEFAULT, |text| text.parse().unwrap());
+    let redis = Redis::start();
+    let leader = Instance::start(&redis, &["--rate-limit", "0"]);
+    leader.until_leads();
+    let standby = Instance::start(&redis, &["--rate-limit", "0"]);
+    standby.until_stands_by();
+    let before = leader.api().revision();
+    let writers: Vec<_> = (0..4)
+        .map(|writer| {
+            let client = if writer < 2 {
+                leader.api()
+            } else {
+                standby.api()
+            };
+            std::thread::spawn(move || {
+                let mut last = 0;
+                for n in 1..=count {
+                    let patch = json!({format!("writer{writer}"): n, "last": writer});
+                    let answer = client.ok("PATCH", "/stream/data", patch);
+                    let revision = answer["revision"].as_u64().unwrap();
+                    assert!(revision > last, "{revision} after {last}");
+                    last = revision;
+                }
+            })
+        })
+        .collect();
+    for writer in writers {
+        writer.join().unwrap();
+    }
+    let (there, here) = (leader.api(), standby.api());
+    assert_eq!(there.revision(), before + 4 * count);
+    until("both to be equal", || {
+        (here.revision() == there.revision()).then_some(())
+    });
+    let data = there.get("/stream/data");
+    for writer in 0..4 {
+        assert_eq!(data[format!("writer{writer}")], count);
+    }
+    for path in [
+        "/stream/data",
+        "/stream/layers",
+        "/stream/config",
+        "/stream/timelines",
+    ] {
+        let without_time = |mut value: Value| {
+            if let Some(lines) = value["timelines"].as_array_mut() {
+                lines
+                    .iter_mut()
+                    .for_each(|line| line["position"] = Value::Null);
+            }
+            value
+        };
+        assert_eq!(
+            without_time(here.get(path)),
+            without_time(there.get(path)),
+            "{path}"
+        );
+    }
 }

@@ -17,7 +17,7 @@ use super::support::{FREE_PORTS, OnAir, SMALL_SCENE, TempFolder, program, run, t
 /// A Redis of this test alone.
 pub struct Redis {
     child: Child,
-    port: u16,
+    pub port: u16,
     folder: TempFolder,
 }
 

@@ -298,7 +298,10 @@ async fn a_fleet_shares_its_channels_and_takes_over_those_of_who_is_gone() {
     }
     let mut held = [Vec::new(), Vec::new()];
     for _ in 0..4 {
-        held = [one.beat(true).await.unwrap(), two.beat(true).await.unwrap()];
+        held = [
+            one.beat(true, &[]).await.unwrap(),
+            two.beat(true, &[]).await.unwrap(),
+        ];
     }
     assert_eq!(held.each_ref().map(Vec::len), [2, 2]);
     assert!(held[0].iter().all(|channel| !held[1].contains(channel)));
@@ -308,7 +311,7 @@ async fn a_fleet_shares_its_channels_and_takes_over_those_of_who_is_gone() {
     assert_eq!((instances[1].capacity, instances[1].channels), (3, 2));
     // One says nothing any more: the other takes as many as it can carry.
     wait_until("the other has three", LONG, || async {
-        two.beat(true).await.unwrap().len() == 3
+        two.beat(true, &[]).await.unwrap().len() == 3
     })
     .await;
     let holdings = two.holdings().await.unwrap();
@@ -316,8 +319,13 @@ async fn a_fleet_shares_its_channels_and_takes_over_those_of_who_is_gone() {
         .iter()
         .filter(|holding| holding.instance.as_deref() == Some("two"));
     assert_eq!(with_two.count(), 3);
+    assert!(
+        holdings
+            .iter()
+            .all(|holding| holding.since_ms.is_some() == holding.instance.is_some())
+    );
     two.drop_channel(&held[1][0].id).await.unwrap();
-    assert!(!two.beat(false).await.unwrap().contains(&held[1][0]));
+    assert!(!two.beat(false, &[]).await.unwrap().contains(&held[1][0]));
     two.leave().await.unwrap();
     assert!(
         one.holdings()
@@ -326,6 +334,43 @@ async fn a_fleet_shares_its_channels_and_takes_over_those_of_who_is_gone() {
             .iter()
             .all(|holding| holding.instance.is_none())
     );
+}
+
+#[tokio::test]
+async fn what_is_carried_comes_back_after_redis_lost_it() {
+    let server = Server::start(&[]);
+    let link = server.link();
+    let join = |name: &str| {
+        let options = FleetOptions {
+            capacity: 2,
+            time: Duration::from_secs(60),
+        };
+        Fleet::new(&link, "eu", name.to_owned(), options)
+    };
+    let (one, two) = (join("one"), join("two"));
+    for id in ["a", "b", "c"] {
+        let (id, json) = (id.to_owned(), "{}".to_owned());
+        assert!(one.want(&Channel { id, json }).await.unwrap());
+    }
+    let held = one.beat(true, &[]).await.unwrap();
+    let carried = two.beat(true, &held).await.unwrap();
+    assert_eq!((held.len(), carried.len()), (1, 1));
+    // Its leases ran out while Redis was away: who carries a channel has it again, and nobody else has taken it.
+    server
+        .ask(&["DEL", "sm:{fleet:eu}:holder:a", "sm:{fleet:eu}:holder:b"])
+        .await;
+    assert_eq!(two.beat(false, &carried).await.unwrap(), carried);
+    assert_eq!(one.beat(false, &held).await.unwrap(), held);
+    // Everything is lost: what is on air is wanted still, and what nobody carried is not known any more.
+    server.ask(&["FLUSHALL"]).await;
+    assert_eq!(two.beat(false, &carried).await.unwrap(), carried);
+    assert_eq!(one.beat(false, &held).await.unwrap(), held);
+    let holdings = one.holdings().await.unwrap();
+    assert_eq!(holdings.len(), 2);
+    // What was removed is not brought back by who carries it.
+    assert!(one.drop_channel(&held[0].id).await.unwrap());
+    assert!(!one.drop_channel(&held[0].id).await.unwrap());
+    assert!(one.beat(true, &held).await.unwrap().is_empty());
 }
 
 #[tokio::test]

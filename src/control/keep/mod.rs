@@ -41,7 +41,7 @@ use self::open::AbortOnDrop;
 pub use begin::{Begin, Origin, Resumed, ResumedTicks, begin, next_tick};
 pub use beside::Beside;
 pub use found::Stand;
-pub use open::{Member, Opened, join, open};
+pub use open::{Member, Opened, instance, join, open};
 
 /// The least time from one look at the show to the next. With the time that a commit may take before the store counts as slow it makes
 /// the 250 ms within which a change is saved.

@@ -247,8 +247,11 @@ fn passes(error: &StoreError) -> bool {
     )
 }
 
-/// The name that this program has among others, and the lock on the file that keeps it.
-fn instance(folder: &Path) -> anyhow::Result<(String, File)> {
+/// The name that this program has among others, and the lock on the file in `folder` that keeps it.
+///
+/// # Errors
+/// The folder cannot be written to, or another process has it.
+pub fn instance(folder: &Path) -> anyhow::Result<(String, File)> {
     let path = folder.join(INSTANCE_FILE);
     let failed = || format!("`{}` cannot be used", path.display());
     std::fs::create_dir_all(folder).with_context(failed)?;

@@ -6,9 +6,9 @@ use std::time::Duration;
 
 use serde::Deserialize;
 use systems::{Engine, EngineSettings};
-use tokio::sync::watch;
+use tokio::sync::{oneshot, watch};
 use tokio::task::JoinHandle;
-use tokio::time::{interval, sleep};
+use tokio::time::{interval, sleep, timeout};
 
 use super::Watcher;
 use crate::control::assets::AssetStore;
@@ -31,8 +31,12 @@ use crate::store::shared::EventListener;
 use crate::store::{RedisStore, Saved, Store};
 use crate::streaming::Leave;
 
+/// The leader tells that it has left out events.
+const RESYNC: &str = "resync";
 /// How often the ticks are counted on, where nothing ticks.
 const BEAT: Duration = Duration::from_millis(100);
+/// How long it is waited until the leader's events are listened to.
+const LISTEN_MAX: Duration = Duration::from_secs(1);
 /// The pause after events could not be listened to.
 const AGAIN_AFTER: Duration = Duration::from_millis(250);
 
@@ -51,7 +55,7 @@ pub(super) struct View {
 
 impl View {
     /// Opens it with the first show, on the runtime that this is called on.
-    pub(super) fn open(
+    pub(super) async fn open(
         watcher: &Watcher<'_>,
         begin: &Begin,
         saved: &Saved,
@@ -104,9 +108,10 @@ impl View {
         });
         let rtmp = Rtmp::new(settings, station.clone(), keys.clone(), hub, players);
         let standby = Standby::new(redis.clone(), leader, director.snapshots());
+        let (listening, listens) = oneshot::channel();
         let tasks = vec![
             tokio::spawn(count_on(ticks.clone(), director.snapshots())),
-            tokio::spawn(relay(redis.clone(), events)),
+            tokio::spawn(relay(redis.clone(), events, listening)),
             tokio::spawn(station.clone().tell_saving()),
         ];
         let api = Api::new(
@@ -118,6 +123,8 @@ impl View {
             Guard::new(settings),
             Membership::Standby(standby),
         );
+        // Who connects misses none of the leader's events then.
+        let _late = timeout(LISTEN_MAX, listens).await;
         Ok(Self {
             api,
             mirror,
@@ -198,12 +205,18 @@ struct Heard {
 }
 
 /// Tells here what the leader tells.
-async fn relay(redis: RedisStore, events: Events) {
+async fn relay(redis: RedisStore, events: Events, listening: oneshot::Sender<()>) {
+    let mut listening = Some(listening);
     loop {
         match EventListener::listen(&redis).await {
             Ok(mut listener) => {
+                if let Some(listening) = listening.take() {
+                    let _heard = listening.send(());
+                }
                 while let Some(json) = listener.next().await {
                     match serde_json::from_str::<Heard>(&json) {
+                        // Some are missing: whoever listens is to look at everything.
+                        Ok(heard) if heard.event == RESYNC => events.miss(heard.seq),
                         Ok(heard) => events.relay(Told {
                             seq: heard.seq,
                             revision: heard.revision,

@@ -1,11 +1,30 @@
 #!lua flags=allow-oom
 -- An instance of a fleet says that it is there, keeps the channels that it has, and takes one more where it has room.
 -- KEYS: instances
--- ARGV: prefix, instance, capacity, milliseconds, whether it takes more ('1')
+-- ARGV: prefix, instance, capacity, milliseconds, whether it takes more ('1'), the mark that it knows, and id and settings of each
+-- channel that it carries
 local prefix, me, capacity, time = ARGV[1], ARGV[2], tonumber(ARGV[3]), ARGV[4]
-local channels = redis.call('HKEYS', prefix .. 'channels')
+local wanted, since = prefix .. 'channels', prefix .. 'since'
+local clock = redis.call('TIME')
+local now = clock[1] .. string.format('%03d', math.floor(clock[2] / 1000))
+-- Where the mark is another one, all that was saved is gone: what is on air all the same is wanted still.
+redis.call('SET', prefix .. 'begun', now .. '-' .. me, 'NX')
+local mark = redis.call('GET', prefix .. 'begun')
+local carried = {}
+for at = 7, #ARGV, 2 do
+    carried[ARGV[at]] = true
+    if mark ~= ARGV[6] then
+        redis.call('HSETNX', wanted, ARGV[at], ARGV[at + 1])
+    end
+end
+local channels = redis.call('HKEYS', wanted)
 table.sort(channels)
 local mine, free = {}, {}
+local function take(channel)
+    redis.call('SET', prefix .. 'holder:' .. channel, me, 'PX', time)
+    redis.call('HSET', since, channel, now)
+    mine[#mine + 1] = channel
+end
 for _, channel in ipairs(channels) do
     local key = prefix .. 'holder:' .. channel
     local holder = redis.call('GET', key)
@@ -16,14 +35,16 @@ for _, channel in ipairs(channels) do
         else
             redis.call('DEL', key)
         end
+    elseif not holder and carried[channel] and #mine < capacity then
+        -- Nobody took it while it could not be renewed.
+        take(channel)
     elseif not holder then
         free[#free + 1] = channel
     end
 end
 -- One at a time, so that instances which start together share.
 if ARGV[5] == '1' and #mine < capacity and free[1] then
-    redis.call('SET', prefix .. 'holder:' .. free[1], me, 'PX', time)
-    mine[#mine + 1] = free[1]
+    take(free[1])
 end
 for _, other in ipairs(redis.call('SMEMBERS', KEYS[1])) do
     if redis.call('EXISTS', prefix .. 'instance:' .. other) == 0 then
@@ -32,9 +53,9 @@ for _, other in ipairs(redis.call('SMEMBERS', KEYS[1])) do
 end
 redis.call('SADD', KEYS[1], me)
 redis.call('SET', prefix .. 'instance:' .. me, cjson.encode({capacity = capacity, channels = #mine}), 'PX', time)
-local answer = {}
+local answer = {mark}
 for _, channel in ipairs(mine) do
     answer[#answer + 1] = channel
-    answer[#answer + 1] = redis.call('HGET', prefix .. 'channels', channel) or ''
+    answer[#answer + 1] = redis.call('HGET', wanted, channel) or ''
 end
 return answer

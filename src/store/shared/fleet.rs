@@ -1,10 +1,12 @@
 //! Many streams over many machines: each instance says how many it can carry and takes streams that nobody has, by leases.
 //!
 //! Keys begin with `sm:{fleet:NAME}:`: `channels` (hash: the id of each stream that is wanted, with its settings as JSON), `holder:ID`
-//! (which instance has it), `instances` (set), `instance:NAME` (JSON with `capacity` and `channels`). What is decided here is who carries
+//! (which instance has it), `since` (hash: milliseconds since 1970 at which it took it), `instances` (set), `instance:NAME` (JSON with
+//! `capacity` and `channels`), `begun` (a mark that is another one after the server lost what it held). What is decided here is who carries
 //! a stream. Who may push it is decided by the stream's own lease, so a holder that comes back late does no harm.
 
-use std::sync::LazyLock;
+use std::collections::BTreeMap;
+use std::sync::{Arc, LazyLock, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use redis::Script;
@@ -25,6 +27,15 @@ pub struct FleetOptions {
     pub time: Duration,
 }
 
+impl Default for FleetOptions {
+    fn default() -> Self {
+        Self {
+            capacity: 1,
+            time: Duration::from_secs(3),
+        }
+    }
+}
+
 /// A stream that the fleet is to carry.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Channel {
@@ -39,8 +50,12 @@ pub struct Channel {
 pub struct Holding {
     /// Its STREAM_ID.
     pub channel: String,
+    /// Its settings, as whoever wanted it wrote them.
+    pub json: String,
     /// The instance that has it.
     pub instance: Option<String>,
+    /// When that took it, in milliseconds since 1970 by the clock of Redis.
+    pub since_ms: Option<u64>,
 }
 
 /// An instance of the fleet.
@@ -62,6 +77,8 @@ pub struct Fleet {
     keys: Keys,
     instance: String,
     options: FleetOptions,
+    /// The mark that was seen last.
+    begun: Arc<Mutex<String>>,
 }
 
 impl Fleet {
@@ -72,55 +89,74 @@ impl Fleet {
             keys: Keys::new(&format!("fleet:{name}")),
             instance,
             options,
+            begun: Arc::default(),
         }
     }
 
     /// Says that it is there, keeps what it has, takes one more where `takes` and there is room, and gives all that it has now. To be
-    /// called at least at a third of the time; what is not in the answer was lost.
+    /// called at least at a third of the time; what is not in the answer was lost. Of what is `carried` here, that which nobody has
+    /// comes back to it, and where Redis lost everything it is wanted again.
     ///
     /// # Errors
     /// As [`StoreError`] says.
-    pub async fn beat(&self, takes: bool) -> Result<Vec<Channel>, StoreError> {
+    pub async fn beat(&self, takes: bool, carried: &[Channel]) -> Result<Vec<Channel>, StoreError> {
         let (prefix, instances) = (self.keys.of(""), self.keys.of("instances"));
         let capacity = self.options.capacity.to_string();
         let time_ms = self.options.time.as_millis().to_string();
-        let arguments = [
+        let begun = self.begun().clone();
+        let mut arguments = vec![
             prefix.as_bytes(),
             self.instance.as_bytes(),
             capacity.as_bytes(),
             time_ms.as_bytes(),
             if takes { b"1" } else { b"0" },
+            begun.as_bytes(),
         ];
+        for channel in carried {
+            arguments.extend([channel.id.as_bytes(), channel.json.as_bytes()]);
+        }
         let keys = [&*instances];
-        let held: Vec<(String, String)> =
-            self.link.run(&BEAT_SCRIPT, BEAT, &keys, &arguments).await?;
-        let channels = held.into_iter().map(|(id, json)| Channel { id, json });
-        Ok(channels.collect())
+        let answer: Vec<Vec<u8>> = self.link.run(&BEAT_SCRIPT, BEAT, &keys, &arguments).await?;
+        // Whatever others wrote there must not end the beat.
+        let mut answer = answer.iter().map(|bytes| lossy(bytes));
+        *self.begun() = answer.next().unwrap_or_default();
+        let mut held = Vec::new();
+        while let (Some(id), Some(json)) = (answer.next(), answer.next()) {
+            held.push(Channel { id, json });
+        }
+        Ok(held)
     }
 
-    /// Wants a stream to be carried, or changes its settings.
+    fn begun(&self) -> MutexGuard<'_, String> {
+        self.begun.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Wants a stream to be carried, or changes its settings; says whether it is new.
     ///
     /// # Errors
     /// As [`StoreError`] says.
-    pub async fn want(&self, channel: &Channel) -> Result<(), StoreError> {
+    pub async fn want(&self, channel: &Channel) -> Result<bool, StoreError> {
         let mut command = redis::cmd("HSET");
         command
             .arg(self.keys.of("channels"))
             .arg(&channel.id)
             .arg(&channel.json);
-        let _added: i64 = self.link.ask(&command).await?;
-        Ok(())
+        let added: i64 = self.link.ask(&command).await?;
+        Ok(added > 0)
     }
 
-    /// Wants a stream no more: whoever has it finds it missing at its next beat.
+    /// Wants a stream no more: whoever has it finds it missing at its next beat. Says whether it was wanted.
     ///
     /// # Errors
     /// As [`StoreError`] says.
-    pub async fn drop_channel(&self, id: &str) -> Result<(), StoreError> {
+    pub async fn drop_channel(&self, id: &str) -> Result<bool, StoreError> {
+        let mut command = redis::cmd("HDEL");
+        command.arg(self.keys.of("since")).arg(id);
+        let _forgotten: i64 = self.link.ask(&command).await?;
         let mut command = redis::cmd("HDEL");
         command.arg(self.keys.of("channels")).arg(id);
-        let _removed: i64 = self.link.ask(&command).await?;
-        Ok(())
+        let removed: i64 = self.link.ask(&command).await?;
+        Ok(removed > 0)
     }
 
     /// Gives back all that it has, so that others can take it at once.
@@ -135,7 +171,7 @@ impl Fleet {
             },
             ..self.clone()
         };
-        none.beat(false).await?;
+        none.beat(false, &[]).await?;
         let mut command = redis::cmd("SREM");
         command.arg(self.keys.of("instances")).arg(&self.instance);
         let _removed: i64 = self.link.ask(&command).await?;
@@ -150,13 +186,21 @@ impl Fleet {
     /// # Errors
     /// As [`StoreError`] says.
     pub async fn holdings(&self) -> Result<Vec<Holding>, StoreError> {
-        let mut command = redis::cmd("HKEYS");
+        let mut command = redis::cmd("HGETALL");
         command.arg(self.keys.of("channels"));
-        let mut channels: Vec<String> = self.link.ask(&command).await?;
-        channels.sort();
-        let holders = self.values("holder:", &channels).await?;
-        let holdings = channels.into_iter().zip(holders);
-        let holdings = holdings.map(|(channel, instance)| Holding { channel, instance });
+        let channels: BTreeMap<Vec<u8>, Vec<u8>> = self.link.ask(&command).await?;
+        let names: Vec<String> = channels.keys().map(|name| lossy(name)).collect();
+        let holders = self.values("holder:", &names).await?;
+        let mut command = redis::cmd("HGETALL");
+        command.arg(self.keys.of("since"));
+        let since: BTreeMap<String, u64> = self.link.ask(&command).await?;
+        let holdings = names.into_iter().zip(channels.values()).zip(holders);
+        let holdings = holdings.map(|((channel, json), instance)| Holding {
+            since_ms: instance.as_ref().and_then(|_| since.get(&channel).copied()),
+            channel,
+            json: lossy(json),
+            instance,
+        });
         Ok(holdings.collect())
     }
 
@@ -191,4 +235,8 @@ impl Fleet {
         }
         self.link.ask(&command).await
     }
+}
+
+fn lossy(bytes: &[u8]) -> String {
+    String::from_utf8_lossy(bytes).into_owned()
 }
