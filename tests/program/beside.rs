@@ -219,6 +219,49 @@ fn keys_recordings_and_scenes_come_to_another_machine_through_redis() {
 }
 
 #[test]
+fn a_standby_shows_what_the_leader_keeps_and_has_it_change_that() {
+    let redis = Redis::start();
+    let url = redis.url();
+    let more = [&QUIET[..], &["--redis-url", &url]].concat();
+    let [first, second] = [(); 2].map(|()| TempFolder::new());
+    let (leader, client) = start(&first, &more);
+    make_key(&client, json!({"name": "before"}));
+    client.ok("PUT", "/stream/scenes/late?durable=true", scene("Late"));
+    let (on_air, standby) = start(&second, &more);
+    until("the standby to show it", || {
+        let (status, answer) = standby.ask("GET", "/stream/keys", Value::Null);
+        (status == 200 && answer["data"]["keys"][0]["name"] == "before").then_some(())
+    });
+    assert_eq!(standby.get("/stream/status")["role"], "standby");
+    assert_eq!(standby.get("/stream/scenes/late")["name"], "Late");
+    client.ok("PUT", "/stream/scenes/late", scene("Later"));
+    client.ok(
+        "POST",
+        "/stream/recordings/start",
+        json!({"name": "friday"}),
+    );
+    until("the standby to follow", || {
+        let (_, answer) = standby.ask("GET", "/stream/recordings/friday", Value::Null);
+        let instance = &answer["data"]["instance"];
+        let name = standby.get("/stream/scenes/late")["name"].take();
+        (instance.is_string() && name == "Later").then_some(())
+    });
+    // What is asked of it, on the command line too, is done by the leader.
+    let (id, key) = make_key(&standby, json!({"name": "through"}));
+    let made = run(program(&second.0).args(["keys", "add", "--name", "said", "--redis-url", &url]));
+    assert!(made.status.success(), "{}", text(&made.stderr));
+    assert_eq!(names(&client), ["before", "through", "said"]);
+    kill(leader);
+    let (on_air, client) = leading((on_air, standby));
+    assert_eq!(names(&client), ["before", "through", "said"]);
+    assert_eq!(
+        client.get("/stream/recordings/friday")["state"],
+        "interrupted"
+    );
+    publish(&on_air, &client, &id, &key);
+}
+
+#[test]
 fn a_store_that_stands_still_is_told_with_what_stands_beside_the_show_too() {
     let redis = Redis::start();
     let folder = TempFolder::new();
