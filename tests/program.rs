@@ -43,6 +43,8 @@ mod resume;
 mod saved;
 #[path = "program/shared.rs"]
 mod shared;
+#[path = "program/shared_faults.rs"]
+mod shared_faults;
 #[path = "program/speech.rs"]
 mod speech;
 #[path = "program/standby.rs"]

@@ -185,6 +185,8 @@ pub struct Start {
     pub since_tick: u64,
     /// The tick on which it was paused, if it is.
     pub paused_tick: Option<u64>,
+    /// The tick on which the stream went on air, where it goes on.
+    pub origin_tick: Option<u64>,
     /// Where its timelines and feeds stand.
     pub standing: Standing,
     /// What the last run had scheduled.

@@ -151,6 +151,8 @@ pub struct Snapshot {
     pub came: Arc<Came>,
     /// The first tick on which something else is shown, while the stream is paused.
     pub paused_tick: Option<u64>,
+    /// The tick on which the stream went on air, in whichever process; `None` while it is stopped.
+    pub origin_tick: Option<u64>,
     /// The rate of the ticks.
     pub rate: FrameRate,
     /// Where the change of scenes stands, if one is in course.
@@ -171,6 +173,7 @@ impl Snapshot {
             since_tick: 0,
             came: Arc::new(standing.came),
             paused_tick: None,
+            origin_tick: None,
             rate,
             mix: None,
             schedule: Arc::default(),

@@ -300,7 +300,9 @@ impl Station {
         let conditions = Conditions {
             leave: self.0.leave.clone(),
             origin_ns: gone_on_ms.map(|since_ms| {
-                let begun = next_tick(self.0.ticks.epoch(), snapshot.rate, since_ms.cast_signed());
+                let begun = snapshot.origin_tick.unwrap_or_else(|| {
+                    next_tick(self.0.ticks.epoch(), snapshot.rate, since_ms.cast_signed())
+                });
                 snapshot.rate.nanos_at(begun).cast_signed()
             }),
         };

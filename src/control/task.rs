@@ -114,6 +114,7 @@ impl Task {
             tick: start.tick,
             since_tick: start.since_tick,
             paused_tick: start.paused_tick,
+            origin_tick: start.origin_tick,
             ..Snapshot::standing(Arc::clone(&show), start.standing, start.rate)
         });
         let (publish, snapshots) = watch::channel(snapshot);
@@ -489,6 +490,10 @@ impl Task {
             since_tick: on_air.since_tick,
             came: on_air.came,
             paused_tick: on_air.paused_tick,
+            origin_tick: sent
+                .show
+                .live_since_ms
+                .map(|_| before.origin_tick.unwrap_or(applied.tick)),
             tick: applied.tick,
             rate: sent.show.config.fps,
         });

@@ -112,6 +112,7 @@ impl Stage {
             tick: engine.next_tick(),
             since_tick: 0,
             paused_tick: None,
+            origin_tick: None,
             standing: super::fresh(
                 &scene,
                 &FrameClock {

@@ -1,6 +1,7 @@
 //! The instance that makes the program: the engine's thread, the encoder and its outputs, the watched scene file, and what the ports
 //! show.
 
+use std::collections::HashSet;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::thread;
@@ -101,50 +102,30 @@ pub(super) fn lead(runtime: &Runtime, prepared: Prepared<'_>) -> anyhow::Result<
         settings,
         library,
         house,
-        signals,
+        mut signals,
         opened,
         origin,
     } = prepared;
-    if let Err(error) = SpeechFile::sweep(&settings.data_dir) {
-        tracing::warn!(%error, "files of speech that an earlier run left cannot be deleted");
-    }
-    let stand = Stand {
-        place: opened.place(),
-        instance: opened.name(),
-        leads: true,
+    let stage = match Stage::build(scene, settings, &library, &opened, origin) {
+        Ok(stage) => stage,
+        Err(error) => {
+            // Another one may be able to.
+            runtime.block_on(opened.give_back());
+            return Err(error);
+        }
     };
-    let begin = keep::begin(opened.saved(), stand, scene, settings, &library, origin)?;
-    let scene = &begin.first;
+    let Stage {
+        begin,
+        engine_settings,
+        mut engine,
+        known,
+        ticks,
+        placed_at,
+        slate,
+    } = stage;
+    let rate = begin.rate;
     let (leave, handover) = (opened.leave(), opened.handover());
     let name = opened.name().map(str::to_owned);
-
-    let rate = begin.rate;
-    let engine_settings = prepare::engine_settings(
-        &scene.spec,
-        rate,
-        settings.render_threads,
-        settings.pool_size,
-        begin.show.config.max_layers,
-    );
-    let bundle = prepare::bundle(&begin.scene, library.assets())?;
-    let known = bundle
-        .pictures
-        .iter()
-        .map(|(src, _)| Arc::clone(src))
-        .collect();
-    // Its workers run as soon as the tick does.
-    set_priority(Priority::Tick);
-    let engine = Engine::new(engine_settings);
-    set_priority(Priority::Normal);
-    let mut engine = engine?;
-    let ticks = Ticks::default();
-    let placed_at = place(&mut engine, bundle, &begin, &ticks)?;
-    let slate = slate(&library, &engine_settings)?;
-    match begin.show.pause {
-        Some(PausedAs::Slate) => engine.hold(Hold::Slate(Arc::clone(&slate))),
-        Some(PausedAs::LastFrame) => engine.hold(Hold::LastFrame),
-        None => {}
-    }
 
     let (frames, frames_port) = FrameRequests::new();
     engine.add_port(Box::new(frames_port));
@@ -173,6 +154,10 @@ pub(super) fn lead(runtime: &Runtime, prepared: Prepared<'_>) -> anyhow::Result<
             tick: engine.next_tick(),
             since_tick: placed_at.since_tick,
             paused_tick: placed_at.paused_tick,
+            origin_tick: begin
+                .resumed
+                .as_ref()
+                .and_then(|resumed| resumed.origin_tick(rate)),
             standing: placed_at.standing,
             schedule: begin
                 .resumed
@@ -231,9 +216,10 @@ pub(super) fn lead(runtime: &Runtime, prepared: Prepared<'_>) -> anyhow::Result<
         tokio::spawn(station.clone().tell_saving());
         let every = Duration::from_secs(u64::from(settings.thumbnail_interval_s));
         tokio::spawn(station.clone().take_thumbnails(every));
-        go_on_air(&station, &begin)
-            .await
-            .map_err(|error| anyhow::anyhow!("{error}"))?;
+        if let Err(error) = go_on_air(&station, &begin).await {
+            keeper.stop().await.let_go().await;
+            anyhow::bail!("{error}");
+        }
         keeper.follow(&begin, director.snapshots(), ticks);
         let api = Api::new(
             station.clone(),
@@ -249,11 +235,13 @@ pub(super) fn lead(runtime: &Runtime, prepared: Prepared<'_>) -> anyhow::Result<
         let shared = keeper
             .shared()
             .map(|(store, fence)| server::shared::spawn(&store, fence, &api));
-        let ended = until_end(&station, signals, || ticking.is_finished()).await;
+        let ended = until_end(&station, &mut signals, || ticking.is_finished()).await;
         tracing::info!("going off air");
-        if matches!(ended, Ok(End::Superseded)) {
-            house.show_start();
-        } else {
+        // Nothing is answered any more that would not be saved.
+        house.show_start();
+        api.end();
+        let is_superseded = matches!(ended, Ok(End::Superseded));
+        if !is_superseded {
             house.close().await;
         }
         if let Some(shared) = shared {
@@ -264,19 +252,99 @@ pub(super) fn lead(runtime: &Runtime, prepared: Prepared<'_>) -> anyhow::Result<
         // Files and sessions are ended before the ticks are, and before another program may lead.
         let (stopped, ()) = tokio::join!(station.stop(), kept.settle());
         // How the recordings ended is saved too; but another instance may have the state now.
-        if !matches!(ended, Ok(End::Superseded)) {
+        if !is_superseded {
             kept.save().await;
         }
         kept.let_go().await;
-        let ended = ended?;
-        stopped
-            .map(|_| ended)
-            .map_err(|error| anyhow::anyhow!("{error}"))
+        let stopped = stopped.map_err(|error| anyhow::anyhow!("{error}"));
+        if is_superseded {
+            // Whatever is left of this one goes with it.
+            if let Err(error) = stopped {
+                tracing::error!("the stream was not stopped cleanly: {error}");
+            }
+            return Ok(signals.has_come().await);
+        }
+        stopped.and(ended)
     });
+    if matches!(result, Ok(End::Superseded)) {
+        return result;
+    }
     stop.store(true, Relaxed);
     let engine_ended = ticking.join().is_ok();
     anyhow::ensure!(engine_ended, "the engine's thread ended by a panic");
     result
+}
+
+/// The scene, drawn and ready for its next tick.
+struct Stage {
+    begin: Begin,
+    engine_settings: EngineSettings,
+    engine: Engine,
+    /// Pictures that the engine has.
+    known: HashSet<Arc<str>>,
+    ticks: Ticks,
+    placed_at: PlacedAt,
+    slate: Arc<I420Frame>,
+}
+
+impl Stage {
+    fn build(
+        scene: &LoadedScene,
+        settings: &Settings,
+        library: &Library,
+        opened: &Opened,
+        origin: Origin,
+    ) -> anyhow::Result<Self> {
+        if let Err(error) = SpeechFile::sweep(&settings.data_dir) {
+            tracing::warn!(%error, "files of speech that an earlier run left cannot be deleted");
+        }
+        let stand = Stand {
+            place: opened.place(),
+            instance: opened.name(),
+            leads: true,
+        };
+        let begin = keep::begin(opened.saved(), stand, scene, settings, library, origin)?;
+        let (width, height) = begin.frame();
+        let engine_settings = EngineSettings {
+            width,
+            height,
+            ..prepare::engine_settings(
+                &begin.first.spec,
+                begin.rate,
+                settings.render_threads,
+                settings.pool_size,
+                begin.show.config.max_layers,
+            )
+        };
+        let bundle = prepare::bundle(&begin.scene, library.assets())?;
+        let known = bundle
+            .pictures
+            .iter()
+            .map(|(src, _)| Arc::clone(src))
+            .collect();
+        // Its workers run as soon as the tick does.
+        set_priority(Priority::Tick);
+        let engine = Engine::new(engine_settings);
+        set_priority(Priority::Normal);
+        let mut engine = engine?;
+        let ticks = Ticks::default();
+        let placed_at = place(&mut engine, bundle, &begin, &ticks, opened.position_ns())?;
+        let slate = slate(library, &engine_settings)?;
+        match begin.show.pause {
+            Some(PausedAs::Slate) => engine.hold(Hold::Slate(Arc::clone(&slate))),
+            Some(PausedAs::LastFrame) => engine.hold(Hold::LastFrame),
+            None => {}
+        }
+        Ok(Self {
+            begin,
+            engine_settings,
+            engine,
+            known,
+            ticks,
+            placed_at,
+            slate,
+        })
+    }
 }
 
 /// Where the scene stands in the engine.
@@ -293,6 +361,7 @@ fn place(
     bundle: SceneBundle,
     begin: &Begin,
     ticks: &Ticks,
+    position_ns: Option<u64>,
 ) -> anyhow::Result<PlacedAt> {
     let now_ms = now_ms().cast_signed();
     let spec = &begin.show.program.spec;
@@ -312,7 +381,7 @@ fn place(
             standing: control::fresh(spec, &clock, Epoch(now_ms)),
         });
     };
-    let from = resumed.ticks(begin.rate, now_ms);
+    let from = resumed.ticks(begin.rate, now_ms, position_ns);
     let standing = resumed.standing(spec, begin.rate, &from);
     ticks.set_epoch(from.epoch);
     engine.set_epoch(from.epoch.0);
@@ -482,7 +551,7 @@ fn spawn_ticks(
 /// Waits until the program is to end, and reports meanwhile.
 async fn until_end(
     station: &Station,
-    mut signals: Signals,
+    signals: &mut Signals,
     tick_ended: impl Fn() -> bool,
 ) -> anyhow::Result<End> {
     let mut second = tokio::time::interval(Duration::from_secs(1));

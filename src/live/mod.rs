@@ -121,6 +121,15 @@ impl Signals {
         })
     }
 
+    /// Whether one came meanwhile, as an end.
+    async fn has_come(&mut self) -> End {
+        tokio::select! {
+            biased;
+            () = self.come() => End::Stopped,
+            () = std::future::ready(()) => End::Superseded,
+        }
+    }
+
     /// Waits for one.
     async fn come(&mut self) {
         tokio::select! {

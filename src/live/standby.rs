@@ -9,14 +9,14 @@ use std::time::Duration;
 use anyhow::Context as _;
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
-use tokio::time::{Instant, sleep};
+use tokio::time::{Instant, sleep, timeout};
 
-use self::mirror::View;
+use self::mirror::{Seen, View};
 use super::Signals;
 use super::house::House;
 use crate::config::{Role, Settings};
 use crate::control::Library;
-use crate::control::keep::{Begin, Member, Opened, Origin, Stand, begin};
+use crate::control::keep::{Member, Opened, Origin, Stand, begin};
 use crate::scene::LoadedScene;
 use crate::store::shared::{Change, Follower, LeaseState};
 use crate::store::{RedisStore, Saved};
@@ -28,6 +28,10 @@ const SAY_EVERY: Duration = Duration::from_secs(10);
 const PACE: Duration = Duration::from_millis(50);
 /// How long the connection waits for a change before it asks again.
 const CHANGE_WAIT: Duration = Duration::from_secs(1);
+/// What keeps this instance from taking over is looked at again after so long.
+const LOOK_AGAIN: Duration = Duration::from_secs(2);
+/// What is saved is waited for no longer where it was followed until then.
+const LOAD_MAX: Duration = Duration::from_secs(1);
 /// The pause after what is saved could not be asked for.
 const AGAIN_AFTER: Duration = Duration::from_millis(250);
 
@@ -43,9 +47,8 @@ pub(super) async fn until_lead(
     house: &House,
     signals: &mut Signals,
 ) -> anyhow::Result<Option<Opened>> {
-    let (mut lease, begun) = (member.state(), Instant::now());
-    let (followed, mut saved) = follow(member.redis());
-    let (mut news, leader) = (saved.clone(), watch::Sender::new(None));
+    let (followed, saved) = follow(member.redis());
+    let (leader, led) = (watch::Sender::new(None), watch::Sender::new(false));
     let mut watcher = Watcher {
         member: &member,
         scene,
@@ -54,85 +57,121 @@ pub(super) async fn until_lead(
         house,
         leader: leader.clone(),
         view: None,
-        trouble: String::new(),
+        trouble: watch::Sender::new(String::new()),
     };
-    let (mut before, mut said) = (None::<String>, String::new());
-    let is_held = loop {
+    let fence = tokio::select! {
+        biased;
+        () = signals.come() => None,
+        fence = until_held(&member, settings.role, house, &leader, &led) => Some(fence?),
+        () = watcher.watch(saved.clone(), led.subscribe()) => None,
+    };
+    followed.abort();
+    if let Some(view) = watcher.view.take() {
+        view.close().await;
+    }
+    house.show_start();
+    let loaded = match fence {
+        None => None,
+        Some(fence) => tokio::select! {
+            () = signals.come() => None,
+            loaded = take_over(&member, &saved) => Some((loaded?, fence)),
+        },
+    };
+    let Some(((saved, has_let_go), fence)) = loaded else {
+        member.leave().await;
+        return Ok(None);
+    };
+    let is_takeover = *led.borrow() || has_let_go;
+    Ok(Some(member.lead(saved, fence, is_takeover)))
+}
+
+/// Waits until this instance leads, and gives the fence. Says meanwhile who does.
+async fn until_held(
+    member: &Member,
+    role: Role,
+    house: &House,
+    leader: &watch::Sender<Option<String>>,
+    led: &watch::Sender<bool>,
+) -> anyhow::Result<u64> {
+    let (mut lease, begun) = (member.state(), Instant::now());
+    let mut said = String::new();
+    loop {
         let state = lease.borrow_and_update().clone();
-        if state.fence().is_some() {
-            break true;
+        if let Some(fence) = state.fence() {
+            return Ok(fence);
         }
-        let words = words(&state);
+        let words = words(&state, role);
         if !words.is_empty() && words != said {
             tracing::warn!("{}: {words}", member.place());
             said = words;
             house.tell();
         }
+        let now = match &state {
+            LeaseState::Standby { leader } => Some(leader.clone()),
+            _ => None,
+        };
+        if let Some(name) = &now {
+            led.send_replace(true);
+            anyhow::ensure!(
+                role != Role::Leader || begun.elapsed() < SAY_EVERY,
+                "{}: `{name}` leads this stream, and ROLE=leader says that this program must",
+                member.place()
+            );
+        }
         leader.send_if_modified(|known| {
-            let now = match &state {
-                LeaseState::Standby { leader } => Some(leader.clone()),
-                _ => None,
-            };
             let is_changed = *known != now;
             *known = now;
             is_changed
         });
-        if let LeaseState::Standby { leader } = &state {
-            before = Some(leader.clone());
-            anyhow::ensure!(
-                settings.role != Role::Leader || begun.elapsed() < SAY_EVERY,
-                "{}: `{leader}` leads this stream, and ROLE=leader says that this program must",
-                member.place()
-            );
-        }
-        // What lay there before another instance led is nobody's program yet.
-        if before.is_some() && saved.has_changed().unwrap_or(false) {
-            let newest = Arc::clone(&saved.borrow_and_update());
-            watcher.look(newest).await;
-        }
         tokio::select! {
-            () = signals.come() => break false,
             changed = lease.changed() => changed.context("the task of the lease ended")?,
-            changed = news.changed() => changed.context("the task that follows what is saved ended")?,
             () = sleep(SAY_EVERY) => said.clear(),
-        }
-    };
-    followed.abort();
-    if let Some(view) = watcher.view.take() {
-        view.close();
-    }
-    house.show_start();
-    if !is_held {
-        member.leave().await;
-        return Ok(None);
-    }
-    let loading = async {
-        let relieving = async {
-            if let Some(before) = &before {
-                member.relieve(before).await;
-            }
-        };
-        let (loaded, ()) = tokio::join!(member.load(), relieving);
-        loaded
-    };
-    let loaded = tokio::select! {
-        () = signals.come() => None,
-        loaded = loading => Some(loaded?),
-    };
-    match loaded {
-        Some(saved) => Ok(Some(member.lead(saved, before.is_some()))),
-        None => {
-            member.leave().await;
-            Ok(None)
         }
     }
 }
 
+/// What is saved, now that nobody else can save, and whether the instance before was there and has let go.
+async fn take_over(
+    member: &Member,
+    followed: &watch::Receiver<Arc<Saved>>,
+) -> anyhow::Result<(Saved, bool)> {
+    let followed = Arc::clone(&followed.borrow());
+    let loading = async {
+        let Ok(loaded) = timeout(LOAD_MAX, member.load()).await else {
+            if followed.revision > 0 {
+                tracing::warn!(
+                    revision = followed.revision,
+                    "the state cannot be read in time; what was followed counts"
+                );
+                return Ok((*followed).clone());
+            }
+            return member.load().await;
+        };
+        let loaded = loaded?;
+        // A server that has lost the newest changes, which were seen here.
+        if loaded.revision < followed.revision {
+            tracing::warn!(
+                found = loaded.revision,
+                revision = followed.revision,
+                "the store has lost changes; what was followed counts"
+            );
+            return Ok((*followed).clone());
+        }
+        Ok(loaded)
+    };
+    let (loaded, has_let_go) = tokio::join!(loading, member.relieve());
+    Ok((loaded?, has_let_go))
+}
+
 /// What is waited for.
-fn words(state: &LeaseState) -> String {
+fn words(state: &LeaseState, role: Role) -> String {
     match state {
         LeaseState::Standby { leader } => {
             format!("`{leader}` leads this stream, and this instance stands by")
+        }
+        LeaseState::Seeking { reason: None } if role == Role::Standby => {
+            "nobody leads this stream, and ROLE=standby says that this program never does"
+                .to_owned()
         }
         LeaseState::Seeking { reason } => reason.clone().unwrap_or_default(),
         LeaseState::Unconfirmed { reason, .. } => reason.clone(),
@@ -184,7 +223,7 @@ fn changed(before: &Saved, change: Change) -> Saved {
     }
 }
 
-/// Keeps the ports' view of what the leader has on air.
+/// Keeps the ports' view of what the leader has on air, and all that is needed to take its place.
 struct Watcher<'a> {
     member: &'a Member,
     scene: &'a LoadedScene,
@@ -193,43 +232,70 @@ struct Watcher<'a> {
     house: &'a House,
     leader: watch::Sender<Option<String>>,
     view: Option<View>,
-    /// Why the newest show could not be shown; empty where it could.
-    trouble: String,
+    /// Why this instance could not take the leader's place; empty where it could.
+    trouble: watch::Sender<String>,
 }
 
 impl Watcher<'_> {
-    /// Shows what is saved now. Where that cannot be read, what was shown before stays.
+    /// Looks at all that is saved, once another instance has led: before, it is nobody's program. Never ends.
+    async fn watch(
+        &mut self,
+        mut saved: watch::Receiver<Arc<Saved>>,
+        mut led: watch::Receiver<bool>,
+    ) {
+        if led.wait_for(|led| *led).await.is_err() {
+            return std::future::pending().await;
+        }
+        loop {
+            let newest = Arc::clone(&saved.borrow_and_update());
+            if newest.revision > 0 {
+                self.look(newest).await;
+            }
+            let changed = match self.trouble.borrow().is_empty() {
+                true => saved.changed().await,
+                // A file that was missing may be there by now.
+                false => timeout(LOOK_AGAIN, saved.changed()).await.unwrap_or(Ok(())),
+            };
+            if changed.is_err() {
+                return std::future::pending().await;
+            }
+        }
+    }
+
+    /// Shows what is saved now. Where that cannot be read, what was shown before stays, and the lease is left to others.
     async fn look(&mut self, saved: Arc<Saved>) {
         let words = match self.try_look(saved).await {
             Ok(()) => String::new(),
             Err(error) => format!("{error:#}"),
         };
-        // Each change would say it again.
-        if !words.is_empty() && words != self.trouble {
-            tracing::warn!("what the leader has saved cannot be shown: {words}");
-        }
-        self.trouble = words;
+        self.member.set_may_take(words.is_empty());
+        self.trouble.send_if_modified(|trouble| {
+            let is_other = *trouble != words;
+            if is_other && !words.is_empty() {
+                tracing::warn!("this instance could not take the leader's place: {words}");
+            }
+            *trouble = words;
+            is_other
+        });
     }
 
     async fn try_look(&mut self, saved: Arc<Saved>) -> anyhow::Result<()> {
-        let begin = self.begin(Arc::clone(&saved)).await?;
-        if begin.resumed.is_none() {
+        let seen = self.read(Arc::clone(&saved)).await?;
+        let Some(seen) = seen else {
             return Ok(());
-        }
+        };
         if let Some(view) = &self.view {
-            view.show(&begin, self.library);
+            view.show(seen);
             return Ok(());
         }
-        let leader = self.leader.subscribe();
-        let redis = self.member.redis();
-        let view = View::open(self, &begin, &saved, redis, leader).await?;
+        let view = View::open(self, seen, &saved).await?;
         self.house.show(view.api(), self.settings);
         self.view = Some(view);
         Ok(())
     }
 
-    /// What this instance would begin with now. A large scene takes a while to be read.
-    async fn begin(&self, saved: Arc<Saved>) -> anyhow::Result<Begin> {
+    /// What this instance would begin with now; `None` where nothing is on air. A large scene takes a while to be read.
+    async fn read(&self, saved: Arc<Saved>) -> anyhow::Result<Option<Seen>> {
         let (scene, settings) = (self.scene.clone(), self.settings.clone());
         let library = self.library.clone();
         let (place, name) = (
@@ -242,7 +308,8 @@ impl Watcher<'_> {
                 instance: Some(&name),
                 leads: false,
             };
-            begin(&saved, stand, &scene, &settings, &library, Origin::TakeOver)
+            let begin = begin(&saved, stand, &scene, &settings, &library, Origin::TakeOver)?;
+            anyhow::Ok(Seen::of(begin, &library))
         });
         reading.await.context("reading what is saved failed")?
     }

@@ -10,7 +10,7 @@ use axum::routing::{get, post};
 use serde_json::json;
 
 use super::stream::{self, StreamRole};
-use super::{Api, Membership};
+use super::{Api, Membership, Standby};
 use crate::control::keep::handover::{WORD_HEADER, YIELD_PATH};
 use crate::control::{ApiError, ErrorCode};
 
@@ -44,6 +44,8 @@ async fn ready(State(api): State<Api>) -> Response {
     let has_frames = api.station().status().counters.frames > 0;
     let (code, word) = if stands_by(&api) {
         (StatusCode::SERVICE_UNAVAILABLE, "standby")
+    } else if api.is_unsure() {
+        (StatusCode::SERVICE_UNAVAILABLE, "unconfirmed")
     } else if has_frames && silence <= TICK_SILENCE_MAX {
         (StatusCode::OK, "ready")
     } else {
@@ -84,6 +86,8 @@ fn report(code: StatusCode, word: &str, api: &Api) -> Response {
             "status": word,
             "role": role,
             "leader": leader,
+            // Why a standby could not take the leader's place.
+            "trouble": api.standby().and_then(Standby::trouble),
             "isLive": station.streaming().is_some(),
             "tick": status.tick,
             "frames": status.counters.frames,

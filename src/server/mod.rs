@@ -183,6 +183,18 @@ impl Api {
         }
     }
 
+    /// Whether it is not confirmed that this instance leads, where several share the stream: it was paused, or was told that another one
+    /// does. What it would answer to a change might be true of nothing.
+    fn is_unsure(&self) -> bool {
+        match &self.0.membership {
+            Membership::Leader {
+                handover: Some(handover),
+                ..
+            } => !handover.may_act(),
+            _ => false,
+        }
+    }
+
     /// Lets go of who is connected for longer than a request: this instance becomes something else. They come back and find that.
     pub fn end(&self) {
         self.0.over.send_replace(true);

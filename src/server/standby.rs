@@ -10,7 +10,7 @@ use std::time::Duration;
 use axum::body::{Body, Bytes, to_bytes};
 use axum::extract::{Request, State};
 use axum::http::header::{CONTENT_TYPE, HeaderName};
-use axum::http::{HeaderValue, Method, StatusCode};
+use axum::http::{HeaderValue, Method, StatusCode, Uri};
 use axum::middleware::Next;
 use axum::response::{IntoResponse as _, Response};
 use base64::Engine as _;
@@ -34,12 +34,10 @@ const BODY_MAX: usize = 700 * 1024;
 /// The type of a body that has none.
 const UNKNOWN: &str = "application/octet-stream";
 /// What is read here, by the word behind `/stream/`.
-const OWN: [&str; 10] = [
+const OWN: [&str; 8] = [
     "status",
     "config",
     "layers",
-    "scenes",
-    "preview",
     "timelines",
     "data",
     "transition",
@@ -59,6 +57,7 @@ struct Inner {
     /// The name of the instance that leads, as far as it is known.
     leader: watch::Receiver<Option<String>>,
     snapshots: watch::Receiver<Arc<Snapshot>>,
+    trouble: watch::Receiver<String>,
 }
 
 /// How a request went: what the leader answered.
@@ -68,13 +67,16 @@ struct Handed {
 }
 
 impl Standby {
-    /// Of the stream that `redis` holds; `snapshots` follow what the leader saves.
+    /// Of the stream that `redis` holds; `snapshots` follow what the leader saves, and `trouble` says why this instance could not take
+    /// the leader's place, empty where it could.
     pub fn new(
         redis: RedisStore,
         leader: watch::Receiver<Option<String>>,
         snapshots: watch::Receiver<Arc<Snapshot>>,
+        trouble: watch::Receiver<String>,
     ) -> Self {
         Self(Arc::new(Inner {
+            trouble,
             redis,
             leader,
             snapshots,
@@ -84,6 +86,12 @@ impl Standby {
     /// Who leads, as far as it is known.
     pub fn leader(&self) -> Option<String> {
         self.0.leader.borrow().clone()
+    }
+
+    /// Why this instance could not take the leader's place.
+    pub fn trouble(&self) -> Option<String> {
+        let trouble = self.0.trouble.borrow();
+        (!trouble.is_empty()).then(|| trouble.clone())
     }
 
     /// Has the leader do what a WebSocket message asks for; the answer as the leader gives it.
@@ -101,7 +109,8 @@ impl Standby {
 
     async fn request(&self, request: Request) -> Result<Response, ApiError> {
         let (head, body) = request.into_parts();
-        let path = head.uri.path_and_query().map_or("/", |path| path.as_str());
+        // The leader trusts what comes through the store; a token has no business there.
+        let path = without_token(&head.uri);
         let mut message = json!({"type": "request", "method": head.method.as_str(), "path": path});
         let body = to_bytes(body, BODY_MAX).await.map_err(|_| {
             let message = format!(
@@ -134,7 +143,8 @@ impl Standby {
 
     async fn hand_on(&self, message: Value) -> Result<Handed, ApiError> {
         if self.0.leader.borrow().is_none() {
-            let message = "this instance stands by, and nobody leads the stream at the moment";
+            let message =
+                "this instance stands by, and it is not known at the moment who leads the stream";
             return Err(unavailable(message));
         }
         let chance = getrandom::u64().unwrap_or_default();
@@ -154,7 +164,7 @@ impl Standby {
                 "this instance stands by, and the leader, {}, has not answered; what was asked for may be done all the same",
                 self.named()
             );
-            return Err(unavailable(&message));
+            return Err(ApiError::new(ErrorCode::OutcomeUnknown, message));
         };
         let Ok(Value::Object(fields)) = serde_json::from_str(&answer) else {
             return Err(ApiError::internal("the leader's answer cannot be read"));
@@ -178,6 +188,18 @@ impl Standby {
         if timeout(SEEN_MAX, seen).await.is_err() {
             tracing::debug!(revision, "a change of the leader is not seen here yet");
         }
+    }
+}
+
+/// Path and query, without the token that browsers put there.
+fn without_token(uri: &Uri) -> String {
+    let query = uri.query().unwrap_or_default().split('&');
+    let kept: Vec<&str> = query
+        .filter(|pair| !pair.is_empty() && pair.split('=').next() != Some("token"))
+        .collect();
+    match kept.is_empty() {
+        true => uri.path().to_owned(),
+        false => format!("{}?{}", uri.path(), kept.join("&")),
     }
 }
 
@@ -220,6 +242,10 @@ fn into_response(handed: Handed) -> Response {
 
 /// Hands on what a standby does not answer itself.
 pub async fn hand_on(State(api): State<Api>, request: Request, next: Next) -> Response {
+    let reads = matches!(*request.method(), Method::GET | Method::HEAD);
+    if !reads && api.is_unsure() {
+        return unsure().into_response();
+    }
     match api.standby() {
         Some(standby) if !is_own(request.method(), request.uri().path()) => standby
             .request(request)
@@ -227,6 +253,11 @@ pub async fn hand_on(State(api): State<Api>, request: Request, next: Next) -> Re
             .unwrap_or_else(|error| error.into_response()),
         _ => next.run(request).await,
     }
+}
+
+/// Why a leader that may be none changes nothing.
+pub fn unsure() -> ApiError {
+    unavailable("it is not confirmed that this instance leads the stream; try again")
 }
 
 /// Whether a standby answers this itself.
@@ -248,6 +279,17 @@ fn is_own(method: &Method, path: &str) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn tokens_go_no_further() {
+        let path = |uri: &'static str| without_token(&Uri::from_static(uri));
+        assert_eq!(path("/stream/start?token=a%2B"), "/stream/start");
+        assert_eq!(
+            path("/stream/layers/a?durable=true&token=b&ifRevision=3"),
+            "/stream/layers/a?durable=true&ifRevision=3"
+        );
+        assert_eq!(path("/stream/layers?tokens=b"), "/stream/layers?tokens=b");
+    }
 
     #[test]
     fn what_is_authored_is_read_here_and_all_else_is_asked_of_the_leader() {

@@ -23,6 +23,7 @@ use super::answer::{Answered, Params, Reply, parse, read};
 use super::durable::{DURABLE, wait_for};
 use super::guard::TOKEN_MAX;
 use super::routes::{Doc, Routes};
+use super::standby::unsure;
 use super::stream::{self, Action};
 use super::ws_levels::{LEVELS, LEVELS_EVERY};
 use super::{Api, BODY_MAX, commands, layers, ws_streams};
@@ -398,6 +399,7 @@ impl Client {
                     let body = standby.message(value).await;
                     self.say(id, body).await
                 }
+                None if self.api.is_unsure() => self.answer(id, Err(unsure())).await,
                 None => {
                     let answer = ask_durably(&self.api, value).await;
                     self.answer(id, answer).await

@@ -3,7 +3,6 @@
 use std::collections::BTreeSet;
 use std::sync::atomic::{AtomicU64, Ordering::SeqCst};
 use std::thread;
-use std::time::Duration;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
@@ -14,7 +13,7 @@ use stream_manager::store::{RedisStore, RedisUrl, Store};
 
 use super::api::start;
 use super::client::{Client, a_box};
-use super::resume::{QUIET, again, command, kill};
+use super::resume::{QUIET, command};
 use super::store::Redis;
 use super::support::{LIMIT, OnAir, SMALL_SCENE, TempFolder, text, until};
 
@@ -28,10 +27,10 @@ const HTTP_CLIENTS: usize = 16;
 const PIECE: usize = 200;
 
 /// Another program that knows nothing but Redis.
-struct Other(redis::Connection);
+pub struct Other(pub redis::Connection);
 
 impl Other {
-    fn new(redis: &Redis) -> Self {
+    pub fn new(redis: &Redis) -> Self {
         let client = redis::Client::open(redis.url()).unwrap();
         let connection = until("Redis", || client.get_connection().ok());
         connection.set_read_timeout(Some(LIMIT)).unwrap();
@@ -42,27 +41,27 @@ impl Other {
         let _entry: String = self.0.xadd("sm:{main}:commands", "*", fields).unwrap();
     }
 
-    fn send(&mut self, id: &str, message: &Value) {
+    pub fn send(&mut self, id: &str, message: &Value) {
         self.add(&[("id", id), ("json", &message.to_string())]);
     }
 
     /// What became of a command, waited for under a limit.
-    fn result(&mut self, id: &str) -> Value {
+    pub fn result(&mut self, id: &str) -> Value {
         until(&format!("the result of `{id}`"), || self.look(id))
     }
 
-    fn look(&mut self, id: &str) -> Option<Value> {
+    pub fn look(&mut self, id: &str) -> Option<Value> {
         let text: Option<String> = self.0.get(format!("sm:{{main}}:done:{id}")).unwrap();
         text.map(|text| serde_json::from_str(&text).unwrap())
     }
 
-    fn ask(&mut self, id: &str, message: &Value) -> Value {
+    pub fn ask(&mut self, id: &str, message: &Value) -> Value {
         self.send(id, message);
         self.result(id)
     }
 
     /// The stream of results: ids and texts.
-    fn results(&mut self) -> Vec<(String, Value)> {
+    pub fn results(&mut self) -> Vec<(String, Value)> {
         let reply: redis::streams::StreamRangeReply =
             self.0.xrange_all("sm:{main}:results").unwrap();
         let field = |entry: &redis::streams::StreamId, name: &str| entry.get::<String>(name);
@@ -74,7 +73,7 @@ impl Other {
     }
 }
 
-fn data(patch: Value) -> Value {
+pub fn data(patch: Value) -> Value {
     json!({"type": "command", "command": {"type": "data.update", "patch": patch}})
 }
 
@@ -86,12 +85,12 @@ fn request(method: &str, path: &str, body: Value) -> Value {
     request
 }
 
-fn start_with(redis: &Redis, folder: &TempFolder) -> (OnAir, Client, Other) {
+pub fn start_with(redis: &Redis, folder: &TempFolder) -> (OnAir, Client, Other) {
     let (on_air, client) = start(folder, &arguments(&redis.url()));
     (on_air, client, Other::new(redis))
 }
 
-fn arguments(url: &str) -> [&str; 4] {
+pub fn arguments(url: &str) -> [&str; 4] {
     [QUIET[0], QUIET[1], "--redis-url", url]
 }
 
@@ -106,7 +105,7 @@ fn metric(on_air: &OnAir, name: &str) -> f64 {
 }
 
 /// How many commands came to this.
-fn commands(on_air: &OnAir, result: &str) -> f64 {
+pub fn commands(on_air: &OnAir, result: &str) -> f64 {
     let name = format!("stream_shared_commands_total{{result=\"{result}\"}}");
     metric(on_air, &name)
 }
@@ -368,11 +367,67 @@ fn write(mut other: Other, name: &str, count: usize) -> Vec<Value> {
 }
 
 /// The change number `n` of a writer: its count, and now and then something that stays.
-fn change(name: &str, n: usize) -> Value {
+pub fn change(name: &str, n: usize) -> Value {
     match n % 50 {
         0 => json!({(name): n, (format!("{name}-{n}")): n}),
         _ => json!({(name): n}),
     }
+}
+
+/// Another instance of the same stream, which stands by.
+fn stand_by(redis: &Redis, folder: &TempFolder) -> (OnAir, Client) {
+    folder.write("scene.json", SMALL_SCENE);
+    let on_air = OnAir::start(&mut command(folder, &arguments(&redis.url())));
+    let client = Client::new(on_air.port("api"));
+    until("the instance to stand by", || {
+        let answer = client.send("GET", "/stream/status", "", &[]);
+        (answer.status == 200 && answer.json()["data"]["role"] == "standby").then_some(())
+    });
+    (on_air, client)
+}
+
+#[test]
+fn who_stands_by_has_done_what_is_asked_of_it() {
+    let redis = Redis::start();
+    let (first, second) = (TempFolder::new(), TempFolder::new());
+    let (_on_air, leader, _other) = start_with(&redis, &first);
+    let (_standby, client) = stand_by(&redis, &second);
+    let path = "/stream/layers/box?durable=true";
+    let answer = client.ok("PATCH", path, json!({"opacity": 0.5}));
+    assert_eq!(answer["revision"], leader.revision());
+    assert_eq!(leader.get("/stream/layers/box"), answer["data"]);
+    assert_eq!(client.get("/stream/layers/box"), answer["data"]);
+    for (method, path, body) in [
+        ("PATCH", "/stream/layers/bxo", json!({})),
+        ("PATCH", "/stream/data?ifRevision=7777", json!({"n": 1})),
+        ("PATCH", "/stream/layers/box", json!({"opacity": 7})),
+        ("POST", "/stream/layers", Value::Null),
+        ("PATCH", "/stream/outputs", json!({})),
+        ("GET", "/stream/recordings/none", Value::Null),
+    ] {
+        let expected = leader.ask(method, path, body.clone());
+        assert!(expected.0 >= 400, "{expected:?}");
+        assert_eq!(client.ask(method, path, body), expected, "{method} {path}");
+    }
+    let path = "/stream/outputs";
+    let allowed = client.send("PATCH", path, "application/json", b"{}");
+    let expected = leader.send("PATCH", path, "application/json", b"{}");
+    let allow = |answer: &super::client::Answer| {
+        let mut lines = answer.head.lines().map(str::to_ascii_lowercase);
+        lines.find(|line| line.starts_with("allow:"))
+    };
+    assert!(allow(&allowed).is_some());
+    assert_eq!(allow(&allowed), allow(&expected));
+    let picture = client.send("GET", "/stream/snapshot.png", "", &[]);
+    assert!(picture.has("content-type", "image/png") && picture.body.starts_with(b"\x89PNG"));
+    let mut socket = client.socket("/ws");
+    let mut message = data(json!({"over": "socket"}));
+    message["durable"] = true.into();
+    let answer = socket.ask(message);
+    assert_eq!(answer["revision"], leader.revision(), "{answer}");
+    assert_eq!(answer.get("status"), None);
+    let event = socket.event("data:update");
+    assert_eq!(event["data"]["changes"], json!({"over": "socket"}));
 }
 
 #[test]
@@ -381,10 +436,16 @@ fn programs_that_write_through_redis_and_over_http_at_once_end_in_one_world() {
     let over_http = OVER_HTTP.min(count / 10);
     let each = (count - over_http) / 2;
     let redis = Redis::start();
-    let folder = TempFolder::new();
+    let (folder, beside) = (TempFolder::new(), TempFolder::new());
     let (_on_air, client, mut other) = start_with(&redis, &folder);
+    let (_standby, follower) = stand_by(&redis, &beside);
     let before = client.revision();
     let next = AtomicU64::new(0);
+    // Every other one asks the instance that stands by.
+    let ask = |n: u64| match n % 2 {
+        0 => &client,
+        _ => &follower,
+    };
     let (through_redis, through_http) = thread::scope(|scope| {
         let writers = ["left", "right"].map(|name| {
             let writer = Other::new(&redis);
@@ -400,7 +461,7 @@ fn programs_that_write_through_redis_and_over_http_at_once_end_in_one_world() {
                             return revisions;
                         }
                         let patch = json!({(format!("http-{n}")): n});
-                        let answer = client.ok("PATCH", "/stream/data", patch);
+                        let answer = ask(n).ok("PATCH", "/stream/data", patch);
                         revisions.push(answer["revision"].as_u64().unwrap());
                     }
                 })
@@ -444,6 +505,12 @@ fn programs_that_write_through_redis_and_over_http_at_once_end_in_one_world() {
     expected.insert("end".to_owned(), true.into());
     let expected = Value::from(expected);
     assert_eq!(client.get("/stream/data"), expected);
+    until("the instance that stands by", || {
+        (follower.revision() == before + made + 1).then_some(())
+    });
+    for path in ["/stream/data", "/stream/layers", "/stream/config"] {
+        assert_eq!(follower.get(path), client.get(path));
+    }
     let runtime = tokio::runtime::Runtime::new().unwrap();
     let saved = runtime.block_on(async {
         let url = RedisUrl::parse(&redis.url()).unwrap();
@@ -458,7 +525,7 @@ fn programs_that_write_through_redis_and_over_http_at_once_end_in_one_world() {
 }
 
 /// Listens to the events of the stream; the first one is taken off by who calls.
-fn listen(redis: &Redis, heard: impl FnOnce(&mut dyn FnMut() -> Value)) {
+pub fn listen(redis: &Redis, heard: impl FnOnce(&mut dyn FnMut() -> Value)) {
     let client = redis::Client::open(redis.url()).unwrap();
     let mut connection = client.get_connection().unwrap();
     connection.set_read_timeout(Some(LIMIT)).unwrap();
@@ -540,159 +607,4 @@ fn events_are_heard_in_order_and_a_gap_is_seen() {
         }
         assert!(metric(&on_air, "stream_shared_events_lost_total") > 0.0);
     });
-}
-
-#[test]
-fn what_is_sent_while_nobody_leads_is_done_once_by_the_next() {
-    let redis = Redis::start();
-    let folder = TempFolder::new();
-    let url = redis.url();
-    let (on_air, client, mut other) = start_with(&redis, &folder);
-    let mut before = data(json!({"before": 1}));
-    before["durable"] = true.into();
-    let answer = other.ask("before", &before);
-    assert_eq!(answer["revision"], client.revision());
-    kill(on_air);
-    // One that the killed program had begun.
-    let mark = "1:1-1";
-    let _new: u64 = other.0.hset("sm:{main}:open", "begun", mark).unwrap();
-    for n in 0..300 {
-        other.send(&format!("m{n}"), &data(json!({(format!("m{n}")): n})));
-        other.send(&format!("m{}", n / 2), &data(json!({"twice": n})));
-    }
-    let (_on_air, client) = again(&folder, &arguments(&url));
-    let mut revisions = BTreeSet::new();
-    for n in 0..300 {
-        let answer = other.result(&format!("m{n}"));
-        assert_eq!(answer["success"], true, "{answer}");
-        revisions.insert(answer["revision"].as_u64().unwrap());
-    }
-    let (first, last) = (revisions.first().unwrap(), revisions.last().unwrap());
-    assert_eq!((revisions.len(), last - first), (300, 299));
-    let answer = other.result("begun");
-    assert_eq!(
-        (&answer["status"], &answer["error"]["code"]),
-        (&json!(504), &json!("OUTCOME_UNKNOWN")),
-        "{answer}"
-    );
-    let found = client.get("/stream/data");
-    assert_eq!(found["before"], 1);
-    assert!((0..300).all(|n| found[format!("m{n}")] == n), "{found}");
-    assert_eq!(found["twice"], Value::Null, "{found}");
-    assert_eq!(client.revision(), *last);
-}
-
-#[test]
-fn a_program_that_is_told_to_end_leaves_no_command_half_done() {
-    let redis = Redis::start();
-    let folder = TempFolder::new();
-    let url = redis.url();
-    let (on_air, _client, mut other) = start_with(&redis, &folder);
-    let mut pipe = redis::pipe();
-    for n in 0..400 {
-        let json = data(json!({(format!("n{n}")): n})).to_string();
-        let fields = [("id", format!("n{n}")), ("json", json)];
-        pipe.xadd("sm:{main}:commands", "*", &fields).ignore();
-    }
-    let _sent: () = pipe.query(&mut other.0).unwrap();
-    other.result("n0");
-    on_air.signal("-TERM");
-    let (status, _) = on_air.end();
-    assert!(status.success());
-    let (_on_air, client) = again(&folder, &arguments(&url));
-    let mut revisions = BTreeSet::new();
-    for n in 0..400 {
-        let answer = other.result(&format!("n{n}"));
-        assert_eq!(answer["success"], true, "{answer}");
-        revisions.insert(answer["revision"].as_u64().unwrap());
-    }
-    assert_eq!(revisions.len(), 400);
-    let found = client.get("/stream/data");
-    assert!((0..400).all(|n| found[format!("n{n}")] == n), "{found}");
-}
-
-#[test]
-fn who_takes_a_place_does_what_is_sent_and_who_comes_back_late_does_not() {
-    let redis = Redis::start();
-    let (first, second) = (TempFolder::new(), TempFolder::new());
-    let (on_air, _client, mut other) = start_with(&redis, &first);
-    let send = |other: &mut Other, n: u32| {
-        let mut message = data(json!({(format!("n{n}")): n}));
-        message["durable"] = true.into();
-        other.send(&format!("n{n}"), &message);
-    };
-    (0..20).for_each(|n| send(&mut other, n));
-    second.write("scene.json", SMALL_SCENE);
-    let next = OnAir::start(&mut command(&second, &arguments(&redis.url())));
-    (20..40).for_each(|n| send(&mut other, n));
-    other.result("n39");
-    let lease = |other: &mut Other| -> Option<String> { other.0.get("sm:{main}:lease").unwrap() };
-    let held = lease(&mut other);
-    on_air.signal("-STOP");
-    (40..60).for_each(|n| send(&mut other, n));
-    other.result("n59");
-    let held_now = lease(&mut other);
-    assert!(held_now.is_some() && held_now != held);
-    on_air.signal("-CONT");
-    (60..80).for_each(|n| send(&mut other, n));
-    let client = Client::new(next.port("api"));
-    let found = |n: u32| client.get("/stream/data")[format!("n{n}")] == n;
-    for n in 0..80 {
-        let answer = other.result(&format!("n{n}"));
-        // Only what the first one had begun when it was stopped is not known.
-        let is_known = answer["error"]["code"] != "OUTCOME_UNKNOWN";
-        assert!(is_known || (40..60).contains(&n), "{n}: {answer}");
-        assert!(!is_known || answer["success"] == true, "{n}: {answer}");
-        assert!(!is_known || found(n), "{n}: {answer}");
-    }
-    assert_eq!(lease(&mut other), held_now);
-}
-
-#[test]
-fn commands_and_events_go_on_when_redis_is_back() {
-    let mut redis = Redis::start();
-    let folder = TempFolder::new();
-    let (on_air, client, mut other) = start_with(&redis, &folder);
-    assert_eq!(other.ask("one", &data(json!({"n": 1})))["success"], true);
-    // It stands still, for longer than a call may take.
-    redis.signal("-STOP");
-    let sender = thread::spawn(move || {
-        for n in 0..50 {
-            other.send(&format!("s{n}"), &data(json!({(format!("s{n}")): n})));
-        }
-        other
-    });
-    on_air.line("not taking commands from Redis for now");
-    assert_eq!(client.get("/stream/status")["isLive"], true);
-    redis.signal("-CONT");
-    let mut other = sender.join().unwrap();
-    for n in 0..50 {
-        assert_eq!(other.result(&format!("s{n}"))["success"], true);
-    }
-    let found = client.get("/stream/data");
-    assert!((0..50).all(|n| found[format!("s{n}")] == n), "{found}");
-    // Everything in it is deleted.
-    let _done: () = redis::cmd("FLUSHALL").query(&mut other.0).unwrap();
-    assert_eq!(other.ask("two", &data(json!({"n": 2})))["success"], true);
-    // It is gone, and comes back empty.
-    redis.restart();
-    let mut other = Other::new(&redis);
-    let mut three = data(json!({"n": 3}));
-    three["durable"] = true.into();
-    assert_eq!(other.ask("three", &three)["success"], true);
-    assert_eq!(client.get("/stream/data")["n"], 3);
-    listen(&redis, |next| {
-        let last = next()["seq"].as_u64().unwrap();
-        other.send("four", &data(json!({"n": 4})));
-        let event = loop {
-            let event = next();
-            if event["event"] == "data:update" {
-                break event;
-            }
-        };
-        assert!(event["seq"].as_u64().unwrap() > last);
-    });
-    on_air.signal("-TERM");
-    let (status, took) = on_air.end();
-    assert!(status.success() && took < Duration::from_secs(10));
 }

@@ -341,11 +341,15 @@ fn one_program_leads_a_stream_in_redis_and_another_takes_its_place() {
         "{words}"
     );
     let waiting = OnAir::start(&mut start_second("auto"));
-    waiting.line("this program waits to take its place");
+    waiting.line("this instance stands by");
     client.ok("PATCH", "/stream/data?durable=true", json!({"n": 2}));
     kill(on_air);
     waiting.line("where the last run left off");
     let client = Client::new(waiting.port("api"));
+    until("it to lead", || {
+        let answer = client.send("GET", "/stream/status", "", &[]);
+        (answer.status == 200 && answer.json()["data"]["role"] == "leader").then_some(())
+    });
     assert_eq!(client.get("/stream/data")["n"], 2);
     client.ok("PATCH", "/stream/data?durable=true", json!({"n": 3}));
     // While it waits it ends when it is told to.
@@ -355,7 +359,7 @@ fn one_program_leads_a_stream_in_redis_and_another_takes_its_place() {
             .args(FREE_PORTS)
             .args(&more),
     );
-    third.line("this program waits to take its place");
+    third.line("this instance stands by");
     third.signal("-TERM");
     assert!(third.end().0.success());
     waiting.signal("-TERM");

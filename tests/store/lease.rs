@@ -39,7 +39,7 @@ impl Contender {
                     time,
                     may_take: true,
                 };
-                let lease = Lease::seek(store.link().clone(), store.keys(), name, options);
+                let lease = Lease::seek(store.link(), store.keys(), name, options).unwrap();
                 ready.send(Arc::new(lease)).unwrap();
                 let mut looks = tokio::time::interval(Duration::from_millis(2));
                 loop {
@@ -255,11 +255,12 @@ async fn a_lease_that_is_let_go_is_taken_at_once_and_survives_a_flush_and_a_serv
     let store = server.store("lease");
     let seek = |name: &str| {
         Lease::seek(
-            store.link().clone(),
+            store.link(),
             store.keys(),
             name.to_owned(),
             LeaseOptions::default(),
         )
+        .unwrap()
     };
     let first = seek("first");
     wait_until("the first leads", LONG, || async { first.may_act() }).await;

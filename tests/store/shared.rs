@@ -231,12 +231,24 @@ async fn commands_that_were_read_are_let_go_of_and_others_are_not() {
         .key("sm:{a}:commands")
         .invoke(&mut connection)
         .unwrap();
+    let cursor = || async {
+        let mut asking = redis::cmd("GET");
+        asking.arg("sm:{a}:cursor");
+        let cursor: Option<String> = store.link().ask(&asking).await.unwrap();
+        cursor.unwrap_or_default()
+    };
     let mut count = 0;
     while count < 3000 {
-        for id in read(&mut reader).await.0 {
+        let before = cursor().await;
+        let ids = read(&mut reader).await.0;
+        for id in &ids {
             count += 1;
-            assert_eq!(id, count.to_string());
+            assert_eq!(*id, count.to_string());
         }
+        // What was read last is there for a reader that has not got it.
+        server.ask(&["SET", "sm:{a}:cursor", &before]).await;
+        let mut same = CommandReader::new(&store, 1, WAIT);
+        assert_eq!(read(&mut same).await, (ids, 0));
     }
     let redis::Value::Int(left) = server.ask(&["XLEN", "sm:{a}:commands"]).await else {
         panic!("no number");

@@ -6,6 +6,7 @@
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::Duration;
 
 use anyhow::Context as _;
 use components::output::RenditionSpec;
@@ -70,6 +71,11 @@ pub struct ResumedTicks {
     pub tick: u64,
 }
 
+/// By how much the clock of this machine may be behind what the instance before has told, and ahead of it, and still count: an
+/// interruption of the stream is longer than the first.
+const BEHIND_MAX: Duration = Duration::from_millis(100);
+const AHEAD_MAX: Duration = Duration::from_millis(500);
+
 /// Why a program begins.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Origin {
@@ -109,7 +115,16 @@ pub fn begin(
     };
     let base_outputs = OutputList::of(settings, &first.spec);
     let outputs = base_outputs.with_saved(&changes);
-    let canvas = (first.spec.canvas.width, first.spec.canvas.height);
+    let read = match origin {
+        Origin::Fresh => None,
+        Origin::Start | Origin::TakeOver => documents::read(documents).with_context(way_out)?,
+    };
+    let canvas = match (origin, &read) {
+        // Receivers go on with the size that they know.
+        (Origin::TakeOver, Some(read)) => read.show.frame,
+        _ => None,
+    };
+    let canvas = canvas.unwrap_or((first.spec.canvas.width, first.spec.canvas.height));
     let first_rate = first.spec.canvas.fps.unwrap_or(settings.target_fps);
     let config_of = |list: &OutputList| {
         let main = list.rendition(RenditionSpec::MAIN)?;
@@ -118,12 +133,9 @@ pub fn begin(
     let mut constants = Constants {
         started_with: first.path.display().to_string(),
         config_base: config::values(&config_of(&base_outputs)?),
+        frame: canvas,
     };
     let config = config_of(&outputs)?;
-    let read = match origin {
-        Origin::Fresh => None,
-        Origin::Start | Origin::TakeOver => documents::read(documents).with_context(way_out)?,
-    };
     if let (Origin::TakeOver, Some(read)) = (origin, &read) {
         constants.started_with.clone_from(&read.show.started_with);
     }
@@ -251,7 +263,11 @@ fn choose(
         return Ok(Chosen::of_file(first_id, first.clone(), Some(read)));
     }
     let id = read.scene.id.clone();
-    let options = library.options(max_layers);
+    let options = LoadOptions {
+        // Files that lie on the other machine alone keep nobody from going on with the rest.
+        check_files: origin != Origin::TakeOver,
+        ..library.options(max_layers)
+    };
     let spec = saved_scene(&read.scene.scene, &id, library.folder(), &options)?;
     let found = match id == first_id {
         true => Ok(first.clone()),
@@ -306,6 +322,11 @@ fn saved_scene(
 }
 
 impl Begin {
+    /// Width and height of the frames in pixels.
+    pub fn frame(&self) -> (u32, u32) {
+        self.constants.frame
+    }
+
     pub(super) fn constants(&self) -> &Constants {
         &self.constants
     }
@@ -338,19 +359,26 @@ impl Resumed {
             .filter(|_| self.live_since_ms.is_some())
     }
 
-    /// Which tick it is now, where ticks of `rate` are counted on from the last run.
-    pub fn ticks(&self, rate: FrameRate, now_ms: i64) -> ResumedTicks {
+    /// Which tick it is now, where ticks of `rate` are counted on from the last run. That is by the clock of this machine, unless the
+    /// instance before has told how far it was, which makes it `position_ns` by now, and the clocks of the two do not agree.
+    pub fn ticks(&self, rate: FrameRate, now_ms: i64, position_ns: Option<u64>) -> ResumedTicks {
         let show = &self.read.show;
         let moved = |tick| tick_at_rate(tick, show.rate, rate);
         let next = next_tick(Epoch(show.epoch_ms), rate, now_ms);
         let last = moved(show.tick);
+        let told = position_ns.map(|nanos| rate.ticks_at(nanos) + 1);
+        let ticks_in = |time: Duration| rate.ticks_at(time.as_nanos() as u64);
+        let agrees = told.is_none_or(|told| {
+            next + ticks_in(BEHIND_MAX) >= told && next <= told + ticks_in(AHEAD_MAX)
+        });
         let mut epoch = Epoch(show.epoch_ms);
-        let tick = if next > last {
+        let tick = if agrees && next > last {
             next
         } else {
-            // The system's clock was set back since; the ticks never are.
-            epoch.0 = now_ms - (rate.nanos_at(last + 1) / 1_000_000).cast_signed();
-            last + 1
+            // The clock of this machine was set, or is another one's: the ticks follow neither.
+            let tick = told.unwrap_or(0).max(last + 1);
+            epoch.0 = now_ms - (rate.nanos_at(tick) / 1_000_000).cast_signed();
+            tick
         };
         ResumedTicks {
             epoch,
@@ -361,6 +389,13 @@ impl Resumed {
                 .map(|paused| moved(paused).min(tick)),
             tick,
         }
+    }
+
+    /// The tick on which the stream went on air, in ticks of `rate`.
+    pub fn origin_tick(&self, rate: FrameRate) -> Option<u64> {
+        let show = &self.read.show;
+        let tick = show.origin_tick.filter(|_| self.live_since_ms.is_some())?;
+        Some(tick_at_rate(tick, show.rate, rate))
     }
 
     /// The tick of the last change, in ticks of `rate`.

@@ -55,6 +55,12 @@ pub(super) struct ShowDocument {
     #[serde(default)]
     pub(super) paused_tick: Option<u64>,
     pub(super) preview: Option<String>,
+    /// The tick on which the stream went on air, of which receivers count their time.
+    #[serde(default)]
+    pub(super) origin_tick: Option<u64>,
+    /// Width and height of the frames in pixels.
+    #[serde(default)]
+    pub(super) frame: Option<(u32, u32)>,
 }
 
 /// The document of the scene on air.
@@ -111,6 +117,8 @@ struct FeedDocument {
 pub(super) struct Constants {
     pub(super) started_with: String,
     pub(super) config_base: Map<String, Value>,
+    /// Width and height of the frames in pixels.
+    pub(super) frame: (u32, u32),
 }
 
 /// The documents of a snapshot that differ from those of the one before; all of them where there is none before.
@@ -134,6 +142,8 @@ pub(super) fn puts(
         pause: now.show.pause,
         paused_tick: now.paused_tick,
         preview: now.show.preview.as_ref().map(|scene| scene.id.clone()),
+        origin_tick: now.origin_tick,
+        frame: Some(constants.frame),
     };
     put("show", serde_json::to_vec(&show)?);
     let (program, spec) = (&now.show.program, &now.show.program.spec);

@@ -36,6 +36,11 @@ impl Handover {
         }
     }
 
+    /// Whether this instance may do what only the leader does.
+    pub fn may_act(&self) -> bool {
+        self.pass.may_act()
+    }
+
     /// Has the outputs send nothing more until the lease is confirmed. Says whether the word is right.
     pub fn let_go(&self, word: &[u8]) -> bool {
         let is_right = bool::from(self.word.as_bytes().ct_eq(word));

@@ -135,6 +135,12 @@ impl Saving {
         }))
     }
 
+    /// Lets go of the store.
+    pub async fn close(&self) {
+        // Nothing waits to be saved.
+        let _ended = self.0.persister.shut_down(Duration::ZERO).await;
+    }
+
     /// The other instance has saved a revision.
     pub fn note_saved(&self, revision: u64) {
         self.0.persister.note_saved(revision);
@@ -192,6 +198,7 @@ impl Keeper {
             lease,
             lock,
             announcing,
+            fence,
             ..
         } = opened;
         let redis = match &store {
@@ -201,10 +208,8 @@ impl Keeper {
         let saving = Saving::of(Persister::start(store, &saved, PersistOptions::default()));
         if let Some(lease) = &lease {
             // At once: what stands beside the show may be put before the task begins.
-            if let Some(fence) = lease.state().borrow().fence() {
-                saving.0.persister.set_fence(fence);
-            }
-            tokio::spawn(follow_lease(saving.clone(), lease.state()));
+            saving.0.persister.set_fence(fence);
+            tokio::spawn(follow_lease(saving.clone(), lease.state(), fence));
         }
         Self {
             saving,
@@ -237,6 +242,10 @@ impl Keeper {
         snapshots: watch::Receiver<Arc<Snapshot>>,
         ticks: Ticks,
     ) {
+        if let Some(lease) = &self.lease {
+            let (ticks, snapshots) = (ticks.clone(), snapshots.clone());
+            lease.tell_position(move || snapshots.borrow().rate.nanos_at(ticks.next()));
+        }
         let follower = Follower {
             saving: self.saving.clone(),
             constants: begin.constants().clone(),
@@ -383,11 +392,16 @@ impl Follower {
 }
 
 /// Commits under the fence of the lease, and says when somebody else has it.
-async fn follow_lease(saving: Saving, mut state: watch::Receiver<LeaseState>) {
+async fn follow_lease(saving: Saving, mut state: watch::Receiver<LeaseState>, own: u64) {
     loop {
         match &*state.borrow_and_update() {
-            LeaseState::Held { fence } | LeaseState::Unconfirmed { fence, .. } => {
-                saving.0.persister.set_fence(*fence);
+            LeaseState::Held { fence } | LeaseState::Unconfirmed { fence, .. } if *fence == own => {
+                saving.0.persister.set_fence(own);
+            }
+            // It was free in between: others may have led, and what this program knows may be old.
+            LeaseState::Held { .. } | LeaseState::Unconfirmed { .. } => {
+                let leader = "another instance, for a while,".to_owned();
+                saving.0.lost.send_replace(Some(leader));
             }
             LeaseState::Standby { leader } => {
                 saving.0.lost.send_replace(Some(leader.clone()));

@@ -18,7 +18,7 @@ use super::handover::{self, Handover};
 use crate::config::{Role, Settings};
 use crate::store::remote::{Link, RedisUrl, Timeouts};
 use crate::store::shared::{
-    Contact, Lease, LeaseOptions, LeaseState, announce, contact_of, instance_name,
+    Contact, Lease, LeaseOptions, LeasePass, LeaseState, announce, contact_of, instance_name,
 };
 use crate::store::{Embedded, RedisStore, Saved, Store, StoreError, embedded};
 use crate::streaming::Leave;
@@ -45,6 +45,9 @@ pub struct Opened {
     /// Whether another instance led the stream before this one.
     is_takeover: bool,
     name: Option<String>,
+    /// What the lease was taken with.
+    pub(super) fence: u64,
+    pass: Option<LeasePass>,
     handover: Option<Handover>,
     pub(super) announcing: Option<AbortOnDrop>,
 }
@@ -77,12 +80,21 @@ impl Opened {
 
     /// What outputs ask before they send.
     pub fn leave(&self) -> Leave {
-        match &self.lease {
+        match self.pass.clone() {
             None => Leave::default(),
-            Some(lease) => {
-                let pass = lease.pass();
-                Leave::asking(move || pass.may_act())
-            }
+            Some(pass) => Leave::asking(move || pass.may_act()),
+        }
+    }
+
+    /// How far the stream would be by now, in nanoseconds since its tick 0, as the instance before has told; `None` where none has.
+    pub fn position_ns(&self) -> Option<u64> {
+        self.lease.as_ref()?.predecessor()?.position_now_ns()
+    }
+
+    /// Lets the lease go at once, where this instance cannot begin.
+    pub async fn give_back(self) {
+        if let Some(lease) = self.lease {
+            let _runs_out_by_itself = timeout(RELEASE_WAIT_MAX, lease.release()).await;
         }
     }
 }
@@ -104,6 +116,8 @@ pub async fn open(settings: &Settings) -> anyhow::Result<Opened> {
         lock: None,
         is_takeover: false,
         name: None,
+        fence: 0,
+        pass: None,
         handover: None,
         announcing: None,
     })
@@ -119,6 +133,8 @@ pub struct Member {
     name: String,
     contact: Contact,
     announcing: AbortOnDrop,
+    /// Whether this instance may ever lead.
+    may_lead: bool,
 }
 
 /// A task that ends with this.
@@ -143,7 +159,7 @@ pub fn join(settings: &Settings, url: RedisUrl, health_port: u16) -> anyhow::Res
         may_take: settings.role != Role::Standby,
         ..LeaseOptions::default()
     };
-    let lease = Lease::seek(redis.link().clone(), redis.keys(), name.clone(), options);
+    let lease = Lease::seek(redis.link(), redis.keys(), name.clone(), options)?;
     let contact = handover::contact(settings, health_port);
     let announcing = tokio::spawn(say_where(redis.clone(), name.clone(), contact.clone()));
     Ok(Member {
@@ -154,6 +170,7 @@ pub fn join(settings: &Settings, url: RedisUrl, health_port: u16) -> anyhow::Res
         name,
         contact,
         announcing: AbortOnDrop(announcing),
+        may_lead: settings.role != Role::Standby,
     })
 }
 
@@ -207,10 +224,13 @@ impl Member {
         }
     }
 
-    /// Takes the store over with what it was found to hold.
-    pub fn lead(self, saved: Saved, is_takeover: bool) -> Opened {
+    /// Takes the store over with what it was found to hold, under the fence that was held before that was read.
+    pub fn lead(self, saved: Saved, fence: u64, is_takeover: bool) -> Opened {
+        let pass = self.lease.pass(fence);
         Opened {
-            handover: Some(Handover::new(self.lease.pass(), &self.contact.word)),
+            fence,
+            handover: Some(Handover::new(pass.clone(), &self.contact.word)),
+            pass: Some(pass),
             announcing: Some(self.announcing),
             store: Store::Redis(self.redis),
             saved,
@@ -222,15 +242,45 @@ impl Member {
         }
     }
 
-    /// Has the instance that led before send nothing more, where it can be reached and is only cut off from Redis.
-    pub async fn relieve(&self, before: &str) {
-        let contact = match timeout(CONTACT_WAIT_MAX, contact_of(&self.redis, before)).await {
-            Ok(Ok(Some(contact))) if contact != self.contact => contact,
-            _ => return,
+    /// Whether this instance may take the lease from now on.
+    pub fn set_may_take(&self, may_take: bool) {
+        self.lease.set_may_take(may_take && self.may_lead);
+    }
+
+    /// Has the instance that led before send nothing more, where it can be reached and is only cut off from Redis. Says whether it was
+    /// there and let go.
+    pub async fn relieve(&self) -> bool {
+        let before = self.lease.predecessor().map(|before| before.name);
+        let Some(before) = before.filter(|before| *before != self.name) else {
+            return false;
         };
-        if handover::ask(&contact).await {
+        let contact = match timeout(CONTACT_WAIT_MAX, contact_of(&self.redis, &before)).await {
+            Ok(Ok(Some(contact))) => contact,
+            Ok(Ok(None)) => return false,
+            Ok(Err(error)) => {
+                tracing::warn!(instance = before, %error, "it is not known where the instance that led before is");
+                return false;
+            }
+            Err(_) => {
+                tracing::warn!(
+                    instance = before,
+                    "it is not known in time where the instance that led before is"
+                );
+                return false;
+            }
+        };
+        let has_let_go = handover::ask(&contact).await;
+        if has_let_go {
             tracing::warn!(instance = before, "the instance that led has let go");
+        } else {
+            let address = contact.address;
+            tracing::info!(
+                instance = before,
+                address,
+                "the instance that led before does not answer; it counts as gone"
+            );
         }
+        has_let_go
     }
 
     /// Lets the lease go, where it has come meanwhile.

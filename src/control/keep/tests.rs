@@ -37,6 +37,7 @@ fn again(stage: &Stage) -> Engine {
     let constants = Constants {
         started_with: "scene.json".to_owned(),
         config_base: serde_json::Map::new(),
+        frame: (320, 180),
     };
     let epoch = stage.ticks.epoch();
     let puts = documents::puts(None, &snapshot, epoch, &constants).expect("documents");

@@ -37,8 +37,29 @@ const RESYNC: &str = "resync";
 const BEAT: Duration = Duration::from_millis(100);
 /// How long it is waited until the leader's events are listened to.
 const LISTEN_MAX: Duration = Duration::from_secs(1);
+/// How long the leader may tell nothing.
+const SILENCE_MAX: Duration = Duration::from_secs(5);
 /// The pause after events could not be listened to.
 const AGAIN_AFTER: Duration = Duration::from_millis(250);
+
+/// What is saved, read.
+pub(super) struct Seen {
+    begin: Begin,
+    /// The scene in preview.
+    preview: Option<Staged>,
+}
+
+impl Seen {
+    /// Of what this instance would begin with; `None` where nothing goes on. Waits for files.
+    pub(super) fn of(begin: Begin, library: &Library) -> Option<Self> {
+        let resumed = begin.resumed.as_ref()?;
+        let preview = resumed.preview.as_deref().and_then(|id| {
+            let loaded = library.load(id, begin.show.config.max_layers).ok()?;
+            Some(Staged::of(id, loaded))
+        });
+        Some(Self { begin, preview })
+    }
+}
 
 /// The API of a standby.
 pub(super) struct View {
@@ -57,11 +78,11 @@ impl View {
     /// Opens it with the first show, on the runtime that this is called on.
     pub(super) async fn open(
         watcher: &Watcher<'_>,
-        begin: &Begin,
+        seen: Seen,
         saved: &Saved,
-        redis: &RedisStore,
-        leader: watch::Receiver<Option<String>>,
     ) -> anyhow::Result<Self> {
+        let Seen { begin, preview } = seen;
+        let (redis, leader) = (watcher.member.redis(), watcher.leader.subscribe());
         let (settings, library) = (watcher.settings, watcher.library);
         let engine_settings = prepare::engine_settings(
             &begin.first.spec,
@@ -78,8 +99,8 @@ impl View {
             ..engine_settings
         })?;
         let ticks = Ticks::default();
-        let first =
-            snapshot(begin, library, &ticks).ok_or_else(|| anyhow::anyhow!("nothing is on air"))?;
+        let first = snapshot(&begin, preview, &ticks)
+            .ok_or_else(|| anyhow::anyhow!("nothing is on air"))?;
         let (director, mirror) = Director::mirror(engine_settings, first);
         let (events, hub) = (Events::after(now_ms()), IngestHub::default());
         let inputs = leader::serve_inputs(&engine, settings, library, &events, &hub)?;
@@ -107,7 +128,8 @@ impl View {
             leave: Leave::asking(|| false),
         });
         let rtmp = Rtmp::new(settings, station.clone(), keys.clone(), hub, players);
-        let standby = Standby::new(redis.clone(), leader, director.snapshots());
+        let trouble = watcher.trouble.subscribe();
+        let standby = Standby::new(redis.clone(), leader, director.snapshots(), trouble);
         let (listening, listens) = oneshot::channel();
         let tasks = vec![
             tokio::spawn(count_on(ticks.clone(), director.snapshots())),
@@ -143,33 +165,30 @@ impl View {
     }
 
     /// Shows what the leader has saved since.
-    pub(super) fn show(&self, begin: &Begin, library: &Library) {
-        begin.show_beside(&self.keys, &self.recordings);
-        if let Some(snapshot) = snapshot(begin, library, &self.ticks) {
+    pub(super) fn show(&self, seen: Seen) {
+        seen.begin.show_beside(&self.keys, &self.recordings);
+        if let Some(snapshot) = snapshot(&seen.begin, seen.preview, &self.ticks) {
             self.saving.note_saved(snapshot.show.revision);
             self.mirror.show(snapshot);
         }
     }
 
     /// Lets everybody go.
-    pub(super) fn close(self) {
+    pub(super) async fn close(self) {
         self.api.end();
         for task in &self.tasks {
             task.abort();
         }
+        self.saving.close().await;
     }
 }
 
 /// The show as it was saved, at its place in time; `None` where there is none.
-fn snapshot(begin: &Begin, library: &Library, ticks: &Ticks) -> Option<Snapshot> {
+fn snapshot(begin: &Begin, preview: Option<Staged>, ticks: &Ticks) -> Option<Snapshot> {
     let resumed = begin.resumed.as_ref()?;
-    let from = resumed.ticks(begin.rate, now_ms().cast_signed());
+    let from = resumed.ticks(begin.rate, now_ms().cast_signed(), None);
     ticks.set_epoch(from.epoch);
     ticks.note(from.tick);
-    let preview = resumed.preview.as_deref().and_then(|id| {
-        let loaded = library.load(id, begin.show.config.max_layers).ok()?;
-        Some(Staged::of(id, loaded))
-    });
     let mut show = begin.show.clone();
     show.live_since_ms = resumed.live_since_ms;
     show.preview = preview;
@@ -178,6 +197,7 @@ fn snapshot(begin: &Begin, library: &Library, ticks: &Ticks) -> Option<Snapshot>
         tick: resumed.tick(begin.rate),
         since_tick: from.since_tick,
         paused_tick: from.paused_tick,
+        origin_tick: resumed.origin_tick(begin.rate),
         schedule: Arc::new(resumed.schedule(begin.rate)),
         ..Snapshot::standing(Arc::new(show), standing, begin.rate)
     })
@@ -213,7 +233,8 @@ async fn relay(redis: RedisStore, events: Events, listening: oneshot::Sender<()>
                 if let Some(listening) = listening.take() {
                     let _heard = listening.send(());
                 }
-                while let Some(json) = listener.next().await {
+                // The leader tells how it goes each second: of a connection that is silent for longer, the other end is gone.
+                while let Ok(Some(json)) = timeout(SILENCE_MAX, listener.next()).await {
                     match serde_json::from_str::<Heard>(&json) {
                         // Some are missing: whoever listens is to look at everything.
                         Ok(heard) if heard.event == RESYNC => events.miss(heard.seq),

@@ -126,6 +126,9 @@ impl CommandReader {
     /// # Errors
     /// [`StoreError::Fenced`] when another instance leads, else as [`StoreError`] says; the next call goes on where this one stood.
     pub async fn next(&mut self) -> Result<Taken, StoreError> {
+        if self.last.is_empty() {
+            self.take().await?;
+        }
         let (taken, is_anything) = self.take().await?;
         if is_anything || !self.is_there_more().await? {
             return Ok(taken);

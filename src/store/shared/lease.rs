@@ -7,12 +7,11 @@
 //! Redis back after it was away lets the old holder come first, for the time of one lease.
 
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::{Arc, LazyLock};
+use std::sync::{Arc, LazyLock, Mutex, OnceLock, PoisonError};
 use std::time::{Duration, Instant};
 
-use redis::Script;
+use redis::{FromRedisValue as _, Script, Value};
 use tokio::sync::{oneshot, watch};
-use tokio::task::JoinHandle;
 
 use crate::store::error::StoreError;
 use crate::store::remote::{Keys, Link};
@@ -83,7 +82,7 @@ pub struct Lease {
     state: watch::Receiver<LeaseState>,
     beat: Arc<Beat>,
     stop: oneshot::Sender<()>,
-    task: JoinHandle<()>,
+    ended: oneshot::Receiver<()>,
 }
 
 /// Says on any thread whether this instance may do what only the leader does. Cheap to copy.
@@ -91,13 +90,14 @@ pub struct Lease {
 pub struct LeasePass {
     state: watch::Receiver<LeaseState>,
     beat: Arc<Beat>,
+    fence: u64,
 }
 
 impl LeasePass {
     /// Whether it may at this very moment. Costs a look at the clock.
     pub fn may_act(&self) -> bool {
         let is_well = !self.beat.is_late() && !self.beat.has_let_go.load(Ordering::Acquire);
-        is_well && self.state.borrow().fence().is_some()
+        is_well && self.state.borrow().fence() == Some(self.fence)
     }
 
     /// Another instance has the lease: this one does nothing more, until Redis confirms that it has it after all.
@@ -106,20 +106,55 @@ impl LeasePass {
     }
 }
 
-/// When the task last ran.
-#[derive(Debug)]
+/// When the task last ran, and what is said to it and by it.
 struct Beat {
     epoch: Instant,
     at_ms: AtomicU64,
     limit: Duration,
     /// Whether another instance has asked to let go, until Redis says that this one still has the lease.
     has_let_go: AtomicBool,
+    /// Whether this instance may become the leader.
+    may_take: AtomicBool,
+    /// How far the stream is.
+    position: OnceLock<Position>,
+    predecessor: Mutex<Option<Predecessor>>,
+}
+
+/// Gives how far the stream is, in nanoseconds since its tick 0.
+type Position = Box<dyn Fn() -> u64 + Send + Sync>;
+
+/// Who had the lease before.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Predecessor {
+    /// Its name; that of this instance, where this one has come back.
+    pub name: String,
+    /// How far the stream was when it last said so, in nanoseconds since its tick 0.
+    pub position_ns: Option<u64>,
+    /// The moment at which it is as far as that, by the clock of Redis, as this machine's clock has it.
+    pub at: Instant,
+}
+
+impl Predecessor {
+    /// How far the stream would be by now, in nanoseconds since its tick 0.
+    pub fn position_now_ns(&self) -> Option<u64> {
+        let gone_ns = u64::try_from(self.at.elapsed().as_nanos()).unwrap_or(u64::MAX);
+        Some(self.position_ns?.saturating_add(gone_ns))
+    }
+}
+
+impl std::fmt::Debug for Beat {
+    fn fmt(&self, out: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        out.debug_struct("Beat").finish_non_exhaustive()
+    }
 }
 
 impl Beat {
-    fn now(&self) {
-        let ms = u64::try_from(self.epoch.elapsed().as_millis()).unwrap_or(u64::MAX);
-        self.at_ms.store(ms, Ordering::Release);
+    /// Says that the task runs, and whether it did not for too long before.
+    fn now(&self) -> bool {
+        let now = self.epoch.elapsed();
+        let ms = u64::try_from(now.as_millis()).unwrap_or(u64::MAX);
+        let before = Duration::from_millis(self.at_ms.swap(ms, Ordering::AcqRel));
+        now.saturating_sub(before) > self.limit
     }
 
     fn is_late(&self) -> bool {
@@ -142,19 +177,32 @@ pub fn instance_name() -> String {
 }
 
 impl Lease {
-    /// Begins to seek the lease of a stream, on the runtime that this is called on.
-    pub fn seek(link: Link, keys: &Keys, instance: String, options: LeaseOptions) -> Self {
+    /// Begins to seek the lease of a stream, on a thread of its own: what keeps others busy does not make it late.
+    ///
+    /// # Errors
+    /// The system gives no thread.
+    pub fn seek(
+        link: &Link,
+        keys: &Keys,
+        instance: String,
+        options: LeaseOptions,
+    ) -> std::io::Result<Self> {
         let (sender, state) = watch::channel(LeaseState::Seeking { reason: None });
         let beat = Arc::new(Beat {
             epoch: Instant::now(),
             at_ms: AtomicU64::new(0),
             limit: options.time * 4 / 5,
             has_let_go: AtomicBool::new(false),
+            may_take: AtomicBool::new(options.may_take),
+            position: OnceLock::new(),
+            predecessor: Mutex::default(),
         });
         let seeker = Seeker {
-            link,
+            // Nothing else that is asked of Redis holds it up.
+            link: link.beside(Duration::ZERO),
             lease: keys.lease.clone(),
             fence_key: keys.of("fence"),
+            story: keys.of("story"),
             instance,
             options,
             state: sender,
@@ -167,12 +215,23 @@ impl Lease {
             not_before: Instant::now(),
         };
         let (stop, stopped) = oneshot::channel();
-        Self {
+        let (ending, ended) = oneshot::channel();
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .enable_all()
+            .build()?;
+        std::thread::Builder::new()
+            .name("lease".to_owned())
+            .spawn(move || {
+                runtime.block_on(seeker.run(stopped));
+                // Who let it go may not wait for that.
+                let _heard = ending.send(());
+            })?;
+        Ok(Self {
             state,
             beat,
             stop,
-            task: tokio::spawn(seeker.run(stopped)),
-        }
+            ended,
+        })
     }
 
     /// Where this instance stands, from change to change.
@@ -182,21 +241,39 @@ impl Lease {
 
     /// Whether this instance may do what only the leader does, at this very moment. Costs a look at the clock.
     pub fn may_act(&self) -> bool {
-        self.pass().may_act()
+        let fence = self.state.borrow().fence();
+        fence.is_some_and(|fence| self.pass(fence).may_act())
     }
 
-    /// What says so wherever it is asked.
-    pub fn pass(&self) -> LeasePass {
+    /// What says so wherever it is asked, for who began to lead under this fence: under another one, others may have led in between.
+    pub fn pass(&self, fence: u64) -> LeasePass {
         LeasePass {
             state: self.state.clone(),
             beat: Arc::clone(&self.beat),
+            fence,
         }
+    }
+
+    /// Whether this instance may take the lease from now on, or only watches.
+    pub fn set_may_take(&self, may_take: bool) {
+        self.beat.may_take.store(may_take, Ordering::Release);
+    }
+
+    /// Who had the lease before this instance has taken it; `None` for the first of all.
+    pub fn predecessor(&self) -> Option<Predecessor> {
+        let predecessor = self.beat.predecessor.lock();
+        predecessor.unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// Has each renewal say how far the stream is: `position` gives that in nanoseconds since tick 0. Only the first call counts.
+    pub fn tell_position(&self, position: impl Fn() -> u64 + Send + Sync + 'static) {
+        let _first_counts = self.beat.position.set(Box::new(position));
     }
 
     /// Lets the lease go, so that a standby can take it at once.
     pub async fn release(self) {
         let _task_may_be_over = self.stop.send(());
-        let _ended = self.task.await;
+        let _ended = self.ended.await;
     }
 }
 
@@ -204,6 +281,7 @@ struct Seeker {
     link: Link,
     lease: String,
     fence_key: String,
+    story: String,
     instance: String,
     options: LeaseOptions,
     state: watch::Sender<LeaseState>,
@@ -234,6 +312,21 @@ enum Found {
     },
 }
 
+/// A word, what it tells, a time, and the story of the one before.
+type Parts = (String, String, i64, Option<(String, String)>);
+
+fn parts(answer: Value) -> Option<Parts> {
+    if let Value::Array(list) = &answer
+        && list.len() > 3
+    {
+        let (word, detail, time, name, position) =
+            <(String, String, i64, String, String)>::from_redis_value(answer).ok()?;
+        return Some((word, detail, time, Some((name, position))));
+    }
+    let (word, detail, time) = <(String, String, i64)>::from_redis_value(answer).ok()?;
+    Some((word, detail, time, None))
+}
+
 impl Seeker {
     async fn run(mut self, mut stopped: oneshot::Receiver<()>) {
         loop {
@@ -258,11 +351,15 @@ impl Seeker {
 
     /// Says that it is there; where it was not for too long, the lease counts as lost until Redis has confirmed it.
     fn mind_the_gap(&self) {
+        // The state is told before anybody can see the beat again.
         if self.beat.is_late() {
             let reason = Some("this process was paused".to_owned());
             self.state.send_replace(LeaseState::Seeking { reason });
         }
-        self.beat.now();
+        if self.beat.now() {
+            let reason = Some("this process was paused".to_owned());
+            self.state.send_replace(LeaseState::Seeking { reason });
+        }
     }
 
     /// Asks once, and says how long to wait until it asks again.
@@ -284,15 +381,18 @@ impl Seeker {
                 self.not_before = self.not_before.max(end);
             }
             // Only now, that it was found free without delay: a call that takes could have been held up, as the holder's was.
-            if self.options.may_take && Instant::now() >= self.not_before {
+            if self.beat.may_take.load(Ordering::Acquire) && Instant::now() >= self.not_before {
                 answer = self.patiently(true).await;
             }
         } else {
             self.saw_nothing = false;
         }
         self.looked = Instant::now();
-        // A pause may have come between the answer and now.
+        // A pause may have come between the question and now: the answer is an old one then.
         self.mind_the_gap();
+        if begun.elapsed() > self.beat.limit && matches!(answer, Ok(Found::Mine(_))) {
+            return Duration::ZERO;
+        }
         match answer {
             Ok(found) => {
                 self.was_away = false;
@@ -355,22 +455,35 @@ impl Seeker {
     async fn ask(&self, takes: bool) -> Result<Found, StoreError> {
         let time_ms = self.options.time.as_millis().to_string();
         let fence = self.fence.to_string();
+        let position = self.beat.position.get().map(|position| position());
+        let position = position.map_or_else(String::new, |position| position.to_string());
         let arguments = [
             self.instance.as_bytes(),
             time_ms.as_bytes(),
             fence.as_bytes(),
             if takes { b"1" } else { b"0" },
+            position.as_bytes(),
         ];
-        let keys = [&*self.lease, &self.fence_key];
-        let (word, detail, left_ms): (String, String, i64) = self
+        let keys = [&*self.lease, &self.fence_key, &self.story];
+        let answer: Value = self
             .link
             .run(&LEASE_SCRIPT, LEASE, &keys, &arguments)
             .await?;
+        let unreadable = || {
+            self.link
+                .unavailable("the answer cannot be read".to_owned())
+        };
+        let (word, detail, left_ms, story) = parts(answer).ok_or_else(unreadable)?;
         match word.as_str() {
-            "HELD" => match detail.parse() {
-                Ok(fence) => Ok(Found::Mine(fence)),
-                Err(_) => Err(self.link.unavailable("the fence is no number".to_owned())),
-            },
+            "HELD" => {
+                if let Some((name, position)) = story {
+                    self.note_story(name, &position, left_ms);
+                }
+                match detail.parse() {
+                    Ok(fence) => Ok(Found::Mine(fence)),
+                    Err(_) => Err(self.link.unavailable("the fence is no number".to_owned())),
+                }
+            }
             "OTHER" => Ok(Found::Other {
                 leader: detail
                     .split_once(':')
@@ -381,6 +494,19 @@ impl Seeker {
                 is_unknown: detail.is_empty(),
             }),
         }
+    }
+
+    /// Keeps who had the lease before. `since_ms` is how long ago it said how far it was.
+    fn note_story(&self, name: String, position: &str, since_ms: i64) {
+        let since = Duration::from_millis(u64::try_from(since_ms).unwrap_or_default());
+        let now = Instant::now();
+        let predecessor = (!name.is_empty()).then(|| Predecessor {
+            name,
+            position_ns: position.parse().ok(),
+            at: now.checked_sub(since).unwrap_or(now),
+        });
+        let kept = self.beat.predecessor.lock();
+        *kept.unwrap_or_else(PoisonError::into_inner) = predecessor;
     }
 
     fn tell(&self, next: LeaseState) {

@@ -18,5 +18,5 @@ pub use commands::{
 pub use events::{EventListener, EventTeller};
 pub use fleet::{Channel, Fleet, FleetOptions, Holding, Instance};
 pub use follower::{Change, Follower};
-pub use lease::{Lease, LeaseOptions, LeasePass, LeaseState, instance_name};
+pub use lease::{Lease, LeaseOptions, LeasePass, LeaseState, Predecessor, instance_name};
 pub use member::{Contact, announce, contact_of};

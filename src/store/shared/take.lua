@@ -2,7 +2,7 @@
 -- Reads the next commands for the leader and marks them as begun, so that none is done a second time. Reading behind the same entry
 -- again, after an answer that was lost, gives the same commands again.
 -- KEYS: commands, cursor, lease, open
--- ARGV: prefix, fence, entry to read behind ('' goes on where the leader before stopped), commands, bytes of them all, bytes of one,
+-- ARGV: prefix, fence, entry to read behind ('' only asks where the leader before stopped), commands, bytes of them all, bytes of one,
 --       milliseconds that a mark is kept, entries from which on those that were read are let go of
 local prefix, fence = ARGV[1], ARGV[2]
 local lease = redis.call('GET', KEYS[3])
@@ -15,6 +15,9 @@ if from == '' then
 end
 if not string.match(from, '^%d+%-%d+$') then
     from = '0-0'
+end
+if ARGV[3] == '' then
+    return {'READ', from}
 end
 local function read()
     return redis.call('XRANGE', KEYS[1], '(' .. from, '+', 'COUNT', ARGV[4])
@@ -83,8 +86,9 @@ for _, entry in ipairs(entries) do
 end
 if found[2] ~= from then
     redis.call('SET', KEYS[2], found[2])
+    -- What was given before has arrived; this may have to be given again.
     if redis.call('XLEN', KEYS[1]) > tonumber(ARGV[8]) then
-        redis.call('XTRIM', KEYS[1], 'MINID', '~', found[2])
+        redis.call('XTRIM', KEYS[1], 'MINID', '~', from)
     end
 end
 return found

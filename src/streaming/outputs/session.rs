@@ -96,6 +96,10 @@ impl Worker {
             &guard,
         );
         let muxer = match opened.map_err(classify) {
+            // Connecting takes a while.
+            Ok(_) if is_push(settings.kind) && !part.context.conditions.leave.may_send() => {
+                return Err(StreamingError::NotLeading);
+            }
             Ok(muxer) => muxer,
             Err(error) => {
                 if let (OutputKind::File(_), Some(path)) = (settings.kind, &course.path) {
@@ -197,10 +201,13 @@ impl Worker {
         let shift_ns = *open.shift_ns.get_or_insert_with(|| {
             (open.start_ns, open.end_ns) = (time_ns, time_ns);
             let origin_ns = || {
-                let goes_on = |origin_ns: &i64| {
-                    *origin_ns <= time_ns && !is_near_the_wrap(time_ns, *origin_ns)
-                };
-                conditions.origin_ns.filter(goes_on)
+                let origin_ns = conditions
+                    .origin_ns
+                    .filter(|origin_ns| *origin_ns <= time_ns)?;
+                Some(match open.kind {
+                    OutputKind::Rtmp => latest_origin(origin_ns, time_ns),
+                    _ => origin_ns,
+                })
             };
             match open.kind {
                 OutputKind::File(_) => time_ns,
@@ -240,6 +247,10 @@ impl Worker {
         let (bytes, is_empty) = (open.muxer.payload_bytes(), open.shift_ns.is_none());
         let duration_ns = open.end_ns.saturating_sub(open.start_ns);
         let result = match written {
+            Ok(_) if open.is_push() && !self.part().context.conditions.leave.may_send() => {
+                drop(open.muxer);
+                Err(StreamingError::NotLeading)
+            }
             Ok(end) => open.muxer.finish().map_err(classify).map(|()| end),
             Err(error) => {
                 drop(open.muxer);
@@ -417,6 +428,12 @@ pub(super) fn is_push(kind: OutputKind) -> bool {
     matches!(kind, OutputKind::Rtmp | OutputKind::Srt)
 }
 
+/// Time 0 of an FLV session at `time_ns` of a stream that began at `origin_ns`: the same in each process.
+fn latest_origin(origin_ns: i64, time_ns: i64) -> i64 {
+    let rounds = time_ns.saturating_sub(origin_ns) / FLV_TIME_MAX_NS;
+    origin_ns.saturating_add(rounds.saturating_mul(FLV_TIME_MAX_NS))
+}
+
 fn is_near_the_wrap(time_ns: i64, shift_ns: i64) -> bool {
     time_ns.saturating_sub(shift_ns) >= FLV_TIME_MAX_NS
 }
@@ -446,5 +463,7 @@ mod tests {
         // What is left to the wrap is longer than any distance of keyframes.
         let wrap_ns = (1_i64 << 31) * 1_000_000;
         assert!(wrap_ns - FLV_TIME_MAX_NS > DAY_NS / 2);
+        assert_eq!(latest_origin(5, 23 * DAY_NS), 5);
+        assert_eq!(latest_origin(5, 50 * DAY_NS), 5 + 48 * DAY_NS);
     }
 }

@@ -31,6 +31,9 @@ const FAILURES_PER_URL: u32 = 2;
 const SAID: &str = "output failed; it will be tried again";
 /// A full disk is looked at again after so long.
 const DISK_RETRY: Duration = Duration::from_secs(5);
+/// A server that still holds the connection of the process before is asked so often, and for so long.
+const HELD_RETRY: Duration = Duration::from_millis(500);
+const HELD_MAX: Duration = Duration::from_secs(60);
 /// One that may not send asks so often whether it may.
 const LEAVE_LOOK: Duration = Duration::from_millis(50);
 /// An output that takes the place of another waits for its end no longer.
@@ -51,8 +54,10 @@ pub(super) struct Worker {
 }
 
 /// What a thread remembers from one session to the next.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct Course {
+    /// When the thread did.
+    begun: Instant,
     /// Failures in a row.
     failures: u32,
     /// Those of them on the URL in use.
@@ -88,6 +93,27 @@ pub(super) enum SessionEnd {
 }
 
 impl Course {
+    fn new(begun: Instant) -> Self {
+        Self {
+            begun,
+            failures: 0,
+            failures_here: 0,
+            has_connected: false,
+            connected_at: None,
+            has_failed: false,
+            is_full: false,
+            epoch_ns: None,
+            carried: None,
+            files: Parts::default(),
+            path: None,
+        }
+    }
+
+    /// Whether it has never connected since the stream went on here, which was a moment ago.
+    fn takes_place(&self, origin_ns: Option<i64>) -> bool {
+        origin_ns.is_some() && !self.has_connected && self.begun.elapsed() < HELD_MAX
+    }
+
     fn path_or_target(&self, settings: &OutputSettings) -> PathBuf {
         let target = || PathBuf::from(&settings.target);
         self.path.clone().unwrap_or_else(target)
@@ -118,7 +144,7 @@ impl Worker {
             // Its end comes as the loss of the other side.
             let _ = predecessor.recv_deadline(deadline);
         }
-        let mut course = Course::default();
+        let mut course = Course::new(Instant::now());
         loop {
             if !self.await_start(&mut course) {
                 self.enter(OutputState::Stopped, None);
@@ -163,7 +189,7 @@ impl Worker {
                 *course = Course {
                     epoch_ns: course.epoch_ns,
                     has_connected: course.has_connected,
-                    ..Course::default()
+                    ..Course::new(course.begun)
                 };
                 self.use_url(0);
                 self.board.figures.rotations.fetch_add(1, Ordering::Relaxed);
@@ -197,8 +223,10 @@ impl Worker {
         {
             (course.failures, course.failures_here) = (0, 0);
         }
+        // Where this process has taken the place of another one, the server may hold that one's connection for a while.
+        let is_held = course.takes_place(part.context.conditions.origin_ns);
         // A disk that fills up says nothing of the target, however often it does.
-        if !is_full {
+        if !is_full && !is_held {
             course.failures = course.failures.saturating_add(1);
         } else if !course.is_full {
             self.board.tell(StreamingEvent::DiskFull {
@@ -221,6 +249,10 @@ impl Worker {
                 self.enter(OutputState::Failed, Some(&error));
                 return Err(error);
             }
+        }
+        if is_held {
+            part.queue.wait(HELD_RETRY);
+            return Ok(part.queue.is_closed());
         }
         self.choose_url(course, &settings);
         if is_full {
