@@ -1,5 +1,10 @@
 //! Makes a loaded scene ready for the air: reads and decodes its pictures and fonts, and draws its layers once, on a thread that
-//! nobody waits for.
+//! nobody waits for. What was read and decoded is kept in a cache.
+
+mod assets;
+mod cache;
+mod kept;
+mod seen;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::hash::{DefaultHasher, Hash as _, Hasher as _};
@@ -13,13 +18,18 @@ use components::source::Source;
 use components::viewport::CanvasFit;
 use raster::I420Frame;
 use systems::assets::{
-    Arrival, FontDatabase, FontFamily, FontQuery, Picture, PictureDoor, PictureError, PictureFonts,
-    decode_picture,
+    Arrival, FontDatabase, FontFamily, FontQuery, FontSource, Picture, PictureDoor, PictureError,
+    PictureFonts,
 };
 use systems::data::{DataScope, SceneData};
 use systems::inner::inner_values;
 use systems::scene::SceneBundle;
 use systems::{Engine, EngineSettings};
+
+pub use assets::Assets;
+pub use cache::{AssetCache, AssetCacheFigures, Preloaded, SvgFonts, Worth};
+
+use seen::ContentId;
 
 use crate::scene::LoadedScene;
 use crate::scene::files::{asset_id, find_asset, find_inside};
@@ -29,10 +39,6 @@ use crate::scene::files::{asset_id, find_asset, find_inside};
 pub const DEFAULT_EPOCH_UNIX_MS: i64 = 1_767_225_600_000;
 /// How many pictures of a feed are read before it comes on air.
 const FEED_PICTURES_AT_FIRST: usize = 64;
-/// The largest picture file, in bytes.
-const PICTURE_FILE_MAX: u64 = 64 << 20;
-/// The largest font file, in bytes.
-const FONT_FILE_MAX: u64 = 64 << 20;
 
 /// The fonts of the system, for the text of SVGs; looked for when the first has some.
 static SYSTEM_FONTS: LazyLock<Arc<FontDatabase>> = LazyLock::new(|| {
@@ -98,22 +104,32 @@ pub enum PrepareError {
 pub struct Files {
     folder: PathBuf,
     names: BTreeMap<String, String>,
-    /// The folder of uploaded assets.
-    uploads: PathBuf,
+    assets: Assets,
+}
+
+/// The files that a scene shows at first, by the words that name them.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Needs {
+    /// Pictures that it cannot be without.
+    pub pictures: Vec<String>,
+    /// Pictures that viewers sent.
+    pub chat_pictures: BTreeSet<String>,
+    /// Paths of fonts.
+    pub fonts: Vec<String>,
 }
 
 impl Files {
     /// Files in `folder`, some of them under `names`, and uploaded ones.
-    pub fn new(folder: PathBuf, names: BTreeMap<String, String>, uploads: PathBuf) -> Self {
+    pub fn new(folder: PathBuf, names: BTreeMap<String, String>, assets: Assets) -> Self {
         Self {
             folder,
             names,
-            uploads,
+            assets,
         }
     }
 
     /// The files of a scene.
-    pub fn of_scene(spec: &SceneSpec, folder: PathBuf, uploads: PathBuf) -> Self {
+    pub fn of_scene(spec: &SceneSpec, folder: PathBuf, assets: Assets) -> Self {
         let mut names = BTreeMap::new();
         // The outermost scene first: its names hide those of scenes within it.
         each_scene(spec, &mut |spec| {
@@ -122,43 +138,44 @@ impl Files {
                 names.entry(name.clone()).or_insert_with(path);
             }
         });
-        Self::new(folder, names, uploads)
+        Self::new(folder, names, assets)
     }
 
-    /// Reads and decodes a picture.
+    /// A picture, from the cache or decoded.
     ///
     /// # Errors
     /// Why it cannot be shown.
     pub fn picture(&self, src: &str) -> Result<Picture, PictureError> {
-        let bytes = self.read(src, PICTURE_FILE_MAX).map_err(PictureError)?;
-        decode_picture(&bytes, &|| self.fonts())
+        let path = self.find(src).map_err(PictureError)?;
+        self.assets.cache().picture(&path, self)
     }
 
-    /// The fonts of the scene, before those of the system.
-    fn fonts(&self) -> PictureFonts {
-        let system = &*SYSTEM_FONTS;
+    /// Puts a picture into the cache, for as much as it is worth.
+    pub fn preload_picture(&self, src: &str, worth: Worth) -> Preloaded {
+        match self.find(src) {
+            Ok(path) => self.assets.cache().preload_picture(&path, self, worth),
+            Err(_) => Preloaded::Unusable,
+        }
+    }
+
+    /// Puts a font into the cache, for as much as it is worth.
+    pub fn preload_font(&self, src: &str, worth: Worth) -> Preloaded {
+        match self.find(src) {
+            Ok(path) => self.assets.cache().preload_font(&path, worth),
+            Err(_) => Preloaded::Unusable,
+        }
+    }
+
+    /// The paths of the scene's own fonts, in order.
+    fn font_paths(&self) -> Vec<PathBuf> {
         let mut paths: Vec<&String> = self.names.values().filter(|path| is_font(path)).collect();
         paths.sort_unstable();
         paths.dedup();
-        let mut database = FontDatabase::clone(system);
-        let mut hasher = DefaultHasher::new();
-        for path in &paths {
-            // A font that cannot be read is told of where the scene's fonts are.
-            if let Ok(bytes) = self.read(path, FONT_FILE_MAX) {
-                bytes.hash(&mut hasher);
-                database.load_font_data(bytes);
-            }
-        }
-        if paths.is_empty() {
-            return PictureFonts {
-                database: Arc::clone(system),
-                set: 0,
-            };
-        }
-        PictureFonts {
-            database: Arc::new(database),
-            set: hasher.finish(),
-        }
+        // A font that cannot be read is told of where the scene's fonts are.
+        paths
+            .iter()
+            .filter_map(|path| self.find(path).ok())
+            .collect()
     }
 
     /// The file behind an asset's name, an uploaded asset, or a path inside the scene's folder.
@@ -168,49 +185,113 @@ impl Files {
     pub fn find(&self, src: &str) -> Result<PathBuf, String> {
         let relative = self.names.get(src).map_or(src, String::as_str);
         let path = match asset_id(relative) {
-            Some(id) => find_asset(Some(&self.uploads), id),
+            Some(id) => find_asset(Some(self.assets.folder()), id),
             None => find_inside(&self.folder, relative),
         };
         path.map_err(|error| error.to_string())
     }
+}
 
-    /// The bytes behind an asset's name, an uploaded asset, or a path inside the scene's folder.
-    fn read(&self, src: &str, bytes_max: u64) -> Result<Vec<u8>, String> {
-        let path = self.find(src)?;
-        let length = std::fs::metadata(&path)
-            .map_err(|error| error.to_string())?
-            .len();
-        if length > bytes_max {
-            return Err(format!(
-                "it has {length} bytes; at most {bytes_max} are read"
-            ));
+/// The fonts of the scene, before those of the system.
+impl SvgFonts for Files {
+    fn set(&self) -> u64 {
+        let paths = self.font_paths();
+        let contents = paths
+            .iter()
+            .filter_map(|path| self.assets.cache().font_content(path).ok());
+        font_set(contents)
+    }
+
+    fn fonts(&self) -> PictureFonts {
+        let paths = self.font_paths();
+        let own: Vec<_> = paths
+            .iter()
+            .filter_map(|path| self.assets.cache().font(path).ok())
+            .collect();
+        let mut database = Arc::clone(&SYSTEM_FONTS);
+        for (bytes, _) in &own {
+            let source = FontSource::Binary(Arc::new(Arc::clone(bytes)));
+            Arc::make_mut(&mut database).load_font_source(source);
         }
-        std::fs::read(&path).map_err(|error| error.to_string())
+        PictureFonts {
+            database,
+            set: font_set(own.iter().map(|(_, content)| *content)),
+        }
     }
 }
 
-/// Reads and decodes everything that `scene` shows at first; its uploaded assets are in `uploads`.
+/// A number for the fonts of a scene; 0 where it has none of its own.
+fn font_set(contents: impl Iterator<Item = ContentId>) -> u64 {
+    let (mut hasher, mut has_own) = (DefaultHasher::new(), false);
+    for content in contents {
+        content.hash(&mut hasher);
+        has_own = true;
+    }
+    if has_own { hasher.finish().max(1) } else { 0 }
+}
+
+/// Reads and decodes everything that `scene` shows at first; its uploaded files are among `assets`.
 ///
 /// # Errors
 /// The first file that cannot be used.
-pub fn bundle(scene: &LoadedScene, uploads: &Path) -> Result<SceneBundle, PrepareError> {
-    let files = Files::of_scene(&scene.spec, scene.folder.clone(), uploads.to_owned());
+pub fn bundle(scene: &LoadedScene, assets: &Assets) -> Result<SceneBundle, PrepareError> {
+    let mut first = None;
+    let bundle = bundle_as_far(scene, assets, &mut |error| {
+        first = Some(error);
+        false
+    });
+    first.map_or(Ok(bundle), Err)
+}
+
+/// As [`bundle`], without the files that cannot be used: which those are.
+pub fn bundle_without_missing(
+    scene: &LoadedScene,
+    assets: &Assets,
+) -> (SceneBundle, Vec<PrepareError>) {
+    let mut missing = Vec::new();
+    let bundle = bundle_as_far(scene, assets, &mut |error| {
+        missing.push(error);
+        true
+    });
+    (bundle, missing)
+}
+
+/// Reads and decodes as far as `goes_on` says after a file that cannot be used.
+fn bundle_as_far(
+    scene: &LoadedScene,
+    assets: &Assets,
+    goes_on: &mut dyn FnMut(PrepareError) -> bool,
+) -> SceneBundle {
+    let files = Files::of_scene(&scene.spec, scene.folder.clone(), assets.clone());
     let mut bundle = SceneBundle::new(scene.spec.clone());
     for src in first_pictures(&scene.spec) {
-        let picture = files.picture(&src).map_err(|error| PrepareError::Picture {
-            src: src.clone(),
-            reason: error.to_string(),
-        })?;
-        bundle.pictures.push((src.as_str().into(), picture));
+        match files.picture(&src) {
+            Ok(picture) => bundle.pictures.push((src.as_str().into(), picture)),
+            Err(error) => {
+                let reason = error.to_string();
+                if !goes_on(PrepareError::Picture { src, reason }) {
+                    return bundle;
+                }
+            }
+        }
     }
-    bundle.fonts = fonts_of(&scene.spec, &files)?;
+    for path in font_names(&scene.spec) {
+        match font_of(path, &files) {
+            Ok(font) => bundle.fonts.push(font),
+            Err(error) => {
+                if !goes_on(error) {
+                    return bundle;
+                }
+            }
+        }
+    }
     for src in chat_pictures(&scene.spec) {
         // What viewers sent does not keep a scene off the air.
         if let Ok(picture) = files.picture(&src) {
             bundle.pictures.push((src.as_str().into(), picture));
         }
     }
-    Ok(bundle)
+    bundle
 }
 
 /// Reads the fonts of a scene and of those within it.
@@ -218,6 +299,25 @@ pub fn bundle(scene: &LoadedScene, uploads: &Path) -> Result<SceneBundle, Prepar
 /// # Errors
 /// The first that cannot be read.
 pub fn fonts_of(spec: &SceneSpec, files: &Files) -> Result<Vec<(String, Arc<[u8]>)>, PrepareError> {
+    let paths = font_names(spec).into_iter();
+    paths.map(|path| font_of(path, files)).collect()
+}
+
+fn font_of(path: &str, files: &Files) -> Result<(String, Arc<[u8]>), PrepareError> {
+    let read = || {
+        let found = files.find(path)?;
+        let (bytes, _) = files.assets.cache().font(&found)?;
+        Ok(bytes)
+    };
+    let font = read().map_err(|reason| PrepareError::Font {
+        path: path.to_owned(),
+        reason,
+    })?;
+    Ok((path.to_owned(), font))
+}
+
+/// The paths of the fonts of a scene and of those within it.
+fn font_names(spec: &SceneSpec) -> Vec<&str> {
     let mut paths: Vec<&str> = Vec::new();
     each_scene(spec, &mut |spec| {
         for asset in spec.assets.values().filter(|asset| is_font(&asset.path)) {
@@ -226,14 +326,18 @@ pub fn fonts_of(spec: &SceneSpec, files: &Files) -> Result<Vec<(String, Arc<[u8]
             }
         }
     });
-    let read = |path: &str| match files.read(path, FONT_FILE_MAX) {
-        Ok(bytes) => Ok((path.to_owned(), bytes.into())),
-        Err(reason) => Err(PrepareError::Font {
-            path: path.to_owned(),
-            reason,
-        }),
-    };
-    paths.into_iter().map(read).collect()
+    paths
+}
+
+impl Needs {
+    /// What a scene shows at first.
+    pub fn of(spec: &SceneSpec) -> Self {
+        Self {
+            pictures: first_pictures(spec),
+            chat_pictures: chat_pictures(spec),
+            fonts: font_names(spec).into_iter().map(str::to_owned).collect(),
+        }
+    }
 }
 
 fn is_font(path: &str) -> bool {

@@ -51,7 +51,7 @@ fn engine_for(scene: &Path, threads: usize) -> (Engine, FrameRate) {
     ))
     .unwrap();
     engine
-        .load(prepare::bundle(&loaded, std::path::Path::new("")).unwrap())
+        .load(prepare::bundle(&loaded, &PathBuf::new().into()).unwrap())
         .unwrap();
     (engine, rate)
 }
@@ -161,7 +161,7 @@ fn every_way_from_scene_to_scene_looks_as_it_did() {
             ..way
         };
         engine
-            .load(prepare::bundle(&next, Path::new("")).unwrap())
+            .load(prepare::bundle(&next, &PathBuf::new().into()).unwrap())
             .unwrap();
         for _ in 0..12 {
             engine.tick();

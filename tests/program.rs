@@ -3,6 +3,8 @@
 
 #[path = "program/api.rs"]
 mod api;
+#[path = "program/assets.rs"]
+mod assets;
 #[path = "program/audio.rs"]
 mod audio;
 #[path = "program/avatar.rs"]

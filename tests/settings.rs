@@ -224,7 +224,7 @@ fn an_empty_url_takes_a_lower_layers_away() {
 }
 
 /// A value that is not allowed, for every setting.
-const BAD_VALUES: [(&str, &str); 53] = [
+const BAD_VALUES: [(&str, &str); 54] = [
     ("PORT", "65536"),
     ("WS_PORT", "ws"),
     ("METRICS_PORT", "4290.0"),
@@ -246,6 +246,7 @@ const BAD_VALUES: [(&str, &str); 53] = [
     ("TARGET_FPS", "0"),
     ("MAX_LAYERS", "1001"),
     ("MAX_INPUTS", "0"),
+    ("ASSET_CACHE_MB", "70000"),
     ("RENDER_THREADS", "many"),
     ("POOL_SIZE", "2"),
     ("RENDER_QUALITY", "best"),

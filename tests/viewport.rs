@@ -1,7 +1,7 @@
 //! One layout at every size of frame: what is seen is the same, and what is drawn is drawn with the pixels that are there.
 #![expect(clippy::unwrap_used, reason = "a test ends where something is wrong")]
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::LazyLock;
 
 use components::scene::FrameRate;
@@ -26,7 +26,7 @@ fn still(width: u32, height: u32) -> RgbaImage {
         height,
         ..settings
     };
-    let bundle = prepare::bundle(&loaded, Path::new("")).unwrap();
+    let bundle = prepare::bundle(&loaded, &PathBuf::new().into()).unwrap();
     let picture = prepare::still(bundle, &settings, CanvasFit::Contain, 4.5).unwrap();
     RgbaImage::from_raw(picture.width, picture.height, picture.rgba).unwrap()
 }

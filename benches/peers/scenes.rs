@@ -1,7 +1,7 @@
 //! The workloads, each written once and told twice: as a scene file for the engine, and (in [`crate::ffmpeg`]) as a filter graph.
 
 use std::fs;
-use std::path::Path;
+use std::path::PathBuf;
 
 use anyhow::{Context as _, Result, anyhow};
 use components::scene::FrameRate;
@@ -438,7 +438,7 @@ impl Stage {
             ..LoadOptions::default()
         };
         let scene = load_scene(&path, &options).map_err(|errors| anyhow!(errors.plain()))?;
-        let bundle = prepare::bundle(&scene, Path::new(""))?;
+        let bundle = prepare::bundle(&scene, &PathBuf::new().into())?;
         Ok(Self {
             name,
             scene,

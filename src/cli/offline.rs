@@ -16,7 +16,7 @@ use crate::config::Settings;
 use crate::ingest::IngestHub;
 use crate::inputs::{FindFile, Inputs, Sources};
 use crate::logging::{self, LogGuard};
-use crate::prepare::{self, Files};
+use crate::prepare::{self, Assets, Files};
 use crate::scene::LoadedScene;
 
 /// A scene in an engine that nobody waits for.
@@ -61,9 +61,10 @@ impl Offline {
         if let Ok(Some(fit)) = matches.try_get_one::<CanvasFit>("fit") {
             engine.set_fit(*fit);
         }
-        let files = Files::of_scene(&scene.spec, scene.folder.clone(), settings.assets_dir());
+        let assets = Assets::from(settings.assets_dir());
+        let files = Files::of_scene(&scene.spec, scene.folder.clone(), assets.clone());
         serve_inputs(&mut engine, &settings, &files)?;
-        engine.load(prepare::bundle(&scene, &settings.assets_dir())?)?;
+        engine.load(prepare::bundle(&scene, &assets)?)?;
         Ok(Self {
             settings,
             scene,

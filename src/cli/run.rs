@@ -6,7 +6,8 @@ use std::process::Command;
 
 use clap::ArgMatches;
 
-use super::{Failure, load, settings};
+use super::{Failure, load, scene_path, settings};
+use crate::control::assets::sharing::fetch_for_scene;
 use crate::fleet::parent::end_with_parent;
 use crate::live::{self, End};
 use crate::logging;
@@ -25,6 +26,7 @@ pub(super) fn main(matches: &ArgMatches) -> Result<(), Failure> {
     if matches.get_flag("with-parent") {
         end_with_parent()?;
     }
+    fetch_for_scene(&settings, scene_path(matches));
     let scene = load(matches, &settings)?;
     match live::run(&scene, &settings, matches.get_flag("fresh"))? {
         End::Stopped => Ok(()),

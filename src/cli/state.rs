@@ -249,7 +249,9 @@ fn asset_files(store: &AssetStore) -> Result<Vec<AssetFile>, Failure> {
             path,
         })
     };
-    store.list().into_iter().map(file).collect()
+    // Those of which only other machines have the bytes are theirs to export.
+    let here = store.list().into_iter().filter(|asset| !asset.missing);
+    here.map(file).collect()
 }
 
 async fn import(matches: &ArgMatches, store: &Store, place: &Place) -> Result<(), Failure> {

@@ -269,12 +269,20 @@ pub(super) fn stream_id() -> Rule<String> {
 
 /// A host without its port, or none.
 pub(super) fn host() -> Rule<String> {
+    let is_name = |text: &str| {
+        let is_known = |letter: char| letter.is_ascii_alphanumeric() || "-._".contains(letter);
+        text.len() <= 253 && text.chars().all(is_known)
+    };
     Rule::new(
-        "empty, or a host such as 10.0.0.7, [fd00::7] or studio-1",
-        |text| {
-            let is_known =
-                |letter: char| letter.is_ascii_alphanumeric() || "-._:[]".contains(letter);
-            let is_good = text.len() <= 253 && text.chars().all(is_known);
+        "empty, or a host without a port such as 10.0.0.7, [fd00::7] or studio-1",
+        move |text| {
+            let inner = text
+                .strip_prefix('[')
+                .and_then(|rest| rest.strip_suffix(']'));
+            let is_good = match inner {
+                Some(inner) => inner.parse::<std::net::Ipv6Addr>().is_ok(),
+                None => is_name(text),
+            };
             is_good.then(|| text.to_owned())
         },
     )

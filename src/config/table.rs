@@ -154,6 +154,8 @@ settings! {
         max_layers: usize = MAX_LAYERS, "50", rule::whole(1..=1000, "");
         /// Films, cameras, publishers and sounds that are decoded at a time; each has a thread of its own
         max_inputs: usize = MAX_INPUTS, "16", rule::whole(1..=256, "");
+        /// Memory for decoded pictures and fonts beside those on air, so that a scene that comes again is not decoded again; 0 keeps none
+        asset_cache_mb: usize = ASSET_CACHE_MB, "256", rule::whole(0..=65_536, "MiB");
         /// Threads that compose the picture; 0 takes one for each core
         render_threads: usize = RENDER_THREADS, "0", rule::whole(0..=256, "");
         /// Frames allocated at start: one that is composed, one that is shown, and those on their way through the encoder

@@ -1,17 +1,27 @@
-//! Uploaded assets: files of a folder named by the hash of what they hold, each with its facts beside it. Everything here waits
-//! for the disk, and is called where that is allowed.
+//! Uploaded assets: files of a folder named by the hash of what they hold, each with its facts beside it. The list of them is kept in
+//! memory. Everything here waits for the disk, and is called where that is allowed.
+//!
+//! Programs that share a stream in Redis share its assets there ([`sharing`]). What is uploaded or deleted is noted in a folder beside, on
+//! the disk before the answer, and told when Redis takes it.
+
+mod list;
+mod look;
+mod outbox;
+pub mod sharing;
 
 use std::fs;
-use std::io::{Read as _, Write};
-use std::path::{Path, PathBuf};
-use std::sync::Arc;
-use std::time::Duration;
+use std::io::Write;
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 
-use codec::{Demuxer, Interrupt, MediaStream};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
-use systems::assets::{PictureFonts, decode_picture, is_svg};
+use tokio::sync::Notify;
+
+use list::AssetList;
+use look::look;
+use outbox::{Mark, Outbox};
 
 use super::error::{ApiError, ErrorCode};
 use super::library::write_whole;
@@ -21,15 +31,9 @@ use super::station::now_ms;
 pub const ASSET_MAX: u64 = 64 << 20;
 /// The most assets.
 pub const ASSETS_MAX: usize = 10_000;
-/// The longest side of a picture, in pixels, and the most pixels of one.
-const SIDE_MAX: u32 = 16_384;
-const PIXELS_MAX: u64 = 64 << 20;
 
 /// How many bytes of a file tell what it is: an SVG may say much before it begins.
 const START: usize = 4096;
-
-/// How long a film or a sound may take to be looked at.
-const MEDIA_DEADLINE: Duration = Duration::from_secs(10);
 
 /// The media type of an SVG, which a browser could take for a page.
 pub const SVG_TYPE: &str = "image/svg+xml";
@@ -38,6 +42,18 @@ pub const SVG_TYPE: &str = "image/svg+xml";
 #[derive(Clone, Debug)]
 pub struct AssetStore {
     folder: PathBuf,
+    inner: Arc<Inner>,
+}
+
+#[derive(Debug, Default)]
+struct Inner {
+    list: Mutex<AssetList>,
+    /// Held while an asset comes or goes and that is noted, so that the one is not taken for the other.
+    changing: Mutex<()>,
+    /// What other programs are to be told; none where there are no others.
+    outbox: OnceLock<Outbox>,
+    /// Something was put there.
+    noted: Notify,
 }
 
 /// What is known of an asset.
@@ -66,6 +82,9 @@ pub struct Asset {
     pub duration_ms: Option<u64>,
     /// Milliseconds since 1970 (UTC).
     pub created_at: u64,
+    /// Whether its bytes are not on this machine: they are on their way, or too large to be sent by Redis.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub missing: bool,
 }
 
 /// What an asset is.
@@ -93,7 +112,10 @@ pub struct Incoming {
 impl AssetStore {
     /// The assets of a folder, which is made when it is needed.
     pub fn new(folder: PathBuf) -> Self {
-        Self { folder }
+        Self {
+            folder,
+            inner: Arc::default(),
+        }
     }
 
     /// Makes room for an asset.
@@ -135,23 +157,47 @@ impl AssetStore {
         if incoming.bytes == 0 {
             return Err(ApiError::invalid("the file is empty"));
         }
-        let hash = incoming.hash.finalize();
-        let id: String = hash
-            .iter()
-            .take(16)
-            .map(|byte| format!("{byte:02x}"))
-            .collect();
-        if let Ok(asset) = self.get(&id) {
+        let id = incoming.id();
+        if let Some(asset) = self.own(&id) {
             return Ok((asset, false));
         }
         if self.list().len() >= ASSETS_MAX {
             let message = format!("there are {ASSETS_MAX} assets, which is the most; delete some");
             return Err(ApiError::conflict(message));
         }
+        let name = shown_name(name);
+        let asset = self.keep(incoming, id, name, created_at, Some(Mark::Added))?;
+        Ok((asset, true))
+    }
+
+    /// Keeps what another program took in.
+    ///
+    /// # Errors
+    /// The bytes are not those of `facts`, are of no kind that can be used, or the disk's.
+    fn adopt(&self, facts: &Asset, bytes: &[u8]) -> Result<Asset, ApiError> {
+        let mut incoming = self.begin()?;
+        incoming.write(bytes)?;
+        let id = incoming.id();
+        if id != facts.id {
+            let message = format!("the bytes are those of `{id}`");
+            return Err(ApiError::invalid(message));
+        }
+        let name = shown_name(&facts.name);
+        self.keep(incoming, id, name, facts.created_at, None)
+    }
+
+    fn keep(
+        &self,
+        incoming: Incoming,
+        id: String,
+        name: String,
+        created_at: u64,
+        mark: Option<Mark>,
+    ) -> Result<Asset, ApiError> {
         let looked = look(&incoming.start, incoming.file.path())?;
         let asset = Asset {
             id,
-            name: shown_name(name),
+            name,
             kind: looked.kind,
             media_type: looked.media_type.to_owned(),
             bytes: incoming.bytes,
@@ -159,6 +205,7 @@ impl AssetStore {
             height: looked.size.map(|(_, height)| height),
             duration_ms: looked.duration_ms,
             created_at,
+            missing: false,
         };
         let facts = serde_json::to_vec(&asset)
             .map_err(|_| ApiError::internal("the asset's facts cannot be written"))?;
@@ -167,28 +214,25 @@ impl AssetStore {
             .as_file()
             .sync_all()
             .map_err(|error| disk(&error))?;
+        let _changing = self.changing();
         incoming
             .file
             .persist(self.folder.join(&asset.id))
             .map_err(|error| disk(&error.error))?;
         // Last: an asset without its facts is not there.
         write_whole(&self.facts(&asset.id), &facts).map_err(|error| disk(&error))?;
-        Ok((asset, true))
+        self.known().add(asset.clone());
+        if let Some(mark) = mark {
+            self.note(&asset.id, mark)?;
+        }
+        Ok(asset)
     }
 
-    /// Every asset, the newest first.
+    /// Every asset, the newest first; those of which only other programs have the bytes are marked.
     pub fn list(&self) -> Vec<Asset> {
-        let Ok(entries) = fs::read_dir(&self.folder) else {
-            return Vec::new();
-        };
-        let mut assets: Vec<Asset> = entries
-            .filter_map(|entry| {
-                let name = entry.ok()?.file_name().into_string().ok()?;
-                self.get(name.strip_suffix(".json")?).ok()
-            })
-            .collect();
-        assets.sort_by(|a, b| (b.created_at, &a.id).cmp(&(a.created_at, &b.id)));
-        assets
+        let mut known = self.known();
+        known.refresh(&self.folder, |id| self.own(id));
+        known.all()
     }
 
     /// What is known of an asset.
@@ -196,20 +240,23 @@ impl AssetStore {
     /// # Errors
     /// There is none of this name.
     pub fn get(&self, id: &str) -> Result<Asset, ApiError> {
-        let missing = || ApiError::not_found("asset", id, []);
-        if !is_id(id) {
-            return Err(missing());
-        }
-        let facts = fs::read(self.facts(id)).map_err(|_| missing())?;
-        serde_json::from_slice(&facts).map_err(|_| missing())
+        let known = self.own(id).or_else(|| self.known().elsewhere(id));
+        known.ok_or_else(|| missing(id))
+    }
+
+    /// What is known of an asset whose file is here.
+    fn own(&self, id: &str) -> Option<Asset> {
+        let facts = is_id(id).then(|| fs::read(self.facts(id)).ok())??;
+        serde_json::from_slice(&facts).ok()
     }
 
     /// The file of an asset.
     ///
     /// # Errors
-    /// There is none of this name.
+    /// There is none of this name here.
     pub fn file(&self, id: &str) -> Result<PathBuf, ApiError> {
-        self.get(id).map(|asset| self.folder.join(asset.id))
+        let asset = self.own(id).ok_or_else(|| missing(id))?;
+        Ok(self.folder.join(asset.id))
     }
 
     /// Deletes an asset.
@@ -217,10 +264,51 @@ impl AssetStore {
     /// # Errors
     /// There is none of this name, or the disk's.
     pub fn delete(&self, id: &str) -> Result<(), ApiError> {
-        self.get(id)?;
+        let asset = self.get(id)?;
+        let _changing = self.changing();
+        // First: what other programs have of it is not to come back.
+        self.note(id, Mark::Deleted)?;
+        if asset.missing {
+            self.known().forget(id);
+            return Ok(());
+        }
+        self.remove(id).map_err(|error| disk(&error))
+    }
+
+    fn remove(&self, id: &str) -> std::io::Result<()> {
+        let gone = |result: std::io::Result<()>| match result {
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(()),
+            other => other,
+        };
         // First: an asset without its facts is not there.
-        fs::remove_file(self.facts(id)).map_err(|error| disk(&error))?;
-        fs::remove_file(self.folder.join(id)).map_err(|error| disk(&error))
+        gone(fs::remove_file(self.facts(id)))?;
+        self.known().forget(id);
+        gone(fs::remove_file(self.folder.join(id)))
+    }
+
+    /// Notes what other programs are to be told, if there are any.
+    fn note(&self, id: &str, mark: Mark) -> Result<(), ApiError> {
+        if let Some(outbox) = self.inner.outbox.get() {
+            outbox.put(id, mark).map_err(|error| disk(&error))?;
+            self.inner.noted.notify_one();
+        }
+        Ok(())
+    }
+
+    /// From now on notes what other programs are to be told.
+    fn outbox(&self) -> &Outbox {
+        let outbox = &self.inner.outbox;
+        outbox.get_or_init(|| Outbox::new(self.folder.with_file_name("assets-outbox")))
+    }
+
+    fn changing(&self) -> MutexGuard<'_, ()> {
+        let changing = &self.inner.changing;
+        changing.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn known(&self) -> MutexGuard<'_, AssetList> {
+        let list = &self.inner.list;
+        list.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn facts(&self, id: &str) -> PathBuf {
@@ -244,6 +332,17 @@ impl Incoming {
         self.hash.update(bytes);
         self.file.write_all(bytes).map_err(|error| disk(&error))
     }
+
+    /// The id of what has come by now.
+    fn id(&self) -> String {
+        let hash = self.hash.clone().finalize();
+        let half = hash.iter().take(16);
+        half.map(|byte| format!("{byte:02x}")).collect()
+    }
+}
+
+fn missing(id: &str) -> ApiError {
+    ApiError::not_found("asset", id, [])
 }
 
 fn is_id(id: &str) -> bool {
@@ -260,120 +359,6 @@ fn shown_name(name: &str) -> String {
         .filter(|letter| !letter.is_control())
         .take(128)
         .collect()
-}
-
-/// What the bytes of a file tell.
-struct Looked {
-    kind: AssetKind,
-    media_type: &'static str,
-    /// Pixels.
-    size: Option<(u32, u32)>,
-    duration_ms: Option<u64>,
-}
-
-impl Looked {
-    fn of(kind: AssetKind, media_type: &'static str, size: Option<(u32, u32)>) -> Self {
-        Self {
-            kind,
-            media_type,
-            size,
-            duration_ms: None,
-        }
-    }
-}
-
-/// What the bytes are. A picture's size is read from its head, and its pixels are decoded once, within limits.
-fn look(start: &[u8], path: &Path) -> Result<Looked, ApiError> {
-    let fonts = [
-        (&b"\x00\x01\x00\x00"[..], "font/ttf"),
-        (b"true", "font/ttf"),
-        (b"OTTO", "font/otf"),
-        (b"ttcf", "font/collection"),
-    ];
-    if let Some((_, media_type)) = fonts.iter().find(|(magic, _)| start.starts_with(magic)) {
-        let mut bytes = Vec::new();
-        fs::File::open(path)
-            .and_then(|mut file| file.read_to_end(&mut bytes))
-            .map_err(|error| disk(&error))?;
-        if !text::is_font(&bytes) {
-            return Err(ApiError::invalid("the file begins like a font and is none"));
-        }
-        return Ok(Looked::of(AssetKind::Font, media_type, None));
-    }
-    if is_svg(start) {
-        // Read without fonts: where its letters come to lie matters when it is shown.
-        let bytes = fs::read(path).map_err(|error| disk(&error))?;
-        let picture = decode_picture(&bytes, &PictureFonts::default)
-            .map_err(|error| ApiError::invalid(format!("the picture cannot be read: {error}")))?;
-        let size = picture.size().ceil();
-        let size = Some((size.x as u32, size.y as u32));
-        return Ok(Looked::of(AssetKind::Image, SVG_TYPE, size));
-    }
-    let format = image::guess_format(start).ok();
-    let media_type = match format {
-        Some(image::ImageFormat::Png) => "image/png",
-        Some(image::ImageFormat::Jpeg) => "image/jpeg",
-        Some(image::ImageFormat::WebP) => "image/webp",
-        Some(image::ImageFormat::Gif) => "image/gif",
-        _ => return look_at_media(start, path),
-    };
-    let unreadable = |error: &dyn std::fmt::Display| {
-        ApiError::invalid(format!("the picture cannot be read: {error}"))
-    };
-    let (width, height) = image::ImageReader::open(path)
-        .and_then(image::ImageReader::with_guessed_format)
-        .map_err(|error| disk(&error))?
-        .into_dimensions()
-        .map_err(|error| unreadable(&error))?;
-    let pixels = u64::from(width) * u64::from(height);
-    if width > SIDE_MAX || height > SIDE_MAX || pixels > PIXELS_MAX {
-        return Err(ApiError::invalid(format!(
-            "the picture is {width}x{height}; at most {SIDE_MAX} pixels a side and {} million in all are taken",
-            PIXELS_MAX >> 20
-        )));
-    }
-    let bytes = fs::read(path).map_err(|error| disk(&error))?;
-    decode_picture(&bytes, &PictureFonts::default).map_err(|error| unreadable(&error))?;
-    let size = Some((width, height));
-    Ok(Looked::of(AssetKind::Image, media_type, size))
-}
-
-/// What FFmpeg tells of films and sound; only containers that name no other files are opened.
-fn look_at_media(start: &[u8], path: &Path) -> Result<Looked, ApiError> {
-    let interrupt = Arc::new(Interrupt::default());
-    let demuxer = Demuxer::open_file(path, &interrupt, MEDIA_DEADLINE).map_err(|error| {
-        tracing::debug!(%error, "an upload is no film and no sound");
-        ApiError::invalid(
-            "PNG, JPEG, WebP, GIF, SVG, TrueType, OpenType, and the films and sounds that FFmpeg reads are taken; the bytes are none of them",
-        )
-    })?;
-    let kind = match demuxer.video() {
-        Some(_) => AssetKind::Video,
-        None => AssetKind::Audio,
-    };
-    Ok(Looked {
-        kind,
-        media_type: media_type(start, kind),
-        size: demuxer.video().and_then(MediaStream::size),
-        duration_ms: demuxer.duration_us().map(|us| us.unsigned_abs() / 1000),
-    })
-}
-
-/// The media type of a film or a sound, by how its file begins.
-fn media_type(start: &[u8], kind: AssetKind) -> &'static str {
-    let is_video = kind == AssetKind::Video;
-    let pick = |video, audio| if is_video { video } else { audio };
-    match start {
-        [_, _, _, _, b'f', b't', b'y', b'p', ..] => pick("video/mp4", "audio/mp4"),
-        [0x1a, 0x45, 0xdf, 0xa3, ..] => pick("video/webm", "audio/webm"),
-        [b'O', b'g', b'g', b'S', ..] => pick("video/ogg", "audio/ogg"),
-        [b'R', b'I', b'F', b'F', ..] => pick("video/x-msvideo", "audio/wav"),
-        [b'F', b'L', b'V', ..] => pick("video/x-flv", "audio/x-flv"),
-        [b'f', b'L', b'a', b'C', ..] => "audio/flac",
-        [b'I', b'D', b'3', ..] | [0xff, 0xe0..=0xff, ..] => "audio/mpeg",
-        [0x47, ..] => "video/mp2t",
-        _ => "application/octet-stream",
-    }
 }
 
 fn disk(error: &std::io::Error) -> ApiError {
@@ -431,6 +416,35 @@ mod tests {
                 .count(),
             0
         );
+    }
+
+    #[test]
+    fn the_folder_is_listed_again_only_when_it_has_changed() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let (one, other) = (
+            AssetStore::new(folder.path().to_owned()),
+            AssetStore::new(folder.path().to_owned()),
+        );
+        let age = |seconds| {
+            let then = std::time::SystemTime::now() - std::time::Duration::from_secs(seconds);
+            let opened = fs::File::open(folder.path()).expect("the folder");
+            opened.set_modified(then).expect("set");
+            opened
+                .metadata()
+                .and_then(|facts| facts.modified())
+                .expect("a time")
+        };
+        let (first, _) = upload(&one, &png(1, 1), "first.png").expect("kept");
+        let then = age(3600);
+        assert_eq!(other.list(), std::slice::from_ref(&first));
+        let (second, _) = upload(&one, &png(2, 1), "second.png").expect("kept");
+        let opened = fs::File::open(folder.path()).expect("the folder");
+        opened.set_modified(then).expect("set");
+        assert_eq!(other.list().len(), 1, "it is not looked at again");
+        age(1800);
+        assert_eq!((other.list().len(), one.list().len()), (2, 2));
+        one.delete(&first.id).expect("deleted");
+        assert_eq!(other.list(), [second]);
     }
 
     #[test]

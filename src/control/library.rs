@@ -23,7 +23,7 @@ use super::kept_scenes::{KeptScenes, Synced};
 use super::plan::{Prepared, ReadScene, WantedScene};
 use super::schema;
 use super::show::{Staged, fingerprint};
-use crate::prepare::{self, Files};
+use crate::prepare::{self, Assets, Files};
 use crate::scene::{Around, LoadOptions, LoadedScene, load_inner, load_scene, to_json};
 
 /// The most scenes that are listed.
@@ -33,7 +33,7 @@ const LISTED_MAX: usize = 1000;
 #[derive(Clone, Debug)]
 pub struct Library {
     folder: PathBuf,
-    assets: PathBuf,
+    assets: Assets,
     /// Where the pictures of the scene on air are, for those that data asks for.
     on_air: Arc<RwLock<Arc<Files>>>,
     /// What was last written under each name: SHA-256 of the text.
@@ -43,7 +43,7 @@ pub struct Library {
 }
 
 /// A scene in the list.
-#[derive(Clone, Debug, Serialize, JsonSchema)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct SceneEntry {
     /// Its name: that of its file without `.json`.
@@ -56,8 +56,9 @@ pub struct SceneEntry {
 }
 
 impl Library {
-    /// The scenes of `folder`, whose uploaded assets are in `assets`.
-    pub fn new(folder: PathBuf, assets: PathBuf) -> Self {
+    /// The scenes of `folder`, whose uploaded files are among `assets`.
+    pub fn new(folder: PathBuf, assets: impl Into<Assets>) -> Self {
+        let assets = assets.into();
         let on_air = Files::new(folder.clone(), BTreeMap::new(), assets.clone());
         Self {
             folder,
@@ -106,8 +107,8 @@ impl Library {
         &self.folder
     }
 
-    /// The folder of uploaded assets.
-    pub fn assets(&self) -> &Path {
+    /// The uploaded assets, and what is kept of files.
+    pub fn assets(&self) -> &Assets {
         &self.assets
     }
 
@@ -228,6 +229,12 @@ impl Library {
         Err(ApiError::not_found("scene", id, known))
     }
 
+    /// A scene of the list; `None` where there is none of this name.
+    pub fn entry(&self, id: &str) -> Option<SceneEntry> {
+        Self::check_id(id).ok()?;
+        entry_of(id, &fs::metadata(self.path(id)).ok()?)
+    }
+
     /// Every scene, by name; at most [`LISTED_MAX`].
     pub fn list(&self) -> Vec<SceneEntry> {
         let Ok(entries) = fs::read_dir(&self.folder) else {
@@ -239,13 +246,7 @@ impl Library {
                 let name = entry.file_name().into_string().ok()?;
                 let id = name.strip_suffix(".json")?;
                 Self::check_id(id).ok()?;
-                let metadata = entry.metadata().ok().filter(fs::Metadata::is_file)?;
-                let since = metadata.modified().ok()?.duration_since(UNIX_EPOCH).ok()?;
-                Some(SceneEntry {
-                    id: id.to_owned(),
-                    modified_at: since.as_millis() as u64,
-                    bytes: metadata.len(),
-                })
+                entry_of(id, &entry.metadata().ok()?)
             })
             .take(LISTED_MAX)
             .collect();
@@ -281,7 +282,7 @@ impl Library {
         LoadOptions {
             max_layers,
             check_files: true,
-            assets: Some(self.assets.clone()),
+            assets: Some(self.assets.folder().to_owned()),
         }
     }
 
@@ -391,6 +392,16 @@ impl Library {
             None => delete(),
         }
     }
+}
+
+fn entry_of(id: &str, metadata: &fs::Metadata) -> Option<SceneEntry> {
+    let modified = metadata.is_file().then(|| metadata.modified().ok())??;
+    let since = modified.duration_since(UNIX_EPOCH).ok()?;
+    Some(SceneEntry {
+        id: id.to_owned(),
+        modified_at: since.as_millis() as u64,
+        bytes: metadata.len(),
+    })
 }
 
 fn hash(text: &str) -> [u8; 32] {

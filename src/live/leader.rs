@@ -21,23 +21,23 @@ use systems::{Engine, EngineSettings};
 use tokio::runtime::Runtime;
 
 use super::house::House;
-use super::{End, Signals};
+use super::{End, Program, Signals};
 use crate::clock::{Clock as _, SystemClock};
 use crate::config::Settings;
-use crate::control::assets::AssetStore;
+use crate::control::assets::sharing::{self, AssetSharing};
 use crate::control::change::PreviewScene;
 use crate::control::keep::{self, Begin, Keeper, Opened, Origin, Stand};
 use crate::control::outputs::Desk;
 use crate::control::speech::{SpeechDesk, SpeechFile};
 use crate::control::{
-    self, ApiError, Change, Director, Ear, Event, Events, Library, Parts, PausedAs, Reloads, Start,
-    Station, Terms, Ticks, now_ms,
+    self, ApiError, Change, Director, Ear, Event, Events, Library, Parts, PausedAs, Preloader,
+    Reloads, Start, Station, Terms, Ticks, now_ms,
 };
 use crate::ingest::IngestHub;
 use crate::inputs::{Inputs, Sources, StageName};
 use crate::ports::{FrameRequests, PlacedRequests};
 use crate::rtmp::{self, Rtmp};
-use crate::scene::{LoadOptions, LoadedScene, scene_from_text};
+use crate::scene::{LoadOptions, scene_from_text};
 use crate::server::{self, Api, Guard, Membership};
 use crate::streaming::{
     EncoderSettings, Ladder, Priority, StreamingStats, ThreadEnd, set_priority,
@@ -80,33 +80,25 @@ pub fn audio_settings(settings: &Settings) -> Option<AudioSettings> {
     })
 }
 
-/// All that an instance has when it begins to lead.
-pub(super) struct Prepared<'a> {
-    /// The scene that the program was started with.
-    pub(super) scene: &'a LoadedScene,
-    pub(super) settings: &'a Settings,
-    pub(super) library: Library,
-    pub(super) house: House,
-    pub(super) signals: Signals,
-    pub(super) opened: Opened,
-    pub(super) origin: Origin,
-}
-
 /// Has the scene, or what was saved of it, on the air until a signal comes or another instance leads.
 ///
 /// # Errors
 /// What kept it from starting, or what ended it.
-pub(super) fn lead(runtime: &Runtime, prepared: Prepared<'_>) -> anyhow::Result<End> {
-    let Prepared {
-        scene,
-        settings,
-        library,
-        house,
-        mut signals,
-        opened,
-        origin,
-    } = prepared;
-    let stage = match Stage::build(scene, settings, &library, &opened, origin) {
+pub(super) fn lead(
+    runtime: &Runtime,
+    program: &Program<'_>,
+    house: House,
+    mut signals: Signals,
+    opened: Opened,
+    origin: Origin,
+) -> anyhow::Result<End> {
+    let (settings, library) = (program.settings, program.library.clone());
+    let redis = opened.redis().cloned();
+    if let (Some(redis), false) = (&redis, origin == Origin::TakeOver) {
+        let named = opened.assets_named();
+        runtime.block_on(sharing::fetch_named(&program.assets, redis, &named));
+    }
+    let stage = match Stage::build(program, &opened, origin) {
         Ok(stage) => stage,
         Err(error) => {
             // Another one may be able to.
@@ -221,10 +213,17 @@ pub(super) fn lead(runtime: &Runtime, prepared: Prepared<'_>) -> anyhow::Result<
             anyhow::bail!("{error}");
         }
         keeper.follow(&begin, director.snapshots(), ticks);
+        let _preloader = Preloader::start(library.clone(), director.snapshots())?;
+        let sharing = redis.map(|redis| {
+            let hear = station.clone();
+            AssetSharing::spawn(program.assets.clone(), &redis, true, move |news| {
+                hear.tell(news.event());
+            })
+        });
         let api = Api::new(
             station.clone(),
             library,
-            AssetStore::new(settings.assets_dir()),
+            program.assets.clone(),
             keys,
             rtmp.clone(),
             Guard::new(settings),
@@ -248,6 +247,9 @@ pub(super) fn lead(runtime: &Runtime, prepared: Prepared<'_>) -> anyhow::Result<
             shared.stop().await;
         }
         // What is live now is to be live again: that it is stopped here is not saved.
+        if let Some(sharing) = sharing {
+            sharing.stop().await;
+        }
         let kept = keeper.stop().await;
         // Files and sessions are ended before the ticks are, and before another program may lead.
         let (stopped, ()) = tokio::join!(station.stop(), kept.settle());
@@ -288,13 +290,8 @@ struct Stage {
 }
 
 impl Stage {
-    fn build(
-        scene: &LoadedScene,
-        settings: &Settings,
-        library: &Library,
-        opened: &Opened,
-        origin: Origin,
-    ) -> anyhow::Result<Self> {
+    fn build(program: &Program<'_>, opened: &Opened, origin: Origin) -> anyhow::Result<Self> {
+        let (scene, settings, library) = (program.scene, program.settings, &program.library);
         if let Err(error) = SpeechFile::sweep(&settings.data_dir) {
             tracing::warn!(%error, "files of speech that an earlier run left cannot be deleted");
         }
@@ -316,7 +313,18 @@ impl Stage {
                 begin.show.config.max_layers,
             )
         };
-        let bundle = prepare::bundle(&begin.scene, library.assets())?;
+        // A stream that goes on does so without a picture that is gone.
+        let bundle = match &begin.resumed {
+            Some(_) => {
+                let found = prepare::bundle_without_missing(&begin.scene, library.assets());
+                let (bundle, missing) = found;
+                for error in missing {
+                    tracing::error!("the stream goes on without a file: {error}");
+                }
+                bundle
+            }
+            None => prepare::bundle(&begin.scene, library.assets())?,
+        };
         let known = bundle
             .pictures
             .iter()

@@ -9,11 +9,12 @@ use tokio::runtime::{self, Runtime};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
 use self::house::House;
-use self::leader::Prepared;
 pub use self::leader::{audio_settings, encoder_settings, report_ends};
 use crate::config::Settings;
 use crate::control::Library;
+use crate::control::assets::AssetStore;
 use crate::control::keep::{self, Opened, Origin};
+use crate::prepare::Assets;
 use crate::scene::LoadedScene;
 use crate::streaming::{Priority, set_priority};
 
@@ -55,56 +56,48 @@ fn run_on(
         let _context = runtime.enter();
         Signals::new()?
     };
-    let library = Library::new(scene.folder.clone(), settings.assets_dir());
-    let house = runtime.block_on(House::open(settings))?;
-    let opened = runtime.block_on(open(
+    let files = Assets::new(settings.assets_dir(), settings.asset_cache_mb << 20);
+    let program = Program {
         scene,
         settings,
-        &library,
-        &house,
-        &mut signals,
-        is_fresh,
-    ))?;
-    let Some((opened, origin)) = opened else {
+        library: Library::new(scene.folder.clone(), files),
+        assets: AssetStore::new(settings.assets_dir()),
+    };
+    let house = runtime.block_on(House::open(settings))?;
+    let opened = runtime.block_on(open(&program, &house, &mut signals))?;
+    let Some(opened) = opened else {
         runtime.block_on(house.close());
         return Ok(End::Stopped);
     };
-    let prepared = Prepared {
-        scene,
-        settings,
-        library,
-        house,
-        signals,
-        opened,
-        origin,
+    let origin = match (opened.is_takeover(), is_fresh) {
+        (true, _) => Origin::TakeOver,
+        (false, true) => Origin::Fresh,
+        (false, false) => Origin::Start,
     };
-    leader::lead(runtime, prepared)
+    leader::lead(runtime, &program, house, signals, opened, origin)
+}
+
+/// What the program is started with, whatever this instance is meanwhile.
+struct Program<'a> {
+    scene: &'a LoadedScene,
+    settings: &'a Settings,
+    library: Library,
+    assets: AssetStore,
 }
 
 /// The store, once this instance is the one that writes to it; `None` where a signal came before.
 async fn open(
-    scene: &LoadedScene,
-    settings: &Settings,
-    library: &Library,
+    program: &Program<'_>,
     house: &House,
     signals: &mut Signals,
-    is_fresh: bool,
-) -> anyhow::Result<Option<(Opened, Origin)>> {
-    let opened = match settings.redis() {
-        None => Some(keep::open(settings).await?),
+) -> anyhow::Result<Option<Opened>> {
+    match program.settings.redis() {
+        None => Ok(Some(keep::open(program.settings).await?)),
         Some(url) => {
-            let member = keep::join(settings, url, house.health_port())?;
-            standby::until_lead(member, scene, settings, library, house, signals).await?
+            let member = keep::join(program.settings, url, house.health_port())?;
+            standby::until_lead(member, program, house, signals).await
         }
-    };
-    Ok(opened.map(|opened| {
-        let origin = match (opened.is_takeover(), is_fresh) {
-            (true, _) => Origin::TakeOver,
-            (false, true) => Origin::Fresh,
-            (false, false) => Origin::Start,
-        };
-        (opened, origin)
-    }))
+    }
 }
 
 /// What asks the program to end.

@@ -7,17 +7,18 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Context as _;
+use bytes::Bytes;
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
 use tokio::time::{Instant, sleep, timeout};
 
 use self::mirror::{Seen, View};
-use super::Signals;
 use super::house::House;
-use crate::config::{Role, Settings};
-use crate::control::Library;
+use super::{Program, Signals};
+use crate::config::Role;
+use crate::control::assets::sharing::AssetSharing;
 use crate::control::keep::{Member, Opened, Origin, Stand, begin};
-use crate::scene::LoadedScene;
+use crate::prepare;
 use crate::store::shared::{Change, Follower, LeaseState};
 use crate::store::{RedisStore, Saved};
 
@@ -41,31 +42,33 @@ const AGAIN_AFTER: Duration = Duration::from_millis(250);
 /// What is saved cannot be read, or another instance leads though this one is to (`ROLE=leader`).
 pub(super) async fn until_lead(
     member: Member,
-    scene: &LoadedScene,
-    settings: &Settings,
-    library: &Library,
+    program: &Program<'_>,
     house: &House,
     signals: &mut Signals,
 ) -> anyhow::Result<Option<Opened>> {
     let (followed, saved) = follow(member.redis());
+    let sharing = AssetSharing::spawn(program.assets.clone(), member.redis(), false, |news| {
+        tracing::debug!(?news, "an asset of the leader's");
+    });
     let (leader, led) = (watch::Sender::new(None), watch::Sender::new(false));
     let mut watcher = Watcher {
         member: &member,
-        scene,
-        settings,
-        library,
+        program,
         house,
         leader: leader.clone(),
         view: None,
         trouble: watch::Sender::new(String::new()),
+        decoded: None,
+        missing: String::new(),
     };
     let fence = tokio::select! {
         biased;
         () = signals.come() => None,
-        fence = until_held(&member, settings.role, house, &leader, &led) => Some(fence?),
+        fence = until_held(&member, program.settings.role, house, &leader, &led) => Some(fence?),
         () = watcher.watch(saved.clone(), led.subscribe()) => None,
     };
     followed.abort();
+    sharing.stop().await;
     if let Some(view) = watcher.view.take() {
         view.close().await;
     }
@@ -226,14 +229,16 @@ fn changed(before: &Saved, change: Change) -> Saved {
 /// Keeps the ports' view of what the leader has on air, and all that is needed to take its place.
 struct Watcher<'a> {
     member: &'a Member,
-    scene: &'a LoadedScene,
-    settings: &'a Settings,
-    library: &'a Library,
+    program: &'a Program<'a>,
     house: &'a House,
     leader: watch::Sender<Option<String>>,
     view: Option<View>,
     /// Why this instance could not take the leader's place; empty where it could.
     trouble: watch::Sender<String>,
+    /// The scene all of whose files were decoded last.
+    decoded: Option<Bytes>,
+    /// The files that it lacks.
+    missing: String,
 }
 
 impl Watcher<'_> {
@@ -251,7 +256,8 @@ impl Watcher<'_> {
             if newest.revision > 0 {
                 self.look(newest).await;
             }
-            let changed = match self.trouble.borrow().is_empty() {
+            let is_whole = self.trouble.borrow().is_empty() && self.missing.is_empty();
+            let changed = match is_whole {
                 true => saved.changed().await,
                 // A file that was missing may be there by now.
                 false => timeout(LOOK_AGAIN, saved.changed()).await.unwrap_or(Ok(())),
@@ -289,19 +295,22 @@ impl Watcher<'_> {
             return Ok(());
         }
         let view = View::open(self, seen, &saved).await?;
-        self.house.show(view.api(), self.settings);
+        self.house.show(view.api(), self.program.settings);
         self.view = Some(view);
         Ok(())
     }
 
     /// What this instance would begin with now; `None` where nothing is on air. A large scene takes a while to be read.
-    async fn read(&self, saved: Arc<Saved>) -> anyhow::Result<Option<Seen>> {
-        let (scene, settings) = (self.scene.clone(), self.settings.clone());
-        let library = self.library.clone();
+    async fn read(&mut self, saved: Arc<Saved>) -> anyhow::Result<Option<Seen>> {
+        let program = self.program;
+        let (scene, settings) = (program.scene.clone(), program.settings.clone());
+        let library = program.library.clone();
         let (place, name) = (
             self.member.place().to_owned(),
             self.member.name().to_owned(),
         );
+        let scene_document = saved.documents.get("scene").cloned();
+        let is_decoded = scene_document.is_some() && scene_document == self.decoded;
         let reading = tokio::task::spawn_blocking(move || {
             let stand = Stand {
                 place: &place,
@@ -309,8 +318,23 @@ impl Watcher<'_> {
                 leads: false,
             };
             let begin = begin(&saved, stand, &scene, &settings, &library, Origin::TakeOver)?;
-            anyhow::Ok(Seen::of(begin, &library))
+            // All is decoded before it is needed, within what the cache may hold.
+            let missing = match is_decoded {
+                true => Vec::new(),
+                false => prepare::bundle_without_missing(&begin.scene, library.assets()).1,
+            };
+            anyhow::Ok((Seen::of(begin, &library), missing))
         });
-        reading.await.context("reading what is saved failed")?
+        let (seen, missing) = reading.await.context("reading what is saved failed")??;
+        if !is_decoded {
+            let words: Vec<String> = missing.iter().map(ToString::to_string).collect();
+            let words = words.join("; ");
+            if !words.is_empty() && words != self.missing {
+                tracing::warn!("files that the stream shows are not here: {words}");
+            }
+            self.decoded = scene_document.filter(|_| words.is_empty());
+            self.missing = words;
+        }
+        Ok(seen)
     }
 }

@@ -18,7 +18,7 @@ use prometheus_client::encoding::{DescriptorEncoder, MetricEncoder};
 use prometheus_client::metrics::MetricType;
 use prometheus_client::registry::Registry;
 
-use super::{Api, metrics_audio, metrics_inputs, metrics_store, metrics_streams};
+use super::{Api, metrics_assets, metrics_audio, metrics_inputs, metrics_store, metrics_streams};
 use crate::control::{SCHEDULED_MAX, own_usage};
 
 /// The route.
@@ -100,6 +100,7 @@ impl Collector for Everything {
         metrics_inputs::write(&self.0, &mut page)?;
         metrics_audio::write(&self.0, &mut page)?;
         metrics_store::write(&self.0, &mut page)?;
+        metrics_assets::write(&self.0, &mut page)?;
         self.control(&mut page)?;
         rtmp(&self.0, &mut page)
     }

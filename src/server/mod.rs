@@ -25,6 +25,7 @@ mod keys;
 mod layers;
 mod listen;
 mod metrics;
+mod metrics_assets;
 mod metrics_audio;
 mod metrics_inputs;
 mod metrics_store;

@@ -213,7 +213,7 @@ fn read(api: &Api, id: &str, value: &Value, library: &Library) -> Result<SceneSp
     let options = LoadOptions {
         max_layers: api.director().snapshot().show.config.max_layers,
         check_files: true,
-        assets: Some(library.assets().to_owned()),
+        assets: Some(library.assets().folder().to_owned()),
     };
     let text = value.to_string();
     scene_from_text(&text, id, Some(library.folder()), &options).map_err(|errors| {

@@ -23,10 +23,12 @@ use super::Api;
 use super::answer::parse;
 use crate::control::{ApiError, ErrorCode, Snapshot};
 use crate::store::RedisStore;
-use crate::store::shared::{Command, send_command};
+use crate::store::shared::{Command, send_command, take_back};
 
 /// How long the leader's answer is waited for: `durable` takes up to 5 s.
 const ANSWER_MAX: Duration = Duration::from_secs(8);
+/// How long it may take to take back what was not begun.
+const TAKE_BACK_MAX: Duration = Duration::from_secs(1);
 /// How long it is waited until what the leader has changed is seen here.
 const SEEN_MAX: Duration = Duration::from_secs(2);
 /// The largest body that is handed on, in bytes; as base64 it fits into a command.
@@ -152,14 +154,17 @@ impl Standby {
             id: format!("standby-{chance:016x}"),
             json: message.to_string(),
         };
-        let answer = send_command(&self.0.redis, &command, ANSWER_MAX)
-            .await
-            .map_err(|error| {
-                unavailable(&format!(
-                    "this instance stands by, and the leader cannot be asked: {error}"
-                ))
-            })?;
-        let Some(answer) = answer else {
+        let answered = send_command(&self.0.redis, &command, ANSWER_MAX).await;
+        let Ok(Some(answer)) = answered else {
+            if let Ok(Ok(true)) =
+                timeout(TAKE_BACK_MAX, take_back(&self.0.redis, &command.id)).await
+            {
+                let message = format!(
+                    "this instance stands by, and the leader, {}, did not take what was asked for in time; it is not done",
+                    self.named()
+                );
+                return Err(unavailable(&message));
+            }
             let message = format!(
                 "this instance stands by, and the leader, {}, has not answered; what was asked for may be done all the same",
                 self.named()

@@ -10,6 +10,7 @@ use super::routes::{Doc, Routes};
 use super::{Api, Membership};
 use crate::control::change::{PauseStream, ResumeStream};
 use crate::control::{Change, ErrorCode, Show, Terms, ViewerCount};
+use crate::prepare::AssetCacheFigures;
 use crate::store::PersistStatus;
 
 const TAG: &str = "stream";
@@ -95,6 +96,8 @@ pub struct StreamMetrics {
     encoder_queue: usize,
     /// Clients of WebSocket.
     web_socket_clients: usize,
+    /// Decoded pictures and fonts that are kept.
+    asset_cache: AssetCacheFigures,
 }
 
 /// What the stream is told to do.
@@ -224,6 +227,7 @@ async fn metrics(State(api): State<Api>) -> Answered {
         render_time: figures.render_ms,
         encoder_queue: stats.map_or(0, |stats| stats.encoder().queue_len),
         web_socket_clients: api.connections().count(),
+        asset_cache: api.library().assets().cache().figures(),
     })
 }
 

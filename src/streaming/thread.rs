@@ -77,6 +77,8 @@ pub enum Priority {
     Normal = 0,
     /// Encoders and servers: behind the tick, and not far behind other programs, as most of the work is theirs.
     Work = 2,
+    /// What nobody waits for: only where there is time left.
+    Background = 15,
 }
 
 /// Sets the priority of the calling thread, and of all that it starts from now on.

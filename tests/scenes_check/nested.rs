@@ -64,7 +64,9 @@ fn the_file_beside_the_scene_is_read_with_its_files_and_stays_out_of_what_is_wri
         let written = stream_manager::scene::to_json(&loaded.spec);
         assert!(!written.contains("photo"), "{written}");
         // The folder's pictures hold only their first bytes, so it is the first that is refused.
-        let error = prepare::bundle(&loaded, folder.path()).err().unwrap();
+        let error = prepare::bundle(&loaded, &folder.path().to_owned().into())
+            .err()
+            .unwrap();
         assert!(error.to_string().contains("assets/photo.jpg"), "{error}");
     }
 }

@@ -8,6 +8,7 @@
 )]
 
 mod archive;
+mod assets;
 mod crash;
 mod embedded;
 mod lease;

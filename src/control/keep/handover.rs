@@ -12,6 +12,7 @@ use tokio::net::TcpStream;
 use tokio::time::timeout;
 
 use crate::config::Settings;
+use crate::store::remote::url::Node;
 use crate::store::shared::{Contact, LeasePass};
 
 /// The route of the health port.
@@ -52,32 +53,79 @@ impl Handover {
     }
 }
 
-/// How others on the network reach this instance's health port.
-pub(super) fn contact(settings: &Settings, health_port: u16) -> Contact {
-    let word: [u64; 2] = [(); 2].map(|()| getrandom::u64().unwrap_or_default());
-    let address = match settings.advertise_host.as_str() {
-        "" => SocketAddr::new(own_address(settings), health_port).to_string(),
-        host => format!("{host}:{health_port}"),
-    };
-    Contact {
-        address,
-        word: format!("{:016x}{:016x}", word[0], word[1]),
+/// How others on the network reach this instance's health port. Cheap to copy.
+#[derive(Clone)]
+pub(super) struct Place {
+    host: String,
+    bind: IpAddr,
+    redis: Option<Node>,
+    health_port: u16,
+    word: Arc<str>,
+}
+
+/// The word is a secret.
+impl std::fmt::Debug for Place {
+    fn fmt(&self, out: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        out.debug_struct("Place").finish_non_exhaustive()
     }
 }
 
-/// The address that the health port is bound to; where that is every one, the one on the way to Redis.
-fn own_address(settings: &Settings) -> IpAddr {
-    if !settings.bind.is_unspecified() {
-        return settings.bind;
+impl Place {
+    pub(super) fn new(settings: &Settings, health_port: u16) -> Self {
+        let word: [u64; 2] = [(); 2].map(|()| getrandom::u64().unwrap_or_default());
+        let redis = settings.redis_url.as_ref();
+        Self {
+            host: settings.advertise_host.clone(),
+            bind: settings.bind,
+            redis: redis.and_then(|url| url.first_node()).cloned(),
+            health_port,
+            word: format!("{:016x}{:016x}", word[0], word[1]).into(),
+        }
     }
-    let on_the_way = || {
-        let node = settings.redis_url.as_ref()?.first_node()?;
-        let socket = UdpSocket::bind((settings.bind, 0)).ok()?;
-        // Nothing is sent: the system only chooses the way.
-        socket.connect((node.host.as_str(), node.port)).ok()?;
-        socket.local_addr().ok()
-    };
-    on_the_way().map_or(IpAddr::V4(Ipv4Addr::LOCALHOST), |at: SocketAddr| at.ip())
+
+    /// What others ask with.
+    pub(super) fn word(&self) -> &str {
+        &self.word
+    }
+
+    /// Says so where instances on other machines cannot reach this one.
+    pub(super) fn warn_if_alone(&self) {
+        let is_local = |node: &Node| matches!(&*node.host, "localhost" | "127.0.0.1" | "::1");
+        let is_remote = self.redis.as_ref().is_some_and(|node| !is_local(node));
+        if self.host.is_empty() && self.bind.is_loopback() && is_remote {
+            tracing::warn!(
+                "instances on other machines cannot ask this one to let go: HEALTH_PORT is open on {} alone; set BIND, or ADVERTISE_HOST where something leads there",
+                self.bind
+            );
+        }
+    }
+
+    /// Where this instance is at the moment. May wait for the name of Redis to be found.
+    pub(super) fn contact(&self) -> Contact {
+        let address = match self.host.as_str() {
+            "" => SocketAddr::new(self.own_address(), self.health_port).to_string(),
+            host => format!("{host}:{}", self.health_port),
+        };
+        Contact {
+            address,
+            word: self.word.to_string(),
+        }
+    }
+
+    /// The address that the health port is bound to; where that is every one, the one on the way to Redis.
+    fn own_address(&self) -> IpAddr {
+        if !self.bind.is_unspecified() {
+            return self.bind;
+        }
+        let on_the_way = || {
+            let node = self.redis.as_ref()?;
+            let socket = UdpSocket::bind((self.bind, 0)).ok()?;
+            // Nothing is sent: the system only chooses the way.
+            socket.connect((node.host.as_str(), node.port)).ok()?;
+            socket.local_addr().ok()
+        };
+        on_the_way().map_or(IpAddr::V4(Ipv4Addr::LOCALHOST), |at: SocketAddr| at.ip())
+    }
 }
 
 /// Asks an instance to let go. Says whether it answered that it does.

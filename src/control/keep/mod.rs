@@ -185,6 +185,8 @@ pub struct Keeper {
     following: Option<(oneshot::Sender<()>, JoinHandle<()>)>,
     redis: Option<RedisStore>,
     lease: Option<Lease>,
+    /// What this program leads under.
+    fence: u64,
     _announcing: Option<AbortOnDrop>,
     _lock: Option<File>,
 }
@@ -216,6 +218,7 @@ impl Keeper {
             following: None,
             redis,
             lease,
+            fence,
             _announcing: announcing,
             _lock: lock,
         }
@@ -265,8 +268,7 @@ impl Keeper {
 
     /// The store that other programs share, with the fence that this one leads under.
     pub fn shared(&self) -> Option<(RedisStore, u64)> {
-        let fence = self.lease.as_ref()?.state().borrow().fence()?;
-        Some((self.redis.clone()?, fence))
+        Some((self.redis.clone()?, self.fence))
     }
 
     /// Takes the newest show as the last one; what happens from here on is not saved.

@@ -3,8 +3,10 @@
 //! A program that comes back on the same DATA_DIR is known by the name that it left there under a lock, and need not wait until the
 //! lease of its dead self has run out.
 
+use std::collections::BTreeSet;
 use std::fs::{File, OpenOptions};
 use std::io::{Read as _, Seek as _, Write as _};
+use std::os::unix::fs::MetadataExt as _;
 use std::path::Path;
 use std::time::Duration;
 
@@ -14,11 +16,12 @@ use tokio::task::JoinHandle;
 use tokio::time::{sleep, timeout};
 
 use super::RELEASE_WAIT_MAX;
-use super::handover::{self, Handover};
+use super::handover::{self, Handover, Place};
 use crate::config::{Role, Settings};
+use crate::control::assets::sharing::named_in;
 use crate::store::remote::{Link, RedisUrl, Timeouts};
 use crate::store::shared::{
-    Contact, Lease, LeaseOptions, LeasePass, LeaseState, announce, contact_of, instance_name,
+    Lease, LeaseOptions, LeasePass, LeaseState, announce, contact_of, instance_name,
 };
 use crate::store::{Embedded, RedisStore, Saved, Store, StoreError, embedded};
 use crate::streaming::Leave;
@@ -91,6 +94,20 @@ impl Opened {
         self.lease.as_ref()?.predecessor()?.position_now_ns()
     }
 
+    /// The Redis that the state is in.
+    pub fn redis(&self) -> Option<&RedisStore> {
+        match &self.store {
+            Store::Redis(redis) => Some(redis),
+            Store::Embedded(_) => None,
+        }
+    }
+
+    /// The ids of the assets that the saved state names.
+    pub fn assets_named(&self) -> BTreeSet<String> {
+        let documents = self.saved.documents.values();
+        documents.flat_map(|bytes| named_in(bytes)).collect()
+    }
+
     /// Lets the lease go at once, where this instance cannot begin.
     pub async fn give_back(self) {
         if let Some(lease) = self.lease {
@@ -131,7 +148,7 @@ pub struct Member {
     lock: File,
     place: String,
     name: String,
-    contact: Contact,
+    contact: Place,
     announcing: AbortOnDrop,
     /// Whether this instance may ever lead.
     may_lead: bool,
@@ -160,7 +177,8 @@ pub fn join(settings: &Settings, url: RedisUrl, health_port: u16) -> anyhow::Res
         ..LeaseOptions::default()
     };
     let lease = Lease::seek(redis.link(), redis.keys(), name.clone(), options)?;
-    let contact = handover::contact(settings, health_port);
+    let contact = handover::Place::new(settings, health_port);
+    contact.warn_if_alone();
     let announcing = tokio::spawn(say_where(redis.clone(), name.clone(), contact.clone()));
     Ok(Member {
         redis,
@@ -175,9 +193,17 @@ pub fn join(settings: &Settings, url: RedisUrl, health_port: u16) -> anyhow::Res
 }
 
 /// Keeps in Redis where this instance is.
-async fn say_where(redis: RedisStore, name: String, contact: Contact) {
+async fn say_where(redis: RedisStore, name: String, place: Place) {
     loop {
-        let said = announce(&redis, &name, &contact).await;
+        let looking = {
+            let place = place.clone();
+            // A name may have to be asked for.
+            tokio::task::spawn_blocking(move || place.contact())
+        };
+        let said = match looking.await {
+            Ok(contact) => announce(&redis, &name, &contact).await,
+            Err(_) => Ok(()),
+        };
         sleep(if said.is_ok() {
             SAY_WHERE_EVERY
         } else {
@@ -229,7 +255,7 @@ impl Member {
         let pass = self.lease.pass(fence);
         Opened {
             fence,
-            handover: Some(Handover::new(pass.clone(), &self.contact.word)),
+            handover: Some(Handover::new(pass.clone(), self.contact.word())),
             pass: Some(pass),
             announcing: Some(self.announcing),
             store: Store::Redis(self.redis),
@@ -321,16 +347,22 @@ pub fn instance(folder: &Path) -> anyhow::Result<(String, File)> {
     let fresh = instance_name();
     let mut kept = String::new();
     (&file)
-        .take(200)
+        .take(300)
         .read_to_string(&mut kept)
         .with_context(failed)?;
-    // A folder that was copied to another machine is another instance.
-    if !kept.is_empty() && machine(&kept) == machine(&fresh) {
-        return Ok((kept, file));
+    let facts = file.metadata().with_context(failed)?;
+    let place = format!("{}:{}", facts.dev(), facts.ino());
+    // A folder that was copied, here or to another machine, is another instance.
+    if let Some((name, of)) = kept.split_once(' ')
+        && of.trim_end() == place
+        && machine(name) == machine(&fresh)
+    {
+        return Ok((name.to_owned(), file));
     }
     file.set_len(0).with_context(failed)?;
     file.rewind().with_context(failed)?;
-    file.write_all(fresh.as_bytes()).with_context(failed)?;
+    let line = format!("{fresh} {place}\n");
+    file.write_all(line.as_bytes()).with_context(failed)?;
     file.sync_all().with_context(failed)?;
     Ok((fresh, file))
 }
@@ -355,7 +387,13 @@ mod tests {
         assert_eq!(first, again);
         drop(lock);
         let path = folder.path().join(INSTANCE_FILE);
-        std::fs::write(path, "elsewhere-with-a-name-1-00ff").expect("written");
+        let copy = tempfile::tempdir().expect("a folder");
+        std::fs::copy(&path, copy.path().join(INSTANCE_FILE)).expect("copied");
+        let (other, _copied) = instance(copy.path()).expect("a name");
+        assert_ne!(other, first);
+        let line = std::fs::read_to_string(&path).expect("read");
+        let (_, place) = line.split_once(' ').expect("a place");
+        std::fs::write(path, format!("elsewhere-with-a-name-1-00ff {place}")).expect("written");
         let (other, _lock) = instance(folder.path()).expect("a name");
         assert_ne!(other, "elsewhere-with-a-name-1-00ff");
     }

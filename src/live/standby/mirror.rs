@@ -11,7 +11,6 @@ use tokio::task::JoinHandle;
 use tokio::time::{interval, sleep, timeout};
 
 use super::Watcher;
-use crate::control::assets::AssetStore;
 use crate::control::events::Told;
 use crate::control::keep::{Begin, Saving, next_tick};
 use crate::control::keys::KeyStore;
@@ -83,7 +82,8 @@ impl View {
     ) -> anyhow::Result<Self> {
         let Seen { begin, preview } = seen;
         let (redis, leader) = (watcher.member.redis(), watcher.leader.subscribe());
-        let (settings, library) = (watcher.settings, watcher.library);
+        let program = watcher.program;
+        let (settings, library) = (program.settings, &program.library);
         let engine_settings = prepare::engine_settings(
             &begin.first.spec,
             begin.rate,
@@ -139,7 +139,7 @@ impl View {
         let api = Api::new(
             station,
             library.clone(),
-            AssetStore::new(settings.assets_dir()),
+            program.assets.clone(),
             keys.clone(),
             rtmp,
             Guard::new(settings),

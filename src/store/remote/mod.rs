@@ -15,6 +15,10 @@
 //! | `open` | hash | the commands that were begun and not answered |
 //! | `events` | channel | every event, as WebSocket clients get it |
 //! | `told` | string | the number of the last of them |
+//! | `assets` | hash | what is known of each asset (JSON), by its id |
+//! | `asset:ID` | string | the bytes of a small one |
+//! | `assets:deleted` | sorted set | those that were deleted last, and when |
+//! | `assets:changed` | channel | `added ID`, `deleted ID` |
 
 pub mod link;
 pub mod url;

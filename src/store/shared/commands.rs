@@ -291,6 +291,22 @@ fn text(value: Value) -> Option<String> {
     }
 }
 
+/// Takes a command back that nobody has answered. Says whether no leader has begun it, nor ever will.
+///
+/// # Errors
+/// As [`StoreError`] says.
+pub async fn take_back(store: &RedisStore, id: &str) -> Result<bool, StoreError> {
+    let mut marking = redis::cmd("SET");
+    marking
+        .arg(store.keys().of(&format!("begun:{id}")))
+        .arg("taken back")
+        .arg("NX")
+        .arg("PX")
+        .arg(u64::try_from(KEPT.as_millis()).unwrap_or(u64::MAX));
+    let marked: Option<String> = store.link().ask(&marking).await?;
+    Ok(marked.is_some())
+}
+
 /// Sends a command and waits for its result, as a standby does with what it is asked for; `None` where none came within `limit`.
 ///
 /// # Errors

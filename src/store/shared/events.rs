@@ -77,15 +77,18 @@ impl EventListener {
     /// # Errors
     /// As [`StoreError`] says.
     pub async fn listen(store: &RedisStore) -> Result<Self, StoreError> {
+        Self::listen_to(store, &store.keys().of("events")).await
+    }
+
+    /// Listens to a channel from now on.
+    pub(super) async fn listen_to(store: &RedisStore, channel: &str) -> Result<Self, StoreError> {
         let link = store.link();
         let client = link.client().await?;
         let failed = |error: redis::RedisError| link.unavailable(error.to_string());
         let subscribing = async {
             let pubsub = client.get_async_pubsub().await.map_err(failed)?;
             let (mut sink, messages) = pubsub.split();
-            sink.subscribe(store.keys().of("events"))
-                .await
-                .map_err(failed)?;
+            sink.subscribe(channel).await.map_err(failed)?;
             Ok(Self {
                 messages,
                 _sink: sink,

@@ -4,6 +4,7 @@
 //! Times are those of Redis or relative ones; the clocks of two machines are never compared. Everything here waits on the async runtime
 //! and is bounded by the timeouts of its [`Link`](super::remote::Link).
 
+mod assets;
 mod commands;
 mod events;
 mod fleet;
@@ -11,9 +12,13 @@ mod follower;
 mod lease;
 mod member;
 
+pub use assets::{
+    ASSET_SHARE_MAX, ASSETS_LISTED_MAX, ASSETS_SHARE_BYTES_MAX, AssetListing, AssetTold,
+    SharedAssets,
+};
 pub use commands::{
     Answer, COMMANDS_MAX, Command, CommandAnswers, CommandReader, CommandResult, KEPT,
-    TEXT_BYTES_MAX, Taken, TakenCommand, Unreadable, send_command,
+    TEXT_BYTES_MAX, Taken, TakenCommand, Unreadable, send_command, take_back,
 };
 pub use events::{EventListener, EventTeller};
 pub use fleet::{Channel, Fleet, FleetOptions, Holding, Instance};

@@ -14,7 +14,9 @@ pub use animation::{ANIMATION_MAX_BYTES, Animation};
 pub use picture::{
     MAX_PICTURE_BYTES, MAX_PICTURE_SIDE, Picture, PictureError, PictureKind, decode_picture,
 };
-pub use resvg::usvg::fontdb::{Database as FontDatabase, Family as FontFamily, Query as FontQuery};
+pub use resvg::usvg::fontdb::{
+    Database as FontDatabase, Family as FontFamily, Query as FontQuery, Source as FontSource,
+};
 pub use vector::{PictureFonts, SVG_FILE_MAX, VECTOR_PIXELS_MAX, VectorPicture, is_svg};
 
 /// Bytes that decoded pictures may take before those that no layer shows are let go.
@@ -155,5 +157,41 @@ impl Pictures {
 pub fn take_pictures(mut pictures: ResMut<Pictures>) {
     if !pictures.arrivals.is_empty() {
         pictures.take_arrivals();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn picture(colour: u8) -> Picture {
+        let svg = format!(
+            "<svg xmlns='http://www.w3.org/2000/svg' viewBox='0 0 9 9'><rect width='{colour}' height='9'/></svg>"
+        );
+        decode_picture(svg.as_bytes(), &PictureFonts::default).expect("a picture")
+    }
+
+    #[test]
+    fn what_only_a_cache_holds_besides_goes_with_its_scene() {
+        let (mut pictures, _door) = Pictures::new();
+        let (cached, shown, alone) = (picture(1), picture(2), picture(3));
+        cached.set_cached(true);
+        let named = |name: &str, picture: &Picture| (Arc::from(name), picture.clone());
+        pictures.renew([
+            named("cached", &cached),
+            named("shown", &shown),
+            named("alone", &alone),
+        ]);
+        drop(alone);
+        pictures.renew([]);
+        assert!(pictures.peek("cached").is_none());
+        assert!(pictures.peek("shown").is_some());
+        assert!(pictures.peek("alone").is_none());
+        // One that a layer shows as well stays.
+        pictures.renew([named("cached", &cached)]);
+        let layer = cached.clone();
+        pictures.renew([]);
+        assert!(pictures.peek("cached").is_some());
+        drop(layer);
     }
 }

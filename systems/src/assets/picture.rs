@@ -5,6 +5,7 @@ use std::hash::{DefaultHasher, Hash as _, Hasher as _};
 use std::io::Cursor;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 
 use glam::Vec2;
 use image::{ImageFormat, ImageReader, Limits, RgbaImage};
@@ -23,6 +24,8 @@ pub const MAX_PICTURE_BYTES: u64 = 512 << 20;
 pub struct Picture {
     kind: PictureKind,
     content: u64,
+    /// Whether a cache holds one, which is no use of it.
+    is_cached: Arc<AtomicBool>,
 }
 
 /// What a picture is made of.
@@ -81,14 +84,23 @@ impl Picture {
         self.content == other.content
     }
 
-    /// Whether others hold it, too.
-    pub(super) fn is_shared(&self) -> bool {
-        let holders = match &self.kind {
+    /// How many hold it, this one with them.
+    pub fn holders(&self) -> usize {
+        match &self.kind {
             PictureKind::Still(raster) => Arc::strong_count(raster),
             PictureKind::Vector(vector) => Arc::strong_count(vector),
             PictureKind::Animated(animation) => Arc::strong_count(animation),
-        };
-        holders > 1
+        }
+    }
+
+    /// Says of this and all its copies that one of them is in a cache, or is no more. It counts as nobody who shows it.
+    pub fn set_cached(&self, is_cached: bool) {
+        self.is_cached.store(is_cached, Relaxed);
+    }
+
+    /// Whether others hold it, too, apart from a cache.
+    pub(super) fn is_shared(&self) -> bool {
+        self.holders() > 1 + usize::from(self.is_cached.load(Relaxed))
     }
 }
 
@@ -118,6 +130,7 @@ pub fn decode_picture(
     Ok(Picture {
         kind,
         content: hasher.finish(),
+        is_cached: Arc::default(),
     })
 }
 
