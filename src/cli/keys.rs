@@ -220,7 +220,6 @@ async fn with_store(store: &Store, old_file: &Path, act: &Act) -> Result<Done, B
 fn beside_a_program(error: &StoreError, settings: &Settings, act: &Act) -> anyhow::Result<Done> {
     let Some(url) = server::told_address(&settings.data_dir) else {
         let who = match error {
-            StoreError::Fenced { holder, .. } => format!(": `{holder}` leads this stream"),
             StoreError::InUse { .. } => {
                 ": a program runs on it, and does not serve its API yet".to_owned()
             }

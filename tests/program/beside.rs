@@ -56,6 +56,12 @@ impl Drop for Camera {
     }
 }
 
+/// The name of the instance that uses a folder.
+pub fn instance(folder: &TempFolder) -> String {
+    let kept = std::fs::read_to_string(folder.file("data/instance")).unwrap();
+    kept.split_whitespace().next().unwrap().to_owned()
+}
+
 /// Waits until a program leads that was started where another one was killed.
 fn leading((on_air, client): (OnAir, Client)) -> (OnAir, Client) {
     until("it to lead", || {
@@ -178,7 +184,7 @@ fn keys_recordings_and_scenes_come_to_another_machine_through_redis() {
     assert!(second.file("late.json").exists());
     publish(&on_air, &client, &id, &key);
     let recording = client.get("/stream/recordings/friday");
-    let instance = std::fs::read_to_string(first.file("data/instance")).unwrap();
+    let instance = instance(&first);
     assert_eq!(recording["instance"], *instance, "it lies there");
     let (status, answer) = client.ask("GET", "/stream/recordings/friday/download", Value::Null);
     let error = &answer["error"];

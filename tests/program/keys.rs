@@ -1,7 +1,7 @@
 //! Stream keys on the command line, whether a program runs or not, here and in Redis.
 
 use super::api::start;
-use super::beside::{names, publish};
+use super::beside::{instance, names, publish};
 use super::resume::{QUIET, again, kill};
 use super::store::Redis;
 use super::support::{TempFolder, program, run, text};
@@ -77,7 +77,7 @@ fn the_command_line_changes_keys_in_redis_or_asks_who_leads() {
     publish(&on_air, &client, &id, &key);
     added(ask(&here, &["add", "--name", "here"]));
     let (is_good, told) = ask(&elsewhere, &["add", "--name", "there"]);
-    let instance = std::fs::read_to_string(here.file("data/instance")).unwrap();
+    let instance = instance(&here);
     assert!(
         !is_good && told.contains(&instance) && told.contains("--api URL"),
         "{told}"
