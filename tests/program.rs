@@ -9,6 +9,8 @@ mod assets;
 mod audio;
 #[path = "program/avatar.rs"]
 mod avatar;
+#[path = "program/beside.rs"]
+mod beside;
 #[path = "program/chat.rs"]
 mod chat;
 #[path = "program/client.rs"]
@@ -23,6 +25,8 @@ mod effects;
 mod feeds;
 #[path = "program/fleet.rs"]
 mod fleet;
+#[path = "program/keys.rs"]
+mod keys;
 #[path = "program/motion.rs"]
 mod motion;
 #[path = "program/nginx.rs"]

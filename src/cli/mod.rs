@@ -2,6 +2,7 @@
 //!
 //! 0: done. 1: it failed while it ran, or the scene is not valid. 2: the command line or a setting is wrong.
 
+mod api;
 mod check;
 mod fleet;
 mod keys;

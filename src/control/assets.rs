@@ -141,6 +141,19 @@ impl AssetStore {
     /// # Errors
     /// It is of no kind that can be used, or the disk's.
     pub fn finish(&self, incoming: Incoming, name: &str) -> Result<(Asset, bool), ApiError> {
+        self.finish_of(incoming, name, now_ms())
+    }
+
+    /// The same of an asset that was uploaded elsewhere at `created_at`.
+    ///
+    /// # Errors
+    /// As [`AssetStore::finish`].
+    pub fn finish_of(
+        &self,
+        incoming: Incoming,
+        name: &str,
+        created_at: u64,
+    ) -> Result<(Asset, bool), ApiError> {
         if incoming.bytes == 0 {
             return Err(ApiError::invalid("the file is empty"));
         }
@@ -153,7 +166,7 @@ impl AssetStore {
             return Err(ApiError::conflict(message));
         }
         let name = shown_name(name);
-        let asset = self.keep(incoming, id, name, now_ms(), Some(Mark::Added))?;
+        let asset = self.keep(incoming, id, name, created_at, Some(Mark::Added))?;
         Ok((asset, true))
     }
 

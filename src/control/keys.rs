@@ -1,24 +1,26 @@
 //! Stream keys, with which publishers send to this program. A key is 160 random bits; what is kept of it is its hash, or the key
 //! itself where whoever makes it asks for that.
 //!
-//! The file is shared with the command line: whoever writes it holds a lock beside it and begins from what is in it by then, and a
-//! program that runs reads it again when it has changed.
+//! They are one document beside the show. Nothing here waits: what differs is handed over to be saved.
 
-use std::fs::{self, File};
-use std::os::unix::fs::MetadataExt as _;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::SystemTime;
 
+use bytes::Bytes;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
 use subtle::ConstantTimeEq as _;
 
-use super::error::{ApiError, ErrorCode};
-use super::library::write_whole;
+use super::error::ApiError;
+use super::keep::Beside;
 use super::station::now_ms;
+use crate::store::Documents;
 
+/// The name of the document.
+pub const DOCUMENT: &str = "keys";
+/// The file of earlier releases in DATA_DIR, which is taken over once.
+pub const OLD_FILE: &str = "keys.json";
 /// The most keys.
 pub const KEYS_MAX: usize = 1000;
 /// What every key begins with, so that one is known for what it is where it leaks.
@@ -28,32 +30,19 @@ const PROGRAM: &str = "program";
 /// Letters of a key that are shown.
 const SHOWN: usize = 7;
 
-/// The keys, kept in a file. Cheap to copy.
+/// The keys. Cheap to copy.
 #[derive(Clone, Debug)]
 pub struct KeyStore(Arc<Inner>);
 
 #[derive(Debug)]
 struct Inner {
-    path: PathBuf,
-    keys: Mutex<Known>,
+    keys: Mutex<Vec<Kept>>,
+    beside: Beside,
 }
 
-#[derive(Debug, Default)]
-struct Known {
-    keys: Vec<Kept>,
-    /// Of the file when it was looked at last.
-    stamp: Option<Stamp>,
-    /// The file has changed since, and could not be read.
-    is_stale: bool,
-}
-
-/// What tells one state of the file from another.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-struct Stamp {
-    modified: Option<SystemTime>,
-    bytes: u64,
-    inode: u64,
-}
+/// Keys as they were saved.
+#[derive(Clone, Debug, Default)]
+pub struct SavedKeys(Vec<Kept>);
 
 /// A key that somebody has.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -64,7 +53,7 @@ pub struct AcceptedKey {
     pub name: String,
 }
 
-/// A key as the file has it. `Debug` shows no secret.
+/// A key as the document has it. `Debug` shows no secret.
 #[derive(Clone, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 struct Kept {
@@ -87,7 +76,7 @@ impl std::fmt::Debug for Kept {
 }
 
 /// A key in the list: without what is secret of it.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, JsonSchema)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct KeyEntry {
     /// 16 hexadecimal digits, by which the API, layers and players name it.
@@ -117,7 +106,7 @@ pub struct NewKey {
 }
 
 /// A key that was just made.
-#[derive(Clone, Serialize, JsonSchema)]
+#[derive(Clone, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct MadeKey {
     /// 16 hexadecimal digits, by which the API, layers and players name it.
@@ -129,32 +118,28 @@ pub struct MadeKey {
 }
 
 impl KeyStore {
-    /// The keys of a file; none when it is not there.
-    ///
-    /// # Errors
-    /// The file is there and cannot be read: it is left as it is.
-    pub fn open(path: PathBuf) -> anyhow::Result<Self> {
-        let stamp = stamp(&path);
-        let keys = read(&path)?;
-        Ok(Self(Arc::new(Inner {
-            path,
-            keys: Mutex::new(Known {
-                keys,
-                stamp,
-                is_stale: false,
-            }),
-        })))
+    /// These keys; what is changed of them is handed to `beside`.
+    pub fn new(saved: SavedKeys, beside: Beside) -> Self {
+        Self(Arc::new(Inner {
+            keys: Mutex::new(saved.0),
+            beside,
+        }))
+    }
+
+    /// Takes the keys that somebody else has saved in the place of these.
+    pub fn follow(&self, saved: SavedKeys) {
+        *self.lock() = saved.0;
     }
 
     /// Every key, the oldest first.
     pub fn list(&self) -> Vec<KeyEntry> {
-        self.refreshed().keys.iter().map(entry).collect()
+        self.lock().iter().map(entry).collect()
     }
 
     /// Makes a key.
     ///
     /// # Errors
-    /// There are [`KEYS_MAX`], the name is too long, kept for something else or another key's, or the disk's: then there is no key.
+    /// There are [`KEYS_MAX`], the name is too long, kept for something else or another key's, or there is no room: then there is no key.
     pub fn make(&self, asked: &NewKey) -> Result<MadeKey, ApiError> {
         if !asked.name.is_empty() && !is_plain(&asked.name) {
             return Err(ApiError::invalid(
@@ -166,7 +151,7 @@ impl KeyStore {
                 "name: `{PROGRAM}` is what players ask for, and what begins with `{PREFIX}` is taken for a key",
             )));
         }
-        let (_file, keys) = self.to_change()?;
+        let mut keys = self.lock();
         if keys.len() >= KEYS_MAX {
             let message = format!("there are {KEYS_MAX} keys, which is the most; delete some");
             return Err(ApiError::conflict(message));
@@ -193,7 +178,7 @@ impl KeyStore {
             created_at: made.created_at,
             last_used: None,
         });
-        self.write(next)?;
+        self.write(&mut keys, next)?;
         Ok(made)
     }
 
@@ -202,9 +187,8 @@ impl KeyStore {
     /// # Errors
     /// There is none of this name, or only its hash is kept.
     pub fn reveal(&self, id: &str) -> Result<String, ApiError> {
-        let known = self.refreshed();
-        let kept = known
-            .keys
+        let keys = self.lock();
+        let kept = keys
             .iter()
             .find(|kept| kept.id == id)
             .ok_or_else(|| ApiError::not_found("key", id, []))?;
@@ -216,22 +200,22 @@ impl KeyStore {
     /// Deletes a key; who publishes with it next is refused.
     ///
     /// # Errors
-    /// There is none of this name, or the disk's.
+    /// There is none of this name.
     pub fn delete(&self, id: &str) -> Result<(), ApiError> {
-        let (_file, keys) = self.to_change()?;
+        let mut keys = self.lock();
         let next: Vec<Kept> = keys.iter().filter(|kept| kept.id != id).cloned().collect();
         if next.len() == keys.len() {
             return Err(ApiError::not_found("key", id, []));
         }
-        self.write(next)
+        self.write(&mut keys, next)
     }
 
-    /// The key that `offered` is. Every key is compared, each in constant time. Waits for the disk.
+    /// The key that `offered` is. Every key is compared, each in constant time.
     pub fn accept(&self, offered: &str) -> Option<AcceptedKey> {
         let offered = hash(offered);
-        let known = self.refreshed();
+        let keys = self.lock();
         let mut found = None;
-        for kept in &known.keys {
+        for kept in &*keys {
             if bool::from(kept.hash.as_bytes().ct_eq(offered.as_bytes())) {
                 found = Some(kept);
             }
@@ -242,28 +226,27 @@ impl KeyStore {
         })
     }
 
-    /// Notes that somebody publishes with a key now. Waits for the disk.
+    /// Notes that somebody publishes with a key now.
     pub fn note_used(&self, id: &str) {
-        let noted = self.to_change().and_then(|(_file, mut next)| {
-            let Some(kept) = next.iter_mut().find(|kept| kept.id == id) else {
-                return Ok(());
-            };
-            kept.last_used = Some(now_ms());
-            self.write(next)
-        });
-        if let Err(error) = noted {
-            // Who has a key may publish whatever the disk does.
+        let mut keys = self.lock();
+        let mut next = keys.clone();
+        let Some(kept) = next.iter_mut().find(|kept| kept.id == id) else {
+            return;
+        };
+        kept.last_used = Some(now_ms());
+        if let Err(error) = self.write(&mut keys, next) {
+            // Who has a key may publish all the same.
             tracing::warn!(%error, "the time at which a key was used is not noted");
         }
     }
 
     /// The name for people of the key that is called `key`, by either of its names, and its name for the API.
     pub fn named(&self, key: &str) -> Option<AcceptedKey> {
-        let known = self.refreshed();
-        let mut keys = known.keys.iter();
+        let keys = self.lock();
         let found = keys
+            .iter()
             .find(|kept| kept.id == key)
-            .or_else(|| known.keys.iter().find(|kept| kept.name == key));
+            .or_else(|| keys.iter().find(|kept| kept.name == key));
         found.filter(|_| !key.is_empty()).map(|kept| AcceptedKey {
             id: kept.id.clone(),
             name: kept.name.clone(),
@@ -272,67 +255,77 @@ impl KeyStore {
 
     /// Whether there is a key of this name for the API.
     pub fn contains(&self, id: &str) -> bool {
-        self.refreshed().keys.iter().any(|kept| kept.id == id)
+        self.lock().iter().any(|kept| kept.id == id)
     }
 
-    /// The keys as they are in the file by now. One that cannot be read changes nothing.
-    fn refreshed(&self) -> MutexGuard<'_, Known> {
-        let mut known = self.lock();
-        let stamp = stamp(&self.0.path);
-        if stamp != known.stamp || known.is_stale {
-            match read(&self.0.path) {
-                Ok(keys) => (known.keys, known.is_stale) = (keys, false),
-                Err(error) => {
-                    // Told once for each change, and tried each time.
-                    if stamp != known.stamp {
-                        tracing::warn!(%error, "the file of keys has changed, and the keys stay as they were");
-                    }
-                    known.is_stale = true;
-                }
-            }
-            known.stamp = stamp;
-        }
-        known
-    }
-
-    /// The keys by now, while nobody else may write the file, be it in this program or another.
-    fn to_change(&self) -> Result<(File, Vec<Kept>), ApiError> {
-        let path = self.0.path.with_extension("json.lock");
-        let locked = self
-            .0
-            .path
-            .parent()
-            .map_or(Ok(()), fs::create_dir_all)
-            .and_then(|()| File::create(path))
-            .and_then(|file| file.lock().map(|()| file));
-        let file = locked.map_err(|error| cannot_write(&error))?;
-        let known = self.refreshed();
-        if known.is_stale {
-            // What is not known is not written over: a deleted key would be back.
-            drop(known);
-            let keys = read(&self.0.path).map_err(|error| cannot_write(&error))?;
-            return Ok((file, keys));
-        }
-        Ok((file, known.keys.clone()))
-    }
-
-    /// Writes the file, which is locked; who looks for a key meanwhile does not wait for the disk.
-    fn write(&self, keys: Vec<Kept>) -> Result<(), ApiError> {
-        let bytes = serde_json::to_vec_pretty(&keys).map_err(|error| cannot_write(&error))?;
-        // Readable by its owner alone: `tempfile` makes it so.
-        write_whole(&self.0.path, &bytes).map_err(|error| cannot_write(&error))?;
-        let stamp = stamp(&self.0.path);
-        *self.lock() = Known {
-            keys,
-            stamp,
-            is_stale: false,
-        };
+    /// Hands the keys over as they are to be; under their lock, so that they are saved in order.
+    fn write(&self, keys: &mut Vec<Kept>, next: Vec<Kept>) -> Result<(), ApiError> {
+        self.0.beside.put(DOCUMENT, Some(document(&next)?))?;
+        *keys = next;
         Ok(())
     }
 
-    fn lock(&self) -> MutexGuard<'_, Known> {
+    fn lock(&self) -> MutexGuard<'_, Vec<Kept>> {
         self.0.keys.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+impl SavedKeys {
+    /// Those among documents; `None` where none were ever saved.
+    ///
+    /// # Errors
+    /// Where the document cannot be read.
+    pub fn of(documents: &Documents) -> Result<Option<Self>, String> {
+        let Some(bytes) = documents.get(DOCUMENT) else {
+            return Ok(None);
+        };
+        let keys =
+            parse(bytes).map_err(|what| format!("document `{DOCUMENT}` cannot be read: {what}"))?;
+        Ok(Some(Self(keys)))
+    }
+
+    /// Those of an earlier release's file; `None` when it is not there.
+    ///
+    /// # Errors
+    /// The file is there and cannot be read: it is left as it is.
+    pub fn of_file(path: &Path) -> anyhow::Result<Option<Self>> {
+        match std::fs::read(path) {
+            Ok(bytes) => parse(&bytes)
+                .map(|keys| Some(Self(keys)))
+                .map_err(|what| anyhow::anyhow!("`{}` holds no keys: {what}", path.display())),
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(None),
+            Err(error) => anyhow::bail!("`{}` cannot be read: {error}", path.display()),
+        }
+    }
+
+    /// Whether each of those is among these.
+    pub fn has_all_of(&self, others: &Self) -> bool {
+        let is_known = |other: &Kept| self.0.iter().any(|kept| kept.id == other.id);
+        others.0.iter().all(is_known)
+    }
+
+    /// As a document.
+    ///
+    /// # Errors
+    /// They are no JSON, which is the program's fault.
+    pub fn document(&self) -> Result<Bytes, ApiError> {
+        document(&self.0)
+    }
+}
+
+fn document(keys: &[Kept]) -> Result<Bytes, ApiError> {
+    let bytes = serde_json::to_vec(keys);
+    bytes
+        .map(Bytes::from)
+        .map_err(|_| ApiError::internal("the keys cannot be written"))
+}
+
+/// serde's own words could repeat a key.
+fn parse(bytes: &[u8]) -> Result<Vec<Kept>, String> {
+    serde_json::from_slice(bytes).map_err(|error| {
+        let (line, column) = (error.line(), error.column());
+        format!("line {line}, column {column} is not what was expected")
+    })
 }
 
 /// Whether a name can stand in an address as it is.
@@ -341,29 +334,6 @@ pub fn is_plain(name: &str) -> bool {
         && name
             .bytes()
             .all(|byte| byte.is_ascii_alphanumeric() || b"-_.".contains(&byte))
-}
-
-fn cannot_write(error: &dyn std::fmt::Display) -> ApiError {
-    tracing::warn!(%error, "the file of keys cannot be written");
-    ApiError::new(ErrorCode::Unavailable, "the keys cannot be written")
-}
-
-fn stamp(path: &Path) -> Option<Stamp> {
-    let metadata = fs::metadata(path).ok()?;
-    Some(Stamp {
-        modified: metadata.modified().ok(),
-        bytes: metadata.len(),
-        inode: metadata.ino(),
-    })
-}
-
-fn read(path: &Path) -> anyhow::Result<Vec<Kept>> {
-    match fs::read(path) {
-        Ok(bytes) => serde_json::from_slice(&bytes)
-            .map_err(|error| anyhow::anyhow!("`{}` holds no keys: {error}", path.display())),
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(Vec::new()),
-        Err(error) => anyhow::bail!("`{}` cannot be read: {error}", path.display()),
-    }
 }
 
 fn entry(kept: &Kept) -> KeyEntry {
@@ -397,15 +367,33 @@ fn random_hex<const N: usize>() -> Result<String, ApiError> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::control::ErrorCode;
+
+    /// Keys, and what they hand over.
+    fn stored(saved: SavedKeys) -> (KeyStore, impl Fn() -> Documents) {
+        let (beside, pile) = Beside::pile();
+        let documents = move || {
+            let pile = pile.lock().expect("a pile").clone();
+            let there = pile.into_iter();
+            there
+                .filter_map(|(name, bytes)| Some((name, bytes?)))
+                .collect()
+        };
+        (KeyStore::new(saved, beside), documents)
+    }
+
+    fn again(documents: &Documents) -> SavedKeys {
+        SavedKeys::of(documents).expect("readable").expect("keys")
+    }
 
     #[test]
     fn a_key_is_shown_once_and_known_again_after_a_restart() {
-        let folder = tempfile::tempdir().expect("a folder");
-        let path = folder.path().join("keys.json");
-        let store = KeyStore::open(path.clone()).expect("a store");
+        let (store, documents) = stored(SavedKeys::default());
+        assert!(SavedKeys::of(&documents()).expect("none").is_none());
         let made = store.make(&NewKey::default()).expect("a key");
         assert_eq!(made.key.len(), PREFIX.len() + 40);
-        let text = std::fs::read_to_string(&path).expect("a file");
+        let saved = documents();
+        let text = std::str::from_utf8(&saved[DOCUMENT]).expect("text");
         assert!(!text.contains(&made.key), "the hash alone is kept");
         assert!(
             !serde_json::to_string(&store.list())
@@ -413,7 +401,7 @@ mod tests {
                 .contains(&made.key)
         );
 
-        let store = KeyStore::open(path.clone()).expect("a store");
+        let (store, documents) = stored(again(&documents()));
         let accepted = store.accept(&made.key).expect("the key");
         assert_eq!(accepted.id, made.id);
         assert_eq!(store.list()[0].last_used, None, "it was looked for alone");
@@ -424,9 +412,14 @@ mod tests {
             store.reveal(&made.id).expect_err("a hash").code,
             ErrorCode::Conflict
         );
+        let other = KeyStore::new(SavedKeys::default(), Beside::nowhere());
+        other.follow(again(&documents()));
+        assert!(other.list()[0].last_used.is_some());
         store.delete(&made.id).expect("deleted");
         assert_eq!(store.accept(&made.key), None);
         assert!(store.delete(&made.id).is_err());
+        other.follow(again(&documents()));
+        assert_eq!(other.accept(&made.key), None);
 
         let readable = NewKey {
             readable: true,
@@ -434,18 +427,33 @@ mod tests {
         };
         let made = store.make(&readable).expect("a key");
         assert_eq!(store.reveal(&made.id).expect("readable"), made.key);
+        let shown = format!("{store:?}{:?}", again(&documents()));
+        assert!(!shown.contains(&made.key), "{shown}");
+        let broken = format!("[{{\"id\": \"{}\"}}]", made.key);
+        let broken = Documents::from([(DOCUMENT.into(), broken.into())]);
+        let error = SavedKeys::of(&broken).expect_err("no keys");
+        assert!(!error.contains(&made.key), "{error}");
+    }
+
+    #[test]
+    fn the_file_of_an_earlier_release_is_read_and_left_as_it_is() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let path = folder.path().join(OLD_FILE);
+        assert!(SavedKeys::of_file(&path).expect("none").is_none());
+        let (store, documents) = stored(SavedKeys::default());
+        let made = store.make(&NewKey::default()).expect("a key");
+        std::fs::write(&path, &documents()[DOCUMENT]).expect("written");
+        let saved = SavedKeys::of_file(&path).expect("readable").expect("keys");
+        assert!(saved.has_all_of(&saved) && !SavedKeys::default().has_all_of(&saved));
+        let store = KeyStore::new(saved, Beside::nowhere());
+        assert!(store.accept(&made.key).is_some());
         std::fs::write(&path, "no keys").expect("a file");
-        assert!(KeyStore::open(path).is_err());
-        assert!(store.contains(&made.id), "what was known stays");
-        // And is not written over what is there.
-        assert!(store.make(&NewKey::default()).is_err());
-        assert_eq!(std::fs::read(&store.0.path).expect("a file"), b"no keys");
+        assert!(SavedKeys::of_file(&path).is_err());
     }
 
     #[test]
     fn a_name_is_one_keys_alone() {
-        let folder = tempfile::tempdir().expect("a folder");
-        let store = KeyStore::open(folder.path().join("keys.json")).expect("a store");
+        let store = KeyStore::new(SavedKeys::default(), Beside::nowhere());
         let named = |name: &str| NewKey {
             name: name.to_owned(),
             ..NewKey::default()
@@ -475,27 +483,5 @@ mod tests {
             );
         }
         assert_eq!(store.list().len(), 3);
-    }
-
-    #[test]
-    fn two_programs_share_the_file() {
-        let folder = tempfile::tempdir().expect("a folder");
-        let path = folder.path().join("keys.json");
-        let [one, other] = [(); 2].map(|()| KeyStore::open(path.clone()).expect("a store"));
-        let made = one.make(&NewKey::default()).expect("a key");
-        let named = NewKey {
-            name: "studio".to_owned(),
-            readable: false,
-        };
-        let second = other.make(&named).expect("a key");
-        assert_eq!(one.list().len(), 2);
-        assert_eq!(other.accept(&made.key).expect("the key").id, made.id);
-        other.note_used(&made.id);
-        assert!(one.list()[0].last_used.is_some());
-        assert_eq!(one.named("studio").expect("the key").id, second.id);
-        assert_eq!(one.named(""), None);
-        one.delete(&made.id).expect("deleted");
-        assert_eq!(other.accept(&made.key), None);
-        assert!(!other.contains(&made.id));
     }
 }

@@ -18,6 +18,8 @@ use systems::assets::{Picture, PictureError};
 
 use super::authored;
 use super::error::{ApiError, ErrorCode};
+use super::keep::Beside;
+use super::kept_scenes::{KeptScenes, Synced};
 use super::plan::{Prepared, ReadScene, WantedScene};
 use super::schema;
 use super::show::{Staged, fingerprint};
@@ -36,6 +38,8 @@ pub struct Library {
     on_air: Arc<RwLock<Arc<Files>>>,
     /// What was last written under each name: SHA-256 of the text.
     written: Arc<Mutex<BTreeMap<String, [u8; 32]>>>,
+    /// What saves the scenes beside their files; `None` where nothing does.
+    kept: Arc<RwLock<Option<KeptScenes>>>,
 }
 
 /// A scene in the list.
@@ -61,7 +65,41 @@ impl Library {
             assets,
             on_air: Arc::new(RwLock::new(Arc::new(on_air))),
             written: Arc::default(),
+            kept: Arc::default(),
         }
+    }
+
+    /// Has scenes saved beside their files from here on, once [`Library::hand_to`] says where.
+    pub fn keep(&self, kept: KeptScenes) -> KeptScenes {
+        *self.kept.write().unwrap_or_else(PoisonError::into_inner) = Some(kept.clone());
+        kept
+    }
+
+    /// What saves the scenes beside their files, or what `open` gives where nothing does yet.
+    pub fn kept_or(&self, open: impl FnOnce() -> KeptScenes) -> KeptScenes {
+        self.kept().unwrap_or_else(|| self.keep(open()))
+    }
+
+    /// What saves the scenes beside their files.
+    fn kept(&self) -> Option<KeptScenes> {
+        let kept = self.kept.read().unwrap_or_else(PoisonError::into_inner);
+        kept.clone()
+    }
+
+    /// Hands what is saved from here on to `beside`, and what was found to have been written to by somebody else.
+    ///
+    /// # Errors
+    /// There is no room for it.
+    pub fn hand_to(&self, beside: &Beside, found: &Synced) -> Result<(), ApiError> {
+        let Some(kept) = self.kept() else {
+            return Ok(());
+        };
+        kept.hand_to(beside.clone());
+        for (name, text) in &found.puts {
+            beside.put(name, text.clone())?;
+        }
+        kept.note_puts(beside, &found.puts);
+        Ok(())
     }
 
     /// The folder.
@@ -297,16 +335,27 @@ impl Library {
         Self::check_id(id)?;
         let path = self.path(id);
         let text = to_json(scene);
-        // Noted before: whoever watches the file may read it before this is done.
-        self.written().insert(id.to_owned(), hash(&text));
-        write_whole(&path, text.as_bytes()).map_err(|error| {
-            self.written().remove(id);
-            tracing::warn!(path = %path.display(), %error, "a scene cannot be written");
-            ApiError::new(
-                ErrorCode::Unavailable,
-                format!("the scene `{id}` cannot be written: {}", error.kind()),
-            )
-        })
+        let write = || {
+            // Noted before: whoever watches the file may read it before this is done.
+            self.note_written(id, &text);
+            write_whole(&path, text.as_bytes()).map_err(|error| {
+                self.written().remove(id);
+                tracing::warn!(path = %path.display(), %error, "a scene cannot be written");
+                ApiError::new(
+                    ErrorCode::Unavailable,
+                    format!("the scene `{id}` cannot be written: {}", error.kind()),
+                )
+            })
+        };
+        match self.kept() {
+            Some(kept) => kept.write(id, &text, write),
+            None => write(),
+        }
+    }
+
+    /// Notes what is written to a scene's file, so that it is not taken for somebody else's.
+    pub(super) fn note_written(&self, id: &str, text: &str) {
+        self.written().insert(id.to_owned(), hash(text));
     }
 
     /// Whether a scene that was found in a file is the one that was written there last, and not somebody else's.
@@ -329,12 +378,19 @@ impl Library {
     /// # Errors
     /// There is none, or the disk's.
     pub fn delete(&self, id: &str) -> Result<(), ApiError> {
-        fs::remove_file(self.find(id)?).map_err(|error| {
-            ApiError::new(
-                ErrorCode::Unavailable,
-                format!("the scene `{id}` cannot be deleted: {}", error.kind()),
-            )
-        })
+        let path = self.find(id)?;
+        let delete = || {
+            fs::remove_file(path).map_err(|error| {
+                ApiError::new(
+                    ErrorCode::Unavailable,
+                    format!("the scene `{id}` cannot be deleted: {}", error.kind()),
+                )
+            })
+        };
+        match self.kept() {
+            Some(kept) => kept.delete(id, delete),
+            None => delete(),
+        }
     }
 }
 
@@ -357,11 +413,22 @@ fn hash(text: &str) -> [u8; 32] {
 /// # Errors
 /// The disk's.
 pub fn write_whole(path: &Path, bytes: &[u8]) -> std::io::Result<()> {
+    write_whole_by(path, |file| file.write_all(bytes))
+}
+
+/// The same of a file that is written bit by bit.
+///
+/// # Errors
+/// The disk's, or those of `write`: then what was there is still there.
+pub fn write_whole_by(
+    path: &Path,
+    write: impl FnOnce(&mut fs::File) -> std::io::Result<()>,
+) -> std::io::Result<()> {
     let folder = path.parent().unwrap_or(Path::new("."));
     let mut file = tempfile::Builder::new()
         .prefix(".new-")
         .tempfile_in(folder)?;
-    file.write_all(bytes)?;
+    write(file.as_file_mut())?;
     file.as_file().sync_all()?;
     file.persist(path).map_err(|error| error.error)?;
     fs::File::open(folder)?.sync_all()

@@ -1,8 +1,9 @@
 //! The ports of the program: open from the first moment to the last, whatever this instance is meanwhile.
 
 use std::net::SocketAddr;
-use std::sync::Arc;
+use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use anyhow::Context as _;
@@ -13,7 +14,7 @@ use tokio::time::timeout;
 
 use crate::config::Settings;
 use crate::rtmp::Rtmp;
-use crate::server::{self, Api, Face, Limits};
+use crate::server::{self, Api, Face, Limits, ToldAddress};
 
 /// A client that does not let go is waited for no longer at the end.
 const END_WAIT_MAX: Duration = Duration::from_millis(300);
@@ -31,6 +32,9 @@ pub struct House {
     servers: Vec<JoinHandle<()>>,
     stop: watch::Sender<()>,
     has_told: AtomicBool,
+    data_dir: PathBuf,
+    /// Where commands on this machine find the API, as long as it is served.
+    told: OnceLock<Option<ToldAddress>>,
 }
 
 /// What runs until it is sent away.
@@ -103,6 +107,8 @@ impl House {
             servers,
             stop,
             has_told: AtomicBool::new(false),
+            data_dir: settings.data_dir.clone(),
+            told: OnceLock::new(),
         };
         house.turn_away().await;
         Ok(house)
@@ -182,6 +188,10 @@ impl House {
         if self.has_told.swap(true, Relaxed) {
             return;
         }
+        // Only now, that DATA_DIR is known to be this program's alone.
+        let [api, ..] = self.addresses;
+        self.told
+            .get_or_init(|| server::tell_address(&self.data_dir, api));
         let [api, websocket, metrics, health] = self.addresses.map(url);
         let rtmp = self.rtmp.as_ref().map_or_else(
             || "off".to_owned(),

@@ -26,13 +26,12 @@ use crate::clock::{Clock as _, SystemClock};
 use crate::config::Settings;
 use crate::control::assets::sharing::{self, AssetSharing};
 use crate::control::change::PreviewScene;
-use crate::control::keep::{self, Begin, Keeper, Opened, Origin};
-use crate::control::keys::KeyStore;
+use crate::control::keep::{self, Begin, Keeper, Opened, Origin, Stand};
 use crate::control::outputs::Desk;
 use crate::control::speech::{SpeechDesk, SpeechFile};
 use crate::control::{
     self, ApiError, Change, Director, Ear, Event, Events, Library, Parts, PausedAs, Preloader,
-    Reloads, Start, Station, Terms, Ticks, now_ms, recordings,
+    Reloads, Start, Station, Terms, Ticks, now_ms,
 };
 use crate::ingest::IngestHub;
 use crate::inputs::{Inputs, Sources, StageName};
@@ -108,7 +107,6 @@ pub(super) fn lead(
         }
     };
     let Stage {
-        keys,
         begin,
         engine_settings,
         mut engine,
@@ -135,15 +133,13 @@ pub(super) fn lead(
     let (events, hub) = (Events::after(now_ms()), IngestHub::default());
     let inputs = serve_inputs(&engine, settings, &library, &events, &hub)?;
     let desk = Desk::new(begin.base_outputs.clone());
-    let recordings = recordings::Store::open(
-        settings.recordings_dir(),
-        settings.data_dir.join("recordings.json"),
-    )?;
     let (ear, heard) = Ear::new();
     let placed = engine.placed_door();
     let speech = SpeechDesk::new(engine.speech_door());
-    let (director, mut keeper) = {
+    let (director, mut keeper, (keys, recordings)) = {
         let _context = runtime.enter();
+        let keeper = Keeper::new(opened);
+        let beside = keeper.open_beside(&begin, &library)?;
         let director = Director::start(Start {
             show: begin.show.clone(),
             rate,
@@ -168,7 +164,7 @@ pub(super) fn lead(
             events: events.clone(),
             speech: speech.clone(),
         });
-        (director, Keeper::new(opened))
+        (director, keeper, beside)
     };
     let players = rtmp::Program::new(settings.gop_cache);
     let station = Station::new(Parts {
@@ -255,14 +251,12 @@ pub(super) fn lead(
             sharing.stop().await;
         }
         let kept = keeper.stop().await;
-        let saved = async {
-            // Another instance has the state now.
-            if !is_superseded {
-                kept.save().await;
-            }
-        };
         // Files and sessions are ended before the ticks are, and before another program may lead.
-        let (stopped, ()) = tokio::join!(station.stop(), saved);
+        let (stopped, ()) = tokio::join!(station.stop(), kept.settle());
+        // How the recordings ended is saved too; but another instance may have the state now.
+        if !is_superseded {
+            kept.save().await;
+        }
         kept.let_go().await;
         let stopped = stopped.map_err(|error| anyhow::anyhow!("{error}"));
         if is_superseded {
@@ -285,7 +279,6 @@ pub(super) fn lead(
 
 /// The scene, drawn and ready for its next tick.
 struct Stage {
-    keys: KeyStore,
     begin: Begin,
     engine_settings: EngineSettings,
     engine: Engine,
@@ -299,18 +292,21 @@ struct Stage {
 impl Stage {
     fn build(program: &Program<'_>, opened: &Opened, origin: Origin) -> anyhow::Result<Self> {
         let (scene, settings, library) = (program.scene, program.settings, &program.library);
-        let keys = KeyStore::open(settings.data_dir.join("keys.json"))?;
         if let Err(error) = SpeechFile::sweep(&settings.data_dir) {
             tracing::warn!(%error, "files of speech that an earlier run left cannot be deleted");
         }
-        let (saved, place_of_store) = (opened.saved(), opened.place());
-        let begin = keep::begin(saved, place_of_store, scene, settings, library, origin)?;
+        let stand = Stand {
+            place: opened.place(),
+            instance: opened.name(),
+            leads: true,
+        };
+        let begin = keep::begin(opened.saved(), stand, scene, settings, library, origin)?;
         let (width, height) = begin.frame();
         let engine_settings = EngineSettings {
             width,
             height,
             ..prepare::engine_settings(
-                &scene.spec,
+                &begin.first.spec,
                 begin.rate,
                 settings.render_threads,
                 settings.pool_size,
@@ -348,7 +344,6 @@ impl Stage {
             None => {}
         }
         Ok(Self {
-            keys,
             begin,
             engine_settings,
             engine,

@@ -17,7 +17,7 @@ use super::house::House;
 use super::{Program, Signals};
 use crate::config::Role;
 use crate::control::assets::sharing::AssetSharing;
-use crate::control::keep::{Member, Opened, Origin, begin};
+use crate::control::keep::{Member, Opened, Origin, Stand, begin};
 use crate::prepare;
 use crate::store::shared::{Change, Follower, LeaseState};
 use crate::store::{RedisStore, Saved};
@@ -304,12 +304,20 @@ impl Watcher<'_> {
     async fn read(&mut self, saved: Arc<Saved>) -> anyhow::Result<Option<Seen>> {
         let program = self.program;
         let (scene, settings) = (program.scene.clone(), program.settings.clone());
-        let (library, place) = (program.library.clone(), self.member.place().to_owned());
+        let library = program.library.clone();
+        let (place, name) = (
+            self.member.place().to_owned(),
+            self.member.name().to_owned(),
+        );
         let scene_document = saved.documents.get("scene").cloned();
         let is_decoded = scene_document.is_some() && scene_document == self.decoded;
         let reading = tokio::task::spawn_blocking(move || {
-            let origin = Origin::TakeOver;
-            let begin = begin(&saved, &place, &scene, &settings, &library, origin)?;
+            let stand = Stand {
+                place: &place,
+                instance: Some(&name),
+                leads: false,
+            };
+            let begin = begin(&saved, stand, &scene, &settings, &library, Origin::TakeOver)?;
             // All is decoded before it is needed, within what the cache may hold.
             let missing = match is_decoded {
                 true => Vec::new(),

@@ -244,7 +244,7 @@ impl Conversation {
         }
         let offered = Offered::of(wanted, &self.query);
         let keys = self.rtmp.0.keys.clone();
-        // Keys are in a file, which may have changed.
+        // Every key is compared.
         let accepted = tokio::task::spawn_blocking(move || {
             let keys_of = offered.keys.iter();
             let accepted = keys_of.filter_map(|key| keys.accept(key)).next()?;
@@ -297,7 +297,7 @@ impl Conversation {
         });
         self.rtmp.tell("rtmp:publish", &key.id, data);
         let keys = self.rtmp.0.keys.clone();
-        // Nobody waits for the disk.
+        // All keys are written anew, which is a while for a thousand.
         drop(tokio::task::spawn_blocking(move || keys.note_used(&key.id)));
         Ok(())
     }

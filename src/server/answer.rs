@@ -34,12 +34,17 @@ pub type Answered = Result<Reply, ApiError>;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Landed(pub u64);
 
+/// Beside an answer: something was changed that is saved beside the show, and has no revision.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Kept;
+
 /// A success.
 #[derive(Debug)]
 pub struct Reply {
     status: StatusCode,
     data: Value,
     landed: Option<(u64, u64)>,
+    is_kept: bool,
     /// How the store is, where the change is not saved in time.
     pub store: Option<PersistState>,
 }
@@ -54,6 +59,7 @@ impl Reply {
             status: StatusCode::OK,
             data: json_of(&data),
             landed: None,
+            is_kept: false,
             store: None,
         })
     }
@@ -81,6 +87,13 @@ impl Reply {
         self
     }
 
+    /// The same where something was changed that is saved beside the show.
+    #[must_use]
+    pub fn kept(mut self) -> Self {
+        self.is_kept = true;
+        self
+    }
+
     /// The same for something new (201) that was not only asked for (200).
     #[must_use]
     pub fn made(self, terms: &Terms) -> Self {
@@ -95,6 +108,11 @@ impl Reply {
     /// The revision that a change has made.
     pub fn landed(&self) -> Option<Landed> {
         self.landed.map(|(_, revision)| Landed(revision))
+    }
+
+    /// Whether something was changed that is saved beside the show.
+    pub fn is_kept(&self) -> bool {
+        self.is_kept
     }
 
     /// As an object that WebSocket replies carry.
@@ -113,8 +131,11 @@ impl Reply {
 
 impl IntoResponse for Reply {
     fn into_response(self) -> Response {
-        let (status, landed) = (self.status, self.landed());
+        let (status, landed, is_kept) = (self.status, self.landed(), self.is_kept);
         let mut response = json_response(status, &self.into_json());
+        if is_kept {
+            response.extensions_mut().insert(Kept);
+        }
         if let Some(landed) = landed {
             response.extensions_mut().insert(landed);
         }

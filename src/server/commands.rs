@@ -133,7 +133,8 @@ pub fn routes() -> Routes {
             "/commands/{id}",
             Doc::new(TAG, "cancelCommands", "Takes back a batch that waits")
                 .path("id", json!({"type": "integer", "minimum": 1, "maximum": WHOLE_MAX}), "Its number.")
-                .answers::<Waits>("It does not wait any more."),
+                .answers::<Waits>("It does not wait any more.")
+                .kept(),
             cancel,
         )
 }
@@ -206,7 +207,7 @@ async fn cancel(State(api): State<Api>, Name(id): Name) -> Answered {
     let missing = || ApiError::not_found("scheduled batch", &id, []);
     let number: u64 = id.parse().map_err(|_| missing())?;
     if api.director().cancel(number).await {
-        Reply::of(Waits { scheduled: number })
+        Ok(Reply::of(Waits { scheduled: number })?.kept())
     } else {
         Err(missing())
     }

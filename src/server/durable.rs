@@ -8,7 +8,7 @@ use axum::response::{IntoResponse as _, Response};
 use serde_json::Value;
 
 use super::Api;
-use super::answer::{Answered, Landed, Params};
+use super::answer::{Answered, Kept, Landed, Params};
 use crate::control::ApiError;
 use crate::control::view::json_of;
 use crate::store::PersistState;
@@ -20,7 +20,28 @@ pub const STORE: &str = "store";
 /// The longest answer that the field is put into, in bytes.
 const ANSWER_MAX: usize = 64 << 20;
 
-/// Has the answer wait where the request says so. What changes nothing in the show is saved when it is answered, or was nothing to save.
+/// What an answer waits for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Change {
+    /// The revision that it has made.
+    Landed(u64),
+    /// All that is known by now: what waits for its tick, or stands beside the show, has no revision of its own.
+    Beside(u64),
+}
+
+impl Change {
+    fn of(api: &Api, landed: Option<Landed>, is_kept: bool, status: StatusCode) -> Option<Self> {
+        let all = is_kept || status == StatusCode::ACCEPTED;
+        match landed {
+            Some(Landed(revision)) if all => Some(Self::Beside(revision)),
+            Some(Landed(revision)) => Some(Self::Landed(revision)),
+            None if is_kept => Some(Self::Beside(api.director().snapshot().show.revision)),
+            None => None,
+        }
+    }
+}
+
+/// Has the answer wait where the request says so. What changes nothing that is saved is answered at once.
 pub async fn wait(State(api): State<Api>, request: Request, next: Next) -> Response {
     let waits = is_asked(&request);
     let response = next.run(request).await;
@@ -40,11 +61,13 @@ pub fn is_asked(request: &Request) -> bool {
 
 /// The answer to a change that has landed, once it is saved where it `waits`, else with how the store is where that matters.
 pub async fn settled(api: &Api, response: Response, waits: bool) -> Response {
-    let Some(Landed(revision)) = response.extensions().get().copied() else {
+    let landed = response.extensions().get().copied();
+    let is_kept = response.extensions().get::<Kept>().is_some();
+    let Some(change) = Change::of(api, landed, is_kept, response.status()) else {
         return response;
     };
     if waits {
-        return match saved(api, revision, response.status()).await {
+        return match saved(api, change).await {
             Ok(()) => response,
             Err(error) => error.into_response(),
         };
@@ -61,9 +84,10 @@ pub async fn settled(api: &Api, response: Response, waits: bool) -> Response {
 /// It is not saved in time.
 pub async fn wait_for(api: &Api, answer: Answered, waits: bool) -> Answered {
     let mut reply = answer?;
-    if let Some(Landed(revision)) = reply.landed() {
+    let change = Change::of(api, reply.landed(), reply.is_kept(), reply.status());
+    if let Some(change) = change {
         if waits {
-            saved(api, revision, reply.status()).await?;
+            saved(api, change).await?;
         } else {
             reply.store = unwell(api);
         }
@@ -72,11 +96,11 @@ pub async fn wait_for(api: &Api, answer: Answered, waits: bool) -> Answered {
 }
 
 /// Waits until a change is saved, or that it is scheduled.
-async fn saved(api: &Api, revision: u64, status: StatusCode) -> Result<(), ApiError> {
+async fn saved(api: &Api, change: Change) -> Result<(), ApiError> {
     let saving = api.station().saving();
-    match status {
-        StatusCode::ACCEPTED => saving.flushed(revision).await,
-        _ => saving.durable(revision).await,
+    match change {
+        Change::Landed(revision) => saving.durable(revision).await,
+        Change::Beside(revision) => saving.flushed(revision).await,
     }
 }
 

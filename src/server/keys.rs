@@ -43,13 +43,14 @@ pub fn routes() -> Routes {
                 .more("The key is in this answer and, unless it is `readable`, never shown again: its hash alone is kept.")
                 .optional_body::<NewKey>()
                 .answer(201, "The key.", super::routes::schema_of::<MadeKey>, false)
+                .kept()
                 .leads("id", &["deleteKey", "revealKey"])
                 .error(ErrorCode::Conflict),
             create,
         )
         .delete(
             "/keys/{id}",
-            doc("deleteKey", "Deletes a stream key; who publishes with it is let go").answers::<Deleted>("It is gone."),
+            doc("deleteKey", "Deletes a stream key; who publishes with it is let go").answers::<Deleted>("It is gone.").kept(),
             delete,
         )
         .post(
@@ -62,33 +63,28 @@ pub fn routes() -> Routes {
 }
 
 async fn list(State(api): State<Api>) -> Answered {
-    let keys = api.keys().clone();
     Reply::of(KeyList {
-        keys: blocking(move || Ok(keys.list())).await?,
+        keys: api.keys().list(),
     })
 }
 
 async fn create(State(api): State<Api>, body: MaybeJson) -> Answered {
     let new: NewKey = body.read()?;
-    let keys = api.keys().clone();
-    let made = blocking(move || keys.make(&new)).await?;
+    let made = api.keys().make(&new)?;
     tell(&api, "key:create", &made.id);
-    Ok(Reply::of(made)?.created())
+    Ok(Reply::of(made)?.created().kept())
 }
 
 async fn delete(State(api): State<Api>, Name(id): Name) -> Answered {
-    let keys = api.keys().clone();
-    let gone = id.clone();
-    blocking(move || keys.delete(&gone)).await?;
+    api.keys().delete(&id)?;
     api.rtmp().kick_key(&id);
     tell(&api, "key:delete", &id);
-    Reply::of(Deleted { id })
+    Ok(Reply::of(Deleted { id })?.kept())
 }
 
 async fn reveal(State(api): State<Api>, Name(id): Name) -> Answered {
-    let keys = api.keys().clone();
     Reply::of(Revealed {
-        key: blocking(move || keys.reveal(&id)).await?,
+        key: api.keys().reveal(&id)?,
     })
 }
 

@@ -2,6 +2,7 @@
 //!
 //! Nothing here touches the world: reading looks at the newest snapshot, changing asks the director.
 
+mod address;
 mod animations;
 mod answer;
 mod assets;
@@ -65,6 +66,7 @@ use crate::control::keep::handover::Handover;
 use crate::control::keys::KeyStore;
 use crate::control::{Director, Library, Station};
 use crate::rtmp::Rtmp;
+pub use address::{ToldAddress, tell_address, told_address};
 pub use fleet::fleet;
 pub use guard::Guard;
 pub use health::TICK_SILENCE_MAX;

@@ -186,14 +186,20 @@ fn write(operation: &Operation, with_token: bool, generator: &mut SchemaGenerato
 fn success(answer: &Answer, generator: &mut SchemaGenerator) -> Value {
     let mut response = json!({"description": answer.doc});
     match &answer.content {
-        Content::Envelope { schema, is_change } => {
+        Content::Envelope {
+            schema,
+            is_change,
+            is_kept,
+        } => {
             let mut properties = json!({"success": {"const": true}, "data": schema(generator)});
             let mut required = vec!["success", "data"];
             if *is_change {
                 properties["tick"] = json!({"type": "integer", "minimum": 0, "maximum": WHOLE_MAX, "description": "The tick whose frame is the first to show it."});
                 properties["revision"] = json!({"type": "integer", "minimum": 0, "maximum": WHOLE_MAX, "description": "The world's revision after it."});
-                properties["store"] = json!({"enum": ["degraded", "down"], "description": "Only where changes are not saved in time: how the store is. It is on air, and kept in memory until the store takes it."});
                 required.extend(["tick", "revision"]);
+            }
+            if *is_change || *is_kept {
+                properties["store"] = json!({"enum": ["degraded", "down"], "description": "Only where changes are not saved in time: how the store is. What was changed holds, and is kept in memory until the store takes it."});
             }
             response["content"] = json!({"application/json": {"schema": {
                 "type": "object", "required": required, "properties": properties, "additionalProperties": false,
@@ -269,7 +275,7 @@ fn describe(code: ErrorCode) -> &'static str {
             "Too many changes wait, or a part of the program is not there now."
         }
         ErrorCode::NotSaved => {
-            "The change is on air, and was not saved within the time that `durable` waits. It is kept until the store takes it."
+            "The change is made, and was not saved within the time that `durable` waits. It is kept until the store takes it."
         }
         ErrorCode::OutcomeUnknown => {
             "Who was to do it ended before it answered: it may have been done or not."

@@ -104,6 +104,7 @@ pub fn routes() -> Routes {
                 .example(json!({"name": "friday", "container": "mkv", "split": {"minutes": 60}}))
                 .error(ErrorCode::Conflict)
                 .answer(201, "It has begun.", schema_of::<Recording>, false)
+                .kept()
                 .leads("id", &own),
             async |State(api): State<Api>, body: MaybeJson| start(&api, body.read()?).await,
         )
@@ -111,7 +112,7 @@ pub fn routes() -> Routes {
             "/recordings/stop",
             Doc::new(TAG, "stopRecording", "Ends the recording; its file is whole once this is answered")
                 .error(ErrorCode::Conflict)
-                .answers::<Recording>("It has ended."),
+                .answers::<Recording>("It has ended.").kept(),
             async |State(api): State<Api>| stop(&api).await,
         )
         .post(
@@ -121,7 +122,7 @@ pub fn routes() -> Routes {
                 .body::<NewMarker>()
                 .example(json!({"label": "Lot 12"}))
                 .error(ErrorCode::Conflict)
-                .answer(201, "It is marked.", schema_of::<Marked>, false),
+                .answer(201, "It is marked.", schema_of::<Marked>, false).kept(),
             async |State(api): State<Api>, body: super::answer::Json| mark(&api, body.read()?).await,
         )
         .get(
@@ -132,14 +133,18 @@ pub fn routes() -> Routes {
         .delete(
             "/recordings/{id}",
             doc("deleteRecording", "Deletes a recording with its files")
+                .query("forget", json!({"type": "boolean"}), "Takes one from the list whose files another instance has; they stay there.")
                 .error(ErrorCode::Conflict)
-                .answers::<Deleted>("It is gone."),
-            async |State(api): State<Api>, Name(id): Name| delete(&api, id).await,
+                .answers::<Deleted>("It is gone.")
+                .kept(),
+            async |State(api): State<Api>, Name(id): Name, query: Params| {
+                delete(&api, id, query.flag("forget")?.unwrap_or(false)).await
+            },
         )
         .get(
             "/recordings/{id}/download",
             doc("downloadRecording", "Gives a recording's file, or a part of it")
-                .more("One that is being written gives what is there.")
+                .more("One that is being written gives what is there; one whose files another instance has is not found, and the error names that `instance`.")
                 .query("file", json!({"type": "integer", "minimum": 1, "maximum": 100_000}), "Which of several files; 1, the first, when absent.")
                 .file("The file.", MEDIA_TYPES),
             download,
@@ -182,6 +187,7 @@ fn replay_routes() -> Routes {
             .example(json!({"seconds": 20, "name": "highlight"}))
             .error(ErrorCode::Conflict)
             .answer(201, "It is saved.", schema_of::<Recording>, false)
+            .kept()
             .leads(
                 "id",
                 &["getRecording", "downloadRecording", "deleteRecording"],
@@ -205,17 +211,20 @@ pub async fn list(api: &Api) -> Answered {
 
 /// Begins a recording.
 pub async fn start(api: &Api, asked: NewRecording) -> Answered {
-    Ok(Reply::of(api.station().record(asked).await?)?.created())
+    Ok(Reply::of(api.station().record(asked).await?)?
+        .created()
+        .kept())
 }
 
 /// Ends the recording.
 pub async fn stop(api: &Api) -> Answered {
-    Reply::of(api.station().stop_recording().await?)
+    Ok(Reply::of(api.station().stop_recording().await?)?.kept())
 }
 
 /// Marks this moment.
 pub async fn mark(api: &Api, asked: NewMarker) -> Answered {
-    Ok(Reply::of(api.station().mark_recording(asked).await?)?.created())
+    let marked = api.station().mark_recording(asked).await?;
+    Ok(Reply::of(marked)?.created().kept())
 }
 
 async fn get(api: &Api, id: String) -> Answered {
@@ -223,13 +232,13 @@ async fn get(api: &Api, id: String) -> Answered {
     Reply::of(blocking(move || store.get(&id)).await?)
 }
 
-/// Deletes a recording.
-pub async fn delete(api: &Api, id: String) -> Answered {
+/// Deletes a recording; `forgets` is for one whose files another instance has.
+pub async fn delete(api: &Api, id: String, forgets: bool) -> Answered {
     let (store, gone) = (api.station().recordings().clone(), id.clone());
-    blocking(move || store.delete(&gone)).await?;
+    blocking(move || store.delete(&gone, forgets)).await?;
     api.station()
         .tell(Event::about("recording:delete", &id, json!({"id": id})));
-    Reply::of(Deleted { id })
+    Ok(Reply::of(Deleted { id })?.kept())
 }
 
 async fn download(
@@ -242,6 +251,14 @@ async fn download(
     let store = api.station().recordings().clone();
     let (recording, folder) =
         blocking(move || Ok((store.get(&id)?, store.folder().to_owned()))).await?;
+    if let Some(instance) = &recording.instance {
+        let message = format!(
+            "the files of the recording `{}` lie with the instance `{instance}`; ask that one for them",
+            recording.id
+        );
+        let error = ApiError::new(ErrorCode::NotFound, message);
+        return Err(error.with("instance", instance.as_str()));
+    }
     let missing = || ApiError::not_found("file of the recording", &number.to_string(), []);
     let index = usize::try_from(number).unwrap_or(0).checked_sub(1);
     let file = index
@@ -331,7 +348,7 @@ async fn save_replay(api: &Api, asked: &SaveReplay) -> Answered {
         .station()
         .save_replay(asked.seconds, asked.name.clone())
         .await?;
-    Ok(Reply::of(saved)?.created())
+    Ok(Reply::of(saved)?.created().kept())
 }
 
 /// Saves the last seconds, as a message asks for it.

@@ -91,6 +91,8 @@ pub enum Content {
         schema: SchemaOf,
         /// Whether tick and revision are there.
         is_change: bool,
+        /// Whether it changes what is saved beside the show.
+        is_kept: bool,
     },
     /// Something else, of these media types.
     Raw(&'static [&'static str]),
@@ -260,9 +262,26 @@ impl Doc {
         self.answers.push(Answer {
             status,
             doc,
-            content: Content::Envelope { schema, is_change },
+            content: Content::Envelope {
+                schema,
+                is_change,
+                is_kept: false,
+            },
             links: Vec::new(),
         });
+        self
+    }
+
+    /// The latest success is of a change that is saved beside the show.
+    #[must_use]
+    pub fn kept(mut self) -> Self {
+        if let Some(Answer {
+            content: Content::Envelope { is_kept, .. },
+            ..
+        }) = self.answers.last_mut()
+        {
+            *is_kept = true;
+        }
         self
     }
 

@@ -274,7 +274,7 @@ async fn put(State(api): State<Api>, Name(id): Name, Json(value): Json) -> Answe
     };
     blocking(move || library.write(&file, &spec)).await?;
     let outcome = api.director().ask(work, Terms::default()).await?;
-    let reply = Reply::changed(&outcome, Written { id, on_air })?;
+    let reply = Reply::changed(&outcome, Written { id, on_air })?.kept();
     Ok(if is_new { reply.created() } else { reply })
 }
 
@@ -306,7 +306,7 @@ async fn delete(State(api): State<Api>, Name(id): Name) -> Answered {
     blocking(move || library.delete(&name)).await?;
     let work = Work::Forget(id.clone());
     let outcome = api.director().ask(work, Terms::default()).await?;
-    Reply::changed(&outcome, Written { id, on_air: false })
+    Ok(Reply::changed(&outcome, Written { id, on_air: false })?.kept())
 }
 
 async fn activate(
@@ -392,5 +392,5 @@ async fn save(State(api): State<Api>, Name(id): Name, body: MaybeJson) -> Answer
     };
     let outcome = api.director().ask(work, Terms::default()).await?;
     let on_air = outcome.show.program.id == name;
-    Reply::changed(&outcome, Written { id: name, on_air })
+    Ok(Reply::changed(&outcome, Written { id: name, on_air })?.kept())
 }

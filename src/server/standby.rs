@@ -36,7 +36,7 @@ const BODY_MAX: usize = 700 * 1024;
 /// The type of a body that has none.
 const UNKNOWN: &str = "application/octet-stream";
 /// What is read here, by the word behind `/stream/`.
-const OWN: [&str; 7] = [
+const OWN: [&str; 8] = [
     "status",
     "config",
     "layers",
@@ -44,6 +44,8 @@ const OWN: [&str; 7] = [
     "data",
     "transition",
     "commands",
+    // Their files lie with one instance or the other, and each gives its own.
+    "recordings",
 ];
 /// What of a layer only the leader knows, by the last word of the path.
 const OF_LEADER: [&str; 3] = ["bounds", "speak", "playback"];

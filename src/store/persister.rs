@@ -133,14 +133,7 @@ impl Persister {
     pub fn put(&self, revision: u64, puts: Puts) -> Result<(), StoreError> {
         check(&puts)?;
         let mut desk = self.0.desk();
-        let added = puts
-            .iter()
-            .filter(|(key, value)| value.is_some() && !desk.known.contains_key(*key));
-        if desk.known.len() + added.count() > DOCUMENTS_MAX {
-            return Err(StoreError::TooMuch {
-                what: format!("more than {DOCUMENTS_MAX} documents"),
-            });
-        }
+        desk.check_room(&puts)?;
         for (key, value) in puts {
             match &value {
                 Some(bytes) => drop(desk.known.insert(Arc::clone(&key), bytes.clone())),
@@ -159,6 +152,15 @@ impl Persister {
         drop(desk);
         self.0.changed.notify_one();
         Ok(())
+    }
+
+    /// Whether documents would be taken now.
+    ///
+    /// # Errors
+    /// As [`Persister::put`].
+    pub fn check(&self, puts: &Puts) -> Result<(), StoreError> {
+        check(puts)?;
+        self.0.desk().check_room(puts)
     }
 
     /// Another process has saved a revision, as the one who only looks has seen.
@@ -422,6 +424,19 @@ pub(crate) fn jittered(pause: Duration) -> Duration {
 }
 
 impl Desk {
+    /// Holds the number of documents to its bound.
+    fn check_room(&self, puts: &Puts) -> Result<(), StoreError> {
+        let added = puts
+            .iter()
+            .filter(|(key, value)| value.is_some() && !self.known.contains_key(*key));
+        if self.known.len() + added.count() > DOCUMENTS_MAX {
+            return Err(StoreError::TooMuch {
+                what: format!("more than {DOCUMENTS_MAX} documents"),
+            });
+        }
+        Ok(())
+    }
+
     /// What is to be committed next: everything that waits, which makes a whole revision. And how many puts it has, with those before.
     fn take(&mut self) -> Option<(Batch, u64)> {
         let is_idle = self.pending.is_empty() && !self.is_whole && self.since.is_none();

@@ -301,10 +301,10 @@ fn films_go_on_where_they_would_be() {
     position(&client, "plain");
     let path = |id: &str| format!("/stream/layers/{id}/playback?durable=true");
     let seek = |to: f64| json!({"action": "seek", "to": to});
+    let sought = Instant::now();
     client.ok("POST", &path("plain"), seek(30.0));
     client.ok("POST", &path("stands"), seek(12.5));
     client.ok("POST", &path("stands"), json!({"action": "pause"}));
-    let sought = Instant::now();
     let stood = until("the seek", || {
         Some(position(&client, "stands")).filter(|position| *position >= 12.4)
     });

@@ -4,7 +4,8 @@ use std::path::Path;
 use std::process::{Command, Output};
 
 use bytes::Bytes;
-use stream_manager::store::{Embedded, Store, StoreError, archive};
+use stream_manager::store::archive::{self, AssetFile};
+use stream_manager::store::{Embedded, Store, StoreError};
 
 use super::support::{Server, batch, file, text};
 
@@ -34,8 +35,8 @@ async fn what_was_exported_is_imported_by_either_engine() {
     let export = folder.path().join("state.json");
     let store = filled(&folder.path().join("one")).await;
     let saved = store.load().await.unwrap();
-    archive::export(&saved, &export).unwrap();
-    let read = archive::read(&export).unwrap();
+    archive::export(&saved, &[], &export).unwrap();
+    let (read, _) = archive::read(&export).unwrap();
     assert_eq!((read.revision, &read.documents), (2, &saved.documents));
     let server = Server::start(&[]);
     let redis = Store::Redis(server.store("a"));
@@ -61,7 +62,7 @@ async fn an_export_that_was_changed_anywhere_is_refused() {
     let folder = tempfile::tempdir().unwrap();
     let export = folder.path().join("state.json");
     let saved = filled(folder.path()).await.load().await.unwrap();
-    archive::export(&saved, &export).unwrap();
+    archive::export(&saved, &[], &export).unwrap();
     let good = std::fs::read_to_string(&export).unwrap();
     for (from, to) in [
         ("pause", "cause"),
@@ -80,7 +81,77 @@ async fn an_export_that_was_changed_anywhere_is_refused() {
         assert!(!error.contains("hush"), "{error}");
     }
     std::fs::write(&export, &good).unwrap();
-    assert_eq!(archive::read(&export).unwrap().documents, saved.documents);
+    assert_eq!(archive::read(&export).unwrap().0.documents, saved.documents);
+}
+
+#[tokio::test]
+async fn an_export_of_the_release_before_is_read() {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/store/export-1.json");
+    let (saved, assets) = archive::read(&path).unwrap();
+    assert_eq!((saved.revision, saved.documents.len(), assets), (4, 9, 0));
+    let data = &saved.documents["data"];
+    assert_eq!(&data[..], br#"{"word":"of the earlier release"}"#);
+    // One without assets is written as it was.
+    let folder = tempfile::tempdir().unwrap();
+    let again = folder.path().join("again.json");
+    archive::export(&saved, &[], &again).unwrap();
+    assert_eq!(
+        std::fs::read(&again).unwrap(),
+        std::fs::read(&path).unwrap()
+    );
+}
+
+#[tokio::test]
+async fn assets_travel_with_the_documents_and_are_held_to_their_names() {
+    let folder = tempfile::tempdir().unwrap();
+    let export = folder.path().join("state.json");
+    let saved = filled(folder.path()).await.load().await.unwrap();
+    let assets: Vec<AssetFile> = [&b"one"[..], &[0, 255, 10, 13]]
+        .into_iter()
+        .map(|bytes| {
+            let id = archive::sha256(bytes)[..32].to_owned();
+            let path = folder.path().join(&id);
+            std::fs::write(&path, bytes).unwrap();
+            AssetFile {
+                name: format!("{}.bin", bytes.len()),
+                created_at: 7,
+                id,
+                path,
+            }
+        })
+        .collect();
+    archive::export(&saved, &assets, &export).unwrap();
+    let (read, count) = archive::read(&export).unwrap();
+    assert_eq!((&read.documents, count), (&saved.documents, 2));
+    let mut taken = Vec::new();
+    archive::read_with_assets(&export, |asset| {
+        taken.push((asset.name, asset.created_at, asset.bytes));
+        Ok(())
+    })
+    .unwrap();
+    assert_eq!(taken[0], ("3.bin".to_owned(), 7, b"one".to_vec()));
+    assert_eq!(taken[1].2, [0, 255, 10, 13]);
+    let error = archive::read_with_assets(&export, |_| Err("no room".to_owned()));
+    assert!(error.unwrap_err().to_string().contains("no room"));
+
+    let good = std::fs::read_to_string(&export).unwrap();
+    let last = good.trim_end().rfind('\n').unwrap();
+    let twice = format!("{good}{}", &good[last + 1..]);
+    for bad in [
+        good[..last].to_owned(),
+        good[..good.len() - 3].to_owned(),
+        twice,
+        good.replace("b25l", "b25m"),
+        good.replace(&assets[0].id, &assets[1].id),
+        good.replacen(&format!("\"{}\",", assets[0].id), "", 1),
+    ] {
+        assert_ne!(bad, good);
+        std::fs::write(&export, bad).unwrap();
+        archive::read(&export).unwrap_err();
+    }
+    std::fs::write(&assets[1].path, b"other").unwrap();
+    let error = archive::export(&saved, &assets, &export).unwrap_err();
+    assert!(error.to_string().contains("is damaged"), "{error}");
 }
 
 fn state(words: &[&str], folder: &Path) -> Output {

@@ -2,9 +2,10 @@
 
 use std::time::Duration;
 
+use stream_manager::store::shared::Follower;
 use stream_manager::store::{Embedded, PersistState, Persister, Store};
 
-use super::support::{LONG, file, options, persist, puts, text, wait_ok};
+use super::support::{LONG, Server, file, options, persist, puts, text, wait_ok};
 
 async fn open(folder: &std::path::Path) -> Store {
     Store::Embedded(Embedded::open(file(folder)).await.unwrap())
@@ -123,4 +124,56 @@ async fn more_than_a_store_takes_is_refused_and_nothing_of_it_is_taken() {
             .len(),
         4000
     );
+}
+
+/// What stands beside the show has no revision of its own.
+async fn goes_with_the_revision_that_is_there(store: Store) {
+    let persister = persist(store.clone()).await;
+    persister.put(0, puts([("keys", text("[0]"))])).unwrap();
+    assert!(persister.settled(LONG).await);
+    assert_eq!(store.load().await.unwrap().revision, 0);
+    persister.put(7, puts([("show", text("{}"))])).unwrap();
+    for number in 1..=20 {
+        let value = text(format!("[{number}]"));
+        persister.put(0, puts([("keys", value)])).unwrap();
+        if number % 7 == 0 {
+            assert!(persister.settled(LONG).await);
+        }
+    }
+    assert!(persister.settled(LONG).await);
+    let saved = store.load().await.unwrap();
+    assert_eq!(
+        (saved.revision, &saved.documents["keys"][..]),
+        (7, &b"[20]"[..])
+    );
+    assert_eq!(wait_ok(&persister).await.revision, 7);
+    let many = (0..4100).map(|index| (format!("k/{index}").into(), text("1")));
+    assert!(persister.check(&many.collect()).is_err());
+    assert!(persister.check(&puts([("one", text("1"))])).is_ok());
+    persister.shut_down(LONG).await.unwrap();
+}
+
+#[tokio::test]
+async fn documents_without_a_revision_go_with_the_one_that_is_there_in_a_file() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = open(folder.path()).await;
+    goes_with_the_revision_that_is_there(store).await;
+    let saved = open(folder.path()).await.load().await.unwrap();
+    assert_eq!((saved.revision, saved.documents.len()), (7, 2));
+}
+
+#[tokio::test]
+async fn documents_without_a_revision_go_with_the_one_that_is_there_in_redis_and_are_followed() {
+    let server = Server::start(&[]);
+    goes_with_the_revision_that_is_there(Store::Redis(server.store("a"))).await;
+    let mut follower = Follower::new(&server.store("a"), Duration::from_millis(50));
+    let change = follower.next().await.unwrap().unwrap();
+    assert_eq!((change.revision, change.is_whole), (7, true));
+    let persister = persist(Store::Redis(server.store("a"))).await;
+    persister.put(0, puts([("keys", text("[21]"))])).unwrap();
+    assert!(persister.settled(LONG).await);
+    let change = follower.next().await.unwrap().unwrap();
+    assert_eq!((change.revision, change.is_whole), (7, false));
+    assert_eq!(change.puts, puts([("keys", text("[21]"))]));
+    persister.shut_down(LONG).await.unwrap();
 }

@@ -2,7 +2,7 @@
 //!
 //! What was saved goes on air where the program is started with the same scene. The scene file wins where somebody has named another
 //! one, has written to the file of the scene that was on air meanwhile, as it would have while it was on air, or says so (`--fresh`).
-//! What was saved and cannot be read is an error, and never written over.
+//! What was saved and cannot be read is an error, and never written over. Before, scenes that were saved elsewhere come to the folder.
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -16,15 +16,18 @@ use systems::clock::{FrameClock, tick_at_rate};
 use systems::feed::Epoch;
 use systems::scene::Standing;
 
+use super::config;
 use super::documents::{self, Constants, Read};
-use super::{aside, config};
+use super::found::{Found, Stand};
 use crate::config::Settings;
 use crate::control::config::Config;
+use crate::control::keys::KeyStore;
 use crate::control::landed;
 use crate::control::library::Library;
 use crate::control::outputs::{OutputList, Saved as OutputChanges};
+use crate::control::recordings;
 use crate::control::show::{PausedAs, Show, Staged, Waiting, fingerprint};
-use crate::scene::{LoadOptions, LoadedScene, scene_from_text};
+use crate::scene::{LoadOptions, LoadedScene, load_scene, scene_from_text};
 use crate::store::Saved;
 
 /// What the program begins with.
@@ -41,8 +44,10 @@ pub struct Begin {
     pub base_outputs: OutputList,
     /// Where the last run left off, if this one goes on from there.
     pub resumed: Option<Resumed>,
+    /// The scene that the program was started with, as its file is by now.
+    pub first: LoadedScene,
+    found: Found,
     constants: Constants,
-    old_outputs: Option<PathBuf>,
 }
 
 /// Where the last run left off.
@@ -82,13 +87,13 @@ pub enum Origin {
     TakeOver,
 }
 
-/// Chooses what comes on air. `first` is the scene that the program is started with, `place` where the store is.
+/// Chooses what comes on air. `first` is the scene that the program is started with.
 ///
 /// # Errors
 /// What was saved cannot be read or shown.
 pub fn begin(
     saved: &Saved,
-    place: &str,
+    stand: Stand<'_>,
     first: &LoadedScene,
     settings: &Settings,
     library: &Library,
@@ -98,17 +103,15 @@ pub fn begin(
     let way_out = || {
         format!(
             "{} was left as it is; take an export in with `stream-manager state import FILE --replace` where there is one, or begin at the scene's file with `run --fresh`",
-            place
+            stand.place
         )
     };
-    let old_file = settings.data_dir.join("outputs.json");
-    let kept = documents::read_outputs(documents).with_context(way_out)?;
-    let (changes, is_imported) = match kept {
-        Some(changes) => (changes, false),
-        None => match OutputChanges::open(&old_file)? {
-            Some(changes) => (changes, true),
-            None => (OutputChanges::default(), false),
-        },
+    let first_id = crate::control::scene_id(&first.path);
+    let found = Found::new(saved, stand, settings, library, &first_id)?;
+    let first = &by_now(first, &first_id, &found, stand, library, settings)?;
+    let changes = match documents::read_outputs(documents).with_context(way_out)? {
+        Some(changes) => changes,
+        None => OutputChanges::open(&settings.data_dir.join("outputs.json"))?.unwrap_or_default(),
     };
     let base_outputs = OutputList::of(settings, &first.spec);
     let outputs = base_outputs.with_saved(&changes);
@@ -185,8 +188,32 @@ pub fn begin(
         base_outputs,
         resumed,
         constants,
-        old_outputs: (is_imported || old_file.exists()).then_some(old_file),
+        first: first.clone(),
+        found,
     })
+}
+
+/// The scene that the program is started with, which may have been written to since by another instance.
+fn by_now(
+    first: &LoadedScene,
+    id: &str,
+    found: &Found,
+    stand: Stand<'_>,
+    library: &Library,
+    settings: &Settings,
+) -> anyhow::Result<LoadedScene> {
+    let is_written = found.scenes.files.contains(id);
+    if !is_written && stand.instance.is_none() {
+        return Ok(first.clone());
+    }
+    match load_scene(&first.path, &library.options(settings.max_layers)) {
+        Ok(scene) => Ok(scene),
+        Err(errors) if is_written => {
+            let error = anyhow::anyhow!("{}", errors.plain());
+            Err(error.context(format!("the scene `{id}`, which was saved elsewhere")))
+        }
+        Err(_) => Ok(first.clone()),
+    }
 }
 
 struct Chosen {
@@ -304,11 +331,23 @@ impl Begin {
         &self.constants
     }
 
-    /// The file of outputs of an earlier release, which is not read any more once the state has them.
-    pub(super) fn old_outputs(&self) -> Option<&Path> {
-        self.old_outputs
-            .as_deref()
-            .filter(|path| !aside(path).exists())
+    pub(super) fn found(&self) -> &Found {
+        &self.found
+    }
+
+    /// Keys and recordings to look at, while another instance leads.
+    pub fn look_beside(&self) -> (KeyStore, recordings::Store) {
+        self.found.look()
+    }
+
+    /// Has those show what was saved since.
+    pub fn show_beside(&self, keys: &KeyStore, recordings: &recordings::Store) {
+        self.found.show(keys, recordings);
+    }
+
+    /// Files of an earlier release, which are not read any more once the state has what they held.
+    pub(super) fn old_files(&self) -> Vec<PathBuf> {
+        self.found.old_files.clone()
     }
 }
 

@@ -10,6 +10,14 @@
 //! | `schedule` | the batches that wait for their ticks |
 //! | `config` | settings that were changed, beside what they were set to |
 //! | `outputs` | what the API has changed of outputs and renditions; may hold stream keys |
+//!
+//! Beside them, each of who keeps it (`keep/beside.rs`):
+//!
+//! | Document | Holds |
+//! |---|---|
+//! | `keys` | the stream keys of publishers: hashes, and the keys themselves of those that were made `readable` (`control/keys.rs`) |
+//! | `recordings` | the index of recordings, with the instance that has the files of each (`control/recordings`) |
+//! | `scenes/<name>` | a scene that was saved over the API, as its file has it (`control/kept_scenes.rs`) |
 
 use std::collections::BTreeMap;
 use std::sync::Arc;

@@ -2,12 +2,14 @@
 //!
 //! A [`Keeper`] follows the director's snapshots on a task of its own. Each is a whole revision, so what is saved is one too; those that
 //! come faster than it looks are left out, the newest counts. It makes documents of what differs and hands them to the
-//! [`Persister`]. The tick and the director know nothing of it, and nothing happens while nothing changes. At the start [`begin`]
-//! chooses what comes on air: what was saved, or what the files say.
+//! [`Persister`]. The tick and the director know nothing of it, and nothing happens while nothing changes. What stands [`Beside`] the show
+//! goes the same way, handed over by who keeps it. At the start [`begin`] chooses what comes on air: what was saved, or what the files say.
 
 mod begin;
+mod beside;
 mod config;
 mod documents;
+mod found;
 pub mod handover;
 mod open;
 #[cfg(test)]
@@ -24,6 +26,9 @@ use tokio::time::{sleep, timeout};
 
 use self::documents::Constants;
 use super::error::{ApiError, ErrorCode};
+use super::keys::KeyStore;
+use super::library::Library;
+use super::recordings;
 use super::show::Snapshot;
 use super::ticks::Ticks;
 use crate::store::shared::{Lease, LeaseState};
@@ -34,6 +39,8 @@ use crate::store::{
 
 use self::open::AbortOnDrop;
 pub use begin::{Begin, Origin, Resumed, ResumedTicks, begin, next_tick};
+pub use beside::Beside;
+pub use found::Stand;
 pub use open::{Member, Opened, instance, join, open};
 
 /// The least time from one look at the show to the next. With the time that a commit may take before the store counts as slow it makes
@@ -105,7 +112,7 @@ impl Saving {
 
     fn not_saved(revision: u64, durable_revision: u64) -> ApiError {
         let message = format!(
-            "the change is on air as revision {revision} and not saved yet; it is kept in memory until the store takes it"
+            "the change is made, at revision {revision}, and not saved yet; it is kept in memory until the store takes it"
         );
         ApiError::new(ErrorCode::NotSaved, message)
             .with("revision", revision)
@@ -202,6 +209,8 @@ impl Keeper {
         };
         let saving = Saving::of(Persister::start(store, &saved, PersistOptions::default()));
         if let Some(lease) = &lease {
+            // At once: what stands beside the show may be put before the task begins.
+            saving.0.persister.set_fence(fence);
             tokio::spawn(follow_lease(saving.clone(), lease.state(), fence));
         }
         Self {
@@ -213,6 +222,19 @@ impl Keeper {
             _announcing: announcing,
             _lock: lock,
         }
+    }
+
+    /// Opens what stands beside the show: stream keys and recordings. Whatever changes of them, and of the scenes of the library, is saved
+    /// from here on. On the runtime that this is called on.
+    ///
+    /// # Errors
+    /// What was taken over from an earlier release has no room in the store.
+    pub fn open_beside(
+        &self,
+        begin: &Begin,
+        library: &Library,
+    ) -> anyhow::Result<(KeyStore, recordings::Store)> {
+        self.open_found(begin.found(), library)
     }
 
     /// Saves the show from here on. It is as it is to come back by now: a program that dies before it was on air again has saved nothing
@@ -233,7 +255,7 @@ impl Keeper {
             snapshots,
             ticks,
             before: None,
-            old_file: begin.old_outputs().map(Path::to_owned),
+            old_files: begin.old_files(),
         };
         let (stop, stopped) = oneshot::channel();
         self.following = Some((stop, tokio::spawn(follower.run(stopped))));
@@ -271,6 +293,11 @@ pub struct Stopped {
 }
 
 impl Stopped {
+    /// Waits until what is known by now is saved.
+    pub async fn settle(&self) {
+        let _told_by_save = self.saving.0.persister.settled(END_WAIT_MAX).await;
+    }
+
     /// Saves what is left, and closes the store.
     pub async fn save(&self) {
         if let Err(error) = self.saving.0.persister.shut_down(END_WAIT_MAX).await {
@@ -294,8 +321,8 @@ struct Follower {
     snapshots: watch::Receiver<Arc<Snapshot>>,
     ticks: Ticks,
     before: Option<Arc<Snapshot>>,
-    /// A file that is put aside once the store has what it held.
-    old_file: Option<PathBuf>,
+    /// Files that are put aside once the store has what they held.
+    old_files: Vec<PathBuf>,
 }
 
 impl Follower {
@@ -352,8 +379,9 @@ impl Follower {
             }
             None => {
                 self.before = Some(now);
-                if let Some(path) = self.old_file.take() {
-                    tokio::spawn(retire(self.saving.clone(), path));
+                if !self.old_files.is_empty() {
+                    let files = std::mem::take(&mut self.old_files);
+                    tokio::spawn(retire(self.saving.clone(), files));
                 }
             }
         }
@@ -388,22 +416,25 @@ async fn follow_lease(saving: Saving, mut state: watch::Receiver<LeaseState>, ow
     }
 }
 
-/// Once the store has what a file held, the file is put aside, so that there is one truth.
-async fn retire(saving: Saving, path: PathBuf) {
+/// Once the store has what files held, they are put aside, so that there is one truth.
+async fn retire(saving: Saving, files: Vec<PathBuf>) {
     while !saving.0.persister.settled(DURABLE_WAIT_MAX).await {}
-    let aside = aside(&path);
-    match std::fs::rename(&path, &aside) {
-        Ok(()) => tracing::info!(
-            file = %path.display(), aside = %aside.display(),
-            "the outputs are in the saved state now; their file was put aside"
-        ),
-        Err(error) => {
-            tracing::warn!(file = %path.display(), %error, "a file that is not read any more cannot be put aside")
+    for path in files {
+        let aside = aside(&path);
+        match std::fs::rename(&path, &aside) {
+            Ok(()) => tracing::info!(
+                file = %path.display(), aside = %aside.display(),
+                "what this file held is in the saved state now; it was put aside"
+            ),
+            Err(error) => {
+                tracing::warn!(file = %path.display(), %error, "a file that is not read any more cannot be put aside")
+            }
         }
     }
 }
 
-fn aside(path: &Path) -> PathBuf {
+/// Where a file of an earlier release lies once it was taken over.
+pub(crate) fn aside(path: &Path) -> PathBuf {
     let mut name = path.as_os_str().to_owned();
     name.push(".imported");
     PathBuf::from(name)

@@ -1,13 +1,18 @@
-//! Recordings: files of the program in the folder of recordings, and an index beside it of what they are. Everything here waits for the
-//! disk, and is called where that is allowed.
+//! Recordings: files of the program in the folder of recordings, and an index of what they are. Everything here waits for the disk, and
+//! is called where that is allowed; the index is a document beside the show, and waits for nothing.
 //!
-//! The index knows what was recorded by this program, through restarts too; what else lies in the folder is listed as found.
+//! The index knows what was recorded by this stream, through restarts too, and on which of several machines; what else lies in the folder
+//! is listed as found.
 
 mod chapters;
 mod control;
+mod index;
 mod store;
+#[cfg(test)]
+mod tests;
 
 pub use control::{Marked, NewMarker, NewRecording, recording_name};
+pub use index::{DOCUMENT, OLD_FILE, SavedIndex};
 pub use store::{Begun, Store};
 
 use std::path::{Path, PathBuf};
@@ -51,6 +56,9 @@ pub struct Recording {
     pub output: Option<String>,
     /// Why it ended early.
     pub error: Option<String>,
+    /// The instance of this stream that has its files, where that is another one than the one that answers; null where they are here.
+    #[serde(default)]
+    pub instance: Option<String>,
     /// Where its first frame stands on the stream's clock, in seconds since tick 0, while it is written.
     #[serde(skip)]
     #[schemars(skip)]
@@ -148,17 +156,5 @@ pub fn media_type(container: ContainerName) -> &'static str {
         ContainerName::Ts => "video/mp2t",
         ContainerName::Mkv => "video/x-matroska",
         ContainerName::Flv => "video/x-flv",
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::utc_stamp;
-
-    #[test]
-    fn stamps_follow_the_calendar() {
-        assert_eq!(utc_stamp(0), "19700101T000000Z");
-        assert_eq!(utc_stamp(951_827_696), "20000229T123456Z");
-        assert_eq!(utc_stamp(4_107_542_399), "21000228T235959Z");
     }
 }

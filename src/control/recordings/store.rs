@@ -1,4 +1,4 @@
-//! The index of recordings, and the folder that it is of.
+//! The recordings that there are: those of the index, and what else lies in the folder.
 
 use std::collections::HashSet;
 use std::fs;
@@ -10,8 +10,10 @@ use std::time::UNIX_EPOCH;
 use components::output::ContainerName;
 use tokio::sync::Notify;
 
+use super::index::{DOCUMENT, SavedIndex, document};
 use super::{MARKERS_MAX, Marker, RecordedFile, Recording, RecordingState, chapters};
 use crate::control::error::{ApiError, ErrorCode};
+use crate::control::keep::Beside;
 use crate::control::library::write_whole;
 use crate::control::station::now_ms;
 use crate::streaming::StreamClock;
@@ -26,7 +28,9 @@ pub struct Store(Arc<Inner>);
 #[derive(Debug)]
 struct Inner {
     folder: PathBuf,
-    index: PathBuf,
+    /// The name of this instance; `None` where it is the only one.
+    instance: Option<String>,
+    beside: Beside,
     entries: Mutex<Vec<Recording>>,
     /// Whenever one has ended.
     ended: Notify,
@@ -50,29 +54,57 @@ pub struct Begun {
 }
 
 impl Store {
-    /// The recordings of a data folder. What an earlier run did not end is noted as interrupted.
-    ///
-    /// # Errors
-    /// The index is there and cannot be read: it is left as it is.
-    pub fn open(folder: PathBuf, index: PathBuf) -> anyhow::Result<Self> {
-        let mut entries: Vec<Recording> = match fs::read(&index) {
-            Ok(bytes) => serde_json::from_slice(&bytes)
-                .map_err(|error| anyhow::anyhow!("`{}` is no index: {error}", index.display()))?,
-            Err(error) if error.kind() == ErrorKind::NotFound => Vec::new(),
-            Err(error) => anyhow::bail!("`{}` cannot be read: {error}", index.display()),
-        };
+    /// The recordings of a folder and an index; `instance` is the name of this one where several share the index. What an earlier run
+    /// did not end is noted as interrupted.
+    pub fn new(
+        folder: PathBuf,
+        saved: SavedIndex,
+        instance: Option<String>,
+        beside: Beside,
+    ) -> Self {
+        let mut entries = saved.entries;
+        let mut is_other = saved.is_new;
         for entry in &mut entries {
+            let before = entry.clone();
             if entry.state == RecordingState::Recording {
                 entry.state = RecordingState::Interrupted;
+            }
+            // Of an instance that is gone nobody could measure it then.
+            if entry.state == RecordingState::Interrupted && entry.instance == instance {
                 measure(&folder, entry);
             }
+            is_other |= before != *entry;
         }
-        Ok(Self(Arc::new(Inner {
+        let store = Self::view(folder, entries, instance, beside);
+        if is_other {
+            store.write(&mut store.lock());
+        }
+        store
+    }
+
+    /// The same, to look at what another instance records.
+    pub fn following(folder: PathBuf, saved: SavedIndex, instance: Option<String>) -> Self {
+        Self::view(folder, saved.entries, instance, Beside::nowhere())
+    }
+
+    fn view(
+        folder: PathBuf,
+        entries: Vec<Recording>,
+        instance: Option<String>,
+        beside: Beside,
+    ) -> Self {
+        Self(Arc::new(Inner {
             folder,
-            index,
+            instance,
+            beside,
             entries: Mutex::new(entries),
             ended: Notify::new(),
-        })))
+        }))
+    }
+
+    /// Takes the index that somebody else has saved in the place of this one.
+    pub fn follow(&self, saved: SavedIndex) {
+        *self.lock() = saved.entries;
     }
 
     /// Where the files are.
@@ -80,11 +112,15 @@ impl Store {
         &self.0.folder
     }
 
-    /// Every recording, the newest first: what the index knows and has files, then what else lies in the folder.
+    /// Every recording, the newest first: what the index knows and has files, here or with another instance, then what else lies in the
+    /// folder.
     pub fn list(&self) -> Vec<Recording> {
         let mut list = self.lock().clone();
         for entry in &mut list {
-            if entry.state == RecordingState::Recording {
+            if self.is_here(entry) {
+                entry.instance = None;
+            }
+            if entry.state == RecordingState::Recording && entry.instance.is_none() {
                 measure(&self.0.folder, entry);
             }
         }
@@ -92,15 +128,29 @@ impl Store {
             let mut files = entry.files.iter();
             files.any(|file| self.0.folder.join(&file.name).is_file())
         };
-        list.retain(|entry| entry.state == RecordingState::Recording || is_there(entry));
-        let known: HashSet<String> = list
-            .iter()
+        list.retain(|entry| {
+            entry.instance.is_some() || entry.state == RecordingState::Recording || is_there(entry)
+        });
+        let here = list.iter().filter(|entry| entry.instance.is_none());
+        let known: HashSet<String> = here
             .flat_map(|entry| entry.files.iter().map(|file| file.name.clone()))
             .collect();
         let ids: HashSet<String> = list.iter().map(|entry| entry.id.clone()).collect();
         list.extend(self.found(&known, &ids));
         list.sort_by(|a, b| b.started_at.cmp(&a.started_at).then(a.id.cmp(&b.id)));
         list
+    }
+
+    /// Whether a recording's files are in this folder: this instance wrote them, or they lie there as they were written, as in a folder
+    /// that several share.
+    fn is_here(&self, entry: &Recording) -> bool {
+        let is_whole = |file: &RecordedFile| {
+            let facts = fs::metadata(self.0.folder.join(&file.name));
+            facts.is_ok_and(|facts| facts.is_file() && facts.len() == file.bytes)
+        };
+        entry.instance == self.0.instance
+            || entry.instance.is_none()
+            || (entry.bytes > 0 && entry.files.iter().all(is_whole))
     }
 
     /// Files that no recording has.
@@ -138,6 +188,7 @@ impl Store {
                 markers: Vec::new(),
                 output: None,
                 error: None,
+                instance: None,
                 first_s: None,
                 asked_s: 0.0,
                 files: vec![RecordedFile {
@@ -203,19 +254,28 @@ impl Store {
             markers: Vec::new(),
             output: Some(begun.output.clone()),
             error: None,
+            instance: self.0.instance.clone(),
             first_s: None,
             asked_s: begun.asked_s,
         };
         entries.push(entry.clone());
-        self.write(&entries);
-        entry
+        self.write(&mut entries);
+        self.shown(entry)
     }
 
     /// The recording that an output writes now.
     pub fn of_output(&self, output: &str) -> Option<Recording> {
         let entries = self.lock();
         let found = entries.iter().rev().find(|entry| writes(entry, output));
-        found.cloned()
+        found.cloned().map(|entry| self.shown(entry))
+    }
+
+    /// A recording as this instance tells of it, which writes it.
+    fn shown(&self, mut entry: Recording) -> Recording {
+        if entry.instance == self.0.instance {
+            entry.instance = None;
+        }
+        entry
     }
 
     /// Notes how far an output's recording has come; it is `lag_s` seconds behind the encoder. In memory alone, as it comes every second.
@@ -265,6 +325,9 @@ impl Store {
         state: RecordingState,
         error: Option<&str>,
     ) -> Option<Recording> {
+        // Looked at before: who holds the lock does not wait for the disk.
+        let mut measured = self.of_output(output)?;
+        measure(&self.0.folder, &mut measured);
         let ended = self.change(output, |entry| {
             entry.state = state;
             entry.error = error.map(str::to_owned);
@@ -273,7 +336,10 @@ impl Store {
                 let seconds: f64 = lengths.iter().sum();
                 entry.seconds = Some((seconds * 1000.0).round() / 1000.0);
             }
-            measure(&self.0.folder, entry);
+            for (file, measured) in entry.files.iter_mut().zip(&measured.files) {
+                file.bytes = measured.bytes;
+            }
+            entry.bytes = entry.files.iter().map(|file| file.bytes).sum();
         });
         if let Some(entry) = &ended {
             self.write_chapters(entry);
@@ -342,31 +408,40 @@ impl Store {
         };
         entry.markers.push(marker.clone());
         let entry = entry.clone();
-        self.write(&entries);
+        self.write(&mut entries);
         drop(entries);
         self.write_chapters(&entry);
-        Ok((entry, marker))
+        Ok((self.shown(entry), marker))
     }
 
-    /// Deletes a recording with its files.
+    /// Deletes a recording with its files. One whose files another instance has is only taken from the index, where `forgets` says so.
     ///
     /// # Errors
-    /// There is none of this name, it is being written, or the disk's.
-    pub fn delete(&self, id: &str) -> Result<(), ApiError> {
+    /// There is none of this name, it is being written, another instance has its files, or the disk's.
+    pub fn delete(&self, id: &str, forgets: bool) -> Result<(), ApiError> {
         let recording = self.get(id)?;
         if recording.state == RecordingState::Recording {
             let message = format!("the recording `{id}` is being written; stop it first");
             return Err(ApiError::conflict(message));
         }
-        for file in &recording.files {
-            remove(&self.0.folder.join(&file.name))?;
-        }
-        if !recording.markers.is_empty() {
-            remove(&self.chapters(&recording))?;
+        if let Some(instance) = &recording.instance {
+            if !forgets {
+                let message = format!(
+                    "the files of the recording `{id}` lie with the instance `{instance}`, which alone can delete them; `forget=true` takes it from the list and leaves them there"
+                );
+                return Err(ApiError::conflict(message).with("instance", instance.as_str()));
+            }
+        } else {
+            for file in &recording.files {
+                remove(&self.0.folder.join(&file.name))?;
+            }
+            if !recording.markers.is_empty() {
+                remove(&self.chapters(&recording))?;
+            }
         }
         let mut entries = self.lock();
         entries.retain(|entry| entry.id != id);
-        self.write(&entries);
+        self.write(&mut entries);
         Ok(())
     }
 
@@ -378,8 +453,8 @@ impl Store {
             .find(|entry| writes(entry, output))?;
         change(entry);
         let entry = entry.clone();
-        self.write(&entries);
-        Some(entry)
+        self.write(&mut entries);
+        Some(self.shown(entry))
     }
 
     fn chapters(&self, recording: &Recording) -> PathBuf {
@@ -400,18 +475,12 @@ impl Store {
         }
     }
 
-    /// The files are what counts; an index that cannot be written is said, and they are found all the same.
-    fn write(&self, entries: &[Recording]) {
-        let written = serde_json::to_vec_pretty(entries)
-            .map_err(std::io::Error::other)
-            .and_then(|bytes| {
-                if let Some(folder) = self.0.index.parent() {
-                    fs::create_dir_all(folder)?;
-                }
-                write_whole(&self.0.index, &bytes)
-            });
-        if let Err(error) = written {
-            tracing::warn!(%error, "the index of recordings cannot be written");
+    /// Hands the index over as it is now; under its lock, so that it is saved in order. The files are what counts: where there is no
+    /// room, the oldest leave the index, and their files are found all the same.
+    fn write(&self, entries: &mut Vec<Recording>) {
+        let put = document(entries).and_then(|bytes| self.0.beside.put(DOCUMENT, Some(bytes)));
+        if let Err(error) = put {
+            tracing::warn!(%error, "the index of recordings is not saved");
         }
     }
 
@@ -450,78 +519,5 @@ fn remove(path: &Path) -> Result<(), ApiError> {
             let message = "the recording cannot be deleted";
             Err(ApiError::new(ErrorCode::Unavailable, message))
         }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn begun(folder: &Path, name: &str) -> Begun {
-        Begun {
-            output: super::super::OUTPUT.to_owned(),
-            path: folder.join(name),
-            container: ContainerName::Mp4,
-            rendition: "main".to_owned(),
-            codecs: vec!["h264".to_owned(), "aac".to_owned()],
-            asked_s: 1.0,
-        }
-    }
-
-    #[test]
-    fn recordings_outlive_a_restart_and_files_of_others_are_found() {
-        let temp = tempfile::tempdir().expect("a folder");
-        let (folder, index) = (
-            temp.path().join("recordings"),
-            temp.path().join("recordings.json"),
-        );
-        fs::create_dir(&folder).expect("a folder");
-        let store = Store::open(folder.clone(), index.clone()).expect("a store");
-        let first = store.begin(&begun(&folder, "one.mp4"));
-        store.file_begun("recording", &folder.join("one.mp4"));
-        fs::write(folder.join("one.mp4"), b"12345").expect("a file");
-        let clock = |newest_s: f64| StreamClock {
-            newest_s,
-            keyframes_s: vec![0.0, 1.0, 2.0, 4.0],
-        };
-        store.measured("recording", &clock(1.5), 0.0);
-        store.measured("recording", &clock(10.5), 0.5);
-        let (_, marker) = store.mark("recording", 300, 10.0, "Sold").expect("marked");
-        assert_eq!((marker.at, marker.tick), (8.0, 300));
-        assert_eq!(
-            store.delete("one").expect_err("it runs").code,
-            ErrorCode::Conflict
-        );
-        let ended = store
-            .end("recording", RecordingState::Finished, None)
-            .expect("one");
-        assert_eq!((ended.bytes, ended.seconds), (5, Some(8.0)));
-        assert!(folder.join("one.vtt").exists());
-        let two = store.free_path("one", "mp4");
-        assert!(two.ends_with("one-2.mp4"), "{}", two.display());
-        store.begin(&begun(&folder, "two.mp4"));
-        store.file_begun("recording", &folder.join("two.mp4"));
-        fs::write(folder.join("two.mp4"), b"123").expect("a file");
-        fs::write(folder.join("three.mkv"), b"1").expect("a file");
-        fs::write(folder.join("one.mkv"), b"1").expect("a file");
-
-        let store = Store::open(folder.clone(), index).expect("a store");
-        let state = |id: &str| store.get(id).expect("listed").state;
-        assert_eq!(state("one"), RecordingState::Finished);
-        assert_eq!(state("two"), RecordingState::Interrupted);
-        assert_eq!(state("three"), RecordingState::Found);
-        assert_eq!(state("one.mkv"), RecordingState::Found);
-        assert_eq!(store.get("one").expect("listed").markers, [marker]);
-        assert_eq!(store.get("two").expect("listed").bytes, 3);
-        assert_eq!(
-            store.get("thre").expect_err("none").details["suggestion"],
-            "did you mean `three`?"
-        );
-        for id in ["one.mkv", "one", "two", "three"] {
-            store.delete(id).expect("deleted");
-            assert!(store.get(id).is_err());
-        }
-        assert!(!folder.join("one.mp4").exists() && !folder.join("one.vtt").exists());
-        assert!(store.list().is_empty() && first.id == "one");
     }
 }

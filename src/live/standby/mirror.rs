@@ -65,6 +65,8 @@ pub(super) struct View {
     api: Api,
     mirror: Mirror,
     saving: Saving,
+    keys: KeyStore,
+    recordings: recordings::Store,
     ticks: Ticks,
     tasks: Vec<JoinHandle<()>>,
     /// Never runs; the station's doors lead to it.
@@ -83,7 +85,7 @@ impl View {
         let program = watcher.program;
         let (settings, library) = (program.settings, &program.library);
         let engine_settings = prepare::engine_settings(
-            &program.scene.spec,
+            &begin.first.spec,
             begin.rate,
             settings.render_threads,
             settings.pool_size,
@@ -102,6 +104,7 @@ impl View {
         let (director, mirror) = Director::mirror(engine_settings, first);
         let (events, hub) = (Events::after(now_ms()), IngestHub::default());
         let inputs = leader::serve_inputs(&engine, settings, library, &events, &hub)?;
+        let (keys, recordings) = begin.look_beside();
         let saving = Saving::watching(Store::Redis(redis.clone()), saved);
         let (frames, _no_frames_come) = FrameRequests::new();
         let players = rtmp::Program::new(false);
@@ -116,10 +119,7 @@ impl View {
             frames,
             placed: PlacedRequests(engine.placed_door()),
             desk: Desk::new(begin.base_outputs.clone()),
-            recordings: recordings::Store::open(
-                settings.recordings_dir(),
-                settings.data_dir.join("recordings.json"),
-            )?,
+            recordings: recordings.clone(),
             ear: Ear::new().0,
             inputs,
             players: Arc::new(players.clone()),
@@ -127,7 +127,6 @@ impl View {
             saving: saving.clone(),
             leave: Leave::asking(|| false),
         });
-        let keys = KeyStore::open(settings.data_dir.join("keys.json"))?;
         let rtmp = Rtmp::new(settings, station.clone(), keys.clone(), hub, players);
         let trouble = watcher.trouble.subscribe();
         let standby = Standby::new(redis.clone(), leader, director.snapshots(), trouble);
@@ -141,7 +140,7 @@ impl View {
             station,
             library.clone(),
             program.assets.clone(),
-            keys,
+            keys.clone(),
             rtmp,
             Guard::new(settings),
             Membership::Standby(standby),
@@ -152,6 +151,8 @@ impl View {
             api,
             mirror,
             saving,
+            keys,
+            recordings,
             ticks,
             tasks,
             _engine: engine,
@@ -165,6 +166,7 @@ impl View {
 
     /// Shows what the leader has saved since.
     pub(super) fn show(&self, seen: Seen) {
+        seen.begin.show_beside(&self.keys, &self.recordings);
         if let Some(snapshot) = snapshot(&seen.begin, seen.preview, &self.ticks) {
             self.saving.note_saved(snapshot.show.revision);
             self.mirror.show(snapshot);
