@@ -39,7 +39,7 @@ impl Contender {
                     time,
                     may_take: true,
                 };
-                let lease = Lease::seek(store.link(), store.keys(), name, options).unwrap();
+                let lease = Lease::seek_here(store.link(), store.keys(), name, options);
                 ready.send(Arc::new(lease)).unwrap();
                 let mut looks = tokio::time::interval(Duration::from_millis(2));
                 loop {

@@ -187,6 +187,29 @@ impl Lease {
         instance: String,
         options: LeaseOptions,
     ) -> std::io::Result<Self> {
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .enable_all()
+            .build()?;
+        let (lease, seeking) = Self::prepare(link, keys, instance, options);
+        let thread = std::thread::Builder::new().name("lease".to_owned());
+        thread.spawn(move || runtime.block_on(seeking))?;
+        Ok(lease)
+    }
+
+    /// As [`Lease::seek`], on the runtime that this is called on, and no longer than that runs.
+    pub fn seek_here(link: &Link, keys: &Keys, instance: String, options: LeaseOptions) -> Self {
+        let (lease, seeking) = Self::prepare(link, keys, instance, options);
+        tokio::spawn(seeking);
+        lease
+    }
+
+    /// A lease, and what seeks it.
+    fn prepare(
+        link: &Link,
+        keys: &Keys,
+        instance: String,
+        options: LeaseOptions,
+    ) -> (Self, impl Future<Output = ()> + Send + 'static) {
         let (sender, state) = watch::channel(LeaseState::Seeking { reason: None });
         let beat = Arc::new(Beat {
             epoch: Instant::now(),
@@ -216,22 +239,18 @@ impl Lease {
         };
         let (stop, stopped) = oneshot::channel();
         let (ending, ended) = oneshot::channel();
-        let runtime = tokio::runtime::Builder::new_current_thread()
-            .enable_all()
-            .build()?;
-        std::thread::Builder::new()
-            .name("lease".to_owned())
-            .spawn(move || {
-                runtime.block_on(seeker.run(stopped));
-                // Who let it go may not wait for that.
-                let _heard = ending.send(());
-            })?;
-        Ok(Self {
+        let seeking = async move {
+            seeker.run(stopped).await;
+            // Who let it go may not wait for that.
+            let _heard = ending.send(());
+        };
+        let lease = Self {
             state,
             beat,
             stop,
             ended,
-        })
+        };
+        (lease, seeking)
     }
 
     /// Where this instance stands, from change to change.
