@@ -11,8 +11,9 @@ use std::time::Duration;
 use axum::extract::State;
 use axum::extract::ws::{CloseFrame, Message, Utf8Bytes, WebSocket, WebSocketUpgrade, close_code};
 use axum::response::Response;
+use futures_util::future::BoxFuture;
 use futures_util::stream::{SplitSink, SplitStream};
-use futures_util::{SinkExt as _, StreamExt as _};
+use futures_util::{FutureExt as _, SinkExt as _, StreamExt as _};
 use serde::Deserialize;
 use serde_json::{Value, json};
 use tokio::sync::broadcast::Receiver;
@@ -205,6 +206,19 @@ struct Client {
     api: Api,
     out: SplitSink<WebSocket, Message>,
     wanted: Wanted,
+    /// What the leader is asked for, where this instance stands by; events go on meanwhile.
+    handed: Option<Handed>,
+}
+
+/// The answer to a message, with its id.
+type Handed = BoxFuture<'static, (Option<Value>, Value)>;
+
+/// Waits for the answer to what was handed on, if there is something.
+async fn answered(handed: &mut Option<Handed>) -> (Option<Value>, Value) {
+    match handed {
+        Some(answer) => answer.await,
+        None => std::future::pending().await,
+    }
 }
 
 /// Why a conversation is over.
@@ -213,7 +227,12 @@ struct Over;
 impl Client {
     async fn converse(api: Api, socket: WebSocket, wanted: Wanted, from: From) {
         let (out, incoming) = socket.split();
-        let mut client = Self { api, out, wanted };
+        let mut client = Self {
+            api,
+            out,
+            wanted,
+            handed: None,
+        };
         // Whichever way it ends, the connection is closed by being dropped.
         let _over = client.run(incoming, from).await;
         let _closed = timeout(SEND_MAX, client.out.close()).await;
@@ -242,7 +261,12 @@ impl Client {
         let mut heard = Instant::now();
         loop {
             tokio::select! {
-                message = incoming.next() => {
+                (id, body) = answered(&mut self.handed) => {
+                    self.handed = None;
+                    self.say(id, body).await?;
+                }
+                // One after the other, as they came.
+                message = incoming.next(), if self.handed.is_none() => {
                     heard = Instant::now();
                     match message {
                         Some(Ok(message)) => self.take(message).await?,
@@ -396,8 +420,9 @@ impl Client {
             }
             _ => match self.api.standby().cloned() {
                 Some(standby) => {
-                    let body = standby.message(value).await;
-                    self.say(id, body).await
+                    let asking = async move { (id, standby.message(value).await) };
+                    self.handed = Some(asking.boxed());
+                    Ok(())
                 }
                 None if self.api.is_unsure() => self.answer(id, Err(unsure())).await,
                 None => {
