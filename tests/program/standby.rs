@@ -223,6 +223,31 @@ fn until_nobody_leads(redis: &Redis) {
     });
 }
 
+/// A server at which each of two instances has a key of its own, so that nothing but the lease keeps both from sending at once.
+struct Receivers {
+    nginx: Nginx,
+    folder: TempFolder,
+}
+
+impl Receivers {
+    const KEYS: [&str; 2] = ["one", "two"];
+
+    fn start() -> Self {
+        Self {
+            nginx: Nginx::start(),
+            folder: TempFolder::new(),
+        }
+    }
+
+    fn urls(&self) -> [String; 2] {
+        Self::KEYS.map(|key| format!("{}/{key}", self.nginx.application()))
+    }
+
+    fn players(&self) -> [Player; 2] {
+        Self::KEYS.map(|key| Player::start(&self.nginx, key, &self.folder.0))
+    }
+}
+
 fn takeovers() -> usize {
     std::env::var(TAKEOVERS).map_or(TAKEOVERS_DEFAULT, |text| text.parse().unwrap())
 }
@@ -297,18 +322,16 @@ fn a_standby_takes_over_from_a_killed_leader_and_receivers_see_time_go_on() {
     assert!(is_rising(&pictures), "time goes back: {pictures:?}");
 }
 
-/// Each instance has a key of its own, so that nothing but the lease keeps both from sending at once. What they send has the times of
-/// one clock: that of the stream.
+/// What both send has the times of one clock: that of the stream.
 #[test]
 fn a_stopped_leader_that_wakes_up_sends_nothing_more_and_stands_by() {
-    let (redis, nginx, folder) = (Redis::start(), Nginx::start(), TempFolder::new());
-    let keys = ["one", "two"];
-    let urls = keys.map(|key| format!("{}/{key}", nginx.application()));
+    let (redis, receivers) = (Redis::start(), Receivers::start());
+    let urls = receivers.urls();
     let first = Instance::start(&redis, &["--stream-url", &urls[0]]);
     first.until_leads();
     let second = Instance::start(&redis, &["--stream-url", &urls[1]]);
     second.until_stands_by();
-    let players = keys.map(|key| Player::start(&nginx, key, &folder.0));
+    let players = receivers.players();
     players[0].until_more("pictures");
     let (instances, mut leads) = ([first, second], 0);
     for _ in 0..takeovers() {
@@ -328,15 +351,14 @@ fn a_stopped_leader_that_wakes_up_sends_nothing_more_and_stands_by() {
 
 #[test]
 fn a_leader_that_is_cut_off_from_redis_alone_lets_go_and_stands_by_once_it_is_back() {
-    let (redis, nginx, folder) = (Redis::start(), Nginx::start(), TempFolder::new());
-    let keys = ["one", "two"];
-    let urls = keys.map(|key| format!("{}/{key}", nginx.application()));
+    let (redis, receivers) = (Redis::start(), Receivers::start());
+    let urls = receivers.urls();
     let way = Way::to(&redis);
     let leader = Instance::start_at(&way.url(), "", &["--stream-url", &urls[0]]);
     leader.until_leads();
     let standby = Instance::start(&redis, &["--stream-url", &urls[1]]);
     standby.until_stands_by();
-    let players = keys.map(|key| Player::start(&nginx, key, &folder.0));
+    let players = receivers.players();
     players[0].until_more("pictures");
     way.is_cut.store(true, SeqCst);
     standby.until_leads();
@@ -353,14 +375,13 @@ fn a_leader_that_is_cut_off_from_redis_alone_lets_go_and_stands_by_once_it_is_ba
 
 #[test]
 fn a_leader_goes_on_while_redis_is_away_from_everybody() {
-    let (redis, nginx, folder) = (Redis::start(), Nginx::start(), TempFolder::new());
-    let keys = ["one", "two"];
-    let urls = keys.map(|key| format!("{}/{key}", nginx.application()));
+    let (redis, receivers) = (Redis::start(), Receivers::start());
+    let urls = receivers.urls();
     let leader = Instance::start(&redis, &["--stream-url", &urls[0]]);
     leader.until_leads();
     let standby = Instance::start(&redis, &["--stream-url", &urls[1]]);
     standby.until_stands_by();
-    let player = Player::start(&nginx, keys[0], &folder.0);
+    let [player, _] = receivers.players();
     player.until_more("pictures");
     redis.signal("-STOP");
     until("it to be told", || {
@@ -616,16 +637,15 @@ fn a_leader_that_wakes_up_after_others_have_led_goes_on_with_what_they_saved() {
 
 #[test]
 fn an_instance_that_is_started_while_the_leader_is_cut_off_has_it_let_go() {
-    let (redis, nginx, folder) = (Redis::start(), Nginx::start(), TempFolder::new());
-    let keys = ["one", "two"];
-    let urls = keys.map(|key| format!("{}/{key}", nginx.application()));
+    let (redis, receivers) = (Redis::start(), Receivers::start());
+    let urls = receivers.urls();
     let way = Way::to(&redis);
     let leader = Instance::start_at(&way.url(), "", &["--stream-url", &urls[0]]);
     leader.until_leads();
     leader
         .api()
         .ok("PATCH", "/stream/data?durable=true", json!({"n": 1}));
-    let players = keys.map(|key| Player::start(&nginx, key, &folder.0));
+    let players = receivers.players();
     players[0].until_more("pictures");
     way.is_cut.store(true, SeqCst);
     until_nobody_leads(&redis);
