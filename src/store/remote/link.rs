@@ -107,6 +107,31 @@ impl Link {
         Self::new((*self.url).clone(), timeouts)
     }
 
+    /// Whether a stream has an entry behind `last`, waiting for one no longer than `wait`. Others on this connection wait as long, so it
+    /// should be one [`Link::beside`] them.
+    ///
+    /// # Errors
+    /// As [`StoreError`] says.
+    pub async fn is_there_more(
+        &self,
+        stream: &str,
+        last: &str,
+        wait: Duration,
+    ) -> Result<bool, StoreError> {
+        let wait_ms = u64::try_from(wait.as_millis()).unwrap_or(u64::MAX);
+        let mut command = redis::cmd("XREAD");
+        command
+            .arg("COUNT")
+            .arg(1)
+            .arg("BLOCK")
+            .arg(wait_ms.max(1))
+            .arg("STREAMS")
+            .arg(stream)
+            .arg(last);
+        let answer: Value = self.ask(&command).await?;
+        Ok(!matches!(answer, Value::Nil))
+    }
+
     /// The server, without its password.
     pub fn place(&self) -> String {
         self.url.to_string()

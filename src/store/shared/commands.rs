@@ -8,7 +8,6 @@
 use std::sync::{Arc, LazyLock};
 use std::time::Duration;
 
-use redis::streams::StreamReadReply;
 use redis::{Script, Value};
 use tokio::time::Instant;
 
@@ -187,18 +186,9 @@ impl CommandReader {
     }
 
     async fn is_there_more(&self) -> Result<bool, StoreError> {
-        let wait_ms = u64::try_from(self.wait.as_millis()).unwrap_or(u64::MAX);
-        let mut command = redis::cmd("XREAD");
-        command
-            .arg("COUNT")
-            .arg(1)
-            .arg("BLOCK")
-            .arg(wait_ms.max(1))
-            .arg("STREAMS")
-            .arg(self.keys.of("commands"))
-            .arg(&self.last);
-        let reply: Option<StreamReadReply> = self.waiting.ask(&command).await?;
-        Ok(reply.is_some())
+        let commands = self.keys.of("commands");
+        let (waiting, last) = (&self.waiting, &self.last);
+        waiting.is_there_more(&commands, last, self.wait).await
     }
 }
 

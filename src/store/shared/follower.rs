@@ -5,8 +5,6 @@
 
 use std::time::Duration;
 
-use redis::Value;
-
 use crate::store::error::StoreError;
 use crate::store::remote::{Link, RedisStore};
 use crate::store::{Documents, Puts, format};
@@ -95,18 +93,8 @@ impl Follower {
     }
 
     async fn is_there_more(&self) -> Result<bool, StoreError> {
-        let wait_ms = u64::try_from(self.wait.as_millis()).unwrap_or(u64::MAX);
-        let mut command = redis::cmd("XREAD");
-        command
-            .arg("COUNT")
-            .arg(1)
-            .arg("BLOCK")
-            .arg(wait_ms.max(1))
-            .arg("STREAMS")
-            .arg(&self.store.keys().log)
-            .arg(&self.last);
-        let answer: Value = self.waiting.ask(&command).await?;
-        if !matches!(answer, Value::Nil) {
+        let (log, last) = (&self.store.keys().log, &self.last);
+        if self.waiting.is_there_more(log, last, self.wait).await? {
             return Ok(true);
         }
         // After a flush the log is empty, and no entry tells of it.
