@@ -8,7 +8,7 @@ use components::scene::SceneSpec;
 use systems::animate::{after_action, from_now, keep_place, start_followers};
 use systems::clock::{FrameClock, tick_at_rate};
 use systems::feed::{Arrivals, Epoch, FeedState};
-use systems::scene::{Came, Standing, timeline_component};
+use systems::scene::{Came, Motions, Standing, timeline_component};
 use systems::transition::{MixAction, MixCourse};
 
 use super::came;
@@ -178,5 +178,6 @@ pub fn fresh(spec: &SceneSpec, clock: &FrameClock, epoch: Epoch) -> Standing {
         feeds: feeds::fresh(spec, clock.tick),
         arrivals: feeds::fresh_arrivals(spec, epoch.at(clock)),
         came: Came::default(),
+        motions: Motions::default(),
     }
 }

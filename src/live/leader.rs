@@ -134,7 +134,7 @@ pub(super) fn lead(
     let inputs = serve_inputs(&engine, settings, &library, &events, &hub)?;
     let desk = Desk::new(begin.base_outputs.clone());
     let (ear, heard) = Ear::new();
-    let placed = engine.placed_door();
+    let (placed, motions) = (engine.placed_door(), engine.motions_door());
     let speech = SpeechDesk::new(engine.speech_door());
     let (director, mut keeper, (keys, recordings)) = {
         let _context = runtime.enter();
@@ -212,7 +212,7 @@ pub(super) fn lead(
             keeper.stop().await.let_go().await;
             anyhow::bail!("{error}");
         }
-        keeper.follow(&begin, director.snapshots(), ticks);
+        keeper.follow(&begin, director.snapshots(), ticks, motions);
         let _preloader = Preloader::start(library.clone(), director.snapshots())?;
         let sharing = redis.map(|redis| {
             let hear = station.clone();

@@ -138,7 +138,8 @@ pub fn routes() -> Routes {
                 .answers::<Deleted>("It is gone.")
                 .kept(),
             async |State(api): State<Api>, Name(id): Name, query: Params| {
-                delete(&api, id, query.flag("forget")?.unwrap_or(false)).await
+                let forget = query.flag("forget")?.unwrap_or(false);
+                delete(&api, id, Deletion { forget }).await
             },
         )
         .get(
@@ -232,10 +233,19 @@ async fn get(api: &Api, id: String) -> Answered {
     Reply::of(blocking(move || store.get(&id)).await?)
 }
 
-/// Deletes a recording; `forgets` is for one whose files another instance has.
-pub async fn delete(api: &Api, id: String, forgets: bool) -> Answered {
+/// How a recording is deleted.
+#[derive(Clone, Copy, Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Deletion {
+    /// Whether one whose files another instance has is taken from the list.
+    #[serde(default)]
+    pub forget: bool,
+}
+
+/// Deletes a recording.
+pub async fn delete(api: &Api, id: String, how: Deletion) -> Answered {
     let (store, gone) = (api.station().recordings().clone(), id.clone());
-    blocking(move || store.delete(&gone, forgets)).await?;
+    blocking(move || store.delete(&gone, how.forget)).await?;
     api.station()
         .tell(Event::about("recording:delete", &id, json!({"id": id})));
     Ok(Reply::of(Deleted { id })?.kept())

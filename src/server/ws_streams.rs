@@ -73,7 +73,9 @@ pub async fn ask(api: &Api, kind: &str, value: &Value) -> Answered {
         ("recording", "start") => recordings::start(api, read(&body())?).await,
         ("recording", "stop") => recordings::stop(api).await,
         ("recording", "mark") => recordings::mark(api, read(&body())?).await,
-        ("recording", "delete") => recordings::delete(api, name()?.to_owned(), false).await,
+        ("recording", "delete") => {
+            recordings::delete(api, name()?.to_owned(), read(&body())?).await
+        }
         ("replay", "get") => recordings::replay(api),
         ("replay", "update") => recordings::set_replay(api, &body()),
         ("replay", "save") => recordings::save_replay_of(api, &body()).await,

@@ -30,7 +30,7 @@ impl Default for PersistOptions {
             retry_first: Duration::from_millis(50),
             retry_max: Duration::from_secs(1),
             look: Duration::from_secs(1),
-            lag_max: Duration::from_millis(200),
+            lag_max: Duration::from_millis(150),
             slow_told: Duration::from_secs(5),
         }
     }

@@ -20,7 +20,9 @@ use crate::layout::{CanvasSize, OutputSize};
 use crate::profile::{NowNanos, Profile};
 use crate::publish::{Counters, LatestBlame, PlacedDoor, StatusBoard, blame_tick};
 use crate::render::{CachedRaster, Canvas, ComposedFrame, Hold, RasterCache, RasterCosts, picture};
-use crate::scene::{MaxLayers, SceneBundle, SceneError, Standing, replace_scene, resume};
+use crate::scene::{
+    MaxLayers, MotionsDoor, SceneBundle, SceneError, Standing, replace_scene, resume,
+};
 use crate::schedule::{Repeat, Tick, TickSet};
 use crate::speech::{SpeechDoor, Teller};
 use crate::{
@@ -58,6 +60,7 @@ pub struct Engine {
     commands: CommandSender,
     pictures: PictureDoor,
     placed: PlacedDoor,
+    motions: MotionsDoor,
     inputs: InputDoor,
     speech: SpeechDoor,
 }
@@ -90,6 +93,7 @@ impl Engine {
         let (commands, queue) = CommandQueue::new();
         let (pictures, door) = Pictures::new();
         let (placed, placed_requests) = PlacedDoor::new();
+        let (motions, motion_requests) = MotionsDoor::new();
         let (inputs, input_requests) = InputRequests::new();
         let (speech, teller) = Teller::new();
         let mut app = App::empty();
@@ -121,6 +125,7 @@ impl Engine {
             .insert_resource(queue)
             .insert_resource(pictures)
             .insert_resource(placed_requests)
+            .insert_resource(motion_requests)
             .insert_resource(input_requests)
             .insert_resource(teller)
             .init_resource::<SceneData>()
@@ -156,6 +161,7 @@ impl Engine {
             commands,
             pictures: door,
             placed,
+            motions,
             inputs,
             speech,
         })
@@ -179,6 +185,11 @@ impl Engine {
     /// Where it is asked how a tick placed the layers.
     pub fn placed_door(&self) -> PlacedDoor {
         self.placed.clone()
+    }
+
+    /// Where it is asked what is on its way after a tick.
+    pub fn motions_door(&self) -> MotionsDoor {
+        self.motions.clone()
     }
 
     /// Where inputs are asked for, for whoever decodes.

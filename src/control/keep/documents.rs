@@ -7,6 +7,7 @@
 //! | `data` | its data |
 //! | `timelines`, `feeds` | where they stand, in ticks |
 //! | `came` | when layers and messages of chats came that came after the scene, in ticks |
+//! | `motions` | what is on its way: glides, layers that come and go, tickers, in ticks |
 //! | `schedule` | the batches that wait for their ticks |
 //! | `config` | settings that were changed, beside what they were set to |
 //! | `outputs` | what the API has changed of outputs and renditions; may hold stream keys |
@@ -29,7 +30,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 use systems::clock::tick_at_rate;
 use systems::feed::{Arrivals, Epoch, FeedState};
-use systems::scene::{Came, Standing};
+use systems::scene::{Came, Motions, Standing};
 
 use super::config::ConfigDocument;
 use crate::control::outputs;
@@ -191,6 +192,13 @@ pub(super) fn puts(
     Ok(puts)
 }
 
+/// The document of what is on its way.
+pub(super) fn put_motions(puts: &mut Puts, motions: &Motions) -> Result<(), serde_json::Error> {
+    let bytes = serde_json::to_vec(motions)?;
+    puts.insert("motions".into(), Some(Bytes::from(bytes)));
+    Ok(())
+}
+
 fn is_same<T: PartialEq>(old: &Arc<T>, new: &Arc<T>) -> bool {
     Arc::ptr_eq(old, new) || old == new
 }
@@ -258,6 +266,7 @@ pub(super) struct Read {
     timelines: Arc<BTreeMap<String, PlayStateRead>>,
     feeds: Arc<BTreeMap<String, (FeedState, Arrivals)>>,
     came: Came,
+    motions: Motions,
     schedule: Vec<Waiting>,
 }
 
@@ -303,12 +312,16 @@ pub(super) fn read(documents: &Documents) -> Result<Option<Read>, Unreadable> {
     let lines: BTreeMap<String, TimelineDocument> = parse("timelines", find("timelines")?)?;
     let feeds: BTreeMap<String, FeedDocument> = parse("feeds", find("feeds")?)?;
     let came = documents.get("came").map(|bytes| parse("came", bytes));
+    let motions = documents
+        .get("motions")
+        .map(|bytes| parse("motions", bytes));
     let schedule = documents
         .get("schedule")
         .map(|bytes| parse("schedule", bytes));
     Ok(Some(Read {
         schedule: schedule.transpose()?.unwrap_or_default(),
         came: came.transpose()?.unwrap_or_default(),
+        motions: motions.transpose()?.unwrap_or_default(),
         show: parse("show", find("show")?)?,
         scene,
         config: parse("config", find("config")?)?,
@@ -369,6 +382,7 @@ impl Read {
         let mut standing = fresh;
         let moved = |tick| tick_at_rate(tick, self.show.rate, rate);
         standing.came = self.came.clone().moved(moved);
+        standing.motions = self.motions.clone().moved(moved);
         for (id, timeline) in &mut standing.timelines {
             let Some((state, started_for_tick)) = self.timelines.get(id) else {
                 continue;

@@ -20,6 +20,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
+use systems::scene::{Motions, MotionsDoor};
 use tokio::sync::{oneshot, watch};
 use tokio::task::JoinHandle;
 use tokio::time::{sleep, timeout};
@@ -43,9 +44,11 @@ pub use beside::Beside;
 pub use found::Stand;
 pub use open::{Member, Opened, instance, join, open};
 
-/// The least time from one look at the show to the next. With the time that a commit may take before the store counts as slow it makes
-/// the 250 ms within which a change is saved.
+/// The least time from one look at the show to the next. With [`MOTIONS_WAIT_MAX`] and the time that a commit may take before the store
+/// counts as slow it makes the 250 ms within which a change is saved.
 const PACE: Duration = Duration::from_millis(50);
+/// How long the tick is waited for that tells what is on its way; at 30 a second the next one is at most 33 ms off.
+const MOTIONS_WAIT_MAX: Duration = Duration::from_millis(50);
 /// How long a change that is to be durable is waited for.
 pub const DURABLE_WAIT_MAX: Duration = Duration::from_secs(5);
 /// How long the end waits for what is not saved yet.
@@ -244,6 +247,7 @@ impl Keeper {
         begin: &Begin,
         snapshots: watch::Receiver<Arc<Snapshot>>,
         ticks: Ticks,
+        motions: MotionsDoor,
     ) {
         if let Some(lease) = &self.lease {
             let (ticks, snapshots) = (ticks.clone(), snapshots.clone());
@@ -254,7 +258,10 @@ impl Keeper {
             constants: begin.constants().clone(),
             snapshots,
             ticks,
+            motions,
             before: None,
+            motions_before: None,
+            is_behind: false,
             old_files: begin.old_files(),
         };
         let (stop, stopped) = oneshot::channel();
@@ -320,7 +327,11 @@ struct Follower {
     constants: Constants,
     snapshots: watch::Receiver<Arc<Snapshot>>,
     ticks: Ticks,
+    motions: MotionsDoor,
     before: Option<Arc<Snapshot>>,
+    motions_before: Option<Arc<Motions>>,
+    /// Whether what is on its way was not told in time.
+    is_behind: bool,
     /// Files that are put aside once the store has what they held.
     old_files: Vec<PathBuf>,
 }
@@ -332,8 +343,12 @@ impl Follower {
             let now = *asked.borrow_and_update();
             self.take().await;
             self.saving.0.looked.send_replace(now);
+            let is_behind = self.is_behind;
             let next = async {
                 sleep(PACE).await;
+                if is_behind {
+                    return true;
+                }
                 tokio::select! {
                     changed = self.snapshots.changed() => changed.is_ok(),
                     changed = asked.changed() => changed.is_ok(),
@@ -352,12 +367,23 @@ impl Follower {
 
     /// Hands what differs to the store.
     async fn take(&mut self) {
+        let told = self.ask_motions().await;
         let now = Arc::clone(&self.snapshots.borrow_and_update());
+        // What has begun since belongs to the next one.
+        let motions = told.map(|motions| Arc::new(motions.until(now.tick)));
+        let motions = motions.or_else(|| self.motions_before.clone());
+        let new_motions = motions
+            .clone()
+            .filter(|motions| self.motions_before.as_ref() != Some(motions));
         let (before, epoch) = (self.before.clone(), self.ticks.epoch());
         let (constants, snapshot) = (self.constants.clone(), Arc::clone(&now));
         // A large scene takes a while to be written as JSON.
         let writing = tokio::task::spawn_blocking(move || {
-            documents::puts(before.as_deref(), &snapshot, epoch, &constants)
+            let mut puts = documents::puts(before.as_deref(), &snapshot, epoch, &constants)?;
+            if let Some(motions) = new_motions {
+                documents::put_motions(&mut puts, &motions)?;
+            }
+            Ok::<_, serde_json::Error>(puts)
         });
         let result = match writing.await {
             Ok(Ok(puts)) => {
@@ -375,10 +401,10 @@ impl Follower {
                     revision = now.show.revision,
                     "the show is not saved: {reason}"
                 );
-                self.before = None;
+                (self.before, self.motions_before) = (None, None);
             }
             None => {
-                self.before = Some(now);
+                (self.before, self.motions_before) = (Some(now), motions);
                 if !self.old_files.is_empty() {
                     let files = std::mem::take(&mut self.old_files);
                     tokio::spawn(retire(self.saving.clone(), files));
@@ -390,6 +416,31 @@ impl Follower {
             *refused = reason;
             is_changed
         });
+    }
+}
+
+impl Follower {
+    /// What is on its way after the next tick, where a change may have set something on its way.
+    async fn ask_motions(&mut self) -> Option<Motions> {
+        let now = Arc::clone(&self.snapshots.borrow());
+        let may_differ = self.before.as_ref().is_none_or(|before| {
+            !Arc::ptr_eq(&before.show.program.spec, &now.show.program.spec)
+                || !Arc::ptr_eq(&before.timelines, &now.timelines)
+        });
+        if !may_differ && !self.is_behind {
+            return None;
+        }
+        let (tell, told) = oneshot::channel();
+        let is_asked = self.motions.ask(move |motions| {
+            let _nobody_waits_any_more = tell.send(motions);
+        });
+        let told = match is_asked {
+            true => timeout(MOTIONS_WAIT_MAX, told).await.ok(),
+            false => None,
+        };
+        let told = told.and_then(Result::ok);
+        self.is_behind = told.is_none();
+        told
     }
 }
 

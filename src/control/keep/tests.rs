@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 use systems::Engine;
 use systems::feed::Epoch;
-use systems::scene::SceneBundle;
+use systems::scene::{SceneBundle, Standing};
 
 use super::documents::{self, Constants};
 use crate::control::tests::{Stage, picture, settings};
@@ -31,8 +31,13 @@ const SCENE: &str = r##"{
   ]
 }"##;
 
-/// Saves what is on air, and begins with it again in an engine of its own, on the tick that comes next.
-fn again(stage: &Stage) -> Engine {
+/// Saves what is on air after one more tick, and begins with it again in an engine of its own, on the tick that comes next.
+fn again(stage: &mut Stage) -> Engine {
+    let (tell, told) = std::sync::mpsc::channel();
+    let door = stage.engine.motions_door();
+    assert!(door.ask(move |motions| tell.send(motions).expect("somebody listens")));
+    stage.tick();
+    let motions = told.recv().expect("an answer");
     let snapshot = stage.director.snapshot();
     let constants = Constants {
         started_with: "scene.json".to_owned(),
@@ -40,7 +45,9 @@ fn again(stage: &Stage) -> Engine {
         frame: (320, 180),
     };
     let epoch = stage.ticks.epoch();
-    let puts = documents::puts(None, &snapshot, epoch, &constants).expect("documents");
+    let mut puts = documents::puts(None, &snapshot, epoch, &constants).expect("documents");
+    let motions = motions.until(snapshot.tick);
+    documents::put_motions(&mut puts, &motions).expect("a document");
     let saved: Documents = puts
         .into_iter()
         .filter_map(|(name, bytes)| Some((name, bytes?)))
@@ -49,6 +56,10 @@ fn again(stage: &Stage) -> Engine {
     let text = read.scene.scene.to_string();
     let spec = scene_from_text(&text, "saved", None, &LoadOptions::default()).expect("a scene");
     assert_eq!(spec, *snapshot.show.program.spec);
+    assert_eq!(
+        read.standing(Standing::default(), snapshot.rate).motions,
+        motions
+    );
     let rate = read.show.rate;
     let clock = systems::clock::FrameClock {
         tick: read.show.since_tick,
@@ -132,4 +143,64 @@ async fn a_scene_that_comes_back_shows_what_it_would_have_shown() {
     )
     .await;
     show_the_same(&mut stage, 30, "at rest");
+}
+
+/// Of each way in which something is on its way.
+const MOVING: &str = r##"{
+  "version": 1, "name": "On its way", "canvas": {"width": 96, "height": 64, "fps": 30},
+  "audio": {"master": {"gain": -6}},
+  "layers": [
+    {"id": "box", "source": {"type": "color", "color": "#ff0000"}, "size": {"width": 20, "height": 20},
+      "effects": [{"id": "soft", "type": "blur", "radius": 1}]},
+    {"id": "door", "visible": false, "source": {"type": "color", "color": "#00ff00"}, "position": {"x": 40, "y": 0},
+      "size": {"width": 30, "height": 20},
+      "enter": {"type": "slide", "duration": 2, "easing": "easeOutCubic"}, "exit": {"type": "fade", "duration": 2}},
+    {"id": "strip", "source": {"type": "ticker", "items": ["first", "second"], "speed": 31, "font": {"size": 10}},
+      "position": {"x": 0, "y": 50}, "size": {"width": 96, "height": 14}}
+  ],
+  "timelines": [
+    {"id": "move", "duration": 4, "tracks": [{"layer": "box", "property": "rotation", "keyframes": [{"at": 0, "value": 0}, {"at": 4, "value": 90}]}]}
+  ]
+}"##;
+
+#[tokio::test]
+async fn what_is_on_its_way_goes_on_when_it_comes_back() {
+    let spec = scene_from_text(MOVING, "scene", None, &LoadOptions::default()).expect("a scene");
+    let mut stage = Stage::of(spec);
+    stage.ticks.set_epoch(Epoch(0));
+    for _ in 0..20 {
+        stage.tick();
+    }
+    let glide = json!({"duration": 3, "easing": "easeInOutCubic"});
+    ask(
+        &mut stage,
+        &[
+            json!({"type": "layer.update", "id": "box", "animate": glide,
+                "patch": {"position": {"x": 70, "y": 30}, "opacity": 0.4, "source": {"color": "#0000ff"}}}),
+            json!({"type": "layer.update", "id": "strip", "animate": glide, "patch": {"source": {"speed": 90}}}),
+            json!({"type": "layer.update", "id": "door", "patch": {"visible": true}}),
+        ],
+    )
+    .await;
+    show_the_same(&mut stage, 20, "a third of the way");
+    ask(
+        &mut stage,
+        &[
+            // Half way from one place to the next, by a spring that keeps its speed.
+            json!({"type": "layer.update", "id": "box", "animate": {"duration": 1, "easing": {"spring": {"bounce": 0.5}}},
+                "patch": {"position": {"x": 10, "y": 40}}}),
+            json!({"type": "layer.update", "id": "door", "patch": {"visible": false}}),
+            json!({"type": "timeline.seek", "id": "move", "to": 3, "blend": glide}),
+        ],
+    )
+    .await;
+    show_the_same(&mut stage, 20, "turned round");
+    // One number of two is there at once, the other one stays on its way.
+    let at_once = json!({"type": "layer.update", "id": "box", "patch": {"position": {"x": 50}}});
+    ask(&mut stage, &[at_once]).await;
+    show_the_same(&mut stage, 120, "to the end");
+    let settled =
+        json!({"type": "layer.update", "id": "strip", "patch": {"source": {"speed": 10}}});
+    ask(&mut stage, &[settled]).await;
+    show_the_same(&mut stage, 40, "a ticker that has run at other speeds");
 }

@@ -8,7 +8,7 @@ use components::value::Number;
 use glam::Vec4;
 use serde_json::Value;
 
-use super::glide::GlideState;
+use super::glide::{GlidePlace, GlideState};
 use super::lane::CompiledLane;
 use super::timeline::TimelineNow;
 use crate::clock::FrameClock;
@@ -100,6 +100,17 @@ impl<S: MovingFields> FieldMotions<S> {
     /// Whether any field is on its way to a new value.
     pub fn glides(&self) -> bool {
         self.fields.iter().any(|field| field.glide.is_some())
+    }
+
+    /// Where the ways of its fields stand, by their paths.
+    pub(crate) fn places(&self) -> impl Iterator<Item = (&str, GlidePlace)> {
+        let fields = self.fields.iter();
+        fields.filter_map(|field| Some((&*field.path, field.glide.as_ref()?.place()?)))
+    }
+
+    /// Has a field go on from there.
+    pub(crate) fn go_on(&mut self, path: &str, place: GlidePlace) {
+        self.field(path).glide = Some(place.into());
     }
 
     /// Whether a track that is not stopped, or a glide, moves the field.

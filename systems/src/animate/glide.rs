@@ -5,6 +5,7 @@
 
 use components::animation::{Easing, Glide};
 use glam::Vec4;
+use serde::{Deserialize, Serialize};
 
 use super::easing::EasingCurve;
 use crate::clock::FrameClock;
@@ -21,8 +22,7 @@ pub struct GlideState {
     velocity: Vec4,
     /// The tick of that value.
     since_tick: u64,
-    delay: f64,
-    duration: f64,
+    glide: Glide,
     course: Course,
     /// Known once the property's own value of the next tick is.
     offset: Option<Vec4>,
@@ -38,38 +38,86 @@ enum Course {
     },
 }
 
-impl GlideState {
-    /// Begins on the tick of `clock`, from what the tick before showed.
-    pub fn begin(glide: &Glide, shown: Vec4, velocity: Vec4, clock: &FrameClock) -> Self {
+impl Course {
+    fn of(glide: &Glide) -> Self {
         let duration = f64::from(glide.duration);
-        let course = match glide.easing {
-            Easing::Spring(spring) if duration > 0.0 => Course::Spring {
+        match glide.easing {
+            Easing::Spring(spring) if duration > 0.0 => Self::Spring {
                 frequency: std::f64::consts::TAU / duration,
                 damping: 1.0 - f64::from(spring.bounce),
             },
-            easing => Course::Eased(easing.into()),
-        };
+            easing => Self::Eased(easing.into()),
+        }
+    }
+}
+
+/// Where a glide stands, so that another run goes on with it.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct GlidePlace {
+    /// How it goes.
+    pub glide: Glide,
+    /// The tick of the value that it goes from.
+    pub since_tick: u64,
+    /// That value.
+    pub from: [f32; 4],
+    /// Units a second at that time.
+    pub velocity: [f32; 4],
+    /// What the value was above the property's own on the next tick.
+    pub offset: Option<[f32; 4]>,
+}
+
+impl From<GlidePlace> for GlideState {
+    fn from(place: GlidePlace) -> Self {
+        Self {
+            shown: Vec4::from_array(place.from),
+            velocity: Vec4::from_array(place.velocity),
+            since_tick: place.since_tick,
+            glide: place.glide,
+            course: Course::of(&place.glide),
+            offset: place.offset.map(Vec4::from_array),
+        }
+    }
+}
+
+impl GlideState {
+    /// Begins on the tick of `clock`, from what the tick before showed.
+    pub fn begin(glide: &Glide, shown: Vec4, velocity: Vec4, clock: &FrameClock) -> Self {
         Self {
             shown,
             velocity,
             since_tick: clock.tick.saturating_sub(1),
-            delay: f64::from(glide.delay),
-            duration,
-            course,
+            glide: *glide,
+            course: Course::of(glide),
             offset: None,
         }
+    }
+
+    /// Where it stands; `None` where its numbers are none that can be written down.
+    pub fn place(&self) -> Option<GlidePlace> {
+        let offset = self.offset.unwrap_or_default();
+        let is_finite = [self.shown, self.velocity, offset]
+            .iter()
+            .all(|numbers| numbers.is_finite());
+        is_finite.then(|| GlidePlace {
+            glide: self.glide,
+            since_tick: self.since_tick,
+            from: self.shown.to_array(),
+            velocity: self.velocity.to_array(),
+            offset: self.offset.map(|offset| offset.to_array()),
+        })
     }
 
     /// What is added to `own`, the value that the property has by itself on this tick; `None` when it has come to rest.
     pub fn offset(&mut self, own: Vec4, clock: &FrameClock) -> Option<Vec4> {
         let start = *self.offset.get_or_insert(self.shown - own);
-        let seconds = clock.seconds_since(self.since_tick) - self.delay;
+        let seconds = clock.seconds_since(self.since_tick) - f64::from(self.glide.delay);
         if seconds <= 0.0 {
             return Some(start);
         }
         match &self.course {
             Course::Eased(curve) => {
-                let part = seconds / self.duration;
+                let part = seconds / f64::from(self.glide.duration);
                 (part < 1.0).then(|| start * (1.0 - curve.sample(part)) as f32)
             }
             Course::Spring { frequency, damping } => {

@@ -55,6 +55,11 @@ impl Integral {
         }
     }
 
+    /// The first tick that is not in the sum.
+    pub fn summed_to(&self) -> u64 {
+        self.summed_to
+    }
+
     /// Units.
     pub fn value(&self) -> f64 {
         self.parts as f64 / PARTS

@@ -37,13 +37,14 @@ pub use easing::{EasingCurve, sample_easing};
 pub(crate) use fields::compute as compute_fields;
 pub use fields::{FieldMotions, MovingFields};
 pub(crate) use fields::{add_lanes, glide_to, remove_lanes};
-pub use glide::GlideState;
+pub use glide::{GlidePlace, GlideState};
 pub(crate) use integral::{Integral, Speed};
 pub use lane::CompiledLane;
 pub use path::LengthPath;
 pub(crate) use property::begin_glide;
 pub use property::{CompiledTracks, Motion, MovingProperty};
 pub(crate) use ticker::Strip;
+pub use ticker::StripPlace;
 pub use timeline::{
     TimelineAction, TimelineNow, after_action, from_now, has_ended, keep_place, local_seconds,
     start_after, start_followers,

@@ -8,7 +8,7 @@ use components::layer::{Anchor, Crop, Opacity, Position, Rotation, Scale, Size, 
 use glam::{Vec2, Vec4, Vec4Swizzles as _};
 use serde_json::Value;
 
-use super::glide::GlideState;
+use super::glide::{GlidePlace, GlideState};
 use super::lane::CompiledLane;
 use super::timeline::TimelineNow;
 use crate::clock::FrameClock;
@@ -224,6 +224,19 @@ impl<T: MovingProperty> Motion<T> {
     /// Whether the property is on its way.
     pub fn glides(&self) -> bool {
         self.glide.is_some()
+    }
+
+    /// Where its way stands, if it is on one.
+    pub(crate) fn place(&self) -> Option<GlidePlace> {
+        self.glide.as_ref()?.place()
+    }
+
+    /// Of a property that goes on from there.
+    pub(crate) fn going_on(place: GlidePlace) -> Self {
+        Self {
+            glide: Some(place.into()),
+            ..Self::default()
+        }
     }
 
     /// The larger of both ends of its way, by absolute value.

@@ -11,7 +11,7 @@ use glam::Vec4;
 use super::channel::{CUT_SAMPLES, ChannelSound, Channels, factor_of};
 use super::limiter::Limiter;
 use super::{AudioChunk, MixedSound, SAMPLE_RATE, StereoSamples, samples_in_tick};
-use crate::animate::GlideState;
+use crate::animate::{GlidePlace, GlideState};
 use crate::clock::FrameClock;
 use crate::render::Hold;
 use crate::scene::SceneInfo;
@@ -34,7 +34,7 @@ struct Tail {
 
 /// The sum of this tick before its limiter. Written in `Mix`.
 #[derive(Resource, Debug)]
-pub(super) struct Bus {
+pub(crate) struct Bus {
     samples: StereoSamples,
     plays: bool,
     /// What the last tick ended with: the factor of the sum, and its decibels.
@@ -210,6 +210,16 @@ impl Bus {
             }
             self.spare.push(tail);
         }
+    }
+
+    /// Where the way of the sum's gain stands, if it is on one.
+    pub(crate) fn glide_place(&self) -> Option<GlidePlace> {
+        self.glide.as_ref()?.place()
+    }
+
+    /// Has the sum's gain go on from there.
+    pub(crate) fn go_on(&mut self, place: GlidePlace) {
+        self.glide = Some(place.into());
     }
 
     /// The gain of the sum, before scenes are mixed.

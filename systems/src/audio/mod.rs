@@ -26,7 +26,7 @@ use components::sound::SoundRole;
 use crate::profile::AddTimed;
 use crate::schedule::{TickSet, add_to_every_tick};
 
-pub(crate) use bus::{glide_master, leave_scene, turn_round};
+pub(crate) use bus::{Bus, glide_master, leave_scene, turn_round};
 pub use channel::{CUT_SAMPLES, ChannelGain, ChannelLevel, ChannelSound, Channels, Through};
 pub(crate) use channel::{Strand, take_strand, tie_strand};
 pub use duck::DuckState;

@@ -1,5 +1,6 @@
 //! Set `Publish`: lets everybody outside the world see what the tick came to, without anybody waiting.
 
+mod door;
 mod placed;
 
 use std::sync::{Arc, Mutex, PoisonError, TryLockError};
@@ -11,9 +12,12 @@ use raster::ComposeStats;
 use crate::clock::FrameClock;
 use crate::profile::{AddTimed, Profile};
 use crate::render::{ComposedFrame, RasterCosts};
+use crate::scene::answer_motions;
 use crate::schedule::{Tick, TickSet};
 
-pub use placed::{LAYERS_MAX, PlacedDoor, PlacedLayer, PlacedLayers, PlacedReply};
+pub(crate) use door::Requests;
+pub use door::{Door, REQUESTS_MAX, Reply};
+pub use placed::{LAYERS_MAX, PlacedDoor, PlacedLayer, PlacedLayers};
 
 /// Counts since the start.
 #[derive(Resource, Clone, Copy, Debug, Default, PartialEq, Eq, serde::Serialize)]
@@ -102,7 +106,8 @@ pub fn plugin(app: &mut App) {
         .init_resource::<LatestBlame>();
     let system = app.timed(TickSet::Publish, "publish::write_status", write_status);
     let answer = app.timed(TickSet::Publish, "publish::placed_layers", placed::answer);
-    app.add_systems(Tick, (system, answer).chain());
+    let motions = app.timed(TickSet::Publish, "publish::motions", answer_motions);
+    app.add_systems(Tick, (system, answer, motions).chain());
 }
 
 fn write_status(

@@ -1,5 +1,4 @@
-//! Where layers stand on a tick, for who asks: editors that convert coordinates or look for what is under a pointer. A tick on which
-//! nobody asks pays for one look into an empty queue.
+//! Where layers stand on a tick, for who asks: editors that convert coordinates or look for what is under a pointer.
 
 use bevy_ecs::prelude::*;
 use components::derived::{Computed, LayoutBox};
@@ -7,15 +6,13 @@ use components::layer::{Crop, LayerId};
 use components::scene::CanvasSpec;
 use components::source::ImageSource;
 use components::viewport::Viewport;
-use crossbeam_channel::{Receiver, Sender, TrySendError, bounded};
 use glam::{Affine2, Vec2};
 
+use super::door::{Door, Requests};
 use crate::clock::FrameClock;
 use crate::layout::{CanvasSize, InputPlace, LayerTree, OutputSize, Placed, crop_box};
 use crate::scene::{Leaving, Outgoing, SceneInfo};
 
-/// How many may wait for one tick's table.
-pub const REQUESTS_MAX: usize = 64;
 /// The most layers of a table, those that systems made among them; the ones nearest to the front are left out beyond that.
 pub const LAYERS_MAX: usize = 4096;
 
@@ -144,31 +141,8 @@ impl PlacedLayers {
     }
 }
 
-/// Called with the table, on the engine's thread: it must not wait.
-pub type PlacedReply = Box<dyn FnOnce(PlacedLayers) + Send>;
-
-/// Where the table of the next tick is asked for. Cheap to copy.
-#[derive(Clone)]
-pub struct PlacedDoor(Sender<PlacedReply>);
-
-/// The world's end of it.
-#[derive(Resource)]
-pub(crate) struct PlacedRequests(Receiver<PlacedReply>);
-
-impl PlacedDoor {
-    pub(crate) fn new() -> (Self, PlacedRequests) {
-        let (sender, receiver) = bounded(REQUESTS_MAX);
-        (Self(sender), PlacedRequests(receiver))
-    }
-
-    /// Has `reply` called with the table of the next tick; false when too many ask, or the engine has ended.
-    pub fn ask(&self, reply: impl FnOnce(PlacedLayers) + Send + 'static) -> bool {
-        match self.0.try_send(Box::new(reply)) {
-            Ok(()) => true,
-            Err(TrySendError::Full(_) | TrySendError::Disconnected(_)) => false,
-        }
-    }
-}
+/// Where the table of the next tick is asked for.
+pub type PlacedDoor = Door<PlacedLayers>;
 
 type Row<'a> = (
     &'a LayerId,
@@ -179,27 +153,19 @@ type Row<'a> = (
 );
 
 pub(super) fn answer(
-    requests: Res<PlacedRequests>,
+    requests: Res<Requests<PlacedLayers>>,
     clock: Res<FrameClock>,
     (canvas, output): (Res<CanvasSize>, Res<OutputSize>),
     info: Option<Res<SceneInfo>>,
     tree: Res<LayerTree>,
     rows: Query<Row, (Without<Outgoing>, Without<Leaving>)>,
 ) {
-    let Ok(first) = requests.0.try_recv() else {
-        return;
-    };
-    let table = PlacedLayers {
+    requests.answer(|| PlacedLayers {
         tick: clock.tick,
         canvas: info.map_or_else(CanvasSpec::default, |info| info.canvas.clone()),
         view: output.view(*canvas),
         layers: list(&tree, &rows),
-    };
-    // Whoever asks from now on is answered on the next tick.
-    for reply in requests.0.try_iter().take(REQUESTS_MAX) {
-        reply(table.clone());
-    }
-    first(table);
+    });
 }
 
 fn list(

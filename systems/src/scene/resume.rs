@@ -1,4 +1,5 @@
-//! Takes up a scene where an earlier run left it: its timelines and feeds stand where they stood, counted in the same ticks.
+//! Takes up a scene where an earlier run left it: its timelines and feeds stand where they stood, counted in the same ticks, and what was
+//! on its way goes on.
 //!
 //! Everything else that moves follows from the tick on which the scene came on air, or a layer that came later.
 
@@ -10,7 +11,7 @@ use components::animation::{Timeline, TimelineId};
 use components::layer::LayerId;
 use serde::{Deserialize, Serialize};
 
-use super::Reachable;
+use super::{Motions, Reachable, motions};
 use crate::animate::{ChatRows, Strip};
 use crate::avatar::Avatar;
 use crate::feed::{Arrivals, FeedClock, FeedState};
@@ -62,6 +63,8 @@ pub struct Standing {
     pub arrivals: BTreeMap<String, Arrivals>,
     /// When layers and messages came that came after the scene.
     pub came: Came,
+    /// What is on its way.
+    pub motions: Motions,
 }
 
 /// Has the scene on air stand there. Names that it does not have are passed over. `tick` is the first that is shown.
@@ -84,7 +87,11 @@ pub(crate) fn resume(world: &mut World, standing: &Standing, tick: u64) {
             *arrivals = stood.clone();
         }
     }
-    let came = &standing.came;
+    resume_layers(world, &standing.came);
+    motions::resume(world, &standing.motions);
+}
+
+fn resume_layers(world: &mut World, came: &Came) {
     type Moving<'a> = (
         &'a LayerId,
         Option<&'a mut Strip>,

@@ -32,7 +32,7 @@ use crate::speech;
 
 pub use clip::Clip;
 pub use look::{Frame, Look, look, outwards};
-pub use presence::Presence;
+pub use presence::{Presence, PresencePlace};
 pub(crate) use presence::{advance as advance_presence, retire};
 
 /// The change from one scene to another that is in course, if any.

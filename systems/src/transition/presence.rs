@@ -8,6 +8,7 @@ use bevy_ecs::prelude::*;
 use components::layer::Visible;
 use components::transition::{Enter, Exit, Transition, TransitionKind};
 use raster::Raster;
+use serde::{Deserialize, Serialize};
 
 use super::clip::Clip;
 use crate::animate::sample_easing;
@@ -32,14 +33,53 @@ pub struct Presence {
     behind: Option<f32>,
 }
 
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-enum Way {
+/// By which of its two ways a layer comes or goes.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub enum Way {
+    /// That by which it comes.
     #[default]
     Enter,
+    /// That by which it goes.
     Exit,
 }
 
+/// Where a layer stands that is on its way, so that another run goes on with it.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct PresencePlace {
+    /// Whether it comes.
+    pub comes: bool,
+    /// Its way.
+    pub way: Way,
+    /// The part that had come on `since_tick`, 0 to 1.
+    pub from: f64,
+    /// The tick on which it set out or last turned round.
+    pub since_tick: u64,
+}
+
 impl Presence {
+    /// Where it stands, if it is on its way.
+    pub(crate) fn place(&self) -> Option<PresencePlace> {
+        self.moves().then_some(PresencePlace {
+            comes: self.wanted,
+            way: self.way,
+            from: self.from,
+            since_tick: self.since_tick,
+        })
+    }
+
+    /// Of a layer that goes on from there.
+    pub(crate) fn going_on(place: PresencePlace) -> Self {
+        Self {
+            wanted: place.comes,
+            way: place.way,
+            from: place.from.clamp(0.0, 1.0),
+            since_tick: place.since_tick,
+            ..Self::default()
+        }
+    }
+
     /// Of a layer that comes into the world on a tick.
     pub(crate) fn entering(is_visible: bool, since_tick: u64) -> Self {
         Self {

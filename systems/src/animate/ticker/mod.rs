@@ -9,6 +9,7 @@ use std::sync::Arc;
 use bevy_ecs::prelude::*;
 use components::derived::{Computed, FilledText};
 use components::layer::{LayerSpec, Opacity, Position, Size};
+use components::scene::FrameRate;
 use components::source::{Source, TextDirection, TextSource, TickerSource};
 use components::value::{Paint, Template};
 use glam::Vec2;
@@ -16,6 +17,7 @@ use glam::Vec2;
 use crate::clock::FrameClock;
 use crate::layout::{Flows, Fonts};
 use crate::scene::{despawn_internal, spawn_internal};
+pub use way::StripPlace;
 use way::Way;
 pub(super) use way::run;
 
@@ -71,6 +73,16 @@ impl Strip {
     /// The strip came on air on `tick`; before it was laid out.
     pub(crate) fn began_on(&mut self, tick: u64) {
         self.way = Way::new(tick);
+    }
+
+    /// Where it stands, if it has not simply run since it came.
+    pub(crate) fn place(&self) -> Option<StripPlace> {
+        self.way.place()
+    }
+
+    /// It goes on from there; before it was laid out.
+    pub(crate) fn go_on(&mut self, place: StripPlace, rate: FrameRate) {
+        self.way = Way::going_on(place, rate);
     }
 
     fn has_looks_of(&self, source: &TickerSource) -> bool {

@@ -4,6 +4,7 @@ use bevy_ecs::prelude::*;
 use components::animation::Timeline;
 use components::scene::FrameRate;
 use components::source::TickerSource;
+use serde::{Deserialize, Serialize};
 
 use super::Strip;
 use crate::animate::fields::FieldMotions;
@@ -24,7 +25,49 @@ pub(super) struct Way {
     moved: Integral,
 }
 
+/// Where a strip stands that has not simply run since it came, so that another run goes on with it.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct StripPlace {
+    /// It stood there on this tick.
+    pub since_tick: u64,
+    /// Pixels that it had moved.
+    pub from: f64,
+    /// Pixels a second since then, as authored.
+    pub speed: f32,
+    /// Pixels that came to it since then as its speed was moved.
+    pub moved: f64,
+    /// The first tick whose speed is not in that.
+    pub summed_to: u64,
+}
+
 impl Way {
+    /// Where it stands; `None` where it has only run as it is authored, which can be found again.
+    pub fn place(&self) -> Option<StripPlace> {
+        let moved = self.moved.value();
+        (self.from != 0.0 || moved != 0.0).then(|| StripPlace {
+            since_tick: self.since_tick,
+            from: self.from,
+            speed: self.speed,
+            moved,
+            summed_to: match moved {
+                0.0 => self.since_tick,
+                _ => self.moved.summed_to(),
+            },
+        })
+    }
+
+    /// Of a strip that goes on from there.
+    pub fn going_on(place: StripPlace, rate: FrameRate) -> Self {
+        Self {
+            since_tick: place.since_tick,
+            from: place.from,
+            speed: place.speed,
+            rate: Some(rate),
+            moved: Integral::of(place.moved, place.summed_to),
+        }
+    }
+
     /// Of a strip that comes on air on `tick`.
     pub fn new(tick: u64) -> Self {
         Self {
