@@ -13,6 +13,7 @@ use super::api::start;
 use super::client::{Client, a_box};
 use super::store::Redis;
 use super::support::{FREE_PORTS, OnAir, SMALL_SCENE, TempFolder, program, run, text, until};
+use super::viewport::convert;
 
 pub const QUIET: [&str; 2] = ["--recording", "false"];
 /// How often the program is killed while it is changed; more where this variable says so.
@@ -96,6 +97,31 @@ fn comes_back_as_it_was(more: &[&str]) {
     // The end of the program is no end of the stream.
     let (_on_air, client) = again(&folder, more);
     assert_eq!(client.get("/stream/status")["isLive"], true);
+}
+
+/// Where the left edge of a layer is on the canvas, in pixels.
+fn left_edge(client: &Client, layer: &str) -> f64 {
+    convert(client, json!({"layer": layer}), json!("canvas"), (0.0, 0.0)).0
+}
+
+#[test]
+fn what_was_on_its_way_goes_on_after_a_kill() {
+    let folder = TempFolder::new();
+    let (on_air, client) = start(&folder, &QUIET);
+    client.ok("POST", "/stream/layers", a_box("card", 0, 0, 3, "#00ff00"));
+    client.ok(
+        "PATCH",
+        "/stream/layers/card?animate=600&easing=linear&durable=true",
+        json!({"position": {"x": 6000}}),
+    );
+    let before = left_edge(&client, "card");
+    kill(on_air);
+    let (_on_air, client) = again(&folder, &QUIET);
+    let back = left_edge(&client, "card");
+    assert!(
+        before <= back && back < 3000.0,
+        "ten pixels a second lead from {before} to {back}"
+    );
 }
 
 #[test]

@@ -9,7 +9,7 @@ fn quiet(folder: &TempFolder) -> (OnAir, Client) {
     start(folder, &["--recording", "false"])
 }
 
-fn convert(client: &Client, from: Value, to: Value, point: (f64, f64)) -> (f64, f64) {
+pub fn convert(client: &Client, from: Value, to: Value, point: (f64, f64)) -> (f64, f64) {
     let body = json!({"from": from, "to": to, "points": [{"x": point.0, "y": point.1}]});
     let answer = client.ok("POST", "/stream/viewport/convert", body);
     let point = &answer["data"]["points"][0];
