@@ -26,7 +26,7 @@ use super::events::Events;
 use super::library::Library;
 use super::outputs::{OutputList, Saved as OutputChanges};
 use super::plan::{Prepared, ReadScene, ReadSound};
-use super::show::{Show, Snapshot, Waiting};
+use super::show::{MixNow, Show, Snapshot, Waiting};
 use super::speech::SpeechDesk;
 use super::task::Task;
 use super::ticks::Ticks;
@@ -189,6 +189,8 @@ pub struct Start {
     pub origin_tick: Option<u64>,
     /// Where its timelines and feeds stand.
     pub standing: Standing,
+    /// Where the change of scenes stands that is in course, if one is.
+    pub mix: Option<MixNow>,
     /// What the last run had scheduled.
     pub schedule: Vec<Arc<Waiting>>,
     /// The way into the world.

@@ -9,7 +9,7 @@ use systems::animate::{after_action, from_now, keep_place, start_followers};
 use systems::clock::{FrameClock, tick_at_rate};
 use systems::feed::{Arrivals, Epoch, FeedState};
 use systems::scene::{Came, Motions, Standing, timeline_component};
-use systems::transition::{MixAction, MixCourse};
+use systems::transition::{MixAction, MixCourse, MixPlace};
 
 use super::came;
 use super::feeds;
@@ -70,7 +70,7 @@ pub(super) fn landed_mix(before: &Snapshot, sent: &Sent, clock: &FrameClock) -> 
             Mixing::Cuts => now.mix = None,
             Mixing::Begins { duration, hold } => {
                 now.mix = Some(MixNow {
-                    course: MixCourse::begin(duration, hold, clock),
+                    place: MixPlace::begin(MixCourse::begin(duration, hold, clock)),
                     timelines: Arc::clone(&now.timelines),
                     since_tick: before.since_tick,
                     came: Arc::clone(&before.came),
@@ -80,7 +80,7 @@ pub(super) fn landed_mix(before: &Snapshot, sent: &Sent, clock: &FrameClock) -> 
                 let Some(mut mix) = now.mix.take() else {
                     continue;
                 };
-                mix.course = mix.course.after(action, clock);
+                mix.place = mix.place.after(action, clock);
                 if matches!(action, MixAction::Reverse | MixAction::Cancel) {
                     std::mem::swap(&mut now.timelines, &mut mix.timelines);
                     (now.since_tick, mix.since_tick) = (mix.since_tick, before.since_tick);

@@ -32,7 +32,7 @@ pub fn of(before: &Snapshot, after: &Snapshot, loads_scene: bool) -> Vec<Event> 
     } else if !Arc::ptr_eq(&old.program.spec, &new.program.spec) {
         scene(&old.program.spec, &new.program.spec, &mut events);
     }
-    let course = |snapshot: &Snapshot| snapshot.mix.as_ref().map(|mix| mix.course);
+    let course = |snapshot: &Snapshot| snapshot.mix.as_ref().map(|mix| mix.place.course);
     if course(before) != course(after) && (after.mix.is_some() || before.mix.is_some()) {
         let kind = match (&before.mix, &after.mix) {
             (_, None) => "transition:end",

@@ -13,7 +13,7 @@ use components::transition::Transition;
 use serde_json::Value;
 use systems::feed::{Arrivals, FeedState};
 use systems::scene::{Came, Standing};
-use systems::transition::MixCourse;
+use systems::transition::MixPlace;
 
 use super::config::Config;
 use super::outputs::{OutputList, Saved as OutputChanges};
@@ -185,7 +185,7 @@ impl Snapshot {
 #[derive(Clone, Debug)]
 pub struct MixNow {
     /// Where it stands.
-    pub course: MixCourse,
+    pub place: MixPlace,
     /// The timelines of the scene that goes.
     pub timelines: Arc<BTreeMap<String, Timeline>>,
     /// The tick on which that scene came on air.

@@ -115,6 +115,7 @@ impl Task {
             since_tick: start.since_tick,
             paused_tick: start.paused_tick,
             origin_tick: start.origin_tick,
+            mix: start.mix,
             ..Snapshot::standing(Arc::clone(&show), start.standing, start.rate)
         });
         let (publish, snapshots) = watch::channel(snapshot);
@@ -233,7 +234,7 @@ impl Task {
     /// The tick before which the change of scenes in course comes to its end.
     fn mix_end(&self) -> Option<u64> {
         let snapshot = self.publish.borrow();
-        let course = snapshot.mix.as_ref()?.course;
+        let course = snapshot.mix.as_ref()?.place.course;
         course.end_tick(snapshot.rate).map(|tick| tick + 1)
     }
 

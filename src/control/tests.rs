@@ -113,6 +113,7 @@ impl Stage {
             since_tick: 0,
             paused_tick: None,
             origin_tick: None,
+            mix: None,
             standing: super::fresh(
                 &scene,
                 &FrameClock {

@@ -164,14 +164,14 @@ pub fn transition(snapshot: &Snapshot, tick: u64) -> TransitionView {
     };
     let show = &snapshot.show;
     let changing = snapshot.mix.as_ref().zip(show.changing.as_ref());
-    let changing = changing.filter(|(mix, _)| !mix.course.is_over(&clock));
+    let changing = changing.filter(|(mix, _)| !mix.place.course.is_over(&clock));
     TransitionView {
         active: changing.is_some(),
         from: changing.map(|(_, changing)| changing.from.id.clone()),
         to: changing.map(|_| show.program.id.clone()),
         // A millionth is less than any frame shows.
-        position: changing.map(|(mix, _)| (mix.course.part(&clock) * 1e6).round() / 1e6),
-        held: changing.is_some_and(|(mix, _)| mix.course.is_held()),
+        position: changing.map(|(mix, _)| (mix.place.course.part(&clock) * 1e6).round() / 1e6),
+        held: changing.is_some_and(|(mix, _)| mix.place.course.is_held()),
         transition: changing.map(|(_, changing)| json_of(&changing.transition)),
     }
 }

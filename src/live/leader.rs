@@ -26,18 +26,19 @@ use crate::clock::{Clock as _, SystemClock};
 use crate::config::Settings;
 use crate::control::assets::sharing::{self, AssetSharing};
 use crate::control::change::PreviewScene;
-use crate::control::keep::{self, Begin, Keeper, Opened, Origin, Stand};
+use crate::control::keep::{self, Begin, Keeper, Opened, Origin, ResumedMix, Stand};
 use crate::control::outputs::Desk;
+use crate::control::show::{Changing, MixNow};
 use crate::control::speech::{SpeechDesk, SpeechFile};
 use crate::control::{
     self, ApiError, Change, Director, Ear, Event, Events, Library, Parts, PausedAs, Preloader,
-    Reloads, Start, Station, Terms, Ticks, now_ms,
+    Reloads, Show, Start, Station, Terms, Ticks, now_ms,
 };
 use crate::ingest::IngestHub;
 use crate::inputs::{Inputs, Sources, StageName};
 use crate::ports::{FrameRequests, PlacedRequests};
 use crate::rtmp::{self, Rtmp};
-use crate::scene::{LoadOptions, scene_from_text};
+use crate::scene::{LoadOptions, LoadedScene, scene_from_text};
 use crate::server::{self, Api, Guard, Membership};
 use crate::streaming::{
     EncoderSettings, Ladder, Priority, StreamingStats, ThreadEnd, set_priority,
@@ -141,7 +142,10 @@ pub(super) fn lead(
         let keeper = Keeper::new(opened);
         let beside = keeper.open_beside(&begin, &library)?;
         let director = Director::start(Start {
-            show: begin.show.clone(),
+            show: Show {
+                changing: changing(&begin, placed_at.mix.as_ref()),
+                ..begin.show.clone()
+            },
             rate,
             tick: engine.next_tick(),
             since_tick: placed_at.since_tick,
@@ -151,6 +155,7 @@ pub(super) fn lead(
                 .as_ref()
                 .and_then(|resumed| resumed.origin_tick(rate)),
             standing: placed_at.standing,
+            mix: placed_at.mix,
             schedule: begin
                 .resumed
                 .as_ref()
@@ -313,21 +318,11 @@ impl Stage {
                 begin.show.config.max_layers,
             )
         };
-        // A stream that goes on does so without a picture that is gone.
-        let bundle = match &begin.resumed {
-            Some(_) => {
-                let found = prepare::bundle_without_missing(&begin.scene, library.assets());
-                let (bundle, missing) = found;
-                for error in missing {
-                    tracing::error!("the stream goes on without a file: {error}");
-                }
-                bundle
-            }
-            None => prepare::bundle(&begin.scene, library.assets())?,
-        };
-        let known = bundle
-            .pictures
-            .iter()
+        let (bundle, outgoing) = bundles(&begin, library)?;
+        let known = [Some(&bundle), outgoing.as_ref()]
+            .into_iter()
+            .flatten()
+            .flat_map(|bundle| &bundle.pictures)
             .map(|(src, _)| Arc::clone(src))
             .collect();
         // Its workers run as soon as the tick does.
@@ -336,7 +331,13 @@ impl Stage {
         set_priority(Priority::Normal);
         let mut engine = engine?;
         let ticks = Ticks::default();
-        let placed_at = place(&mut engine, bundle, &begin, &ticks, opened.position_ns())?;
+        let placed_at = place(
+            &mut engine,
+            (bundle, outgoing),
+            &begin,
+            &ticks,
+            opened.position_ns(),
+        )?;
         let slate = slate(library, &engine_settings)?;
         match begin.show.pause {
             Some(PausedAs::Slate) => engine.hold(Hold::Slate(Arc::clone(&slate))),
@@ -355,18 +356,46 @@ impl Stage {
     }
 }
 
+/// The scene that comes on air with its files, and the one that it gives way to where a change was in course.
+fn bundles(begin: &Begin, library: &Library) -> anyhow::Result<(SceneBundle, Option<SceneBundle>)> {
+    let Some(resumed) = &begin.resumed else {
+        return Ok((prepare::bundle(&begin.scene, library.assets())?, None));
+    };
+    // A stream that goes on does so without a picture that is gone.
+    let without_missing = |scene: &LoadedScene| {
+        let (bundle, missing) = prepare::bundle_without_missing(scene, library.assets());
+        for error in missing {
+            tracing::error!("the stream goes on without a file: {error}");
+        }
+        bundle
+    };
+    let Some(mix) = &resumed.mix else {
+        return Ok((without_missing(&begin.scene), None));
+    };
+    let mut scene = begin.scene.clone();
+    scene.spec.transitions.scene = mix.transition().clone();
+    Ok((without_missing(&scene), Some(without_missing(&mix.from))))
+}
+
+/// What gives way to the scene on air, where that is in course.
+fn changing(begin: &Begin, mix: Option<&MixNow>) -> Option<Changing> {
+    let resumed = begin.resumed.as_ref().filter(|_| mix.is_some())?;
+    resumed.mix.as_ref().map(ResumedMix::changing)
+}
+
 /// Where the scene stands in the engine.
 struct PlacedAt {
     since_tick: u64,
     paused_tick: Option<u64>,
     standing: Standing,
+    mix: Option<MixNow>,
 }
 
 /// Takes the scene on air, from its first tick on or from where the last run left off, and draws everything before the clock starts, so
 /// that the first ticks are not late.
 fn place(
     engine: &mut Engine,
-    bundle: SceneBundle,
+    (mut bundle, outgoing): (SceneBundle, Option<SceneBundle>),
     begin: &Begin,
     ticks: &Ticks,
     position_ns: Option<u64>,
@@ -387,14 +416,30 @@ fn place(
             since_tick: 0,
             paused_tick: None,
             standing: control::fresh(spec, &clock, Epoch(now_ms)),
+            mix: None,
         });
     };
     let from = resumed.ticks(begin.rate, now_ms, position_ns);
     let standing = resumed.standing(spec, begin.rate, &from);
     ticks.set_epoch(from.epoch);
     engine.set_epoch(from.epoch.0);
+    let mix = resumed.mix.as_ref().zip(outgoing);
+    let mix = mix.and_then(|(mix, bundle)| Some((mix.at(begin.rate, &from)?, bundle)));
+    let mix = match mix {
+        Some(((mix, standing), outgoing)) => {
+            engine.seek(mix.since_tick);
+            engine.load(outgoing)?;
+            engine.resume(&standing, from.tick);
+            // Only what has been seen can give way to something else.
+            engine.tick();
+            bundle.hold = Some(0.0);
+            Some(mix)
+        }
+        None => None,
+    };
     engine.seek(from.since_tick);
     engine.load(bundle)?;
+    let mix = mix.filter(|mix| engine.resume_mix(mix.place));
     engine.resume(&standing, from.tick);
     // A frame that stands is the one before it did.
     if let Some(paused_tick) = from.paused_tick {
@@ -407,6 +452,7 @@ fn place(
         since_tick: from.since_tick,
         paused_tick: from.paused_tick,
         standing,
+        mix,
     })
 }
 

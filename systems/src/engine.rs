@@ -25,6 +25,7 @@ use crate::scene::{
 };
 use crate::schedule::{Repeat, Tick, TickSet};
 use crate::speech::{SpeechDoor, Teller};
+use crate::transition::MixPlace;
 use crate::{
     animate, audio, command, encode, feed, input, layout, publish, render, schedule, speech,
     transition,
@@ -248,6 +249,12 @@ impl Engine {
     pub fn resume(&mut self, standing: &Standing, tick: u64) {
         resume(&mut self.world, standing, tick);
         self.seek(tick);
+    }
+
+    /// Has the change of scenes that the last [`load`](Self::load) began stand where it stood in an earlier run; false where that has begun
+    /// none.
+    pub fn resume_mix(&mut self, place: MixPlace) -> bool {
+        transition::resume(&mut self.world, place)
     }
 
     /// Shows something in the place of the scene from the next tick on, without the queue; for the start.

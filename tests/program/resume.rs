@@ -124,6 +124,65 @@ fn what_was_on_its_way_goes_on_after_a_kill() {
     );
 }
 
+/// A scene in which nothing moves.
+fn still(background: &str, dot: &str) -> Value {
+    json!({
+        "version": 1, "name": "Still", "canvas": {"width": 320, "height": 180, "background": background},
+        "layers": [a_box("dot", 40, 60, 60, dot)],
+        "transitions": {"scene": {"type": "wipe", "side": "left", "duration": 5}},
+    })
+}
+
+#[test]
+fn a_change_of_scenes_that_is_held_stands_there_after_a_kill() {
+    let folder = TempFolder::new();
+    let (mut on_air, mut client) = start(&folder, &QUIET);
+    client.ok("PUT", "/stream/scenes/one", still("#400000", "#00ff00"));
+    client.ok("PUT", "/stream/scenes/two", still("#000040", "#ffff00"));
+    let cut = json!({"transition": {"type": "cut"}});
+    client.ok("POST", "/stream/scenes/one/activate", cut);
+    client.ok("PATCH", "/stream/layers/dot", json!({"opacity": 0.5}));
+    let bar = json!({"position": 0.25, "scene": "two"});
+    client.ok("PUT", "/stream/transition", bar);
+    let faint = json!({"opacity": 0.75});
+    client.ok("PATCH", "/stream/layers/dot?durable=true", faint);
+
+    let picture = |client: &Client| client.send("GET", "/stream/snapshot.png", "", &[]).body;
+    let facts = |client: &Client| {
+        json!([
+            client.get("/stream/transition"),
+            client.get("/stream/layers")
+        ])
+    };
+    for when in ["held", "turned round", "held again"] {
+        match when {
+            "turned round" => {
+                // It goes on by itself from there, until it is held again.
+                client.ok("POST", "/stream/transition/reverse", Value::Null);
+                let bar = json!({"position": 0.5});
+                client.ok("PUT", "/stream/transition?durable=true", bar);
+            }
+            "held again" => {
+                let bar = json!({"position": 0.75});
+                client.ok("PUT", "/stream/transition?durable=true", bar);
+            }
+            _ => {}
+        }
+        let before = (facts(&client), picture(&client));
+        assert_eq!(before.0[0]["held"], true, "{when}: {}", before.0);
+        kill(on_air);
+        (on_air, client) = again(&folder, &QUIET);
+        assert_eq!(facts(&client), before.0, "{when}");
+        assert!(picture(&client) == before.1, "{when}: another picture");
+    }
+    client.ok("POST", "/stream/transition/continue", Value::Null);
+    until("the end of the change", || {
+        (client.get("/stream/transition")["active"] == false).then_some(())
+    });
+    assert_eq!(client.get("/stream/status")["scene"], "one");
+    assert_eq!(client.get("/stream/layers/dot")["opacity"], 0.5);
+}
+
 #[test]
 fn a_killed_program_comes_back_from_its_file_as_it_was() {
     comes_back_as_it_was(&QUIET);

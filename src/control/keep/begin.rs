@@ -16,6 +16,7 @@ use systems::clock::{FrameClock, tick_at_rate};
 use systems::feed::Epoch;
 use systems::scene::Standing;
 
+use super::changing::ResumedMix;
 use super::config;
 use super::documents::{self, Constants, Read};
 use super::found::{Found, Stand};
@@ -56,6 +57,8 @@ pub struct Resumed {
     pub live_since_ms: Option<u64>,
     /// The name of the scene that was in preview.
     pub preview: Option<String>,
+    /// The change of scenes that was in course.
+    pub mix: Option<ResumedMix>,
     read: Read,
 }
 
@@ -160,6 +163,7 @@ pub fn begin(
     let resumed = chosen.read.filter(|_| chosen.goes_on).map(|read| Resumed {
         live_since_ms: read.show.live_since_ms,
         preview: read.show.preview.clone(),
+        mix: resumed_mix(&read, library, max_layers),
         read,
     });
     let revision = saved.revision;
@@ -307,6 +311,31 @@ fn choose(
         read: Some(read),
         goes_on: true,
     })
+}
+
+/// The change of scenes that was in course; none where the scene that goes cannot be shown any more.
+fn resumed_mix(read: &Read, library: &Library, max_layers: usize) -> Option<ResumedMix> {
+    let document = read.mix.clone()?;
+    let options = LoadOptions {
+        check_files: false,
+        ..library.options(max_layers)
+    };
+    let id = document.from.id.clone();
+    match saved_scene(&document.from.scene, &id, library.folder(), &options) {
+        Ok(spec) => {
+            let path = library.folder().join(format!("{id}.json"));
+            let from = LoadedScene::new(spec, library.folder().to_owned(), path);
+            Some(ResumedMix::new(document, from, read.show.rate))
+        }
+        Err(error) => {
+            tracing::warn!(
+                scene = id,
+                error = format!("{error:#}"),
+                "the scene that was going cannot be shown; the one that came is there"
+            );
+            None
+        }
+    }
 }
 
 /// The scene of a document, held to every rule of scene files.

@@ -8,6 +8,7 @@
 //! | `timelines`, `feeds` | where they stand, in ticks |
 //! | `came` | when layers and messages of chats came that came after the scene, in ticks |
 //! | `motions` | what is on its way: glides, layers that come and go, tickers, in ticks |
+//! | `mix` | the change of scenes in course, with the scene that goes (`keep/changing.rs`) |
 //! | `schedule` | the batches that wait for their ticks |
 //! | `config` | settings that were changed, beside what they were set to |
 //! | `outputs` | what the API has changed of outputs and renditions; may hold stream keys |
@@ -32,6 +33,7 @@ use systems::clock::tick_at_rate;
 use systems::feed::{Arrivals, Epoch, FeedState};
 use systems::scene::{Came, Motions, Standing};
 
+use super::changing::{self, MixDocument};
 use super::config::ConfigDocument;
 use crate::control::outputs;
 use crate::control::show::{PausedAs, Snapshot, Waiting};
@@ -77,23 +79,23 @@ pub(super) struct SceneDocument {
 
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
-struct SceneOut<'a> {
-    id: &'a str,
-    is_edited: bool,
-    file: &'a str,
-    scene: &'a SceneSpec,
+pub(super) struct SceneOut<'a> {
+    pub(super) id: &'a str,
+    pub(super) is_edited: bool,
+    pub(super) file: &'a str,
+    pub(super) scene: &'a SceneSpec,
 }
 
-#[derive(Serialize, Deserialize)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
-struct TimelineDocument {
+pub(super) struct TimelineDocument {
     #[serde(flatten)]
     state: StateDocument,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     started_for_tick: Option<u64>,
 }
 
-#[derive(Serialize, Deserialize)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(
     tag = "state",
     rename_all = "camelCase",
@@ -130,6 +132,7 @@ pub(super) fn puts(
     constants: &Constants,
 ) -> Result<Puts, serde_json::Error> {
     let mut puts = Puts::new();
+    let mut mix = None;
     let mut put = |name: &str, bytes: Vec<u8>| {
         puts.insert(name.into(), Some(Bytes::from(bytes)));
     };
@@ -167,7 +170,13 @@ pub(super) fn puts(
         put("data", serde_json::to_vec(&spec.data)?);
     }
     if before.is_none_or(|before| !is_same(&before.timelines, &now.timelines)) {
-        put("timelines", timelines(&now.timelines)?);
+        put(
+            "timelines",
+            serde_json::to_vec(&timeline_documents(&now.timelines))?,
+        );
+    }
+    if before.is_none_or(|before| !changing::is_same(before, now)) {
+        mix = Some(changing::document(now)?);
     }
     if before.is_none_or(|before| !Arc::ptr_eq(&before.schedule, &now.schedule)) {
         put("schedule", serde_json::to_vec(&*now.schedule)?);
@@ -189,6 +198,7 @@ pub(super) fn puts(
     if before.is_none_or(|before| !Arc::ptr_eq(&changes(before), &changes(now))) {
         put("outputs", serde_json::to_vec(&*changes(now))?);
     }
+    puts.extend(mix.map(|mix| ("mix".into(), mix)));
     Ok(puts)
 }
 
@@ -226,7 +236,9 @@ fn without_data(spec: &SceneSpec) -> SceneSpec {
     }
 }
 
-fn timelines(timelines: &BTreeMap<String, Timeline>) -> Result<Vec<u8>, serde_json::Error> {
+pub(super) fn timeline_documents(
+    timelines: &BTreeMap<String, Timeline>,
+) -> BTreeMap<&str, TimelineDocument> {
     let document = |timeline: &Timeline| TimelineDocument {
         state: match timeline.state {
             PlayState::Stopped => StateDocument::Stopped,
@@ -242,9 +254,8 @@ fn timelines(timelines: &BTreeMap<String, Timeline>) -> Result<Vec<u8>, serde_js
         started_for_tick: timeline.started_for_tick,
     };
     let list = timelines.iter();
-    let list: BTreeMap<&String, TimelineDocument> =
-        list.map(|(id, line)| (id, document(line))).collect();
-    serde_json::to_vec(&list)
+    list.map(|(id, line)| (id.as_str(), document(line)))
+        .collect()
 }
 
 fn feeds(snapshot: &Snapshot) -> Result<Vec<u8>, serde_json::Error> {
@@ -267,11 +278,12 @@ pub(super) struct Read {
     feeds: Arc<BTreeMap<String, (FeedState, Arrivals)>>,
     came: Came,
     motions: Motions,
+    pub(super) mix: Option<MixDocument>,
     schedule: Vec<Waiting>,
 }
 
 /// Where a timeline stood, and for which tick of the one before it it had started.
-type PlayStateRead = (PlayState, Option<u64>);
+pub(super) type PlayStateRead = (PlayState, Option<u64>);
 
 /// What is wrong with a document. The words of its text are not repeated: it may hold a key.
 #[derive(Debug, thiserror::Error)]
@@ -315,6 +327,7 @@ pub(super) fn read(documents: &Documents) -> Result<Option<Read>, Unreadable> {
     let motions = documents
         .get("motions")
         .map(|bytes| parse("motions", bytes));
+    let mix = documents.get("mix").map(|bytes| parse("mix", bytes));
     let schedule = documents
         .get("schedule")
         .map(|bytes| parse("schedule", bytes));
@@ -322,6 +335,7 @@ pub(super) fn read(documents: &Documents) -> Result<Option<Read>, Unreadable> {
         schedule: schedule.transpose()?.unwrap_or_default(),
         came: came.transpose()?.unwrap_or_default(),
         motions: motions.transpose()?.unwrap_or_default(),
+        mix: mix.transpose()?,
         show: parse("show", find("show")?)?,
         scene,
         config: parse("config", find("config")?)?,
@@ -335,7 +349,7 @@ pub(super) fn read(documents: &Documents) -> Result<Option<Read>, Unreadable> {
     }))
 }
 
-fn read_timeline((id, line): (String, TimelineDocument)) -> (String, PlayStateRead) {
+pub(super) fn read_timeline((id, line): (String, TimelineDocument)) -> (String, PlayStateRead) {
     let state = match line.state {
         StateDocument::Stopped => PlayState::Stopped,
         StateDocument::Playing {
@@ -348,6 +362,30 @@ fn read_timeline((id, line): (String, TimelineDocument)) -> (String, PlayStateRe
         StateDocument::Paused { at_seconds } => PlayState::Paused { at_seconds },
     };
     (id, (state, line.started_for_tick))
+}
+
+/// Has timelines stand where they were saved.
+pub(super) fn take_places(
+    timelines: &mut BTreeMap<String, Timeline>,
+    saved: &BTreeMap<String, PlayStateRead>,
+    moved: impl Fn(u64) -> u64,
+) {
+    for (id, timeline) in timelines {
+        let Some((state, started_for_tick)) = saved.get(id) else {
+            continue;
+        };
+        timeline.started_for_tick = started_for_tick.map(&moved);
+        timeline.state = match *state {
+            PlayState::Playing {
+                since_tick,
+                from_seconds,
+            } => PlayState::Playing {
+                since_tick: moved(since_tick),
+                from_seconds,
+            },
+            other => other,
+        };
+    }
 }
 
 fn parse<T: serde::de::DeserializeOwned>(
@@ -383,22 +421,7 @@ impl Read {
         let moved = |tick| tick_at_rate(tick, self.show.rate, rate);
         standing.came = self.came.clone().moved(moved);
         standing.motions = self.motions.clone().moved(moved);
-        for (id, timeline) in &mut standing.timelines {
-            let Some((state, started_for_tick)) = self.timelines.get(id) else {
-                continue;
-            };
-            timeline.started_for_tick = started_for_tick.map(moved);
-            timeline.state = match *state {
-                PlayState::Playing {
-                    since_tick,
-                    from_seconds,
-                } => PlayState::Playing {
-                    since_tick: moved(since_tick),
-                    from_seconds,
-                },
-                other => other,
-            };
-        }
+        take_places(&mut standing.timelines, &self.timelines, moved);
         for (id, feed) in &mut standing.feeds {
             if let Some((state, arrivals)) = self.feeds.get(id) {
                 *feed = state.clone().at_rate(self.show.rate, rate);

@@ -7,6 +7,7 @@
 
 mod begin;
 mod beside;
+mod changing;
 mod config;
 mod documents;
 mod found;
@@ -41,6 +42,7 @@ use crate::store::{
 use self::open::AbortOnDrop;
 pub use begin::{Begin, Origin, Resumed, ResumedTicks, begin, next_tick};
 pub use beside::Beside;
+pub use changing::ResumedMix;
 pub use found::Stand;
 pub use open::{Member, Opened, instance, join, open};
 

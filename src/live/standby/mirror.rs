@@ -192,8 +192,13 @@ fn snapshot(begin: &Begin, preview: Option<Staged>, ticks: &Ticks) -> Option<Sna
     let mut show = begin.show.clone();
     show.live_since_ms = resumed.live_since_ms;
     show.preview = preview;
+    let mix = resumed.mix.as_ref();
+    let mix = mix.and_then(|mix| Some((mix.changing(), mix.at(begin.rate, &from)?.0)));
+    let (changing, mix) = mix.unzip();
+    show.changing = changing;
     let standing = resumed.standing(&show.program.spec, begin.rate, &from);
     Some(Snapshot {
+        mix,
         tick: resumed.tick(begin.rate),
         since_tick: from.since_tick,
         paused_tick: from.paused_tick,

@@ -18,6 +18,7 @@ use components::sound::MasterSound;
 use components::transition::{Transition, TransitionKind};
 use glam::{Affine2, Vec2};
 use raster::Raster;
+use serde::{Deserialize, Serialize};
 
 use crate::animate::sample_easing;
 use crate::audio::{self, Through};
@@ -42,13 +43,9 @@ pub struct SceneMix(Option<Mix>);
 struct Mix {
     transition: Transition,
     clip: Option<Clip>,
-    course: MixCourse,
+    place: MixPlace,
     /// The part of the scene that comes, 0 to 1, on this tick.
     part: f64,
-    /// Whether the scene that comes lies over the one that goes.
-    over_comes: bool,
-    /// Whether an operator moved it, which makes its course even.
-    is_even: bool,
     /// What belongs to the scene that goes.
     scope: DataScope,
     backdrop: [u8; 3],
@@ -56,7 +53,8 @@ struct Mix {
 }
 
 /// Where a change of scenes stands at any time, of which the world and those outside of it come to the same.
-#[derive(Clone, Copy, Debug, PartialEq)]
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
 pub struct MixCourse {
     /// Seconds from start to end.
     duration: f64,
@@ -74,6 +72,15 @@ impl MixCourse {
             is_held: hold.is_some(),
             from: hold.map_or(0.0, |part| f64::from(part.clamp(0.0, 1.0))),
             since_tick: clock.tick,
+        }
+    }
+
+    /// The same with its tick made another.
+    #[must_use]
+    pub fn moved(self, to: impl Fn(u64) -> u64) -> Self {
+        Self {
+            since_tick: to(self.since_tick),
+            ..self
         }
     }
 
@@ -124,6 +131,40 @@ impl MixCourse {
             from,
             since_tick,
             ..*self
+        }
+    }
+}
+
+/// A change of scenes in course, so that another run goes on with it.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct MixPlace {
+    /// Where it stands.
+    pub course: MixCourse,
+    /// Whether it was turned round: the scene that goes lies over the one that comes.
+    pub is_turned: bool,
+    /// Whether an operator moved it, which makes its course even.
+    pub is_even: bool,
+}
+
+impl MixPlace {
+    /// One that begins there.
+    pub fn begin(course: MixCourse) -> Self {
+        Self {
+            is_even: course.is_held(),
+            course,
+            is_turned: false,
+        }
+    }
+
+    /// What `action` on the tick of `clock` makes of it.
+    #[must_use]
+    pub fn after(self, action: MixAction, clock: &FrameClock) -> Self {
+        let turns = matches!(action, MixAction::Reverse | MixAction::Cancel);
+        Self {
+            course: self.course.after(action, clock),
+            is_turned: self.is_turned != turns,
+            is_even: self.is_even || matches!(action, MixAction::Hold(_)),
         }
     }
 }
@@ -183,7 +224,7 @@ impl SceneMix {
 
     /// Whether the scene that goes lies over the other.
     pub fn outgoing_is_over(&self) -> bool {
-        self.0.as_ref().is_some_and(|mix| !mix.over_comes)
+        self.0.as_ref().is_some_and(|mix| mix.place.is_turned)
     }
 
     /// What is done to the sum of the sounds of the scene that goes, while a change is in course.
@@ -200,14 +241,14 @@ impl SceneMix {
     /// that comes.
     pub fn looks(&self, output: Vec2, backdrop: [u8; 3]) -> Option<MixLooks> {
         let mix = self.0.as_ref()?;
-        let (over_part, backdrops) = if mix.over_comes {
-            (mix.part, [mix.backdrop, backdrop])
-        } else {
+        let (over_part, backdrops) = if mix.place.is_turned {
             (1.0 - mix.part, [backdrop, mix.backdrop])
+        } else {
+            (mix.part, [mix.backdrop, backdrop])
         };
         let eased = match &mix.clip {
             Some(clip) => clip.eased(over_part),
-            None if mix.is_even => over_part as f32,
+            None if mix.place.is_even => over_part as f32,
             None => sample_easing(mix.transition.easing, over_part) as f32,
         };
         let frame = Frame::whole(output);
@@ -259,10 +300,8 @@ pub(crate) fn begin(
     let mix = Mix {
         transition,
         clip,
-        course: MixCourse::begin(duration, hold, &clock),
+        place: MixPlace::begin(MixCourse::begin(duration, hold, &clock)),
         part: 0.0,
-        over_comes: true,
-        is_even: hold.is_some(),
         scope: world.resource::<SceneData>().program(),
         backdrop: world.resource::<Background>().0,
         info,
@@ -303,19 +342,28 @@ pub(crate) fn tell(world: &mut World, action: MixAction) -> bool {
     let Some(mix) = &mut resource.0 else {
         return false;
     };
-    mix.course = mix.course.after(action, &clock);
+    mix.place = mix.place.after(action, &clock);
     match action {
-        MixAction::Hold(_) => mix.is_even = true,
-        MixAction::Release => {}
+        MixAction::Hold(_) | MixAction::Release => {}
         MixAction::Finish => end(world),
         MixAction::Reverse | MixAction::Cancel => {
-            mix.over_comes = !mix.over_comes;
             swap(world);
             if action == MixAction::Cancel {
                 end(world);
             }
         }
     }
+    true
+}
+
+/// Has the change that was just begun stand where it stood in an earlier run; false where none was begun.
+pub(crate) fn resume(world: &mut World, place: MixPlace) -> bool {
+    let mut mix = world.resource_mut::<SceneMix>();
+    let Some(mix) = &mut mix.0 else {
+        return false;
+    };
+    mix.place = place;
+    world.resource_mut::<LayerTree>().mark_stale();
     true
 }
 
@@ -353,12 +401,12 @@ fn swap(world: &mut World) {
 
 fn advance(clock: Res<FrameClock>, mut mix: ResMut<SceneMix>) {
     let Some(mix) = &mut mix.0 else { return };
-    mix.part = mix.course.part(&clock);
+    mix.part = mix.place.course.part(&clock);
 }
 
 /// Lets go of a scene that has gone.
 fn retire_scene(world: &mut World) {
-    let is_over = |mix: &Mix| mix.part >= 1.0 && !mix.course.is_held();
+    let is_over = |mix: &Mix| mix.part >= 1.0 && !mix.place.course.is_held();
     if world.resource::<SceneMix>().0.as_ref().is_some_and(is_over) {
         end(world);
     }
