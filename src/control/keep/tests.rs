@@ -33,7 +33,7 @@ const SCENE: &str = r##"{
 
 /// Saves what is on air after one more tick, and begins with it again in an engine of its own, on the tick that comes next.
 fn again(stage: &mut Stage) -> Engine {
-    let (tell, told) = std::sync::mpsc::channel();
+    let (tell, told) = std::sync::mpsc::sync_channel(1);
     let door = stage.engine.motions_door();
     assert!(door.ask(move |motions| tell.send(motions).expect("somebody listens")));
     stage.tick();
