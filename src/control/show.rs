@@ -95,6 +95,12 @@ impl Staged {
             is_edited: false,
         }
     }
+
+    /// Whether another one is the same scene, with the same in it.
+    pub fn says_the_same(&self, other: &Self) -> bool {
+        (&self.id, &self.folder, self.is_edited, &self.spec)
+            == (&other.id, &other.folder, other.is_edited, &other.spec)
+    }
 }
 
 /// SHA-256 of a scene as its file would be written, by which one file is known from another that says something else.
@@ -203,6 +209,9 @@ pub struct Waiting {
     pub tick: u64,
     /// Its changes, as they are asked for.
     pub commands: Vec<Value>,
+    /// The revision that the world must have then.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub if_revision: Option<u64>,
 }
 
 /// The place of a layer in a scene: the numbers of its ancestors and its own among their siblings.

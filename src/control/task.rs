@@ -398,8 +398,13 @@ impl Task {
         }
         // What changes nothing is answered from the tick as well, so that what was asked for before it is on air.
         // What is said is no part of what is authored: who edits that is not in its way.
-        let is_authored =
-            |command: &Command| !matches!(command, Command::Speech { .. } | Command::ResetMeters);
+        // Nor is where the frames go: a stream that goes on after a restart is the one that it was.
+        let is_authored = |command: &Command| {
+            !matches!(
+                command,
+                Command::Speech { .. } | Command::ResetMeters | Command::AddPort(_)
+            )
+        };
         let is_change = plan.commands.iter().any(is_authored) || !plan.show.is_same(&self.show);
         let revision = self.revision + u64::from(is_change);
         plan.show.revision = revision;

@@ -494,7 +494,7 @@ async fn go_on_air(station: &Station, begin: &Begin) -> Result<(), ApiError> {
         tokio::spawn(async move {
             let preview = Change::PreviewScene(PreviewScene { scene });
             if let Err(error) = director.change(preview, Terms::default()).await {
-                tracing::warn!(%error, "the scene that was in preview is not there again");
+                tracing::warn!(%error, "the scene in preview cannot be made ready");
             }
         });
     }

@@ -323,7 +323,7 @@ impl Watcher<'_> {
                 true => Vec::new(),
                 false => prepare::bundle_without_missing(&begin.scene, library.assets()).1,
             };
-            anyhow::Ok((Seen::of(begin, &library), missing))
+            anyhow::Ok((Seen::of(begin), missing))
         });
         let (seen, missing) = reading.await.context("reading what is saved failed")??;
         if !is_decoded {

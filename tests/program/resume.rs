@@ -64,7 +64,7 @@ fn facts(client: &Client) -> Value {
         "data": client.get("/stream/data"),
         "config": client.get("/stream/config"),
         "outputs": client.get("/stream/outputs/copy")["enabled"],
-        "status": [status["isLive"], status["isPaused"], status["scene"], status["startTime"]],
+        "status": [status["isLive"], status["isPaused"], status["scene"], status["startTime"], status["preview"]],
         "program": client.get("/stream/scenes")["program"],
     })
 }
@@ -75,13 +75,16 @@ fn comes_back_as_it_was(more: &[&str]) {
     change_much(&client);
     let (before, revision) = (facts(&client), client.revision());
     kill(on_air);
-    let (on_air, client) = again(&folder, more);
-    on_air.line("where the last run left off");
-    assert_eq!(facts(&client), before);
-    assert!(client.revision() > revision);
-    until("the preview", || {
-        (client.get("/stream/status")["preview"] == "other").then_some(())
-    });
+    // Also where it is killed again at once, before the scene in preview is drawn.
+    let back = || {
+        let (on_air, client) = again(&folder, more);
+        on_air.line("where the last run left off");
+        assert_eq!(facts(&client), before);
+        (on_air, client)
+    };
+    kill(back().0);
+    let (on_air, client) = back();
+    assert_eq!(client.revision(), revision, "nothing was changed");
     client.ok("POST", "/stream/resume", Value::Null);
     client.ok("POST", "/stream/stop?durable=true", Value::Null);
     // Ended cleanly, and stopped by whoever asked for that.
@@ -353,6 +356,32 @@ fn what_was_scheduled_is_done_on_its_tick_or_as_soon_as_it_can_be() {
         (word(&client, "soon"), word(&client, "never")),
         (Some(1), None)
     );
+}
+
+#[test]
+fn what_was_scheduled_for_a_revision_is_done_after_a_restart_at_that_one_alone() {
+    let folder = TempFolder::new();
+    let (on_air, client) = start(&folder, &QUIET);
+    let next = || client.get("/stream/status")["tick"].as_u64().unwrap();
+    let at = |tick: u64, word: &str| {
+        let commands = json!([{"type": "data.update", "patch": {(word): true}}]);
+        let batch = json!({"at": tick, "ifRevision": client.revision(), "commands": commands});
+        let path = "/stream/commands?durable=true";
+        assert_eq!(client.ask("POST", path, batch).0, 202);
+    };
+    let due = next() + 150;
+    at(due, "before");
+    client.ok("PATCH", "/stream/data", json!({"changed": true}));
+    at(due + 1, "after");
+    kill(on_air);
+    let (_on_air, client) = again(&folder, &QUIET);
+    let waiting = || client.get("/stream/commands")["count"].as_u64() == Some(0);
+    until("both to be due", || waiting().then_some(()));
+    let data = until("the one that holds", || {
+        let data = client.get("/stream/data");
+        (data["after"] == true).then_some(data)
+    });
+    assert_eq!(data["before"], Value::Null, "the world had changed since");
 }
 
 #[test]

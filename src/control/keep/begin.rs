@@ -37,7 +37,7 @@ pub struct Begin {
     pub scene: LoadedScene,
     /// Its file as it is, to be watched; `None` where it cannot be read.
     pub watched: Option<LoadedScene>,
-    /// The show, not live yet.
+    /// The show. One that goes on live is so already, though nothing is sent yet.
     pub show: Show,
     /// The rate of the ticks.
     pub rate: FrameRate,
@@ -55,7 +55,7 @@ pub struct Begin {
 pub struct Resumed {
     /// Whether the stream was live, and since when in milliseconds since 1970.
     pub live_since_ms: Option<u64>,
-    /// The name of the scene that was in preview.
+    /// The name of the scene that was in preview; the show has it where it can be read.
     pub preview: Option<String>,
     /// The change of scenes that was in course.
     pub mix: Option<ResumedMix>,
@@ -178,10 +178,12 @@ pub fn begin(
                 is_edited: chosen.is_edited,
                 file: chosen.file,
             },
-            preview: None,
+            preview: resumed
+                .as_ref()
+                .and_then(|resumed| resumed.preview(library, config.max_layers)),
             changing: None,
             pause: resumed.as_ref().and_then(Resumed::pause),
-            live_since_ms: None,
+            live_since_ms: resumed.as_ref().and_then(|resumed| resumed.live_since_ms),
             config,
             outputs: Arc::new(outputs),
             output_changes: Arc::new(changes),
@@ -386,6 +388,15 @@ impl Resumed {
             .show
             .pause
             .filter(|_| self.live_since_ms.is_some())
+    }
+
+    /// The scene that was in preview, as its file has it by now.
+    fn preview(&self, library: &Library, max_layers: usize) -> Option<Staged> {
+        let id = self.preview.as_deref()?;
+        let found = library.load(id, max_layers).inspect_err(|error| {
+            tracing::debug!(scene = id, %error, "the scene in preview cannot be read");
+        });
+        Some(Staged::of(id, found.ok()?))
     }
 
     /// Which tick it is now, where ticks of `rate` are counted on from the last run. That is by the clock of this machine, unless the

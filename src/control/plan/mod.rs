@@ -333,7 +333,11 @@ impl Work<'_> {
                 let Some(prepared) = self.means.prepared.get(&preview.scene) else {
                     return Ok(Some(Need::Scene(preview.scene.clone())));
                 };
-                self.show.preview = Some(prepared.staged.clone());
+                let (now, next) = (&self.show.preview, &prepared.staged);
+                // The same one, made ready again after a restart, is no change.
+                if !now.as_ref().is_some_and(|now| now.says_the_same(next)) {
+                    self.show.preview = Some(next.clone());
+                }
             }
             Change::HoldTransition(hold) => return self.hold_transition(hold, &asked.path),
             Change::RunTransition(run) => self.run_transition(run.action)?,

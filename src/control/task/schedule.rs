@@ -56,7 +56,12 @@ impl Task {
         };
         let caller = std::mem::replace(&mut job.answer, Answer::Events(id));
         job.terms.at_tick = None;
-        let waiting = Arc::new(Waiting { id, tick, commands });
+        let waiting = Arc::new(Waiting {
+            id,
+            tick,
+            commands,
+            if_revision: job.terms.if_revision,
+        });
         self.kept.insert(id, (waiting, own_bytes));
         self.waiting.insert((tick, id), job);
         self.publish_schedule();
@@ -85,7 +90,10 @@ impl Task {
                 Ok(asked) => {
                     let job = Job {
                         work: Work::Changes(asked),
-                        terms: Terms::default(),
+                        terms: Terms {
+                            if_revision: waiting.if_revision,
+                            ..Terms::default()
+                        },
                         answer: Answer::Events(waiting.id),
                         _planned: None,
                         attempt: 0,

@@ -17,8 +17,7 @@ use crate::control::keys::KeyStore;
 use crate::control::outputs::Desk;
 use crate::control::speech::SpeechDesk;
 use crate::control::{
-    Director, Ear, Events, Library, Mirror, Parts, Snapshot, Staged, Station, Ticks, now_ms,
-    recordings,
+    Director, Ear, Events, Mirror, Parts, Show, Snapshot, Station, Ticks, now_ms, recordings,
 };
 use crate::ingest::IngestHub;
 use crate::live::leader;
@@ -44,19 +43,12 @@ const AGAIN_AFTER: Duration = Duration::from_millis(250);
 /// What is saved, read.
 pub(super) struct Seen {
     begin: Begin,
-    /// The scene in preview.
-    preview: Option<Staged>,
 }
 
 impl Seen {
-    /// Of what this instance would begin with; `None` where nothing goes on. Waits for files.
-    pub(super) fn of(begin: Begin, library: &Library) -> Option<Self> {
-        let resumed = begin.resumed.as_ref()?;
-        let preview = resumed.preview.as_deref().and_then(|id| {
-            let loaded = library.load(id, begin.show.config.max_layers).ok()?;
-            Some(Staged::of(id, loaded))
-        });
-        Some(Self { begin, preview })
+    /// Of what this instance would begin with; `None` where nothing goes on.
+    pub(super) fn of(begin: Begin) -> Option<Self> {
+        begin.resumed.is_some().then_some(Self { begin })
     }
 }
 
@@ -80,7 +72,7 @@ impl View {
         seen: Seen,
         saved: &Saved,
     ) -> anyhow::Result<Self> {
-        let Seen { begin, preview } = seen;
+        let Seen { begin } = seen;
         let (redis, leader) = (watcher.member.redis(), watcher.leader.subscribe());
         let program = watcher.program;
         let (settings, library) = (program.settings, &program.library);
@@ -99,8 +91,7 @@ impl View {
             ..engine_settings
         })?;
         let ticks = Ticks::default();
-        let first = snapshot(&begin, preview, &ticks)
-            .ok_or_else(|| anyhow::anyhow!("nothing is on air"))?;
+        let first = snapshot(&begin, &ticks).ok_or_else(|| anyhow::anyhow!("nothing is on air"))?;
         let (director, mirror) = Director::mirror(engine_settings, first);
         let (events, hub) = (Events::after(now_ms()), IngestHub::default());
         let inputs = leader::serve_inputs(&engine, settings, library, &events, &hub)?;
@@ -167,7 +158,7 @@ impl View {
     /// Shows what the leader has saved since.
     pub(super) fn show(&self, seen: Seen) {
         seen.begin.show_beside(&self.keys, &self.recordings);
-        if let Some(snapshot) = snapshot(&seen.begin, seen.preview, &self.ticks) {
+        if let Some(snapshot) = snapshot(&seen.begin, &self.ticks) {
             self.saving.note_saved(snapshot.show.revision);
             self.mirror.show(snapshot);
         }
@@ -184,18 +175,18 @@ impl View {
 }
 
 /// The show as it was saved, at its place in time; `None` where there is none.
-fn snapshot(begin: &Begin, preview: Option<Staged>, ticks: &Ticks) -> Option<Snapshot> {
+fn snapshot(begin: &Begin, ticks: &Ticks) -> Option<Snapshot> {
     let resumed = begin.resumed.as_ref()?;
     let from = resumed.ticks(begin.rate, now_ms().cast_signed(), None);
     ticks.set_epoch(from.epoch);
     ticks.note(from.tick);
-    let mut show = begin.show.clone();
-    show.live_since_ms = resumed.live_since_ms;
-    show.preview = preview;
     let mix = resumed.mix.as_ref();
     let mix = mix.and_then(|mix| Some((mix.changing(), mix.at(begin.rate, &from)?.0)));
     let (changing, mix) = mix.unzip();
-    show.changing = changing;
+    let show = Show {
+        changing,
+        ..begin.show.clone()
+    };
     let standing = resumed.standing(&show.program.spec, begin.rate, &from);
     Some(Snapshot {
         mix,
