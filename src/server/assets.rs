@@ -59,7 +59,8 @@ pub fn routes() -> Routes {
                 .answers::<Asset>("It was there already.")
                 .leads("id", &own)
                 .answer(201, "It is kept.", schema_of::<Asset>, false)
-                .leads("id", &own),
+                .leads("id", &own)
+                .filed(),
             upload,
         );
     // For this one route alone.
@@ -101,7 +102,8 @@ pub fn routes() -> Routes {
                 "Deletes an asset that the scene on air does not name",
             )
             .error(ErrorCode::Conflict)
-            .answers::<Deleted>("It is gone."),
+            .answers::<Deleted>("It is gone.")
+            .filed(),
             delete,
         )
 }

@@ -45,6 +45,7 @@ pub struct Doc {
     pub(super) answers: Vec<Answer>,
     pub(super) errors: Vec<ErrorCode>,
     pub(super) is_public: bool,
+    is_saved: bool,
 }
 
 /// A parameter in the query or the path.
@@ -114,6 +115,7 @@ impl Doc {
             answers: Vec::new(),
             errors: Vec::new(),
             is_public: false,
+            is_saved: false,
         }
     }
 
@@ -259,6 +261,7 @@ impl Doc {
         schema: SchemaOf,
         is_change: bool,
     ) -> Self {
+        self.is_saved |= is_change;
         self.answers.push(Answer {
             status,
             doc,
@@ -275,6 +278,7 @@ impl Doc {
     /// The latest success is of a change that is saved beside the show.
     #[must_use]
     pub fn kept(mut self) -> Self {
+        self.is_saved = true;
         if let Some(Answer {
             content: Content::Envelope { is_kept, .. },
             ..
@@ -282,6 +286,13 @@ impl Doc {
         {
             *is_kept = true;
         }
+        self
+    }
+
+    /// A success changes files that are on the disk before it is answered.
+    #[must_use]
+    pub fn filed(mut self) -> Self {
+        self.is_saved = true;
         self
     }
 
@@ -430,7 +441,7 @@ impl Routes {
         mut doc: Doc,
         route: MethodRouter<Api>,
     ) -> Self {
-        if method != "get" {
+        if doc.is_saved {
             doc = doc.durable();
         }
         let known: Arc<[&str]> = doc.query.iter().map(|query| query.name).collect();
