@@ -2,7 +2,8 @@
 //!
 //! The list is authored and part of the [`Show`](super::Show), so that it has revisions, dry runs and events like everything else; it is
 //! no part of the world, and no tick waits for it. What is asked for goes from here ([`OutputList::after`], a function without I/O) into
-//! the file of saved outputs ([`saved`]) and to the running stream ([`desk`], by way of [`engine`]). Secrets leave this folder masked.
+//! the show, which is saved with what the API has changed ([`saved`]), and to the running stream ([`desk`], by way of [`engine`]). Secrets
+//! leave this folder masked.
 
 pub mod check;
 mod desk;
