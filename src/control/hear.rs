@@ -127,6 +127,10 @@ impl Station {
         }
         match state {
             OutputState::Idle | OutputState::Stopped | OutputState::Failed => {
+                // A full disk is waited for; this is one that will not be written any more.
+                if output == OUTPUT && state == OutputState::Failed {
+                    self.recordings().forget_failed();
+                }
                 let is_good = state != OutputState::Failed && error.is_none();
                 let state = if is_good {
                     RecordingState::Finished

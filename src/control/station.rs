@@ -122,8 +122,9 @@ impl Station {
     /// A stopped station.
     pub fn new(parts: Parts) -> Self {
         let replay = Arc::new(Replay::default());
-        let seconds = parts.settings.replay_seconds;
-        replay.set(if seconds == 0 { 30 } else { seconds }, seconds > 0);
+        let wishes = parts.recordings.wishes();
+        let (seconds, is_on) = wishes.replay(parts.settings.replay_seconds);
+        replay.set(seconds, is_on);
         Self(Arc::new(Inner {
             settings: parts.settings,
             director: parts.director,
@@ -309,8 +310,10 @@ impl Station {
         let mut show = (*snapshot.show).clone();
         show.config = show.config.started();
         let station = self.clone();
-        let started =
-            tokio::task::spawn_blocking(move || station.start_streaming(&show, conditions)).await;
+        let started = tokio::task::spawn_blocking(move || {
+            station.start_streaming(&show, since_ms, conditions)
+        })
+        .await;
         let streaming = match started {
             Ok(Ok(streaming)) => Arc::new(streaming),
             Ok(Err(error)) => {
@@ -365,8 +368,13 @@ impl Station {
         Ok(outcome)
     }
 
-    /// Opens the encoders, and starts the outputs, the recording and the replay.
-    fn start_streaming(&self, show: &Show, conditions: Conditions) -> anyhow::Result<Streaming> {
+    /// Opens the encoders, and starts the outputs, the recording and the replay of a stream that is live since then.
+    fn start_streaming(
+        &self,
+        show: &Show,
+        since_ms: u64,
+        conditions: Conditions,
+    ) -> anyhow::Result<Streaming> {
         let (settings, config) = (self.settings(), &show.config);
         let ladder = outputs::ladder(&show.outputs, settings, config)?;
         // None of the outputs can keep the stream from starting.
@@ -374,7 +382,7 @@ impl Station {
         let streaming = Streaming::start_under(ladder, Vec::new(), listener, conditions)?;
         self.desk()
             .start(&streaming, &show.outputs, settings, config);
-        if let Some((output, begun)) = self.records_at_start(show) {
+        if let Some((output, begun)) = self.records_at_start(show, since_ms) {
             self.recordings().begin(&begun);
             if let Err(error) = outputs::begin(&streaming, output) {
                 tracing::error!(%error, "nothing is recorded");

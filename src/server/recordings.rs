@@ -100,6 +100,7 @@ pub fn routes() -> Routes {
         .post(
             "/recordings/start",
             Doc::new(TAG, "startRecording", "Begins a recording, at the next keyframe")
+                .more("After a restart of the program it goes on in a file of its own, and ends with the stream.")
                 .optional_body::<NewRecording>()
                 .example(json!({"name": "friday", "container": "mkv", "split": {"minutes": 60}}))
                 .error(ErrorCode::Conflict)
@@ -111,6 +112,7 @@ pub fn routes() -> Routes {
         .post(
             "/recordings/stop",
             Doc::new(TAG, "stopRecording", "Ends the recording; its file is whole once this is answered")
+                .more("Nothing more is recorded until that is asked for, or the stream is started where RECORDING is on.")
                 .error(ErrorCode::Conflict)
                 .answers::<Recording>("It has ended.").kept(),
             async |State(api): State<Api>| stop(&api).await,
@@ -172,9 +174,11 @@ fn replay_routes() -> Routes {
                 "patchReplay",
                 "Changes how many of the last seconds are kept, at once",
             )
+            .more("It is saved, and holds until REPLAY_SECONDS is another.")
             .body::<ReplayPatch>()
             .example(json!({"seconds": 60}))
-            .answers::<ReplayAnswer>("How they are kept."),
+            .answers::<ReplayAnswer>("How they are kept.")
+            .kept(),
             async |State(api): State<Api>, body: super::answer::Json| set_replay(&api, &body.0),
         )
         .post(
@@ -328,20 +332,19 @@ fn replay_answer(stats: &ReplayStats) -> ReplayAnswer {
 /// Changes how many of the last seconds are kept.
 pub fn set_replay(api: &Api, patch: &Value) -> Answered {
     let patch: ReplayPatch = read(patch)?;
-    let replay = api.station().replay();
-    let before = replay.stats();
-    let seconds = patch.seconds.unwrap_or(before.seconds);
-    if !(1..=REPLAY_SECONDS_MAX).contains(&seconds) {
+    if let Some(seconds) = patch.seconds
+        && !(1..=REPLAY_SECONDS_MAX).contains(&seconds)
+    {
         let message = format!(
             "seconds: {seconds} is out of range; it must be from 1 to {REPLAY_SECONDS_MAX}"
         );
         return Err(ApiError::invalid(message));
     }
-    replay.set(seconds, patch.enabled.unwrap_or(before.is_on));
-    let answer = replay_answer(&replay.stats());
+    let stats = api.station().change_replay(patch.seconds, patch.enabled)?;
+    let answer = replay_answer(&stats);
     let data = json!({"enabled": answer.enabled, "seconds": answer.seconds});
     api.station().tell(Event::new("replay:update", data));
-    Reply::of(answer)
+    Ok(Reply::of(answer)?.kept())
 }
 
 /// Saves the last seconds.

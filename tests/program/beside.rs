@@ -104,6 +104,8 @@ fn change(client: &Client) -> (String, String) {
         "/stream/recordings/markers?durable=true",
         json!({"label": "Lot 12"}),
     );
+    let replay = json!({"seconds": 77, "enabled": false});
+    client.ok("PATCH", "/stream/replay?durable=true", replay);
     client.ok("PUT", "/stream/scenes/gone?durable=true", scene("Gone"));
     client.ok("DELETE", "/stream/scenes/gone?durable=true", Value::Null);
     // A batch that is taken back does not come again.
@@ -127,6 +129,13 @@ fn is_kept(client: &Client) {
     let recording = client.get("/stream/recordings/friday");
     assert_eq!(recording["state"], "interrupted", "{recording}");
     assert_eq!(recording["markers"][0]["label"], "Lot 12");
+    let list = client.get("/stream/recordings");
+    assert_eq!(list["current"], "friday-2", "it goes on, here");
+    let replay = client.get("/stream/replay");
+    assert_eq!(
+        (&replay["seconds"], &replay["enabled"]),
+        (&json!(77), &json!(false))
+    );
 }
 
 #[test]
@@ -149,12 +158,13 @@ fn keys_recordings_and_scenes_outlive_a_kill_in_the_programs_own_file() {
     on_air.end();
     let shown = run(program(&folder.0).args(["state", "show"]));
     let shown = text(&shown.stdout);
-    for line in ["keys       1", "recordings 1", "scenes     1 saved"] {
+    for line in ["keys       1", "recordings 2", "scenes     1 saved"] {
         assert!(shown.contains(line), "{shown}");
     }
     assert!(!shown.contains(&key));
     // A recording that ends with the program is known to have ended well.
     let (on_air, client) = again(&folder, &QUIET);
+    client.ask("POST", "/stream/recordings/stop", Value::Null);
     client.ok("POST", "/stream/recordings/start", json!({"name": "last"}));
     on_air.signal("-TERM");
     on_air.end();
@@ -263,6 +273,11 @@ fn a_standby_shows_what_the_leader_keeps_and_has_it_change_that() {
     assert_eq!(
         client.get("/stream/recordings/friday")["state"],
         "interrupted"
+    );
+    let further = client.get("/stream/recordings/friday-2");
+    assert_eq!(
+        (&further["state"], &further["instance"]),
+        (&json!("recording"), &Value::Null)
     );
     publish(&on_air, &client, &id, &key);
 }

@@ -2,6 +2,7 @@
 
 use super::api::start;
 use super::client::{Answer, Client};
+use super::resume::{again, kill};
 use super::support::{TempFolder, probe, until};
 use serde_json::{Value, json};
 
@@ -139,6 +140,13 @@ fn a_recording_is_started_marked_stopped_listed_downloaded_and_deleted() {
     on_air.signal("-KILL");
     on_air.end();
     let (_on_air, client) = start(&folder, &["--recording", "false"]);
+    // It goes on being recorded, as it was asked for, in a file of its own.
+    until_frames(&client, 30);
+    let further = client.ok("POST", "/stream/recordings/stop", Value::Null)["data"].take();
+    assert_eq!(
+        (&further["id"], &further["container"]),
+        (&json!("friday-3"), &json!("mkv"))
+    );
     let list = client.get("/stream/recordings");
     let states: Vec<(&str, &str)> = ["friday", "friday-2", "of-others"]
         .iter()
@@ -163,7 +171,7 @@ fn a_recording_is_started_marked_stopped_listed_downloaded_and_deleted() {
         ]
     );
     assert_eq!(list["current"], Value::Null);
-    for id in ["friday", "friday-2", "of-others"] {
+    for id in ["friday", "friday-2", "friday-3", "of-others"] {
         client.ok("DELETE", &format!("/stream/recordings/{id}"), Value::Null);
     }
     assert_eq!(client.get("/stream/recordings")["count"], 0);
@@ -202,6 +210,56 @@ fn a_recording_ends_with_the_stream_and_the_next_begins_with_it() {
     assert_eq!(code, 409, "{answer}");
     client.ok("POST", "/stream/start", Value::Null);
     assert!(current(&client).is_string() && current(&client) != first);
+}
+
+/// The recording that is being written, `None` where nothing is.
+fn current(client: &Client) -> Option<String> {
+    let list = client.get("/stream/recordings");
+    list["current"].as_str().map(str::to_owned)
+}
+
+#[test]
+fn whether_it_is_being_recorded_survives_and_ends_with_the_stream() {
+    let folder = TempFolder::new();
+    let (on_air, client) = start(&folder, &[]);
+    assert!(current(&client).is_some());
+    let stop = |client: &Client| {
+        until_frames(client, 30);
+        let path = "/stream/recordings/stop?durable=true";
+        client.ok("POST", path, Value::Null);
+    };
+    stop(&client);
+    kill(on_air);
+    let (on_air, client) = again(&folder, &[]);
+    assert_eq!(current(&client), None, "it was stopped by hand");
+    let asked = json!({"name": "late", "container": "ts"});
+    client.ok("POST", "/stream/recordings/start?durable=true", asked);
+    // An end of the program is none of the stream.
+    on_air.signal("-TERM");
+    on_air.end();
+    let (on_air, client) = again(&folder, &[]);
+    assert_eq!(current(&client).as_deref(), Some("late-2"));
+    let late = client.get("/stream/recordings/late-2");
+    assert_eq!(late["container"], "ts", "{late}");
+    // A stream that is started begins as the settings say.
+    client.ok("POST", "/stream/stop", Value::Null);
+    client.ok("POST", "/stream/start?durable=true", Value::Null);
+    let begun = current(&client).expect("a recording");
+    assert!(!begun.starts_with("late"), "{begun}");
+    stop(&client);
+    kill(on_air);
+    // So does one whose setting was changed meanwhile, and was changed back.
+    let (on_air, client) = again(&folder, &["--recording", "false"]);
+    assert_eq!(current(&client), None);
+    client.ok(
+        "POST",
+        "/stream/recordings/start?durable=true",
+        json!({"name": "hand"}),
+    );
+    kill(on_air);
+    let (_on_air, client) = again(&folder, &[]);
+    let begun = current(&client).expect("a recording");
+    assert!(!begun.starts_with("hand"), "{begun}");
 }
 
 #[test]
@@ -344,6 +402,33 @@ fn the_last_seconds_are_saved_from_memory() {
     until("something kept", || {
         (client.get("/stream/replay")["kept"].as_f64()? > 0.5).then_some(())
     });
+}
+
+#[test]
+fn what_is_kept_of_the_last_seconds_survives_until_the_setting_is_another() {
+    let folder = TempFolder::new();
+    let set = |seconds| ["--recording", "false", "--replay-seconds", seconds];
+    let replay = |client: &Client| {
+        let replay = client.get("/stream/replay");
+        (replay["enabled"] == true, replay["seconds"].as_u64())
+    };
+    let (on_air, client) = start(&folder, &set("4"));
+    let path = "/stream/replay?durable=true";
+    client.ok("PATCH", path, json!({"seconds": 7}));
+    client.ok("PATCH", path, json!({"enabled": false}));
+    kill(on_air);
+    let (on_air, client) = again(&folder, &set("4"));
+    assert_eq!(replay(&client), (false, Some(7)));
+    let mut socket = client.socket("/ws?events=replay:*");
+    let patch = json!({"type": "replay", "action": "update", "settings": {"enabled": true}, "durable": true});
+    let answer = socket.ask(patch);
+    assert_eq!(answer["success"], true, "{answer}");
+    kill(on_air);
+    let (on_air, client) = again(&folder, &set("4"));
+    assert_eq!(replay(&client), (true, Some(7)));
+    kill(on_air);
+    let (_on_air, client) = again(&folder, &set("9"));
+    assert_eq!(replay(&client), (true, Some(9)));
 }
 
 #[test]

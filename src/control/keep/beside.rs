@@ -1,4 +1,4 @@
-//! Documents that stand beside the show: stream keys, the index of recordings, saved scenes.
+//! Documents that stand beside the show: stream keys, the index of recordings, what was asked of recording and replay, saved scenes.
 //!
 //! Who keeps one hands its bytes over whenever they differ, which never waits, and goes on. They are saved with the show, in the order in
 //! which they were given, and have no revision of their own. [`Saving::flushed`](super::Saving::flushed) waits until they are.

@@ -19,6 +19,7 @@
 //! |---|---|
 //! | `keys` | the stream keys of publishers: hashes, and the keys themselves of those that were made `readable` (`control/keys.rs`) |
 //! | `recordings` | the index of recordings, with the instance that has the files of each (`control/recordings`) |
+//! | `recorder` | what was asked of recording and replay (`control/recordings/wishes.rs`) |
 //! | `scenes/<name>` | a scene that was saved over the API, as its file has it (`control/kept_scenes.rs`) |
 
 use std::collections::BTreeMap;

@@ -10,7 +10,8 @@ use serde::{Deserialize, Serialize};
 use serde_json::json;
 
 use super::stamp_now;
-use super::{Begun, Marker, NAME_PATTERN, OUTPUT, Recording, RecordingState};
+use super::wishes::{RecordingWish, ReplayWish};
+use super::{Begun, Marker, NAME_PATTERN, OUTPUT, Recording, RecordingState, Wishes};
 use crate::control::authored;
 use crate::control::error::{ApiError, ErrorCode};
 use crate::control::events::Event;
@@ -20,7 +21,7 @@ use crate::control::outputs::{
 use crate::control::schema::optional_text;
 use crate::control::show::Show;
 use crate::control::station::Station;
-use crate::streaming::{OutputSettings, Streaming, StreamingStats};
+use crate::streaming::{OutputSettings, ReplayStats, Streaming, StreamingStats};
 
 /// A recording that was stopped has so long to write what waits.
 const END_MAX: Duration = Duration::from_secs(8);
@@ -28,7 +29,7 @@ const END_MAX: Duration = Duration::from_secs(8);
 const LABEL_MAX: usize = 200;
 
 /// What is asked of a new recording; what is left out is as the settings say.
-#[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, rename_all = "camelCase", deny_unknown_fields)]
 pub struct NewRecording {
     /// Its name, of letters, digits, `-` and `_`; it gets a number where it is taken. The time of its beginning (UTC) when absent.
@@ -209,6 +210,7 @@ impl Station {
                     .recordings()
                     .end(OUTPUT, failed, Some(&error.message));
             })?;
+            station.wish_recording(&show, Some(asked));
             Ok(recording)
         })
         .await?;
@@ -225,6 +227,7 @@ impl Station {
         let store = self.recordings().clone();
         let running = store.of_output(OUTPUT);
         let running = running.ok_or_else(|| ApiError::conflict("nothing is recorded now"))?;
+        self.wish_recording(&self.director().snapshot().show, None);
         if let Some(streaming) = self.streaming() {
             self.measure_recordings(&streaming, &streaming.stats());
             end(&streaming, OUTPUT);
@@ -341,18 +344,60 @@ impl Station {
         self.tell(Event::about("recording:update", &recording.id, data));
     }
 
-    /// How the stream stands, for a recording that begins with it.
+    /// What is recorded from the beginning of a stream on that is live since then: one that was interrupted goes on as it was asked for.
     pub(in crate::control) fn records_at_start(
         &self,
         show: &Show,
+        live_since_ms: u64,
     ) -> Option<(OutputSettings, Begun)> {
-        if !self.settings().recording {
-            return None;
-        }
-        let recorder = self.recorder(&NewRecording::default(), &show.outputs);
+        let wishes = self.recordings().wishes();
+        let asked = wishes.recording(self.settings().recording, live_since_ms)?;
+        let checked = asked.check(&show.outputs);
+        let recorder = checked.and_then(|()| self.recorder(&asked, &show.outputs));
         recorder
             .inspect_err(|error| tracing::error!(%error, "nothing is recorded"))
             .ok()
+    }
+
+    /// Notes what is to be recorded of the stream that is live, `None` where nothing is.
+    fn wish_recording(&self, show: &Show, asked: Option<NewRecording>) {
+        let setting = self.settings().recording;
+        let wish = show.live_since_ms.map(|live_since_ms| RecordingWish {
+            setting,
+            live_since_ms,
+            asked,
+        });
+        let noted = self
+            .recordings()
+            .wish(|wishes| wishes.recording = wish, |_| ());
+        if let Err(error) = noted {
+            tracing::warn!(%error, "what is to be recorded is not saved");
+        }
+    }
+
+    /// Changes how many of the last seconds are kept; what is `None` stays.
+    ///
+    /// # Errors
+    /// There is no room to save it.
+    pub fn change_replay(
+        &self,
+        seconds: Option<u32>,
+        enabled: Option<bool>,
+    ) -> Result<ReplayStats, ApiError> {
+        let setting = self.settings().replay_seconds;
+        let change = |wishes: &mut Wishes| {
+            let before = wishes.replay(setting);
+            wishes.replay = Some(ReplayWish {
+                setting,
+                seconds: seconds.unwrap_or(before.0),
+                enabled: enabled.unwrap_or(before.1),
+            });
+        };
+        self.recordings().wish(change, |wishes| {
+            let (seconds, is_on) = wishes.replay(setting);
+            self.replay().set(seconds, is_on);
+            self.replay().stats()
+        })
     }
 }
 

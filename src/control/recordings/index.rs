@@ -5,7 +5,7 @@ use std::path::Path;
 
 use bytes::Bytes;
 
-use super::{Recording, RecordingState};
+use super::{Recording, RecordingState, Wishes};
 use crate::control::error::ApiError;
 use crate::store::{DOCUMENT_BYTES_MAX, Documents};
 
@@ -20,13 +20,15 @@ pub struct SavedIndex {
     pub(super) entries: Vec<Recording>,
     /// Whether it holds what the document does not.
     pub(super) is_new: bool,
+    /// What was asked for over the API.
+    pub(super) wishes: Wishes,
 }
 
 impl SavedIndex {
-    /// That among documents; empty where none was ever saved.
+    /// That among documents, and what was asked for; empty where none was ever saved.
     ///
     /// # Errors
-    /// Where the document cannot be read.
+    /// Where a document cannot be read.
     pub fn of(documents: &Documents) -> Result<Self, String> {
         let entries = match documents.get(DOCUMENT) {
             Some(bytes) => parse(bytes)
@@ -36,6 +38,7 @@ impl SavedIndex {
         Ok(Self {
             entries,
             is_new: false,
+            wishes: Wishes::of(documents)?,
         })
     }
 

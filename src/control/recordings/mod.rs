@@ -10,10 +10,12 @@ mod index;
 mod store;
 #[cfg(test)]
 mod tests;
+mod wishes;
 
 pub use control::{Marked, NewMarker, NewRecording, recording_name};
 pub use index::{DOCUMENT, OLD_FILE, SavedIndex};
 pub use store::{Begun, Store};
+pub use wishes::{WISHES, Wishes};
 
 use std::path::{Path, PathBuf};
 

@@ -11,7 +11,9 @@ use components::output::ContainerName;
 use tokio::sync::Notify;
 
 use super::index::{DOCUMENT, SavedIndex, document};
-use super::{MARKERS_MAX, Marker, RecordedFile, Recording, RecordingState, chapters};
+use super::{
+    MARKERS_MAX, Marker, RecordedFile, Recording, RecordingState, WISHES, Wishes, chapters,
+};
 use crate::control::error::{ApiError, ErrorCode};
 use crate::control::keep::Beside;
 use crate::control::library::write_whole;
@@ -32,6 +34,8 @@ struct Inner {
     instance: Option<String>,
     beside: Beside,
     entries: Mutex<Vec<Recording>>,
+    /// What was asked for over the API.
+    wishes: Mutex<Wishes>,
     /// Whenever one has ended.
     ended: Notify,
 }
@@ -75,7 +79,7 @@ impl Store {
             }
             is_other |= before != *entry;
         }
-        let store = Self::view(folder, entries, instance, beside);
+        let store = Self::view(folder, entries, saved.wishes, instance, beside);
         if is_other {
             store.write(&mut store.lock());
         }
@@ -84,12 +88,14 @@ impl Store {
 
     /// The same, to look at what another instance records.
     pub fn following(folder: PathBuf, saved: SavedIndex, instance: Option<String>) -> Self {
-        Self::view(folder, saved.entries, instance, Beside::nowhere())
+        let beside = Beside::nowhere();
+        Self::view(folder, saved.entries, saved.wishes, instance, beside)
     }
 
     fn view(
         folder: PathBuf,
         entries: Vec<Recording>,
+        wishes: Wishes,
         instance: Option<String>,
         beside: Beside,
     ) -> Self {
@@ -98,6 +104,7 @@ impl Store {
             instance,
             beside,
             entries: Mutex::new(entries),
+            wishes: Mutex::new(wishes),
             ended: Notify::new(),
         }))
     }
@@ -105,6 +112,41 @@ impl Store {
     /// Takes the index that somebody else has saved in the place of this one.
     pub fn follow(&self, saved: SavedIndex) {
         *self.lock() = saved.entries;
+        *self.lock_wishes() = saved.wishes;
+    }
+
+    /// What was asked for over the API.
+    pub fn wishes(&self) -> Wishes {
+        self.lock_wishes().clone()
+    }
+
+    /// Saves what is asked for now, and then has `done` follow it, one after the other.
+    ///
+    /// # Errors
+    /// There is no room for it; it is as it was then.
+    pub(super) fn wish<T>(
+        &self,
+        change: impl FnOnce(&mut Wishes),
+        done: impl FnOnce(&Wishes) -> T,
+    ) -> Result<T, ApiError> {
+        let mut wishes = self.lock_wishes();
+        let mut next = wishes.clone();
+        change(&mut next);
+        if next != *wishes {
+            self.0.beside.put(WISHES, Some(next.document()?))?;
+            *wishes = next;
+        }
+        Ok(done(&wishes))
+    }
+
+    /// A recording that was begun by hand and given up is not begun again by itself.
+    pub(in crate::control) fn forget_failed(&self) {
+        let forget = |wishes: &mut Wishes| {
+            wishes.recording.take_if(|wish| wish.asked.is_some());
+        };
+        if let Err(error) = self.wish(forget, |_| ()) {
+            tracing::warn!(%error, "that the recording failed is not saved");
+        }
     }
 
     /// Where the files are.
@@ -482,6 +524,10 @@ impl Store {
         if let Err(error) = put {
             tracing::warn!(%error, "the index of recordings is not saved");
         }
+    }
+
+    fn lock_wishes(&self) -> MutexGuard<'_, Wishes> {
+        self.0.wishes.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn lock(&self) -> MutexGuard<'_, Vec<Recording>> {

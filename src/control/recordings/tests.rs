@@ -6,7 +6,10 @@ use std::sync::Mutex;
 
 use components::output::ContainerName;
 
-use super::{Begun, DOCUMENT, OLD_FILE, OUTPUT, RecordingState, SavedIndex, Store, utc_stamp};
+use super::wishes::RecordingWish;
+use super::{
+    Begun, DOCUMENT, NewRecording, OLD_FILE, OUTPUT, RecordingState, SavedIndex, Store, utc_stamp,
+};
 use crate::control::ErrorCode;
 use crate::control::keep::Beside;
 use crate::store::{Documents, Puts};
@@ -173,4 +176,34 @@ fn stamps_follow_the_calendar() {
     assert_eq!(utc_stamp(0), "19700101T000000Z");
     assert_eq!(utc_stamp(951_827_696), "20000229T123456Z");
     assert_eq!(utc_stamp(4_107_542_399), "21000228T235959Z");
+}
+
+#[test]
+fn a_recording_that_was_begun_by_hand_and_given_up_is_not_asked_for_any_more() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let (beside, pile) = Beside::pile();
+    let open = |beside| Store::new(folder.path().to_owned(), saved(&pile), None, beside);
+    let store = open(beside);
+    let ask = |asked: Option<NewRecording>| {
+        let wish = RecordingWish {
+            setting: false,
+            live_since_ms: 5,
+            asked,
+        };
+        let put = store.wish(|wishes| wishes.recording = Some(wish), |_| ());
+        put.expect("room");
+    };
+    let is_asked = || {
+        let wishes = open(Beside::nowhere()).wishes();
+        wishes.recording(false, 5).is_some()
+    };
+    ask(Some(NewRecording::default()));
+    assert!(is_asked());
+    store.forget_failed();
+    assert!(!is_asked());
+    // One that was stopped stays so.
+    ask(None);
+    store.forget_failed();
+    let wishes = store.wishes();
+    assert_eq!(wishes.recording.map(|wish| wish.asked), Some(None));
 }
