@@ -179,6 +179,36 @@ fn a_token_is_asked_for_exactly_where_there_is_one() {
 }
 
 #[test]
+fn exactly_what_changes_what_is_saved_can_be_waited_for() {
+    let fleeting = [
+        "checkNewOutput",
+        "convertPoints",
+        "hitTest",
+        "kickRtmpSession",
+        "reconnectInput",
+        "resetMeters",
+        "retryOutput",
+        "revealKey",
+        "say",
+        "stopSpeech",
+        "stopUtterance",
+        "takeThumbnail",
+    ];
+    let document = openapi(false);
+    let mut wrong = Vec::new();
+    for (place, operation) in operations(&document) {
+        let id = operation["operationId"].as_str().unwrap();
+        let mut parameters = operation["parameters"].as_array().into_iter().flatten();
+        let takes = parameters.any(|parameter| parameter["name"] == "durable");
+        let saves = !place.starts_with("get ") && !fleeting.contains(&id);
+        if takes != saves {
+            wrong.push(format!("{place} ({id})"));
+        }
+    }
+    hold(wrong);
+}
+
+#[test]
 fn every_example_and_every_default_is_of_its_schema() {
     let document = openapi(false);
     let mut wrong = Vec::new();

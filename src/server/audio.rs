@@ -236,7 +236,8 @@ pub fn routes() -> Routes {
             Doc::new(TAG, "resetMeters", "Has the meters begin anew what they show of the whole time")
                 .more("That is integrated loudness, of the sum and of each layer, and the largest true peak. Going on air does the same. It makes no revision.")
                 .terms()
-                .changes::<AudioView>("The mixer."),
+                .changes::<AudioView>("The mixer.")
+                .fleeting(),
             reset,
         )
 }

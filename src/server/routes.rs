@@ -296,6 +296,13 @@ impl Doc {
         self
     }
 
+    /// What a success changes does not outlive the program.
+    #[must_use]
+    pub fn fleeting(mut self) -> Self {
+        self.is_saved = false;
+        self
+    }
+
     /// A success that is not JSON.
     #[must_use]
     pub fn raw(mut self, doc: &'static str, media_types: &'static [&'static str]) -> Self {

@@ -123,7 +123,8 @@ pub fn routes() -> Routes {
             .query("format", json!({"enum": ["s16le", "f32le"]}), "For `audio/pcm`: how samples are written; `s16le` when absent.")
             .terms()
             .changes::<Said>("It would be queued, with `dryRun`.")
-            .creates::<Said>("It is queued."),
+            .creates::<Said>("It is queued.")
+            .fleeting(),
         say,
     );
     // For this one route alone.
@@ -144,7 +145,8 @@ pub fn routes() -> Routes {
                 "Breaks off what an avatar says, and forgets what waits",
             )
             .terms()
-            .changes::<Stopped>("It falls silent within 30 ms."),
+            .changes::<Stopped>("It falls silent within 30 ms.")
+            .fleeting(),
             stop_all,
         )
         .delete(
@@ -152,7 +154,8 @@ pub fn routes() -> Routes {
             doc("stopUtterance", "Breaks off or forgets one utterance")
                 .path("utterance", utterance, "The utterance's id.")
                 .terms()
-                .changes::<Stopped>("It is not said any further."),
+                .changes::<Stopped>("It is not said any further.")
+                .fleeting(),
             stop_one,
         )
         .merge(ws_speech::routes())
