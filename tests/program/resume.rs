@@ -198,6 +198,38 @@ fn a_killed_program_comes_back_from_redis_as_it_was() {
     comes_back_as_it_was(&[&QUIET[..], &["--redis-url", &url]].concat());
 }
 
+#[test]
+fn a_scene_stays_in_preview_while_its_files_are_away() {
+    let folder = TempFolder::new();
+    let (on_air, client) = start(&folder, &QUIET);
+    let picture = image::RgbImage::from_pixel(4, 4, image::Rgb([200, 10, 10]));
+    picture.save(folder.file("red.png")).unwrap();
+    let red = json!({"id": "red", "source": {"type": "image", "src": "red.png"}, "size": {"width": 40, "height": 40}});
+    client.ok(
+        "PUT",
+        "/stream/scenes/other",
+        json!({
+            "version": 1, "name": "Other", "canvas": {"width": 320, "height": 180}, "layers": [red],
+        }),
+    );
+    client.ok(
+        "POST",
+        "/stream/scenes/other/preview?durable=true",
+        Value::Null,
+    );
+    kill(on_air);
+    std::fs::rename(folder.file("red.png"), folder.file("away.png")).unwrap();
+    let (on_air, client) = again(&folder, &QUIET);
+    on_air.line("the scene in preview cannot be made ready");
+    client.ok("PATCH", "/stream/data?durable=true", json!({"n": 1}));
+    kill(on_air);
+    std::fs::rename(folder.file("away.png"), folder.file("red.png")).unwrap();
+    let (_on_air, client) = again(&folder, &QUIET);
+    assert_eq!(client.get("/stream/status")["preview"], "other");
+    client.ok("POST", "/stream/scenes/other/activate", Value::Null);
+    assert_eq!(client.get("/stream/layers")["count"], 1);
+}
+
 /// Seconds of the timeline `move` of the small scene on a tick, which plays forth and back since tick 0.
 fn moved(tick: u64) -> f64 {
     let seconds = tick as f64 / 30.0 % 2.0;

@@ -390,11 +390,17 @@ impl Resumed {
             .filter(|_| self.live_since_ms.is_some())
     }
 
-    /// The scene that was in preview, as its file has it by now.
+    /// The scene that was in preview, as its file has it by now. What it shows may be away for a while.
     fn preview(&self, library: &Library, max_layers: usize) -> Option<Staged> {
         let id = self.preview.as_deref()?;
-        let found = library.load(id, max_layers).inspect_err(|error| {
-            tracing::debug!(scene = id, %error, "the scene in preview cannot be read");
+        Library::check_id(id).ok()?;
+        let path = library.folder().join(format!("{id}.json"));
+        let options = LoadOptions {
+            check_files: false,
+            ..library.options(max_layers)
+        };
+        let found = load_scene(&path, &options).inspect_err(|errors| {
+            tracing::debug!(scene = id, %errors, "the scene in preview cannot be read");
         });
         Some(Staged::of(id, found.ok()?))
     }
