@@ -1,6 +1,6 @@
 //! The engine of one file: what is damaged, locked, full, removed or of another release.
 
-use std::os::unix::fs::PermissionsExt as _;
+use std::os::unix::fs::{FileExt as _, PermissionsExt as _};
 use std::process::Command;
 
 use proptest::prelude::Rng as _;
@@ -185,6 +185,69 @@ async fn a_damaged_file_is_refused_or_holds_a_whole_revision_and_is_left_as_it_i
         assert!(error.to_string().contains("state import"), "{error}");
         assert_eq!(std::fs::read(&path).unwrap(), text);
     }
+}
+
+/// A disk that takes what is written and fails before it is safe.
+#[derive(Debug)]
+struct Ending(std::fs::File);
+
+impl redb::StorageBackend for Ending {
+    fn len(&self) -> std::io::Result<u64> {
+        Ok(self.0.metadata()?.len())
+    }
+
+    fn read(&self, offset: u64, out: &mut [u8]) -> std::io::Result<()> {
+        self.0.read_exact_at(out, offset)
+    }
+
+    fn set_len(&self, len: u64) -> std::io::Result<()> {
+        self.0.set_len(len)
+    }
+
+    fn sync_data(&self) -> std::io::Result<()> {
+        Err(std::io::ErrorKind::StorageFull.into())
+    }
+
+    fn write(&self, offset: u64, data: &[u8]) -> std::io::Result<()> {
+        self.0.write_all_at(data, offset)
+    }
+}
+
+#[tokio::test]
+async fn a_file_whose_making_was_not_finished_is_made_anew() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = file(folder.path());
+    let disk = Ending(
+        std::fs::File::options()
+            .read(true)
+            .write(true)
+            .create_new(true)
+            .open(&path)
+            .unwrap(),
+    );
+    redb::Builder::new()
+        .create_with_backend(disk)
+        .expect_err("it fails");
+    let begun = std::fs::read(&path).unwrap();
+    assert!(begun.iter().any(|byte| *byte != 0), "it has a header");
+    let zeros = vec![0; begun.len()];
+    for unfinished in [&begun[..], &zeros, &zeros[..5]] {
+        std::fs::write(&path, unfinished).unwrap();
+        let store = open(folder.path()).await.unwrap();
+        assert_eq!(store.load().await.unwrap().revision, 0);
+        store.commit(batch(1, [("a", text("1"))])).await.unwrap();
+        store.close().await;
+        let store = open(folder.path()).await.unwrap();
+        assert_eq!(store.load().await.unwrap().revision, 1);
+        store.close().await;
+    }
+    // One that holds something and has lost its beginning is damaged.
+    let mut damaged = std::fs::read(&path).unwrap();
+    damaged[..4096].fill(0);
+    std::fs::write(&path, &damaged).unwrap();
+    let error = open(folder.path()).await.unwrap_err();
+    assert!(matches!(error, StoreError::Corrupt { .. }), "{error}");
+    assert_eq!(std::fs::read(&path).unwrap(), damaged);
 }
 
 #[tokio::test]

@@ -14,6 +14,10 @@ use crate::store::error::StoreError;
 /// How long a lock is waited for: who ends may still be at it, or a child of its that has not begun yet has the file from it.
 const LOCK_WAIT_MAX: Duration = Duration::from_secs(1);
 const LOCK_PAUSE: Duration = Duration::from_millis(20);
+/// What a database begins with; redb writes it last when it makes one, once all else is on the disk.
+const MAGIC_BYTES: usize = 9;
+/// The header, in bytes. Nothing behind it is written before the magic number is.
+const HEADER_BYTES: usize = 320;
 
 /// A locked file. The lock is let go when the last copy is.
 #[derive(Clone, Debug)]
@@ -77,16 +81,30 @@ impl Disk {
         }
     }
 
-    /// Everything in it, as a disk in memory.
+    /// Everything in it, as a disk in memory. A file whose making was not finished, in which nothing was ever saved, is emptied first.
     ///
     /// # Errors
-    /// It cannot be read.
+    /// It cannot be read, or not emptied.
     pub(super) fn copy(&self) -> Result<Memory, Error> {
         let bytes = usize::try_from(self.len()?).map_err(|_| ErrorKind::FileTooLarge)?;
         let mut copy = vec![0; bytes];
         self.file.read_exact_at(&mut copy, 0)?;
+        if is_unfinished(&copy) {
+            tracing::info!(file = %self.path.display(), "the file of the state was begun and never finished; it is made anew");
+            self.file.set_len(0)?;
+            copy.clear();
+        }
         Ok(Memory(RwLock::new(copy)))
     }
+}
+
+/// Whether the process or the disk gave up while the file was made: it has its length and at most a header without the magic number. One
+/// that is damaged there has documents behind it.
+fn is_unfinished(bytes: &[u8]) -> bool {
+    let is_zero = |bytes: &[u8]| bytes.iter().all(|byte| *byte == 0);
+    let magic = &bytes[..MAGIC_BYTES.min(bytes.len())];
+    let behind = &bytes[HEADER_BYTES.min(bytes.len())..];
+    !bytes.is_empty() && is_zero(magic) && is_zero(behind)
 }
 
 impl StorageBackend for Disk {
