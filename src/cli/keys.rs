@@ -14,7 +14,7 @@ use crate::control::keep::{Beside, aside};
 use crate::control::keys::{KeyEntry, KeyStore, MadeKey, NewKey, OLD_FILE, SavedKeys};
 use crate::server;
 use crate::store::remote::{Link, Timeouts};
-use crate::store::{Batch, Embedded, RedisStore, Saved, Store, StoreError, embedded};
+use crate::store::{Embedded, RedisStore, Store, StoreError, embedded};
 
 pub(super) fn command() -> Command {
     let sub = |name, about| {
@@ -190,19 +190,11 @@ async fn with_store(store: &Store, old_file: &Path, act: &Act) -> Result<Done, B
         }
     };
     let puts = std::mem::take(&mut *pile.lock().unwrap_or_else(PoisonError::into_inner));
-    let Saved {
-        revision, fence, ..
-    } = saved;
-    let batch = Batch {
-        after: Some(revision),
-        revision: revision + 1,
-        // In Redis who writes without a lease has none, and is refused while there is one.
-        fence: match store {
-            Store::Embedded(_) => fence,
-            Store::Redis(_) => 0,
-        },
-        puts,
-    };
+    let mut batch = saved.change(puts);
+    if let Store::Redis(_) = store {
+        // Who writes without a lease has none, and is refused while there is one.
+        batch.fence = 0;
+    }
     store.commit(batch).await?;
     if is_old {
         let aside = aside(old_file);

@@ -151,11 +151,10 @@ async fn take_over(
             return member.load().await;
         };
         let loaded = loaded?;
-        // A server that has lost the newest changes, which were seen here.
-        if loaded.revision < followed.revision {
+        if is_older(&loaded, &followed) {
             tracing::warn!(
-                found = loaded.revision,
-                revision = followed.revision,
+                found = %loaded.standing(),
+                followed = %followed.standing(),
                 "the store has lost changes; what was followed counts"
             );
             return Ok((*followed).clone());
@@ -180,6 +179,11 @@ fn words(state: &LeaseState, role: Role) -> String {
         LeaseState::Unconfirmed { reason, .. } => reason.clone(),
         LeaseState::Held { .. } => String::new(),
     }
+}
+
+/// Whether a server that gives this has lost changes that were seen here; what stands beside the show makes no revision.
+fn is_older(found: &Saved, seen: &Saved) -> bool {
+    (found.revision, found.writes) < (seen.revision, seen.writes)
 }
 
 /// Follows what is saved, from whole revision to whole revision.
@@ -221,6 +225,7 @@ fn changed(before: &Saved, change: Change) -> Saved {
     Saved {
         revision: change.revision,
         fence: change.fence,
+        writes: change.writes,
         format: crate::store::format::FORMAT,
         documents,
     }

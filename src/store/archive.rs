@@ -214,6 +214,7 @@ pub fn read_with_assets(
     Ok(Saved {
         revision: archive.revision,
         fence: 0,
+        writes: 0,
         format: archive.format,
         documents,
     })
@@ -298,6 +299,7 @@ pub async fn import(store: &Store, saved: &Saved) -> Result<u64, StoreError> {
             Store::Embedded(_) => found.fence,
             Store::Redis(_) => 0,
         },
+        writes: found.writes + 1,
         puts,
     };
     store.commit(batch).await?;

@@ -2,6 +2,8 @@
 
 use thiserror::Error;
 
+use super::Standing;
+
 /// Why a store did not do what it was asked. None repeats a password or a document.
 #[derive(Debug, Error)]
 pub enum StoreError {
@@ -48,14 +50,14 @@ pub enum StoreError {
         holder: String,
     },
     /// It stands elsewhere than who asked believed.
-    #[error("{place} stands at revision {found}, where {expected} was expected")]
+    #[error("{place} stands at {found}, where {expected} was expected")]
     Diverged {
         /// The file, or the server without its password.
         place: String,
         /// What was expected.
-        expected: u64,
+        expected: Standing,
         /// What is there.
-        found: u64,
+        found: Standing,
     },
     /// What is there cannot be read. It was left as it is.
     #[error("{place} is damaged: {what}. It was left as it is; {way_out}")]

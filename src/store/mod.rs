@@ -46,10 +46,34 @@ pub struct Saved {
     pub revision: u64,
     /// The fence of who saved them; 0 without a lease.
     pub fence: u64,
+    /// The number of the commit that saved them.
+    pub writes: u64,
     /// The format that they were written in, of which they have been brought to today's.
     pub format: u32,
     /// Every document, as today's format has it.
     pub documents: Documents,
+}
+
+impl Saved {
+    /// Where the store stood.
+    pub fn standing(&self) -> Standing {
+        Standing {
+            revision: self.revision,
+            fence: self.fence,
+            writes: self.writes,
+        }
+    }
+
+    /// Changes that make the next revision of it.
+    pub fn change(&self, puts: Puts) -> Batch {
+        Batch {
+            after: Some(self.standing()),
+            revision: self.revision + 1,
+            fence: self.fence,
+            writes: self.writes + 1,
+            puts,
+        }
+    }
 }
 
 /// Documents may hold stream keys.
@@ -58,6 +82,7 @@ impl fmt::Debug for Saved {
         out.debug_struct("Saved")
             .field("revision", &self.revision)
             .field("fence", &self.fence)
+            .field("writes", &self.writes)
             .field("documents", &self.documents.keys())
             .finish_non_exhaustive()
     }
@@ -66,15 +91,29 @@ impl fmt::Debug for Saved {
 /// Changes that are saved whole or not at all.
 #[derive(Clone)]
 pub struct Batch {
-    /// The revision that the changes are made to. The store may be further, up to `revision`, where an answer of the same fence was
-    /// lost: the changes are all that were made since. `None` puts these documents in the place of whatever is there.
-    pub after: Option<u64>,
+    /// What the changes are made to. The store may be further, by commits of the same fence up to the number of this one, whose answers
+    /// were lost: the changes are all that were made since. `None` puts these documents in the place of whatever is there.
+    pub after: Option<Standing>,
     /// The revision that they make.
     pub revision: u64,
     /// The fence of the lease that they are made under; 0 without one.
     pub fence: u64,
+    /// The number of this commit, which is above those of all that its writer has asked for, done or not. With the fence it tells one
+    /// commit from every other, also where the revision stays: a store that has lost the newest ones is known by it.
+    pub writes: u64,
     /// The changes.
     pub puts: Puts,
+}
+
+impl Batch {
+    /// Where the store stands with it.
+    pub fn makes(&self) -> Standing {
+        Standing {
+            revision: self.revision,
+            fence: self.fence,
+            writes: self.writes,
+        }
+    }
 }
 
 /// Documents may hold stream keys.
@@ -84,18 +123,38 @@ impl fmt::Debug for Batch {
             .field("after", &self.after)
             .field("revision", &self.revision)
             .field("fence", &self.fence)
+            .field("writes", &self.writes)
             .field("puts", &self.puts.keys())
             .finish()
     }
 }
 
-/// Where a store stands.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+/// Where a store stands: after which commit.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Standing {
     /// The revision of its documents.
     pub revision: u64,
     /// The fence of who saved them.
     pub fence: u64,
+    /// The number of the commit that did; 0 where a release saved them that counted none.
+    pub writes: u64,
+}
+
+impl fmt::Display for Standing {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self {
+            revision,
+            fence,
+            writes,
+        } = self;
+        match fence {
+            0 => write!(out, "revision {revision} by commit {writes}"),
+            _ => write!(
+                out,
+                "revision {revision} by commit {writes} of fence {fence}"
+            ),
+        }
+    }
 }
 
 /// One of the two engines. Cheap to copy.
@@ -185,13 +244,14 @@ pub fn check(puts: &Puts) -> Result<(), StoreError> {
     Ok(())
 }
 
-/// Whether a batch may be laid over what a store holds: the same rule for both engines (`commit.lua` has it too).
+/// Whether a batch may be laid over what a store holds. `commit.lua` has the same rule for Redis, where without a lease nothing tells whose
+/// a commit was.
 fn follows(batch: &Batch, found: Standing, found_format: u32) -> bool {
     let Some(after) = batch.after else {
         return true;
     };
-    let is_there = found.revision == after;
     // The answer to an earlier one of ours was lost; this one has its changes too.
-    let was_ours = found.fence == batch.fence && (after..=batch.revision).contains(&found.revision);
-    (is_there || was_ours) && (found.revision == 0 || found_format == format::FORMAT)
+    let was_ours =
+        found.fence == batch.fence && after.writes < found.writes && found.writes <= batch.writes;
+    (found == after || was_ours) && (found.revision == 0 || found_format == format::FORMAT)
 }

@@ -4,7 +4,7 @@
 //! commits what has gathered: at once when it is idle, else one commit at a time with a pause between. Each commit is a whole revision,
 //! and of a document that changed often the last value alone. While the store is away every document's newest value is kept, which
 //! bounds the memory by the number of documents, and the store gets all of it when it is back. Where the store turns out to hold
-//! something else, because it was flushed, everything is written anew.
+//! something else, because it was flushed, or because a server is there now that never got the newest commits, everything is written anew.
 
 use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -20,7 +20,7 @@ use super::format::FORMAT;
 use super::persist_status::{
     NotDurable, PersistCounters, PersistOptions, PersistState, PersistStatus,
 };
-use super::{Batch, DOCUMENTS_MAX, Documents, Puts, Saved, Store, check};
+use super::{Batch, DOCUMENTS_MAX, Documents, Puts, Saved, Standing, Store, check};
 
 /// Takes documents and saves them. Cheap to copy; one of the copies should be the only writer.
 #[derive(Clone)]
@@ -44,7 +44,9 @@ struct Desk {
     pending: Puts,
     revision: u64,
     /// What the store holds, as far as is known.
-    stored: u64,
+    stored: Standing,
+    /// The number of the last commit that was asked for.
+    writes: u64,
     /// Whether it has to get everything.
     is_whole: bool,
     fence: u64,
@@ -95,7 +97,8 @@ impl Persister {
             known: saved.documents.clone(),
             pending: Puts::new(),
             revision: saved.revision,
-            stored: saved.revision,
+            stored: saved.standing(),
+            writes: saved.writes,
             // What an older release wrote is written anew in today's format.
             is_whole: !is_watching && saved.revision > 0 && saved.format != FORMAT,
             fence: saved.fence,
@@ -166,7 +169,7 @@ impl Persister {
     /// Another process has saved a revision, as the one who only looks has seen.
     pub fn note_saved(&self, revision: u64) {
         let mut desk = self.0.desk();
-        (desk.revision, desk.stored) = (revision, revision);
+        (desk.revision, desk.stored.revision) = (revision, revision);
         drop(desk);
         self.0.durable.send_replace(revision);
         self.0.changed.notify_one();
@@ -339,7 +342,8 @@ impl Task {
             return Duration::ZERO;
         };
         let begun = Instant::now();
-        let (revision, was_whole, is_after) = (batch.revision, batch.after.is_none(), batch.after);
+        let (was_whole, made) = (batch.after.is_none(), batch.makes());
+        let revision = made.revision;
         let kept = batch.puts.clone();
         let bytes: usize = kept.values().flatten().map(Bytes::len).sum();
         let result = self.watched(self.store.commit(batch)).await;
@@ -348,7 +352,7 @@ impl Task {
                 // One that was away and comes back meanwhile is not slow.
                 let was_away = std::mem::take(&mut self.failures) > 0;
                 let is_slow = !was_away && begun.elapsed() > self.options.lag_max;
-                self.shared.desk().done(revision, bytes, is_slow);
+                self.shared.desk().done(made, bytes, is_slow);
                 self.shared.durable.send_if_modified(|durable| {
                     let is_further = revision > *durable;
                     *durable = revision.max(*durable);
@@ -358,10 +362,12 @@ impl Task {
                 self.shared.tell(&self.options, Some(Ok(())));
                 self.options.pause.saturating_sub(begun.elapsed())
             }
-            Err(StoreError::Diverged { found, .. }) if !was_whole => {
+            Err(StoreError::Diverged {
+                found, expected, ..
+            }) if !was_whole => {
                 tracing::warn!(
-                    found,
-                    expected = is_after,
+                    %found,
+                    %expected,
                     "the store holds something else; everything is written anew"
                 );
                 self.shared.desk().keep(kept, true);
@@ -393,11 +399,12 @@ impl Task {
         match result {
             Ok(standing) => {
                 let mut desk = self.shared.desk();
-                let is_lost = standing.revision < desk.stored && desk.pending.is_empty();
+                // Commits of the same revision are told apart too: what stands beside the show has none of its own.
+                let is_lost = standing != desk.stored && desk.pending.is_empty();
                 if is_lost && !desk.is_watching {
                     tracing::warn!(
-                        found = standing.revision,
-                        expected = desk.stored,
+                        found = %standing,
+                        expected = %desk.stored,
                         "the store has lost what it was given; everything is written anew"
                     );
                     desk.is_whole = true;
@@ -453,18 +460,20 @@ impl Desk {
         };
         self.is_whole = false;
         self.taken = self.since.take();
+        self.writes += 1;
         let batch = Batch {
             after,
             revision: self.revision,
             fence: self.fence,
+            writes: self.writes,
             puts,
         };
         Some((batch, self.given))
     }
 
-    /// A revision was committed.
-    fn done(&mut self, revision: u64, bytes: usize, is_slow: bool) {
-        self.stored = revision;
+    /// A batch was committed.
+    fn done(&mut self, made: Standing, bytes: usize, is_slow: bool) {
+        self.stored = made;
         let waited = self.taken.take().map_or(Duration::ZERO, |at| at.elapsed());
         if is_slow {
             self.slow_at = Some(Instant::now());

@@ -7,7 +7,7 @@ use std::thread;
 use std::time::Duration;
 
 use serde_json::{Value, json};
-use stream_manager::store::{Batch, Embedded, Store, embedded};
+use stream_manager::store::{Embedded, Store, embedded};
 
 use super::api::start;
 use super::client::Client;
@@ -432,6 +432,30 @@ fn killed_at_random_moments_every_key_and_scene_comes_to_another_machine() {
 }
 
 #[test]
+fn a_key_that_redis_has_lost_again_is_saved_anew() {
+    let mut redis = Redis::start();
+    let url = redis.url();
+    let more = [&QUIET[..], &["--redis-url", &url]].concat();
+    let (first, second) = (TempFolder::new(), TempFolder::new());
+    let (on_air, client) = leading(start(&first, &more));
+    client.ok("PATCH", "/stream/data?durable=true", json!({"n": 1}));
+    let mut other = redis::Client::open(url.as_str()).unwrap();
+    let () = redis::cmd("SAVE").query(&mut other).unwrap();
+    // A key makes no revision: the older file is at the same one.
+    make_key(&client, json!({"name": "studio"}));
+    redis.restart();
+    until("the key in Redis", || {
+        let mut command = redis::cmd("HGET");
+        command.arg("sm:{main}:documents").arg("keys");
+        let found: Option<String> = command.query(&mut other).ok()?;
+        found?.contains("studio").then_some(())
+    });
+    kill(on_air);
+    let (_on_air, client) = leading(start(&second, &more));
+    assert_eq!(names(&client), ["studio"]);
+}
+
+#[test]
 fn what_stands_beside_the_show_and_cannot_be_read_is_told_and_left_as_it_is() {
     let folder = TempFolder::new();
     let (on_air, client) = start(&folder, &QUIET);
@@ -443,13 +467,8 @@ fn what_stands_beside_the_show_and_cannot_be_read_is_told_and_left_as_it_is() {
     runtime.block_on(async {
         let store = Store::Embedded(Embedded::open(file.clone()).await.unwrap());
         let before = store.load().await.unwrap();
-        let batch = Batch {
-            after: Some(before.revision),
-            revision: before.revision + 1,
-            fence: before.fence,
-            puts: [("keys".into(), Some(broken.into()))].into(),
-        };
-        store.commit(batch).await.unwrap();
+        let puts = [("keys".into(), Some(broken.into()))].into();
+        store.commit(before.change(puts)).await.unwrap();
         store.close().await;
     });
     let refused = run(&mut command(&folder, &QUIET));

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use serde_json::{Value, json};
-use stream_manager::store::{Batch, Embedded, Store, embedded};
+use stream_manager::store::{Embedded, Store, embedded};
 
 use super::api::start;
 use super::client::{Client, a_box};
@@ -293,13 +293,8 @@ fn a_scene_that_is_on_air_for_months_comes_back_at_once_and_its_files_begin_at_z
         show["epochMs"] = (show["epochMs"].as_i64().unwrap() - MONTHS_MS).into();
         let came = Bytes::from_static(b"{}");
         let show = Bytes::from(show.to_string());
-        let batch = Batch {
-            after: Some(saved.revision),
-            revision: saved.revision + 1,
-            fence: saved.fence,
-            puts: [("show".into(), Some(show)), ("came".into(), Some(came))].into(),
-        };
-        store.commit(batch).await.unwrap();
+        let puts = [("show".into(), Some(show)), ("came".into(), Some(came))].into();
+        store.commit(saved.change(puts)).await.unwrap();
         store.close().await;
     });
     let (on_air, client) = again(&folder, &[]);

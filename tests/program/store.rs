@@ -7,7 +7,7 @@ use std::process::{Child, Command, Stdio};
 
 use bytes::Bytes;
 use serde_json::json;
-use stream_manager::store::{Batch, Embedded, Store, embedded};
+use stream_manager::store::{Embedded, Store, embedded};
 
 use super::api::start;
 use super::client::Client;
@@ -48,7 +48,7 @@ impl Redis {
         child
     }
 
-    /// Ends it and starts it again, empty.
+    /// Kills it and starts it again, with what it was told to `SAVE`.
     pub fn restart(&mut self) {
         self.child.kill().unwrap();
         self.child.wait().unwrap();
@@ -97,13 +97,8 @@ fn a_state_that_cannot_be_read_is_told_and_left_as_it_is() {
     runtime.block_on(async {
         let store = Store::Embedded(Embedded::open(file.clone()).await.unwrap());
         let broken = Some(Bytes::from_static(b"{\"id\": \"scene\"}"));
-        let batch = Batch {
-            after: Some(before.revision),
-            revision: before.revision + 1,
-            fence: before.fence,
-            puts: [("scene".into(), broken)].into(),
-        };
-        store.commit(batch).await.unwrap();
+        let puts = [("scene".into(), broken)].into();
+        store.commit(before.change(puts)).await.unwrap();
         store.close().await;
     });
     let broken = read();

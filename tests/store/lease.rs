@@ -225,8 +225,8 @@ async fn a_standby_takes_over_and_the_old_leader_is_fenced() {
     );
     let next = second.fence().unwrap();
     assert!(next > fence);
-    ours.revision = 2;
-    ours.after = Some(1);
+    ours.after = Some(ours.makes());
+    (ours.revision, ours.writes) = (2, 2);
     let error = store.commit(ours.clone()).await.unwrap_err();
     assert!(
         matches!(&error, StoreError::Fenced { holder, .. } if holder.contains("second")),

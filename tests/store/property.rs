@@ -2,19 +2,20 @@
 
 use bytes::Bytes;
 use proptest::prelude::*;
-use stream_manager::store::{Batch, Documents, Embedded, Puts, Store, StoreError};
+use stream_manager::store::{Batch, Documents, Embedded, Puts, Standing, Store, StoreError};
 
 use super::support::{Server, apply, file};
 
 #[derive(Clone, Debug)]
 enum Step {
-    Commit(Puts),
+    /// By so many revisions: what stands beside the show makes none.
+    Commit(Puts, u64),
     /// Everything anew.
     Whole(Puts),
     /// Its answer was lost: it is sent again, with more.
-    Twice(Puts, Puts),
-    /// Made to a revision that is not there.
-    Stray(Puts),
+    Twice(Puts, Puts, u64),
+    /// Made to a commit that is not there.
+    Stray(Puts, u64),
     Reopen,
 }
 
@@ -31,62 +32,65 @@ fn some_puts() -> impl Strategy<Value = Puts> {
 
 fn steps() -> impl Strategy<Value = Vec<Step>> {
     let step = prop_oneof![
-        4 => some_puts().prop_map(Step::Commit),
+        4 => (some_puts(), 0..2u64).prop_map(|(puts, gain)| Step::Commit(puts, gain)),
         1 => some_puts().prop_map(Step::Whole),
-        1 => (some_puts(), some_puts()).prop_map(|(a, b)| Step::Twice(a, b)),
-        1 => some_puts().prop_map(Step::Stray),
+        1 => (some_puts(), some_puts(), 0..2u64).prop_map(|(a, b, gain)| Step::Twice(a, b, gain)),
+        1 => (some_puts(), 0..2u64).prop_map(|(puts, gain)| Step::Stray(puts, gain)),
         1 => Just(Step::Reopen),
     ];
     proptest::collection::vec(step, 1..16)
 }
 
-async fn hold<F: Future<Output = Store>>(steps: Vec<Step>, mut open: impl FnMut() -> F) {
+async fn hold<F: Future<Output = Store>>(
+    steps: Vec<Step>,
+    fence: u64,
+    mut open: impl FnMut() -> F,
+) {
     let mut store = open().await;
-    let (mut revision, mut model) = (0, Documents::new());
+    let (mut at, mut model) = (Standing::default(), Documents::new());
+    let mut writes = 0;
     for step in steps {
-        let batch = |after, revision, puts: &Puts| Batch {
-            after,
-            revision,
-            fence: 0,
-            puts: puts.clone(),
+        let mut batch = |after, revision, puts: &Puts| {
+            writes += 1;
+            Batch {
+                after,
+                revision,
+                fence,
+                writes,
+                puts: puts.clone(),
+            }
         };
         match step {
-            Step::Commit(puts) => {
-                store
-                    .commit(batch(Some(revision), revision + 1, &puts))
-                    .await
-                    .unwrap();
-                revision += 1;
+            Step::Commit(puts, gain) => {
+                let batch = batch(Some(at), at.revision + gain, &puts);
+                at = batch.makes();
+                store.commit(batch).await.unwrap();
                 apply(&mut model, &puts);
             }
             Step::Whole(puts) => {
-                store
-                    .commit(batch(None, revision + 3, &puts))
-                    .await
-                    .unwrap();
-                revision += 3;
+                let batch = batch(None, at.revision + 3, &puts);
+                at = batch.makes();
+                store.commit(batch).await.unwrap();
                 model.clear();
                 apply(&mut model, &puts);
             }
-            Step::Twice(first, second) => {
-                store
-                    .commit(batch(Some(revision), revision + 1, &first))
-                    .await
-                    .unwrap();
+            Step::Twice(first, second, gain) => {
+                let once = batch(Some(at), at.revision + gain, &first);
+                store.commit(once).await.unwrap();
                 let mut both = first.clone();
                 both.extend(second);
-                store
-                    .commit(batch(Some(revision), revision + 2, &both))
-                    .await
-                    .unwrap();
-                revision += 2;
+                let again = batch(Some(at), at.revision + 2 * gain, &both);
+                at = again.makes();
+                store.commit(again).await.unwrap();
                 apply(&mut model, &both);
             }
-            Step::Stray(puts) => {
+            Step::Stray(puts, gain) => {
+                // The store never got the newest commit, or has lost it.
+                let lost = batch(Some(at), at.revision + gain, &puts).makes();
                 let error = store
-                    .commit(batch(Some(revision + 1), revision + 2, &puts))
+                    .commit(batch(Some(lost), lost.revision + 1, &puts))
                     .await;
-                assert!(matches!(error, Err(StoreError::Diverged { .. })));
+                assert!(matches!(error, Err(StoreError::Diverged { found, .. }) if found == at));
             }
             Step::Reopen => {
                 store.close().await;
@@ -94,8 +98,8 @@ async fn hold<F: Future<Output = Store>>(steps: Vec<Step>, mut open: impl FnMut(
             }
         }
         let saved = store.load().await.unwrap();
-        assert_eq!((saved.revision, &saved.documents), (revision, &model));
-        assert_eq!(store.health().await.unwrap().revision, revision);
+        assert_eq!((saved.standing(), &saved.documents), (at, &model));
+        assert_eq!(store.health().await.unwrap(), at);
     }
     store.close().await;
 }
@@ -107,7 +111,7 @@ proptest! {
     fn a_file_holds_what_a_map_would(steps in steps()) {
         let runtime = tokio::runtime::Runtime::new().unwrap();
         let folder = tempfile::tempdir().unwrap();
-        runtime.block_on(hold(steps, || async {
+        runtime.block_on(hold(steps, 0, || async {
             Store::Embedded(Embedded::open(file(folder.path())).await.unwrap())
         }));
     }
@@ -124,7 +128,11 @@ fn redis_holds_what_a_map_would() {
         .run(&steps(), |steps| {
             **case.borrow_mut() += 1;
             let id = format!("case-{}", case.borrow());
-            runtime.block_on(hold(steps, || async { Store::Redis(server.store(&id)) }));
+            let lease = format!("sm:{{{id}}}:lease");
+            runtime.block_on(async {
+                server.ask(&["SET", &lease, "7:leader"]).await;
+                hold(steps, 7, || async { Store::Redis(server.store(&id)) }).await;
+            });
             Ok(())
         })
         .unwrap();

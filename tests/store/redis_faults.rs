@@ -40,6 +40,15 @@ impl Writer {
         }
     }
 
+    /// Changes documents that have no revision of their own, and waits until that is saved. Each of them is changed once.
+    async fn beside(&mut self, number: u64) {
+        let name = format!("keys/{number}");
+        let puts = puts([(&name, text(format!("{number}")))]);
+        apply(&mut self.model, &puts);
+        self.persister.put(0, puts).unwrap();
+        assert!(self.persister.settled(LONG).await);
+    }
+
     async fn durable(&self) {
         self.persister.durable(self.revision, LONG).await.unwrap();
     }
@@ -123,6 +132,34 @@ async fn a_flush_is_noticed_while_nothing_changes_and_while_something_does() {
         server.ask(&["FLUSHALL"]).await;
         writer.change(1);
         writer.durable().await;
+        writer.is_whole(&server, "a").await;
+    }
+}
+
+/// A server that is there in the place of the one that had the newest commit: its replica, or itself from an older file.
+#[tokio::test]
+async fn a_server_without_the_newest_commit_gets_it_again_though_its_revision_is_the_same() {
+    let mut server = Server::start(&[]);
+    let mut writer = Writer::start(server.store("a")).await;
+    writer.change(3);
+    writer.durable().await;
+    for number in 0..4 {
+        server.ask(&["SAVE"]).await;
+        writer.beside(number).await;
+        server.kill();
+        server.run();
+        let older = Store::Redis(server.store("a")).load().await;
+        // Where something is changed before it is looked, the change finds it.
+        if number % 2 == 0 {
+            wait_until("it is written anew", LONG, || async {
+                let saved = Store::Redis(server.store("a")).load().await;
+                saved.is_ok_and(|saved| saved.documents == writer.model)
+            })
+            .await;
+        } else {
+            writer.beside(number + 100).await;
+        }
+        assert_eq!(older.unwrap().revision, writer.revision);
         writer.is_whole(&server, "a").await;
     }
 }

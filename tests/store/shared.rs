@@ -6,9 +6,9 @@ use stream_manager::store::shared::{
     Answer, Channel, Command, CommandAnswers, CommandReader, EventListener, EventTeller, Fleet,
     FleetOptions, Follower, TEXT_BYTES_MAX, Unreadable, send_command,
 };
-use stream_manager::store::{Batch, Documents, Puts, RedisStore, Store, StoreError};
+use stream_manager::store::{Batch, Documents, Puts, RedisStore, Standing, Store, StoreError};
 
-use super::support::{LONG, Server, apply, batch, puts, text, wait_until};
+use super::support::{LONG, Server, apply, batch, puts, standing, text, wait_until};
 
 const WAIT: Duration = Duration::from_millis(50);
 
@@ -38,14 +38,11 @@ async fn a_follower_sees_every_change_in_order_and_whole() {
     let (mut model, mut seen) = (Documents::new(), Documents::new());
     let revision = std::cell::Cell::new(0);
     let commit = async |puts: Puts, model: &mut Documents| {
-        let after = Some(revision.get());
         revision.set(revision.get() + 1);
         apply(model, &puts);
         let batch = Batch {
-            after,
-            revision: revision.get(),
-            fence: 0,
             puts,
+            ..batch(revision.get(), [])
         };
         store.commit(batch).await.unwrap();
         revision.get()
@@ -79,14 +76,55 @@ async fn a_follower_sees_every_change_in_order_and_whole() {
     store
         .commit(Batch {
             after: None,
-            revision: 3,
-            fence: 0,
-            puts: puts([("x", text("9"))]),
+            ..batch(3, [("x", text("9"))])
         })
         .await
         .unwrap();
     assert_eq!(follow(&mut follower, &mut seen, 3).await, 1);
     assert_eq!(seen.len(), 1);
+}
+
+#[tokio::test]
+async fn a_follower_misses_no_commit_though_the_revision_stays() {
+    let mut server = Server::start(&[]);
+    let store = Store::Redis(server.store("a"));
+    let mut follower = Follower::new(&server.store("a"), WAIT);
+    let commit = async |writes, name: &str| {
+        let at = |writes| Standing {
+            writes,
+            ..standing(1)
+        };
+        let batch = Batch {
+            after: Some(at(writes - 1)),
+            writes,
+            ..batch(1, [(name, text("1"))])
+        };
+        store.commit(batch).await.unwrap();
+    };
+    store.commit(batch(1, [("show", text("1"))])).await.unwrap();
+    assert!(follower.next().await.unwrap().unwrap().is_whole);
+    for (writes, name) in [(2, "a"), (3, "b")] {
+        commit(writes, name).await;
+    }
+    server.ask(&["XTRIM", "sm:{a}:log", "MAXLEN", "1"]).await;
+    let change = follower.next().await.unwrap().unwrap();
+    assert_eq!((change.is_whole, change.puts.len()), (true, 3));
+    // A server in its place that never got the newest one.
+    server.ask(&["SAVE"]).await;
+    commit(4, "c").await;
+    let change = follower.next().await.unwrap().unwrap();
+    assert_eq!((change.writes, change.puts), (4, puts([("c", text("1"))])));
+    server.kill();
+    server.run();
+    let change = std::cell::RefCell::new(None);
+    let follower = tokio::sync::Mutex::new(follower);
+    wait_until("it is seen", LONG, || async {
+        let next = follower.lock().await.next().await;
+        change.replace(next.ok().flatten()).is_none() && change.borrow().is_some()
+    })
+    .await;
+    let change = change.into_inner().unwrap();
+    assert_eq!((change.writes, change.puts.len()), (3, 3));
 }
 
 async fn lead(server: &Server, fence: u64) {

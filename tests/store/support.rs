@@ -12,7 +12,7 @@ use rustix::process::{Pid, Signal, kill_process};
 use stream_manager::store::remote::{Link, Timeouts};
 use stream_manager::store::{
     Batch, Documents, PersistOptions, PersistState, PersistStatus, Persister, Puts, RedisStore,
-    RedisUrl, Store,
+    RedisUrl, Standing, Store,
 };
 use tempfile::TempDir;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
@@ -269,11 +269,21 @@ pub fn puts<const N: usize>(puts: [(&str, Option<Bytes>); N]) -> Puts {
         .collect()
 }
 
-pub fn batch<const N: usize>(revision: u64, list: [(&str, Option<Bytes>); N]) -> Batch {
-    Batch {
-        after: Some(revision - 1),
+/// Where a store stands whose revisions were committed one by one, without a lease.
+pub fn standing(revision: u64) -> Standing {
+    Standing {
         revision,
         fence: 0,
+        writes: revision,
+    }
+}
+
+pub fn batch<const N: usize>(revision: u64, list: [(&str, Option<Bytes>); N]) -> Batch {
+    Batch {
+        after: Some(standing(revision - 1)),
+        revision,
+        fence: 0,
+        writes: revision,
         puts: puts(list),
     }
 }

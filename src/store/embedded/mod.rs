@@ -229,7 +229,7 @@ impl Keeper {
             return Err(StoreError::Diverged {
                 place: path.display().to_string(),
                 expected: batch.after.unwrap_or_default(),
-                found: found.revision,
+                found,
             });
         }
         write(database, batch).map_err(|error| classify(&path, error))
@@ -285,6 +285,7 @@ fn read(path: &Path, database: &Database) -> Result<Saved, StoreError> {
     Ok(Saved {
         revision: standing.revision,
         fence: standing.fence,
+        writes: standing.writes,
         format,
         documents,
     })
@@ -296,11 +297,7 @@ fn meta(database: &Database) -> Result<(Standing, u32), redb::Error> {
     let table = match transaction.open_table(META) {
         Ok(table) => table,
         Err(TableError::TableDoesNotExist(_)) => {
-            let nothing = Standing {
-                revision: 0,
-                fence: 0,
-            };
-            return Ok((nothing, FORMAT));
+            return Ok((Standing::default(), FORMAT));
         }
         Err(error) => return Err(error.into()),
     };
@@ -308,6 +305,7 @@ fn meta(database: &Database) -> Result<(Standing, u32), redb::Error> {
     let standing = Standing {
         revision: number("revision")?,
         fence: number("fence")?,
+        writes: number("writes")?,
     };
     Ok((
         standing,
@@ -349,6 +347,7 @@ fn write(database: &Database, batch: &Batch) -> Result<(), redb::Error> {
         meta.insert("format", u64::from(FORMAT))?;
         meta.insert("revision", batch.revision)?;
         meta.insert("fence", batch.fence)?;
+        meta.insert("writes", batch.writes)?;
     }
     transaction.commit()?;
     Ok(())

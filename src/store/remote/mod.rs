@@ -5,11 +5,11 @@
 //! | Key | Kind | Holds |
 //! |---|---|---|
 //! | `documents` | hash | each document by its name |
-//! | `meta` | hash | `revision`, `fence`, `format` |
+//! | `meta` | hash | `revision`, `fence`, `writes`, `format` |
 //! | `lease` | string | `fence:instance` of the leader, with a time to live |
 //! | `fence` | string | the newest fence that was given |
 //! | `story` | hash | of the last holder of the lease: `name`, `position`, `at` |
-//! | `log` | stream | an entry a commit: `from`, `revision`, `fence`, `whole`, `names` (JSON) |
+//! | `log` | stream | an entry a commit: `after`, `revision`, `fence`, `writes`, `whole`, `names` (JSON) |
 //! | `commands`, `results` | streams | commands of other programs, and what became of them |
 //! | `cursor` | string | the entry of `commands` up to which was read |
 //! | `begun:COMMAND`, `done:COMMAND` | strings | that one was begun, and its result, with times to live |
@@ -114,8 +114,22 @@ impl RedisStore {
         &self.keys
     }
 
+    /// The instance that leads the stream, if any does.
+    ///
+    /// # Errors
+    /// As [`StoreError`] says.
+    pub async fn leader(&self) -> Result<Option<String>, StoreError> {
+        let mut command = redis::cmd("GET");
+        command.arg(&self.keys.lease);
+        let held: Option<String> = self.link.ask(&command).await?;
+        Ok(held.map(|held| match held.split_once(':') {
+            Some((_, instance)) => instance.to_owned(),
+            None => held,
+        }))
+    }
+
     pub(super) async fn load(&self) -> Result<Saved, StoreError> {
-        let changes = self.changes("", 0).await?;
+        let changes = self.changes("", Standing::default()).await?;
         let mut documents: Documents = changes
             .puts
             .into_iter()
@@ -125,6 +139,7 @@ impl RedisStore {
         Ok(Saved {
             revision: changes.standing.revision,
             fence: changes.standing.fence,
+            writes: changes.standing.writes,
             format: changes.format,
             documents,
         })
@@ -132,20 +147,33 @@ impl RedisStore {
 
     pub(super) async fn health(&self) -> Result<Standing, StoreError> {
         let mut command = redis::cmd("HMGET");
-        command.arg(&self.keys.meta).arg("revision").arg("fence");
-        let (revision, fence): (Option<u64>, Option<u64>) = self.link.ask(&command).await?;
+        command.arg(&self.keys.meta);
+        command.arg("revision").arg("fence").arg("writes");
+        let numbers: [Option<u64>; 3] = self.link.ask(&command).await?;
+        let [revision, fence, writes] = numbers.map(Option::unwrap_or_default);
         Ok(Standing {
-            revision: revision.unwrap_or_default(),
-            fence: fence.unwrap_or_default(),
+            revision,
+            fence,
+            writes,
         })
     }
 
     pub(super) async fn commit(&self, batch: &Batch) -> Result<(), StoreError> {
+        let after = batch.after.map(|after| {
+            let Standing {
+                revision,
+                fence,
+                writes,
+            } = after;
+            [revision, fence, writes].map(|number| number.to_string())
+        });
+        let [revision, fence, writes] = after.unwrap_or_default();
         let numbers = [
             batch.fence.to_string(),
-            batch
-                .after
-                .map_or_else(String::new, |after| after.to_string()),
+            batch.writes.to_string(),
+            revision,
+            fence,
+            writes,
             batch.revision.to_string(),
             FORMAT.to_string(),
             LOG_MAX.to_string(),
@@ -167,16 +195,23 @@ impl RedisStore {
         arguments.extend(gone.map(|(key, _)| key.as_bytes()));
         let keys = &self.keys;
         let keys = [&*keys.documents, &keys.meta, &keys.lease, &keys.log];
-        let (word, detail): (String, String) = self
+        let answer: Vec<String> = self
             .link
             .run(&COMMIT_SCRIPT, COMMIT, &keys, &arguments)
             .await?;
-        match word.as_str() {
+        let part = |index: usize| answer.get(index).map(String::as_str).unwrap_or_default();
+        let number = |index| part(index).parse().unwrap_or_default();
+        let detail = part(1);
+        match part(0) {
             "SAVED" => Ok(()),
             "DIVERGED" => Err(StoreError::Diverged {
                 place: self.link.place(),
                 expected: batch.after.unwrap_or_default(),
-                found: detail.parse().unwrap_or_default(),
+                found: Standing {
+                    revision: number(1),
+                    fence: number(2),
+                    writes: number(3),
+                },
             }),
             _ => Err(StoreError::Fenced {
                 place: self.link.place(),
@@ -189,12 +224,17 @@ impl RedisStore {
         }
     }
 
-    /// What was saved since an entry of the log, whose revision is known; everything where it is not told any more.
-    pub(super) async fn changes(&self, last: &str, revision: u64) -> Result<Changes, StoreError> {
+    /// What was saved since an entry of the log, after which it stood at `at`; everything where it is not told any more.
+    pub(super) async fn changes(&self, last: &str, at: Standing) -> Result<Changes, StoreError> {
         let keys = &self.keys;
         let keys = [&*keys.documents, &keys.meta, &keys.log];
-        let revision = revision.to_string();
-        let arguments = [last.as_bytes(), revision.as_bytes()];
+        let Standing {
+            revision,
+            fence,
+            writes,
+        } = at;
+        let at = format!("{revision}:{fence}:{writes}");
+        let arguments = [last.as_bytes(), at.as_bytes()];
         let answer: Vec<Value> = self
             .link
             .run(&CHANGES_SCRIPT, CHANGES, &keys, &arguments)
@@ -217,6 +257,7 @@ impl RedisStore {
         let standing = Standing {
             revision: text()?.parse().ok()?,
             fence: text()?.parse().ok()?,
+            writes: text()?.parse().ok()?,
         };
         let format = match text()?.as_str() {
             "" => FORMAT,

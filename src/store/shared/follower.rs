@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use crate::store::error::StoreError;
 use crate::store::remote::{Link, RedisStore};
-use crate::store::{Documents, Puts, format};
+use crate::store::{Documents, Puts, Standing, format};
 
 /// From one revision to the next.
 #[derive(Clone)]
@@ -16,6 +16,8 @@ pub struct Change {
     pub revision: u64,
     /// The fence of who made it.
     pub fence: u64,
+    /// The number of the commit that did.
+    pub writes: u64,
     /// Whether `puts` are all documents, and what is not among them is gone.
     pub is_whole: bool,
     /// The documents that differ.
@@ -42,7 +44,8 @@ pub struct Follower {
     wait: Duration,
     /// The newest entry of the log that was read; empty before the first.
     last: String,
-    revision: u64,
+    /// Where the store stood after it.
+    standing: Standing,
 }
 
 impl Follower {
@@ -53,7 +56,7 @@ impl Follower {
             store: store.clone(),
             wait,
             last: String::new(),
-            revision: 0,
+            standing: Standing::default(),
         }
     }
 
@@ -67,16 +70,17 @@ impl Follower {
         if !self.last.is_empty() && !self.is_there_more().await? {
             return Ok(None);
         }
-        let changes = self.store.changes(&self.last, self.revision).await?;
+        let changes = self.store.changes(&self.last, self.standing).await?;
         let mut puts = changes.puts;
         if changes.is_whole {
             puts = self.brought_up(changes.format, puts)?;
         }
         self.last = changes.last;
-        self.revision = changes.standing.revision;
+        self.standing = changes.standing;
         Ok(Some(Change {
-            revision: self.revision,
-            fence: changes.standing.fence,
+            revision: self.standing.revision,
+            fence: self.standing.fence,
+            writes: self.standing.writes,
             is_whole: changes.is_whole,
             puts,
         }))
@@ -97,8 +101,7 @@ impl Follower {
         if self.waiting.is_there_more(log, last, self.wait).await? {
             return Ok(true);
         }
-        // After a flush the log is empty, and no entry tells of it.
-        let standing = self.store.health().await?;
-        Ok(standing.revision != self.revision)
+        // After a flush the log is empty, and on another server it may end earlier: no entry tells of that.
+        Ok(self.store.health().await? != self.standing)
     }
 }
