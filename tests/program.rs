@@ -21,6 +21,8 @@ mod commands;
 mod control;
 #[path = "program/effects.rs"]
 mod effects;
+#[path = "program/exports.rs"]
+mod exports;
 #[path = "program/feeds.rs"]
 mod feeds;
 #[path = "program/fleet.rs"]

@@ -1,6 +1,6 @@
 //! Asks the API of a program that runs, for commands that change what it alone may change.
 
-use std::io::{Read as _, Write as _};
+use std::io::{BufRead as _, BufReader, Read, Write as _};
 use std::net::{TcpStream, ToSocketAddrs as _};
 use std::time::Duration;
 
@@ -9,8 +9,9 @@ use serde_json::Value;
 
 /// How long a connection, and each step of an answer, is waited for.
 const WAIT_MAX: Duration = Duration::from_secs(15);
-/// The longest answer, in bytes.
+/// The longest answer that is taken whole, and the longest head of one that is not, in bytes.
 const ANSWER_MAX: u64 = 16 << 20;
+const HEAD_MAX: u64 = 64 << 10;
 
 /// Who is asked.
 pub(super) struct Client<'a> {
@@ -54,12 +55,55 @@ impl<'a> Client<'a> {
         body: Option<&Value>,
     ) -> anyhow::Result<Value> {
         let body = body.map(Value::to_string).unwrap_or_default();
-        let answer = self
-            .send(method, path, &body)
-            .with_context(|| format!("http://{} does not answer", self.host))?;
+        // The connection ends with the answer, which the API gives in one piece.
+        let answer = self.send(method, path, "HTTP/1.1", &body);
+        let answer = answer.and_then(|stream| {
+            let mut answer = Vec::new();
+            stream.take(ANSWER_MAX).read_to_end(&mut answer)?;
+            Ok(answer)
+        });
+        let answer = answer.with_context(|| self.silence())?;
         let text = String::from_utf8_lossy(&answer);
         let (head, body) = text.split_once("\r\n\r\n").unwrap_or((&text, ""));
-        let status = head.split(' ').nth(1).unwrap_or_default().to_owned();
+        self.answer(status(head), body)
+    }
+
+    /// Has a file read as it comes.
+    ///
+    /// # Errors
+    /// Nobody answers, what the program says that is wrong, and what `take` says.
+    pub(super) fn download<T>(
+        &self,
+        path: &str,
+        take: impl FnOnce(&mut dyn Read) -> anyhow::Result<T>,
+    ) -> anyhow::Result<T> {
+        // In this version a file whose length is not known comes as it is, and ends with the connection.
+        let stream = self.send("GET", path, "HTTP/1.0", "");
+        let mut answer = BufReader::new(stream.with_context(|| self.silence())?);
+        let mut head = String::new();
+        while !head.ends_with("\r\n\r\n") {
+            let room = HEAD_MAX.saturating_sub(head.len() as u64);
+            let count = (&mut answer).take(room).read_line(&mut head);
+            if count.with_context(|| self.silence())? == 0 {
+                break;
+            }
+        }
+        if status(&head) == "200" {
+            return take(&mut answer);
+        }
+        let mut body = String::new();
+        let read = answer.take(ANSWER_MAX).read_to_string(&mut body);
+        read.with_context(|| self.silence())?;
+        self.answer(status(&head), &body)?;
+        anyhow::bail!("http://{} gives no file", self.host)
+    }
+
+    fn silence(&self) -> String {
+        format!("http://{} does not answer", self.host)
+    }
+
+    /// What an answer in JSON says.
+    fn answer(&self, status: &str, body: &str) -> anyhow::Result<Value> {
         let answer: Value = serde_json::from_str(body)
             .with_context(|| format!("http://{} gives no answer of this program", self.host))?;
         if answer["success"] == true {
@@ -74,24 +118,15 @@ impl<'a> Client<'a> {
         anyhow::bail!("{message}")
     }
 
-    fn send(&self, method: &str, path: &str, body: &str) -> std::io::Result<Vec<u8>> {
-        let mut last = std::io::Error::from(std::io::ErrorKind::NotFound);
-        for address in self.host.to_socket_addrs()? {
-            match TcpStream::connect_timeout(&address, WAIT_MAX) {
-                Ok(stream) => return self.converse(stream, method, path, body),
-                Err(error) => last = error,
-            }
-        }
-        Err(last)
-    }
-
-    fn converse(
+    /// Asks, and gives what the answer comes on.
+    fn send(
         &self,
-        mut stream: TcpStream,
         method: &str,
         path: &str,
+        version: &str,
         body: &str,
-    ) -> std::io::Result<Vec<u8>> {
+    ) -> std::io::Result<TcpStream> {
+        let mut stream = self.connect()?;
         stream.set_read_timeout(Some(WAIT_MAX))?;
         stream.set_write_timeout(Some(WAIT_MAX))?;
         let token = self.token.map_or_else(String::new, |token| {
@@ -103,15 +138,28 @@ impl<'a> Client<'a> {
         };
         let length = body.len();
         let host = &self.host;
-        // The connection ends with the answer, which the API gives in one piece.
         let request = format!(
-            "{method} {path} HTTP/1.1\r\nHost: {host}\r\nConnection: close\r\n{token}{content}Content-Length: {length}\r\n\r\n{body}"
+            "{method} {path} {version}\r\nHost: {host}\r\nConnection: close\r\n{token}{content}Content-Length: {length}\r\n\r\n{body}"
         );
         stream.write_all(request.as_bytes())?;
-        let mut answer = Vec::new();
-        stream.take(ANSWER_MAX).read_to_end(&mut answer)?;
-        Ok(answer)
+        Ok(stream)
     }
+
+    fn connect(&self) -> std::io::Result<TcpStream> {
+        let mut last = std::io::Error::from(std::io::ErrorKind::NotFound);
+        for address in self.host.to_socket_addrs()? {
+            match TcpStream::connect_timeout(&address, WAIT_MAX) {
+                Ok(stream) => return Ok(stream),
+                Err(error) => last = error,
+            }
+        }
+        Err(last)
+    }
+}
+
+/// The status in the head of an answer.
+fn status(head: &str) -> &str {
+    head.split(' ').nth(1).unwrap_or_default()
 }
 
 #[cfg(test)]

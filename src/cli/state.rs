@@ -1,16 +1,18 @@
-//! `state`: looks into what is saved, moves it, and checks it.
+//! `state`: looks into what is saved, moves it, and checks it. While a program runs on the file of DATA_DIR, or Redis is away from it,
+//! that program is asked for it.
 
 use std::path::{Path, PathBuf};
 
+use anyhow::Context as _;
 use clap::{Arg, ArgAction, ArgMatches, Command, value_parser};
 
-use super::{Failure, path, print, settings};
-use crate::config::Settings;
+use super::{Failure, api, path, print, settings};
+use crate::config::{self, Settings};
 use crate::control::SCENES_PREFIX;
-use crate::control::assets::{Asset, AssetStore};
-use crate::store::archive::AssetFile;
+use crate::control::assets::AssetStore;
+use crate::server;
 use crate::store::remote::{Link, Timeouts};
-use crate::store::{Embedded, RedisStore, Saved, Store, archive, embedded};
+use crate::store::{Embedded, RedisStore, Saved, Store, StoreError, archive, embedded};
 
 pub(super) fn command() -> Command {
     let file = |help: &'static str| {
@@ -27,7 +29,7 @@ pub(super) fn command() -> Command {
             .help(help)
     };
     Command::new("state")
-        .about("Looks into the saved state, exports and imports it; of DATA_DIR, or of Redis where REDIS_URL is given")
+        .about("Looks into the saved state, exports and imports it; of DATA_DIR, also while a program runs on it, or of Redis where REDIS_URL is given")
         .subcommand_required(true)
         .arg_required_else_help(true)
         .subcommand(place(Command::new("show").about("Says where the state is and what it holds; or prints one document, which may hold stream keys").arg(
@@ -43,7 +45,7 @@ pub(super) fn command() -> Command {
         ))
         .subcommand(place(
             Command::new("import")
-                .about("Checks an export and puts it in the place of everything that is saved; its assets go beside those of DATA_DIR, its scenes into their folder at the next start")
+                .about("Checks an export and puts it in the place of everything that is saved, while no program runs on it; its assets go beside those of DATA_DIR, its scenes into their folder at the next start")
                 .arg(file("An export"))
                 .arg(flag("replace", "Do so though there is something saved")),
         ))
@@ -71,6 +73,12 @@ fn place(command: Command) -> Command {
                 .value_name("ID")
                 .help("Which stream's state in Redis [default: STREAM_ID, or main]"),
         )
+        .arg(
+            Arg::new("API_TOKEN")
+                .long("api-token")
+                .value_name("TOKEN")
+                .help("The token of the program that runs on DATA_DIR; it comes better from the environment [default: API_TOKEN]"),
+        )
         .arg(path("config", "FILE", "Settings from a TOML file"))
 }
 
@@ -78,63 +86,107 @@ pub(super) fn main(matches: &ArgMatches) -> Result<(), Failure> {
     let Some((name, matches)) = matches.subcommand() else {
         return Err(Failure::Usage("a command is needed".to_owned()));
     };
+    let settings = settings(matches)?;
+    let assets = AssetStore::new(settings.assets_dir());
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()?;
-    let settings = settings(matches)?;
-    runtime.block_on(async {
-        let (store, place) = open(&settings, name == "import").await?;
-        let place = Place {
-            name: place,
-            assets: AssetStore::new(settings.assets_dir()),
-        };
-        let result = act(name, matches, &store, &place).await;
-        store.close().await;
-        result
+    if name == "import" {
+        return runtime.block_on(import(matches, &settings, &assets));
+    }
+    // The file is let go before anything else is done, so that a program can have it.
+    let loaded = runtime.block_on(load(&settings));
+    let found = loaded.or_else(|error| beside_a_program(error, &settings))?;
+    match name {
+        "show" => show(matches, &found, &assets),
+        "list" => list(&found),
+        "export" => export(matches, &found, &assets),
+        _ => verify(&found),
+    }
+}
+
+/// What is saved.
+struct Found {
+    saved: Saved,
+    engine: &'static str,
+    /// Where it is, in words.
+    place: String,
+}
+
+/// Reads everything, and closes the store.
+async fn load(settings: &Settings) -> anyhow::Result<Found> {
+    let file = file_of(settings);
+    if settings.redis().is_none() && !file.exists() {
+        anyhow::bail!("nothing is saved: there is no `{}`", file.display());
+    }
+    let store = open(settings).await?;
+    let loaded = store.load().await;
+    let engine = store.engine();
+    store.close().await;
+    Ok(Found {
+        saved: loaded?,
+        engine,
+        place: place_of(settings),
     })
 }
 
-/// Where everything is.
-struct Place {
-    /// The store, in words.
-    name: String,
-    assets: AssetStore,
+fn file_of(settings: &Settings) -> PathBuf {
+    settings.data_dir.join(embedded::FILE_NAME)
 }
 
-async fn act(
-    name: &str,
-    matches: &ArgMatches,
-    store: &Store,
-    place: &Place,
-) -> Result<(), Failure> {
-    match name {
-        "show" => show(matches, store, place).await,
-        "list" => list(store).await,
-        "export" => export(matches, store, place).await,
-        "import" => import(matches, store, place).await,
-        _ => verify(store, place).await,
+/// Where everything is, in words.
+fn place_of(settings: &Settings) -> String {
+    match settings.redis() {
+        Some(url) => format!("{url}, stream `{}`", settings.stream_id),
+        None => file_of(settings).display().to_string(),
     }
 }
 
-/// Opens the store. Only who writes makes a file where there is none.
-async fn open(settings: &Settings, makes: bool) -> Result<(Store, String), Failure> {
-    if let Some(url) = settings.redis() {
-        let id = &settings.stream_id;
-        let place = format!("{url}, stream `{id}`");
-        let link = Link::new(url, Timeouts::default());
-        return Ok((Store::Redis(RedisStore::new(link, id)), place));
+/// Opens the store, and makes a file where there is none.
+async fn open(settings: &Settings) -> Result<Store, StoreError> {
+    match settings.redis() {
+        Some(url) => {
+            let link = Link::new(url, Timeouts::default());
+            Ok(Store::Redis(RedisStore::new(link, &settings.stream_id)))
+        }
+        None => Ok(Store::Embedded(Embedded::open(file_of(settings)).await?)),
     }
-    let file = settings.data_dir.join(embedded::FILE_NAME);
-    if !makes && !file.exists() {
-        let place = file.display();
-        return Err(anyhow::anyhow!("nothing is saved: there is no `{place}`").into());
-    }
-    let place = file.display().to_string();
-    Ok((Store::Embedded(Embedded::open(file).await?), place))
 }
 
-async fn show(matches: &ArgMatches, store: &Store, place: &Place) -> Result<(), Failure> {
-    let saved = store.load().await?;
+/// Asks the program that runs on DATA_DIR for everything that it saves, where it has the file, or where Redis is away, as may be no matter
+/// for it.
+fn beside_a_program(error: anyhow::Error, settings: &Settings) -> anyhow::Result<Found> {
+    let engine = match error.downcast_ref() {
+        Some(StoreError::InUse { .. }) => "embedded",
+        Some(StoreError::Unavailable { .. }) if settings.redis().is_some() => "redis",
+        _ => return Err(error),
+    };
+    let place = place_of(settings);
+    let Some(url) = server::told_address(&settings.data_dir) else {
+        return match engine {
+            "redis" => Err(error),
+            _ => Err(anyhow::anyhow!(
+                "{place} is in use by another process, which serves no API; try again, as it may begin or end"
+            )),
+        };
+    };
+    let token = settings.api_token.as_ref().map(config::ApiToken::reveal);
+    let asked = api::Client::new(&url, token).and_then(|api| {
+        api.download("/stream/state/export?assets=false", |answer| {
+            Ok(archive::read_from(answer, &url, |_| Ok(()))?)
+        })
+    });
+    let saved = asked
+        .with_context(|| format!("the program that runs on {}", settings.data_dir.display()))?;
+    Ok(Found {
+        saved,
+        engine,
+        place: format!("{place}, of the program at {url}"),
+    })
+}
+
+fn show(matches: &ArgMatches, found: &Found, assets: &AssetStore) -> Result<(), Failure> {
+    let saved = &found.saved;
     if let Some(name) = matches.get_one::<String>("document") {
         let bytes = saved.documents.get(name.as_str()).ok_or_else(|| {
             anyhow::anyhow!("there is no document `{name}`; `state list` lists all")
@@ -143,18 +195,16 @@ async fn show(matches: &ArgMatches, store: &Store, place: &Place) -> Result<(), 
         return Ok(());
     }
     let bytes: usize = saved.documents.values().map(bytes::Bytes::len).sum();
-    let (documents, count) = (saved.documents.len(), |name, list| {
-        count(&saved, name, list)
-    });
+    let (documents, count) = (saved.documents.len(), |name, list| count(saved, name, list));
     let scenes = saved.documents.keys();
     let scenes = scenes
         .filter(|name| name.starts_with(SCENES_PREFIX))
         .count();
-    let assets = place.assets.list();
+    let assets = assets.list();
     let asset_bytes: u64 = assets.iter().map(|asset| asset.bytes).sum();
     let lines = [
-        ("place", place.name.clone()),
-        ("engine", store.engine().to_owned()),
+        ("place", found.place.clone()),
+        ("engine", found.engine.to_owned()),
         ("format", saved.format.to_string()),
         ("revision", saved.revision.to_string()),
         ("fence", saved.fence.to_string()),
@@ -204,8 +254,8 @@ fn readable(bytes: &[u8]) -> String {
     pretty.unwrap_or_else(|| String::from_utf8_lossy(bytes).into_owned())
 }
 
-async fn list(store: &Store) -> Result<(), Failure> {
-    for (key, bytes) in &store.load().await?.documents {
+fn list(found: &Found) -> Result<(), Failure> {
+    for (key, bytes) in &found.saved.documents {
         print(&format!(
             "{key}\t{}\t{}",
             bytes.len(),
@@ -221,73 +271,89 @@ fn file(matches: &ArgMatches) -> &Path {
         .map_or(Path::new(""), PathBuf::as_path)
 }
 
-async fn export(matches: &ArgMatches, store: &Store, place: &Place) -> Result<(), Failure> {
+fn export(matches: &ArgMatches, found: &Found, assets: &AssetStore) -> Result<(), Failure> {
     let file = file(matches);
     if file.exists() && !matches.get_flag("force") {
         let error = anyhow::anyhow!("`{}` exists; --force overwrites it", file.display());
         return Err(error.into());
     }
-    let saved = store.load().await?;
+    // Those of which only other machines have the bytes are theirs to export.
     let assets = match matches.get_flag("without-assets") {
         true => Vec::new(),
-        false => asset_files(&place.assets)?,
+        false => assets.files(),
     };
-    archive::export(&saved, &assets, file)?;
-    print(&told("exported", &saved, assets.len()));
+    archive::export(&found.saved, &assets, file)?;
+    print(&told("exported", &found.saved, assets.len()));
     Ok(())
 }
 
-fn asset_files(store: &AssetStore) -> Result<Vec<AssetFile>, Failure> {
-    let file = |asset: Asset| {
-        let path = store
-            .file(&asset.id)
-            .map_err(|error| anyhow::anyhow!("{error}"))?;
-        Ok(AssetFile {
-            id: asset.id,
-            name: asset.name,
-            created_at: asset.created_at,
-            path,
-        })
-    };
-    // Those of which only other machines have the bytes are theirs to export.
-    let here = store.list().into_iter().filter(|asset| !asset.missing);
-    here.map(file).collect()
+async fn import(
+    matches: &ArgMatches,
+    settings: &Settings,
+    assets: &AssetStore,
+) -> Result<(), Failure> {
+    let store = open(settings).await.map_err(|error| match error {
+        StoreError::InUse { place } => running(&format!("a program runs on {place}")),
+        error => error.into(),
+    })?;
+    let result = import_into(&store, &place_of(settings), matches, assets).await;
+    store.close().await;
+    result
 }
 
-async fn import(matches: &ArgMatches, store: &Store, place: &Place) -> Result<(), Failure> {
+fn running(who: &str) -> anyhow::Error {
+    anyhow::anyhow!("{who}, and would go on with what it has: stop it, import, and start it again")
+}
+
+async fn import_into(
+    store: &Store,
+    place: &str,
+    matches: &ArgMatches,
+    assets: &AssetStore,
+) -> Result<(), Failure> {
     let file = file(matches);
     // All of it is looked at before any of it is taken.
-    let (saved, assets) = archive::read(file)?;
+    let (saved, count) = archive::read(file)?;
     let found = store.health().await?;
     if found.revision > 0 && !matches.get_flag("replace") {
         let error = anyhow::anyhow!(
-            "{} holds revision {}; --replace puts the export in its place",
-            place.name,
+            "{place} holds revision {}; --replace puts the export in its place",
             found.revision
         );
         return Err(error.into());
     }
+    if let Store::Redis(redis) = store {
+        if let Some(leader) = redis.leader().await? {
+            return Err(running(&format!("`{leader}` leads {place}")).into());
+        }
+    }
     // Before what names them; one that is there already is the same.
     archive::read_with_assets(file, |asset| {
-        let taken = place.assets.begin().and_then(|mut incoming| {
+        let taken = assets.begin().and_then(|mut incoming| {
             incoming.write(&asset.bytes)?;
-            place
-                .assets
-                .finish_of(incoming, &asset.name, asset.created_at)
+            assets.finish_of(incoming, &asset.name, asset.created_at)
         });
         taken.map(|_| ()).map_err(|error| error.to_string())
     })?;
-    let revision = archive::import(store, &saved).await?;
+    let revision = archive::import(store, &saved)
+        .await
+        .map_err(|error| match error {
+            StoreError::Fenced { place, holder, .. } => running(&format!("{place}: {holder}")),
+            error => error.into(),
+        })?;
     print(&format!(
         "{}, as revision {revision}",
-        told("imported", &saved, assets)
+        told("imported", &saved, count)
     ));
     Ok(())
 }
 
-async fn verify(store: &Store, place: &Place) -> Result<(), Failure> {
-    let saved = store.load().await?;
-    print(&format!("{}: ok; {}", place.name, told("read", &saved, 0)));
+fn verify(found: &Found) -> Result<(), Failure> {
+    print(&format!(
+        "{}: ok; {}",
+        found.place,
+        told("read", &found.saved, 0)
+    ));
     Ok(())
 }
 

@@ -26,6 +26,7 @@ use outbox::{Mark, Outbox};
 use super::error::{ApiError, ErrorCode};
 use super::library::write_whole;
 use super::station::now_ms;
+use crate::store::archive::AssetFile;
 
 /// The largest asset, in bytes.
 pub const ASSET_MAX: u64 = 64 << 20;
@@ -257,6 +258,18 @@ impl AssetStore {
     pub fn file(&self, id: &str) -> Result<PathBuf, ApiError> {
         let asset = self.own(id).ok_or_else(|| missing(id))?;
         Ok(self.folder.join(asset.id))
+    }
+
+    /// Every asset whose bytes are here, to be exported.
+    pub fn files(&self) -> Vec<AssetFile> {
+        let here = self.list().into_iter().filter(|asset| !asset.missing);
+        here.map(|asset| AssetFile {
+            path: self.folder.join(&asset.id),
+            id: asset.id,
+            name: asset.name,
+            created_at: asset.created_at,
+        })
+        .collect()
     }
 
     /// Deletes an asset.

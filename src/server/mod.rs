@@ -43,6 +43,7 @@ pub mod shared;
 mod speech;
 mod standby;
 mod starting;
+mod state;
 mod stream;
 mod thumbnails;
 mod timelines;
@@ -93,6 +94,7 @@ struct Inner {
     connections: ws::Connections,
     levels: ws_levels::LevelsTold,
     shared: shared::Counters,
+    exports: state::Exports,
     over: watch::Sender<bool>,
 }
 
@@ -133,6 +135,7 @@ impl Api {
             connections: ws::Connections::default(),
             levels: ws_levels::LevelsTold::default(),
             shared: shared::Counters::default(),
+            exports: state::Exports::default(),
         }))
     }
 
@@ -218,6 +221,7 @@ fn all() -> Routes {
     let stream = Routes::new()
         .merge(stream::routes())
         .merge(config::routes())
+        .merge(state::routes())
         .merge(keys::routes())
         .merge(rtmp::routes())
         .merge(layers::routes(""))

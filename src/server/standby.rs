@@ -36,7 +36,7 @@ const BODY_MAX: usize = 700 * 1024;
 /// The type of a body that has none.
 const UNKNOWN: &str = "application/octet-stream";
 /// What is read here, by the word behind `/stream/`.
-const OWN: [&str; 8] = [
+const OWN: [&str; 9] = [
     "status",
     "config",
     "layers",
@@ -46,6 +46,8 @@ const OWN: [&str; 8] = [
     "commands",
     // Their files lie with one instance or the other, and each gives its own.
     "recordings",
+    // Too large to be handed on, and everything is in the store that the instances share.
+    "state",
 ];
 /// What of a layer only the leader knows, by the last word of the path.
 const OF_LEADER: [&str; 3] = ["bounds", "speak", "playback"];
@@ -83,6 +85,11 @@ impl Standby {
             leader,
             snapshots,
         }))
+    }
+
+    /// The store of the stream.
+    pub fn redis(&self) -> &RedisStore {
+        &self.0.redis
     }
 
     /// Who leads, as far as it is known.
@@ -308,6 +315,7 @@ mod tests {
             (Method::GET, "/stream/snapshot.png", false),
             (Method::GET, "/stream/outputs", false),
             (Method::GET, "/stream/events", true),
+            (Method::GET, "/stream/state/export", true),
             (Method::GET, "/ws", true),
             (Method::GET, "/openapi.json", true),
             (Method::POST, "/stream/start", false),

@@ -1,18 +1,20 @@
 //! Everything that is saved as one file, to keep, to move, or to look at.
 //!
 //! It begins with a JSON object: each document is the text that was saved, with its SHA-256, and there is one over all of them. The
-//! uploaded assets follow, one JSON object a line, so that neither who writes nor who reads holds more than one of them. Everything is
-//! checked before anything is written. The file may hold stream keys, as the state does.
+//! uploaded assets follow, one JSON object a line; who writes holds only a piece of one of them, who reads no more than one. Everything is
+//! checked before anything is imported. The file may hold stream keys, as the state does.
 
+use std::borrow::Cow;
 use std::cell::Cell;
 use std::collections::BTreeMap;
 use std::fs::File;
-use std::io::{BufReader, BufWriter, Read, Write as _};
+use std::io::{self, BufReader, BufWriter, Read, Write};
 use std::path::{Path, PathBuf};
 use std::rc::Rc;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD as BASE64;
+use base64::write::EncoderWriter;
 use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -31,23 +33,25 @@ const DOCUMENTS_BYTES_MAX: u64 = 1024 * 1024 * 1024;
 const ASSET_BYTES_MAX: u64 = 128 * 1024 * 1024;
 /// How many letters of a SHA-256 name an asset.
 const ASSET_ID_LETTERS: usize = 32;
+/// How much of an asset is written at a time, in bytes.
+const ASSET_PIECE: usize = 48 * 1024;
 
 #[derive(Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
-struct Archive {
+struct Archive<'a> {
     kind: String,
     format: u32,
     revision: u64,
     /// SHA-256 of the format, the revision, the name and checksum of each document, and the names of the assets, in hexadecimal.
     checksum: String,
-    documents: BTreeMap<String, Document>,
+    documents: BTreeMap<String, Document<'a>>,
     /// The names of the assets that follow, each of which is half the SHA-256 of what it holds.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     assets: Vec<String>,
 }
 
-/// An asset, in one line.
-#[derive(Serialize, Deserialize)]
+/// An asset, in one line, as [`write_asset`] writes it.
+#[derive(Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 struct ArchivedAsset {
     id: String,
@@ -82,11 +86,11 @@ pub struct ReadAsset {
 
 #[derive(Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
-struct Document {
+struct Document<'a> {
     sha256: String,
     /// What was saved.
     #[serde(skip_serializing_if = "Option::is_none")]
-    text: Option<String>,
+    text: Option<Cow<'a, str>>,
     /// What was saved, where it is no text, in hexadecimal.
     #[serde(skip_serializing_if = "Option::is_none")]
     hex: Option<String>,
@@ -97,7 +101,25 @@ struct Document {
 /// # Errors
 /// The disk's; a file that was there is still there.
 pub fn export(saved: &Saved, assets: &[AssetFile], path: &Path) -> Result<(), StoreError> {
-    let documents: BTreeMap<String, Document> = saved
+    let unavailable = |error: io::Error| StoreError::Unavailable {
+        place: path.display().to_string(),
+        what: error.to_string(),
+    };
+    let absolute = std::path::absolute(path).map_err(unavailable)?;
+    let written = write_whole_by(&absolute, |file| {
+        let mut file = BufWriter::new(file);
+        write(saved, assets, &mut file)?;
+        file.flush()
+    });
+    written.map_err(unavailable)
+}
+
+/// Writes what a store was found to hold, and assets, piece by piece.
+///
+/// # Errors
+/// Those of `out`, or an asset cannot be read or is damaged; what was written by then is no export.
+pub fn write(saved: &Saved, assets: &[AssetFile], mut out: impl Write) -> io::Result<()> {
+    let documents: BTreeMap<String, Document<'_>> = saved
         .documents
         .iter()
         .map(|(key, bytes)| (key.to_string(), document(bytes)))
@@ -111,33 +133,46 @@ pub fn export(saved: &Saved, assets: &[AssetFile], path: &Path) -> Result<(), St
         documents,
         assets: names,
     };
-    let unavailable = |error: std::io::Error| StoreError::Unavailable {
-        place: path.display().to_string(),
-        what: error.to_string(),
-    };
-    let absolute = std::path::absolute(path).map_err(unavailable)?;
-    let write = |file: &mut File| {
-        let mut file = BufWriter::new(file);
-        serde_json::to_writer_pretty(&mut file, &archive)?;
-        file.write_all(b"\n")?;
-        for asset in assets {
-            let bytes = std::fs::read(&asset.path)?;
-            if !is_of(&asset.id, &bytes) {
-                let what = format!("the asset {} is damaged", asset.id);
-                return Err(std::io::Error::other(what));
-            }
-            let asset = ArchivedAsset {
-                id: asset.id.clone(),
-                name: asset.name.clone(),
-                created_at: asset.created_at,
-                base64: BASE64.encode(bytes),
-            };
-            serde_json::to_writer(&mut file, &asset)?;
-            file.write_all(b"\n")?;
+    serde_json::to_writer_pretty(&mut out, &archive)?;
+    out.write_all(b"\n")?;
+    for asset in assets {
+        write_asset(asset, &mut out).map_err(|error| {
+            let what = format!("the asset {}: {error}", asset.id);
+            io::Error::new(error.kind(), what)
+        })?;
+    }
+    Ok(())
+}
+
+/// Writes an asset as an [`ArchivedAsset`], without holding it.
+fn write_asset(asset: &AssetFile, out: &mut impl Write) -> io::Result<()> {
+    let mut file = File::open(&asset.path)?;
+    let (id, name) = (
+        serde_json::to_string(&asset.id)?,
+        serde_json::to_string(&asset.name)?,
+    );
+    let created_at = asset.created_at;
+    write!(
+        out,
+        r#"{{"id":{id},"name":{name},"createdAt":{created_at},"base64":""#
+    )?;
+    let mut hash = Sha256::new();
+    let mut encoder = EncoderWriter::new(&mut *out, &BASE64);
+    let mut piece = vec![0; ASSET_PIECE];
+    loop {
+        let count = file.read(&mut piece)?;
+        if count == 0 {
+            break;
         }
-        file.flush()
-    };
-    write_whole_by(&absolute, write).map_err(unavailable)
+        hash.update(&piece[..count]);
+        encoder.write_all(&piece[..count])?;
+    }
+    encoder.finish()?;
+    drop(encoder);
+    if !is_hash(&asset.id, &hex(&hash.finalize())) {
+        return Err(io::Error::other("it is damaged"));
+    }
+    out.write_all(b"\"}\n")
 }
 
 /// Reads a file and checks everything in it; gives how many assets it has too.
@@ -159,29 +194,41 @@ pub fn read(path: &Path) -> Result<(Saved, usize), StoreError> {
 /// As [`read`], and what `take` says of an asset.
 pub fn read_with_assets(
     path: &Path,
-    mut take: impl FnMut(ReadAsset) -> Result<(), String>,
+    take: impl FnMut(ReadAsset) -> Result<(), String>,
 ) -> Result<Saved, StoreError> {
     let place = path.display().to_string();
-    let corrupt = |what: String| StoreError::Corrupt {
-        place: place.clone(),
-        what,
-        way_out: "what is saved was left as it was".to_owned(),
-    };
     let file = File::open(path).map_err(|error| StoreError::Unavailable {
         place: place.clone(),
         what: error.to_string(),
     })?;
+    read_from(file, &place, take)
+}
+
+/// The same of what comes from elsewhere.
+///
+/// # Errors
+/// As [`read_with_assets`].
+pub fn read_from(
+    from: impl Read,
+    place: &str,
+    mut take: impl FnMut(ReadAsset) -> Result<(), String>,
+) -> Result<Saved, StoreError> {
+    let corrupt = |what: String| StoreError::Corrupt {
+        place: place.to_owned(),
+        what,
+        way_out: "what is saved was left as it was".to_owned(),
+    };
     let left = Rc::new(Cell::new(DOCUMENTS_BYTES_MAX));
-    let file = Bounded {
-        file: BufReader::new(file),
+    let from = Bounded {
+        from: BufReader::new(from),
         left: Rc::clone(&left),
     };
-    let mut values = serde_json::Deserializer::from_reader(file).into_iter::<Value>();
+    let mut values = serde_json::Deserializer::from_reader(from).into_iter::<Value>();
     let first = values.next().transpose();
     let first =
         first.map_err(|error| corrupt(format!("line {}: no export of a state", error.line())))?;
     let first = first.unwrap_or_default();
-    let archive = archive(first, &place)?;
+    let archive = archive(first, place)?;
     let mut documents = Documents::new();
     for (key, document) in &archive.documents {
         let bytes = document
@@ -191,7 +238,7 @@ pub fn read_with_assets(
             bytes.ok_or_else(|| corrupt(format!("document `{key}` has another checksum")))?;
         documents.insert(key.as_str().into(), bytes);
     }
-    format::bring_up(&place, archive.format, &mut documents)?;
+    format::bring_up(place, archive.format, &mut documents)?;
     for id in &archive.assets {
         left.set(ASSET_BYTES_MAX);
         let broken = || corrupt(format!("the asset `{id}` is missing or damaged"));
@@ -221,7 +268,7 @@ pub fn read_with_assets(
 }
 
 /// The beginning of a file, looked at as far as it can be by itself.
-fn archive(value: Value, place: &str) -> Result<Archive, StoreError> {
+fn archive(value: Value, place: &str) -> Result<Archive<'static>, StoreError> {
     let corrupt = |what: &str| StoreError::Corrupt {
         place: place.to_owned(),
         what: what.to_owned(),
@@ -240,7 +287,7 @@ fn archive(value: Value, place: &str) -> Result<Archive, StoreError> {
         });
     }
     // serde's own words could repeat a key.
-    let archive: Archive =
+    let archive: Archive<'static> =
         serde_json::from_value(value).map_err(|_| corrupt("a field of it cannot be read"))?;
     let found = checksum(
         archive.format,
@@ -254,13 +301,13 @@ fn archive(value: Value, place: &str) -> Result<Archive, StoreError> {
     Ok(archive)
 }
 
-/// A file of which no part is larger than expected.
-struct Bounded {
-    file: BufReader<File>,
+/// What is read, of which no part is larger than expected.
+struct Bounded<R> {
+    from: BufReader<R>,
     left: Rc<Cell<u64>>,
 }
 
-impl Read for Bounded {
+impl<R: Read> Read for Bounded<R> {
     fn read(&mut self, buffer: &mut [u8]) -> std::io::Result<usize> {
         let left = self.left.get();
         let room = usize::try_from(left).unwrap_or(usize::MAX);
@@ -268,7 +315,7 @@ impl Read for Bounded {
             return Err(std::io::Error::other("a part of it is too large"));
         }
         let wanted = buffer.len().min(room);
-        let count = self.file.read(&mut buffer[..wanted])?;
+        let count = self.from.read(&mut buffer[..wanted])?;
         self.left.set(left - count as u64);
         Ok(count)
     }
@@ -276,7 +323,12 @@ impl Read for Bounded {
 
 /// Whether an asset of this name holds these bytes.
 fn is_of(id: &str, bytes: &[u8]) -> bool {
-    id.len() == ASSET_ID_LETTERS && sha256(bytes).starts_with(id)
+    is_hash(id, &sha256(bytes))
+}
+
+/// Whether bytes of this SHA-256 are those of an asset.
+fn is_hash(id: &str, sha256: &str) -> bool {
+    id.len() == ASSET_ID_LETTERS && sha256.starts_with(id)
 }
 
 /// Puts what was read in the place of everything that a store holds, as one commit, and gives the revision that it makes.
@@ -317,7 +369,7 @@ struct Head {
     format: u32,
 }
 
-impl Document {
+impl Document<'_> {
     fn bytes(&self) -> Option<Bytes> {
         match (&self.text, &self.hex) {
             (Some(text), None) => Some(Bytes::copy_from_slice(text.as_bytes())),
@@ -327,8 +379,8 @@ impl Document {
     }
 }
 
-fn document(bytes: &[u8]) -> Document {
-    let text = std::str::from_utf8(bytes).ok().map(str::to_owned);
+fn document(bytes: &[u8]) -> Document<'_> {
+    let text = std::str::from_utf8(bytes).ok().map(Cow::Borrowed);
     Document {
         sha256: sha256(bytes),
         hex: text.is_none().then(|| hex(bytes)),
@@ -339,7 +391,7 @@ fn document(bytes: &[u8]) -> Document {
 fn checksum(
     format: u32,
     revision: u64,
-    documents: &BTreeMap<String, Document>,
+    documents: &BTreeMap<String, Document<'_>>,
     assets: &[String],
 ) -> String {
     let mut hash = Sha256::new();

@@ -166,6 +166,18 @@ impl Persister {
         self.0.desk().check_room(puts)
     }
 
+    /// Every document as it was given last, whether or not the store has it.
+    pub fn known(&self) -> Saved {
+        let desk = self.0.desk();
+        Saved {
+            revision: desk.revision,
+            fence: desk.fence,
+            writes: desk.writes,
+            format: FORMAT,
+            documents: desk.known.clone(),
+        }
+    }
+
     /// Another process has saved a revision, as the one who only looks has seen.
     pub fn note_saved(&self, revision: u64) {
         let mut desk = self.0.desk();

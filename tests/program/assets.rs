@@ -212,7 +212,7 @@ fn id_of(bytes: &[u8]) -> String {
         .collect()
 }
 
-fn upload(client: &Client, name: &str, bytes: &[u8]) -> String {
+pub fn upload(client: &Client, name: &str, bytes: &[u8]) -> String {
     let mut body = format!(
         "--cut\r\nContent-Disposition: form-data; name=\"file\"; filename=\"{name}\"\r\n\r\n"
     )
@@ -231,7 +231,7 @@ fn asset(client: &Client, id: &str) -> Option<Value> {
 }
 
 /// Whether an asset is known and its file is here.
-fn is_here(client: &Client, id: &str) -> Option<()> {
+pub fn is_here(client: &Client, id: &str) -> Option<()> {
     asset(client, id)?["missing"].is_null().then_some(())
 }
 

@@ -99,20 +99,40 @@ impl Saving {
     /// # Errors
     /// As [`Saving::durable`].
     pub async fn flushed(&self, revision: u64) -> Result<(), ApiError> {
+        let waiting =
+            async { self.looked().await && self.0.persister.settled(DURABLE_WAIT_MAX).await };
+        match timeout(DURABLE_WAIT_MAX, waiting).await {
+            Ok(true) => Ok(()),
+            _ => Err(Self::not_saved(revision, self.status().durable_revision)),
+        }
+    }
+
+    /// Everything that is known by now, as it is saved or is going to be: a store that is away keeps nobody from having it.
+    ///
+    /// # Errors
+    /// The newest show cannot be saved, or was not looked at within [`DURABLE_WAIT_MAX`].
+    pub async fn known(&self) -> Result<Saved, ApiError> {
+        let unavailable = |what: &str| ApiError::new(ErrorCode::Unavailable, what);
+        match timeout(DURABLE_WAIT_MAX, self.looked()).await {
+            Ok(true) => {}
+            _ => return Err(unavailable("what is to be saved is not known in time")),
+        }
+        if let Some(reason) = &*self.0.refused.borrow() {
+            let message = format!("the newest show is not among what is saved: {reason}");
+            return Err(unavailable(&message));
+        }
+        Ok(self.0.persister.known())
+    }
+
+    /// Waits until the newest show was handed to the store; false where nobody does that any more.
+    async fn looked(&self) -> bool {
         let mut asked = 0;
         self.0.asked.send_modify(|count| {
             *count += 1;
             asked = *count;
         });
         let mut looked = self.0.looked.subscribe();
-        let waiting = async {
-            looked.wait_for(|looked| *looked >= asked).await.is_ok()
-                && self.0.persister.settled(DURABLE_WAIT_MAX).await
-        };
-        match timeout(DURABLE_WAIT_MAX, waiting).await {
-            Ok(true) => Ok(()),
-            _ => Err(Self::not_saved(revision, self.status().durable_revision)),
-        }
+        looked.wait_for(|looked| *looked >= asked).await.is_ok()
     }
 
     fn not_saved(revision: u64, durable_revision: u64) -> ApiError {
