@@ -326,6 +326,8 @@ async fn import_into(
         if let Some(leader) = redis.leader().await? {
             return Err(running(&format!("`{leader}` leads {place}")).into());
         }
+        // What the instances have deleted since is to come back to them.
+        assets.note_for_others();
     }
     // Before what names them; one that is there already is the same.
     archive::read_with_assets(file, |asset| {

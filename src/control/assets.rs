@@ -159,7 +159,7 @@ impl AssetStore {
             return Err(ApiError::invalid("the file is empty"));
         }
         let id = incoming.id();
-        if let Some(asset) = self.own(&id) {
+        if let Some(asset) = self.own_again(&id)? {
             return Ok((asset, false));
         }
         if self.list().len() >= ASSETS_MAX {
@@ -169,6 +169,17 @@ impl AssetStore {
         let name = shown_name(name);
         let asset = self.keep(incoming, id, name, created_at, Some(Mark::Added))?;
         Ok((asset, true))
+    }
+
+    /// An asset that is here and came once more. Where other programs have deleted it, as this one may not have heard yet, it is theirs
+    /// again too.
+    fn own_again(&self, id: &str) -> Result<Option<Asset>, ApiError> {
+        let _changing = self.changing();
+        let asset = self.own(id);
+        if asset.is_some() {
+            self.note(id, Mark::Added)?;
+        }
+        Ok(asset)
     }
 
     /// Keeps what another program took in.
@@ -308,7 +319,11 @@ impl AssetStore {
         Ok(())
     }
 
-    /// From now on notes what other programs are to be told.
+    /// From now on notes what other programs are to be told, for [`sharing`] to tell it, in this process or the next one.
+    pub fn note_for_others(&self) {
+        self.outbox();
+    }
+
     fn outbox(&self) -> &Outbox {
         let outbox = &self.inner.outbox;
         outbox.get_or_init(|| Outbox::new(self.folder.with_file_name("assets-outbox")))

@@ -9,7 +9,7 @@ use super::api::start;
 use super::assets::{is_here, png, upload};
 use super::beside::names;
 use super::client::Client;
-use super::resume::{QUIET, kill};
+use super::resume::{QUIET, again, kill};
 use super::store::Redis;
 use super::support::{LIMIT, TempFolder, program, run, text, until, wave};
 
@@ -182,4 +182,57 @@ fn what_redis_has_not_yet_is_exported_from_memory_and_a_standby_gives_what_is_sa
     let (status, answer) = standby.ask("GET", EXPORT, Value::Null);
     assert_eq!(status, 503, "{answer}");
     redis.signal("-CONT");
+}
+
+#[test]
+fn assets_that_come_back_with_an_export_stay_though_redis_remembers_that_they_were_deleted() {
+    let redis = Redis::start();
+    let folder = TempFolder::new();
+    let url = redis.url();
+    let place = ["--redis-url", &url];
+    let more = [&QUIET[..], &place].concat();
+    let (on_air, client) = start(&folder, &more);
+    // One of them lies here again when the import comes, as from a copy of the folder.
+    let ids = [10, 90].map(|red| upload(&client, "a.png", &png([red, 0, 0], 8)));
+    client.ok("PATCH", "/stream/data?durable=true", json!({"n": 1}));
+    done(&folder, &[&["export", "all.json"], &place[..]].concat());
+    let kept = folder.file("data/assets").join(&ids[0]);
+    let facts = kept.with_extension("json");
+    let copies = [&kept, &facts].map(|file| (file.clone(), std::fs::read(file).unwrap()));
+    let import = [&["import", "all.json", "--replace"], &place[..]].concat();
+    let told = refused(&folder, &import);
+    assert!(told.contains("leads") && told.contains("stop it"), "{told}");
+    for id in &ids {
+        client.ok("DELETE", &format!("/stream/assets/{id}"), Value::Null);
+    }
+    let mut other = redis::Client::open(url.as_str()).unwrap();
+    until("Redis to know", || {
+        let mut command = redis::cmd("ZCARD");
+        let count: u64 = command
+            .arg("sm:{main}:assets:deleted")
+            .query(&mut other)
+            .unwrap();
+        (count == 2).then_some(())
+    });
+    on_air.signal("-TERM");
+    on_air.end();
+    for (file, bytes) in copies {
+        std::fs::write(file, bytes).unwrap();
+    }
+    done(&folder, &import);
+    let (_on_air, client) = again(&folder, &more);
+    until("Redis to list them again", || {
+        let mut command = redis::cmd("HLEN");
+        let count: u64 = command.arg("sm:{main}:assets").query(&mut other).unwrap();
+        (count == 2).then_some(())
+    });
+    for id in &ids {
+        assert!(is_here(&client, id).is_some(), "{id}");
+    }
+    let mut command = redis::cmd("ZCARD");
+    let count: u64 = command
+        .arg("sm:{main}:assets:deleted")
+        .query(&mut other)
+        .unwrap();
+    assert_eq!(count, 0);
 }

@@ -77,7 +77,7 @@ impl AssetSharing {
         hear: impl Fn(AssetNews) + Send + Sync + 'static,
     ) -> Self {
         // From here on an answer is not given before what it says is noted.
-        store.outbox();
+        store.note_for_others();
         let (stop, stopped) = oneshot::channel();
         let (leads, led) = watch::channel(leads);
         let (level, is_level) = watch::channel(false);
@@ -344,7 +344,9 @@ impl Sharer {
             match mark {
                 Mark::Added => {
                     if let Some(asset) = self.own(&id).await {
-                        self.put(&asset, false).await?;
+                        // Its bytes may be there already, where it came once more.
+                        let sizes = self.redis.sizes(&[&id]).await?;
+                        self.put(&asset, sizes.iter().any(|size| *size > 0)).await?;
                     }
                 }
                 Mark::Deleted => {
