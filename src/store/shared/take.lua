@@ -22,13 +22,14 @@ end
 local function read()
     return redis.call('XRANGE', KEYS[1], '(' .. from, '+', 'COUNT', ARGV[4])
 end
-local function number(entry)
-    local ms, count = string.match(entry, '^(%d+)%-(%d+)$')
-    return tonumber(ms), tonumber(count)
+local function is_before(one, other)
+    local ms, count = string.match(one, '^(%d+)%-(%d+)$')
+    local other_ms, other_count = string.match(other, '^(%d+)%-(%d+)$')
+    ms, other_ms = tonumber(ms), tonumber(other_ms)
+    return ms < other_ms or (ms == other_ms and tonumber(count) < tonumber(other_count))
 end
 local entries = read()
 if #entries == 0 and from ~= '0-0' then
-    -- A stream whose newest entry lies before this one is another stream: all keys were deleted.
     local newest = '0-0'
     local info = redis.pcall('XINFO', 'STREAM', KEYS[1])
     for index = 1, #info, 2 do
@@ -36,10 +37,12 @@ if #entries == 0 and from ~= '0-0' then
             newest = info[index + 1]
         end
     end
-    local newest_ms, newest_count = number(newest)
-    local from_ms, from_count = number(from)
-    if newest_ms < from_ms or (newest_ms == from_ms and newest_count < from_count) then
-        from = '0-0'
+    if is_before(newest, from) then
+        -- The server has lost its last writes, or all of them. The cursor is lost and restored together with the stream.
+        from = redis.call('GET', KEYS[2]) or ''
+        if not string.match(from, '^%d+%-%d+$') or is_before(newest, from) then
+            from = '0-0'
+        end
         entries = read()
     end
 end
