@@ -23,7 +23,7 @@ use super::Api;
 use super::answer::parse;
 use crate::control::{ApiError, ErrorCode, Snapshot};
 use crate::store::RedisStore;
-use crate::store::shared::{Command, send_command, take_back};
+use crate::store::shared::{Command, TakenBack, add_command, await_result, take_back};
 
 /// How long the leader's answer is waited for: `durable` takes up to 5 s.
 const ANSWER_MAX: Duration = Duration::from_secs(8);
@@ -161,23 +161,7 @@ impl Standby {
             id: format!("standby-{chance:016x}"),
             json: message.to_string(),
         };
-        let answered = send_command(&self.0.redis, &command, ANSWER_MAX).await;
-        let Ok(Some(answer)) = answered else {
-            if let Ok(Ok(true)) =
-                timeout(TAKE_BACK_MAX, take_back(&self.0.redis, &command.id)).await
-            {
-                let message = format!(
-                    "this instance stands by, and the leader, {}, did not take what was asked for in time; it is not done",
-                    self.named()
-                );
-                return Err(unavailable(&message));
-            }
-            let message = format!(
-                "this instance stands by, and the leader, {}, has not answered; what was asked for may be done all the same",
-                self.named()
-            );
-            return Err(ApiError::new(ErrorCode::OutcomeUnknown, message));
-        };
+        let answer = self.answer(&command).await?;
         let Ok(Value::Object(fields)) = serde_json::from_str(&answer) else {
             return Err(ApiError::internal("the leader's answer cannot be read"));
         };
@@ -191,6 +175,36 @@ impl Standby {
             status: status.unwrap_or(StatusCode::OK),
             fields,
         })
+    }
+
+    /// What the leader answers to a command. Where it does not, the error says whether it is known that the command is not done.
+    async fn answer(&self, command: &Command) -> Result<String, ApiError> {
+        let (redis, leader) = (&self.0.redis, self.named());
+        let undone = |why: &str| {
+            let message = format!("this instance stands by, and {why}; it is not done");
+            unavailable(&message)
+        };
+        let unknown = || {
+            let message = format!(
+                "this instance stands by, and the leader, {leader}, has not answered; what was asked for may be done all the same"
+            );
+            ApiError::new(ErrorCode::OutcomeUnknown, message)
+        };
+        let entry = match add_command(redis, command).await {
+            Ok(entry) => entry,
+            Err(error) if error.is_away() => return Err(unknown()),
+            Err(error) => return Err(undone(&error.to_string())),
+        };
+        if let Ok(Some(answer)) = await_result(redis, &command.id, ANSWER_MAX).await {
+            return Ok(answer);
+        }
+        match timeout(TAKE_BACK_MAX, take_back(redis, &command.id, &entry)).await {
+            Ok(Ok(TakenBack::Answered(answer))) => Ok(answer),
+            Ok(Ok(TakenBack::Undone)) => Err(undone(&format!(
+                "the leader, {leader}, did not take what was asked for in time"
+            ))),
+            Ok(Ok(TakenBack::Begun) | Err(_)) | Err(_) => Err(unknown()),
+        }
     }
 
     /// Waits until a revision is seen here as well, for a while.

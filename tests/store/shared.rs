@@ -4,11 +4,13 @@ use std::time::Duration;
 
 use stream_manager::store::shared::{
     Answer, Channel, Command, CommandAnswers, CommandReader, EventListener, EventTeller, Fleet,
-    FleetOptions, Follower, TEXT_BYTES_MAX, Unreadable, send_command,
+    FleetOptions, Follower, TEXT_BYTES_MAX, TakenBack, Unreadable, add_command, take_back,
 };
 use stream_manager::store::{Batch, Documents, Puts, RedisStore, Standing, Store, StoreError};
 
-use super::support::{LONG, Server, apply, batch, puts, standing, text, wait_until};
+use super::support::{
+    LONG, Server, apply, batch, puts, send_command, standing, text, wait_until,
+};
 
 const WAIT: Duration = Duration::from_millis(50);
 
@@ -185,9 +187,9 @@ async fn a_command_is_done_once_and_its_result_comes_back() {
         }
     };
     let (result, ()) = tokio::join!(sending, doing);
-    assert_eq!(result.unwrap().as_deref(), Some(r#"{"success":true}"#));
+    assert_eq!(result.as_deref(), Some(r#"{"success":true}"#));
     // Sent again, it is not done again and has the same result. What other services send by hand is read too.
-    let again = send_command(&store, &command("one"), LONG).await.unwrap();
+    let again = send_command(&store, &command("one"), LONG).await;
     assert_eq!(again.as_deref(), Some(r#"{"success":true}"#));
     assert_eq!(read(&mut reader).await, (vec![], 1));
     add(&server, &["id", "two", "json", "{}"]).await;
@@ -209,7 +211,7 @@ async fn a_command_is_done_once_and_its_result_comes_back() {
         ("long", Err(&Unreadable::TooLong)),
     ];
     assert_eq!(found, expected);
-    let silence = send_command(&store, &command("four"), WAIT).await.unwrap();
+    let silence = send_command(&store, &command("four"), WAIT).await;
     assert_eq!(silence, None);
     assert_eq!(read(&mut reader).await, (vec!["four".to_owned()], 0));
     assert_eq!(read(&mut reader).await, (vec![], 0));
@@ -244,7 +246,7 @@ async fn what_was_taken_is_given_again_after_an_answer_that_was_lost_and_to_nobo
     assert_eq!(next.sweep("unknown").await.unwrap(), 0);
     assert_eq!(read(&mut next).await, (vec!["three".to_owned()], 0));
     for (id, result) in [("one", "1"), ("two", "unknown")] {
-        let known = send_command(&store, &command(id), LONG).await.unwrap();
+        let known = send_command(&store, &command(id), LONG).await;
         assert_eq!(known.as_deref(), Some(result));
     }
     // Nobody leads for a moment after all keys were deleted; then it goes on with what comes, whatever its number.
@@ -282,6 +284,33 @@ async fn what_was_done_is_not_given_again_where_the_last_writes_are_lost() {
     // What comes then is new, though its number is not.
     add_at(&server, "10-3", &["id", "new", "json", "{}"]).await;
     assert_eq!(read(&mut reader).await, (vec!["new".to_owned()], 0));
+}
+
+#[tokio::test]
+async fn what_is_taken_back_is_never_done_and_what_was_done_is_told() {
+    let server = Server::start(&[]);
+    let store = server.store("a");
+    lead(&server, 1).await;
+    let mut reader = CommandReader::new(&store, 1, WAIT);
+    let answers = CommandAnswers::new(&store, 1);
+    let back = async |id: &str, entry: &str| take_back(&store, id, entry).await.unwrap();
+    // Answered, after its sender has looked for the last time.
+    let done = add_command(&store, &command("done")).await.unwrap();
+    assert_eq!(read(&mut reader).await, (vec!["done".to_owned()], 0));
+    assert_eq!(back("done", &done).await, TakenBack::Begun);
+    answers.tell(&[answer("done", "1")]).await.unwrap();
+    let answered = TakenBack::Answered("1".to_owned());
+    assert_eq!(back("done", &done).await, answered);
+    // Not begun: it is gone, also where the call that sent it was made twice.
+    add_command(&store, &command("before")).await.unwrap();
+    add_command(&store, &command("undone")).await.unwrap();
+    let undone = add_command(&store, &command("undone")).await.unwrap();
+    add_command(&store, &command("behind")).await.unwrap();
+    assert_eq!(back("undone", &undone).await, TakenBack::Undone);
+    assert_eq!(back("undone", &undone).await, TakenBack::Undone);
+    server.ask(&["DEL", "sm:{a}:begun:undone"]).await;
+    let others = vec!["before".to_owned(), "behind".to_owned()];
+    assert_eq!(read(&mut reader).await, (others, 0));
 }
 
 #[tokio::test]

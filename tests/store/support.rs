@@ -2,7 +2,7 @@
 
 use std::net::{TcpListener, TcpStream};
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
+use std::process::{self, Child, Stdio};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
@@ -10,6 +10,7 @@ use std::time::{Duration, Instant};
 use bytes::Bytes;
 use rustix::process::{Pid, Signal, kill_process};
 use stream_manager::store::remote::{Link, Timeouts};
+use stream_manager::store::shared::{Command, add_command, await_result};
 use stream_manager::store::{
     Batch, Documents, PersistOptions, PersistState, PersistStatus, Persister, Puts, RedisStore,
     RedisUrl, Standing, Store,
@@ -92,7 +93,7 @@ impl Server {
     }
 
     pub fn run(&mut self) {
-        let child = Command::new(self.program)
+        let child = process::Command::new(self.program)
             .args(&self.arguments)
             .stdout(Stdio::null())
             .stderr(Stdio::null())
@@ -259,6 +260,16 @@ pub async fn persist(store: Store) -> Persister {
     Persister::start(store, &saved, options())
 }
 
+/// Sends a command and waits for its result; `None` where none came within `limit`.
+pub async fn send_command(
+    store: &RedisStore,
+    command: &Command,
+    limit: Duration,
+) -> Option<String> {
+    add_command(store, command).await.unwrap();
+    await_result(store, &command.id, limit).await.unwrap()
+}
+
 pub fn text(text: impl Into<String>) -> Option<Bytes> {
     Some(Bytes::from(text.into()))
 }
@@ -298,8 +309,8 @@ pub fn apply(documents: &mut Documents, puts: &Puts) {
 }
 
 /// Runs a test of this binary in a process of its own.
-pub fn child(test: &str, variable: &str, value: &str) -> Command {
-    let mut command = Command::new(std::env::current_exe().unwrap());
+pub fn child(test: &str, variable: &str, value: &str) -> process::Command {
+    let mut command = process::Command::new(std::env::current_exe().unwrap());
     command
         .args(["--exact", test, "--nocapture"])
         .env(variable, value);

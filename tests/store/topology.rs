@@ -6,12 +6,12 @@ use std::time::Duration;
 use rustix::process::Signal;
 use stream_manager::store::remote::{Link, Timeouts};
 use stream_manager::store::shared::{
-    Answer, Command, CommandAnswers, CommandReader, EventListener, EventTeller, send_command,
+    Answer, Command, CommandAnswers, CommandReader, EventListener, EventTeller,
 };
 use stream_manager::store::{RedisStore, RedisUrl, Store};
 
 use super::support::{
-    LONG, Server, batch, free_port, link, persist, puts, text, wait_ok, wait_until,
+    LONG, Server, batch, free_port, link, persist, puts, send_command, text, wait_ok, wait_until,
 };
 
 fn shell(program: &str, arguments: &[&str]) {
@@ -97,7 +97,7 @@ async fn commands_and_events_pass(store: &RedisStore) {
         teller.tell([(1, &b"told"[..])]).await.unwrap();
     };
     let (result, ()) = tokio::join!(send_command(store, &command, LONG), doing);
-    assert_eq!(result.unwrap().as_deref(), Some("done"));
+    assert_eq!(result.as_deref(), Some("done"));
     assert_eq!(listener.next().await.as_deref(), Some("told"));
 }
 

@@ -27,6 +27,8 @@ const TAKEN_MAX: usize = 128;
 const TAKEN_BYTES_MAX: usize = 4 * 1024 * 1024;
 /// Commands in the stream from which on those that were taken are let go of.
 const READ_MAX: u64 = 1000;
+/// Entries among which a command that was sent twice in one call is looked for.
+const SENT_TWICE_WITHIN: usize = 8;
 /// The pauses between looks for a result that is waited for, from the first to the longest.
 const LOOK_FIRST: Duration = Duration::from_millis(4);
 const LOOK_MAX: Duration = Duration::from_millis(20);
@@ -34,9 +36,11 @@ const LOOK_MAX: Duration = Duration::from_millis(20);
 const TAKE: &str = include_str!("take.lua");
 const ANSWER: &str = include_str!("answer.lua");
 const SWEEP: &str = include_str!("sweep.lua");
+const TAKE_BACK: &str = include_str!("take_back.lua");
 static TAKE_SCRIPT: LazyLock<Script> = LazyLock::new(|| Script::new(TAKE));
 static ANSWER_SCRIPT: LazyLock<Script> = LazyLock::new(|| Script::new(ANSWER));
 static SWEEP_SCRIPT: LazyLock<Script> = LazyLock::new(|| Script::new(SWEEP));
+static TAKE_BACK_SCRIPT: LazyLock<Script> = LazyLock::new(|| Script::new(TAKE_BACK));
 
 /// A command of another program.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -281,35 +285,49 @@ fn text(value: Value) -> Option<String> {
     }
 }
 
-/// Takes a command back that nobody has answered. Says whether no leader has begun it, nor ever will.
-///
-/// # Errors
-/// As [`StoreError`] says.
-pub async fn take_back(store: &RedisStore, id: &str) -> Result<bool, StoreError> {
-    let mut marking = redis::cmd("SET");
-    marking
-        .arg(store.keys().of(&format!("begun:{id}")))
-        .arg("taken back")
-        .arg("NX")
-        .arg("PX")
-        .arg(u64::try_from(KEPT.as_millis()).unwrap_or(u64::MAX));
-    let marked: Option<String> = store.link().ask(&marking).await?;
-    Ok(marked.is_some())
+/// What became of a command that was taken back.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum TakenBack {
+    /// No leader has begun it, nor ever will.
+    Undone,
+    /// A leader has begun it, and has not answered.
+    Begun,
+    /// It was answered meanwhile.
+    Answered(CommandResult),
 }
 
-/// Sends a command and waits for its result, as a standby does with what it is asked for; `None` where none came within `limit`.
+/// Takes a command back that nobody has answered.
 ///
 /// # Errors
-/// As [`StoreError`] says; the command may have been done all the same, and sending it again under the same id is safe.
-pub async fn send_command(
-    store: &RedisStore,
-    command: &Command,
-    limit: Duration,
-) -> Result<Option<CommandResult>, StoreError> {
-    let (link, keys) = (store.link(), store.keys());
+/// As [`StoreError`] says; it may be taken back all the same.
+pub async fn take_back(store: &RedisStore, id: &str, entry: &str) -> Result<TakenBack, StoreError> {
+    let keys = store.keys();
+    let (begun, done) = (
+        keys.of(&format!("begun:{id}")),
+        keys.of(&format!("done:{id}")),
+    );
+    let (kept, looked) = (KEPT.as_millis().to_string(), SENT_TWICE_WITHIN.to_string());
+    let arguments = [entry, id, &kept, &looked].map(str::as_bytes);
+    let keys = [&*keys.of("commands"), &begun, &done];
+    let (word, result): (String, String) = store
+        .link()
+        .run(&TAKE_BACK_SCRIPT, TAKE_BACK, &keys, &arguments)
+        .await?;
+    Ok(match word.as_str() {
+        "DONE" => TakenBack::Answered(result),
+        "TAKEN" => TakenBack::Undone,
+        _ => TakenBack::Begun,
+    })
+}
+
+/// Puts a command behind all others, and gives its entry.
+///
+/// # Errors
+/// As [`StoreError`] says; after [`StoreError::Unavailable`] it may be there all the same, and adding it again under the same id is safe.
+pub async fn add_command(store: &RedisStore, command: &Command) -> Result<String, StoreError> {
     let mut sending = redis::cmd("XADD");
     sending
-        .arg(keys.of("commands"))
+        .arg(store.keys().of("commands"))
         .arg("MAXLEN")
         .arg("~")
         .arg(COMMANDS_MAX)
@@ -318,13 +336,24 @@ pub async fn send_command(
         .arg(&command.id)
         .arg("json")
         .arg(&command.json);
-    let _entry: String = link.ask(&sending).await?;
+    store.link().ask(&sending).await
+}
+
+/// Waits for the result of a command; `None` where none came within `limit`.
+///
+/// # Errors
+/// As [`StoreError`] says.
+pub async fn await_result(
+    store: &RedisStore,
+    id: &str,
+    limit: Duration,
+) -> Result<Option<CommandResult>, StoreError> {
     let mut looking = redis::cmd("GET");
-    looking.arg(keys.of(&format!("done:{}", command.id)));
+    looking.arg(store.keys().of(&format!("done:{id}")));
     let end = Instant::now() + limit;
     let mut pause = LOOK_FIRST;
     loop {
-        let result: Option<String> = link.ask(&looking).await?;
+        let result: Option<String> = store.link().ask(&looking).await?;
         if result.is_some() || Instant::now() >= end {
             return Ok(result);
         }

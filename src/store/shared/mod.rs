@@ -18,7 +18,8 @@ pub use assets::{
 };
 pub use commands::{
     Answer, COMMANDS_MAX, Command, CommandAnswers, CommandReader, CommandResult, KEPT,
-    TEXT_BYTES_MAX, Taken, TakenCommand, Unreadable, send_command, take_back,
+    TEXT_BYTES_MAX, Taken, TakenBack, TakenCommand, Unreadable, add_command, await_result,
+    take_back,
 };
 pub use events::{EventListener, EventTeller};
 pub use fleet::{Channel, Fleet, FleetOptions, Holding, Instance};
