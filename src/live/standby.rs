@@ -181,21 +181,31 @@ fn words(state: &LeaseState, role: Role) -> String {
     }
 }
 
-/// Whether a server that gives this has lost changes that were seen here; what stands beside the show makes no revision.
+/// Whether a server that gives this has lost changes that were seen here; what stands beside the show makes no revision. Another world than
+/// the one that was seen has a higher revision, where it was taken in, or a higher fence, where somebody has led it.
 fn is_older(found: &Saved, seen: &Saved) -> bool {
-    (found.revision, found.writes) < (seen.revision, seen.writes)
+    (found.revision, found.writes) < (seen.revision, seen.writes) && found.fence <= seen.fence
 }
 
-/// Follows what is saved, from whole revision to whole revision.
+/// Follows what is saved, from whole revision to whole revision. What was seen stays where the server has lost it.
 fn follow(redis: &RedisStore) -> (JoinHandle<()>, watch::Receiver<Arc<Saved>>) {
     let (sender, saved) = watch::channel(Arc::new(Saved::default()));
     let mut follower = Follower::new(redis, CHANGE_WAIT);
     let task = tokio::spawn(async move {
+        // As it is there, from which the next change goes on.
+        let mut found = Arc::new(Saved::default());
         loop {
             match follower.next().await {
                 Ok(Some(change)) => {
-                    let next = Arc::new(changed(&sender.borrow(), change));
-                    if sender.send(next).is_err() {
+                    found = Arc::new(changed(&found, change));
+                    if is_older(&found, &sender.borrow()) {
+                        let (found, seen) = (found.revision, sender.borrow().revision);
+                        tracing::warn!(
+                            found,
+                            seen,
+                            "the store has lost changes that were seen here"
+                        );
+                    } else if sender.send(Arc::clone(&found)).is_err() {
                         return;
                     }
                     sleep(PACE).await;

@@ -322,6 +322,36 @@ fn a_standby_takes_over_from_a_killed_leader_and_receivers_see_time_go_on() {
     assert!(is_rising(&pictures), "time goes back: {pictures:?}");
 }
 
+#[test]
+fn a_standby_takes_over_with_what_it_saw_where_redis_comes_back_empty() {
+    let mut redis = Redis::start();
+    let mut leader = Instance::start(&redis, &[]);
+    leader.until_leads();
+    let standby = Instance::start(&redis, &[]);
+    standby.until_stands_by();
+    let change = json!({"opacity": 0.375});
+    leader
+        .api()
+        .ok("PATCH", "/stream/layers/box?durable=true", change);
+    until("the standby to see the change", || {
+        (standby.api().get("/stream/layers/box")["opacity"] == 0.375).then_some(())
+    });
+    let revision = leader.api().revision();
+    leader.kill();
+    redis.restart();
+    standby.until_leads();
+    let api = standby.api();
+    assert_eq!(api.get("/stream/layers/box")["opacity"], 0.375);
+    assert!(api.revision() >= revision);
+    // It is all there again, for whoever comes next.
+    api.ok("PATCH", "/stream/data?durable=true", json!({"again": true}));
+    leader.again();
+    leader.until_stands_by();
+    until("the other one to see it", || {
+        (leader.api().get("/stream/layers/box")["opacity"] == 0.375).then_some(())
+    });
+}
+
 /// What both send has the times of one clock: that of the stream.
 #[test]
 fn a_stopped_leader_that_wakes_up_sends_nothing_more_and_stands_by() {

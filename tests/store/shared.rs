@@ -8,9 +8,7 @@ use stream_manager::store::shared::{
 };
 use stream_manager::store::{Batch, Documents, Puts, RedisStore, Standing, Store, StoreError};
 
-use super::support::{
-    LONG, Server, apply, batch, puts, send_command, standing, text, wait_until,
-};
+use super::support::{LONG, Server, apply, batch, puts, send_command, standing, text, wait_until};
 
 const WAIT: Duration = Duration::from_millis(50);
 
