@@ -53,6 +53,8 @@ mod shared_faults;
 mod speech;
 #[path = "program/standby.rs"]
 mod standby;
+#[path = "program/standby_faults.rs"]
+mod standby_faults;
 #[path = "program/store.rs"]
 mod store;
 #[path = "program/support.rs"]

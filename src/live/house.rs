@@ -65,7 +65,7 @@ impl House {
         let limits = Limits {
             connections: settings.max_connections,
         };
-        let face = || Face::from(server::starting());
+        let face = || Face::from(server::starting(None));
         let (api, websocket, metrics, health) = (face(), face(), face(), face());
         let mut servers = Vec::new();
         let mut addresses = [SocketAddr::from(([0, 0, 0, 0], 0)); 4];
@@ -132,8 +132,14 @@ impl House {
     /// Says on the HTTP ports that the program starts.
     pub fn show_start(&self) {
         for face in [&self.api, &self.websocket, &self.metrics, &self.health] {
-            face.turn(server::starting());
+            face.turn(server::starting(None));
         }
+    }
+
+    /// Says on the HTTP ports that the program starts, and on that of health why it gets no further.
+    pub fn show_trouble(&self, trouble: Option<&str>) {
+        self.show_start();
+        self.health.turn(server::starting(trouble));
     }
 
     /// Lets publishers and players in from now on.

@@ -46,7 +46,7 @@ pub(super) async fn until_lead(
     house: &House,
     signals: &mut Signals,
 ) -> anyhow::Result<Option<Opened>> {
-    let (followed, saved) = follow(member.redis());
+    let (following, followed) = follow(member.redis());
     let sharing = AssetSharing::spawn(program.assets.clone(), member.redis(), false, |news| {
         tracing::debug!(?news, "an asset of the leader's");
     });
@@ -65,9 +65,9 @@ pub(super) async fn until_lead(
         biased;
         () = signals.come() => None,
         fence = until_held(&member, program.settings.role, house, &leader, &led) => Some(fence?),
-        () = watcher.watch(saved.clone(), led.subscribe()) => None,
+        () = watcher.watch(followed.clone(), led.subscribe()) => None,
     };
-    followed.abort();
+    following.abort();
     sharing.stop().await;
     if let Some(view) = watcher.view.take() {
         view.close().await;
@@ -77,15 +77,24 @@ pub(super) async fn until_lead(
         None => None,
         Some(fence) => tokio::select! {
             () = signals.come() => None,
-            loaded = take_over(&member, &saved) => Some((loaded?, fence)),
+            loaded = take_over(&member, &followed) => Some((loaded, fence)),
         },
     };
-    let Some(((saved, has_let_go), fence)) = loaded else {
-        member.leave().await;
-        return Ok(None);
-    };
-    let is_takeover = *led.borrow() || has_let_go;
-    Ok(Some(member.lead(saved, fence, is_takeover)))
+    match loaded {
+        Some((Ok((saved, has_let_go)), fence)) => {
+            let is_takeover = *led.borrow() || has_let_go;
+            Ok(Some(member.lead(saved, fence, is_takeover)))
+        }
+        Some((Err(error), _)) => {
+            // Another one may be able to.
+            member.leave().await;
+            Err(error)
+        }
+        None => {
+            member.leave().await;
+            Ok(None)
+        }
+    }
 }
 
 /// Waits until this instance leads, and gives the fence. Says meanwhile who does.
@@ -136,9 +145,9 @@ async fn until_held(
 /// What is saved, now that nobody else can save, and whether the instance before was there and has let go.
 async fn take_over(
     member: &Member,
-    followed: &watch::Receiver<Arc<Saved>>,
+    followed: &watch::Receiver<Followed>,
 ) -> anyhow::Result<(Saved, bool)> {
-    let followed = Arc::clone(&followed.borrow());
+    let followed = Arc::clone(&followed.borrow().saved);
     let loading = async {
         let Ok(loaded) = timeout(LOAD_MAX, member.load()).await else {
             if followed.revision > 0 {
@@ -187,30 +196,45 @@ fn is_older(found: &Saved, seen: &Saved) -> bool {
     (found.revision, found.writes) < (seen.revision, seen.writes) && found.fence <= seen.fence
 }
 
+/// What was seen of what the leader saves.
+#[derive(Debug, Default)]
+struct Followed {
+    saved: Arc<Saved>,
+    /// Why what is saved by now cannot be read here; empty where it can.
+    unreadable: String,
+}
+
 /// Follows what is saved, from whole revision to whole revision. What was seen stays where the server has lost it.
-fn follow(redis: &RedisStore) -> (JoinHandle<()>, watch::Receiver<Arc<Saved>>) {
-    let (sender, saved) = watch::channel(Arc::new(Saved::default()));
+fn follow(redis: &RedisStore) -> (JoinHandle<()>, watch::Receiver<Followed>) {
+    let (sender, followed) = watch::channel(Followed::default());
     let mut follower = Follower::new(redis, CHANGE_WAIT);
     let task = tokio::spawn(async move {
         // As it is there, from which the next change goes on.
         let mut found = Arc::new(Saved::default());
-        loop {
+        while !sender.is_closed() {
             match follower.next().await {
                 Ok(Some(change)) => {
                     found = Arc::new(changed(&found, change));
-                    if is_older(&found, &sender.borrow()) {
-                        let (found, seen) = (found.revision, sender.borrow().revision);
-                        tracing::warn!(
-                            found,
-                            seen,
-                            "the store has lost changes that were seen here"
-                        );
-                    } else if sender.send(Arc::clone(&found)).is_err() {
-                        return;
-                    }
+                    sender.send_modify(|seen| {
+                        seen.unreadable.clear();
+                        if is_older(&found, &seen.saved) {
+                            let (found, seen) = (found.revision, seen.saved.revision);
+                            tracing::warn!(
+                                found,
+                                seen,
+                                "the store has lost changes that were seen here"
+                            );
+                        } else {
+                            seen.saved = Arc::clone(&found);
+                        }
+                    });
                     sleep(PACE).await;
                 }
                 Ok(None) => {}
+                Err(error) if error.is_unreadable() => {
+                    sender.send_modify(|seen| seen.unreadable = error.to_string());
+                    sleep(LOOK_AGAIN).await;
+                }
                 Err(error) => {
                     tracing::debug!(%error, "what is saved cannot be followed at the moment");
                     sleep(AGAIN_AFTER).await;
@@ -218,7 +242,7 @@ fn follow(redis: &RedisStore) -> (JoinHandle<()>, watch::Receiver<Arc<Saved>>) {
             }
         }
     });
-    (task, saved)
+    (task, followed)
 }
 
 fn changed(before: &Saved, change: Change) -> Saved {
@@ -260,22 +284,29 @@ impl Watcher<'_> {
     /// Looks at all that is saved, once another instance has led: before, it is nobody's program. Never ends.
     async fn watch(
         &mut self,
-        mut saved: watch::Receiver<Arc<Saved>>,
+        mut followed: watch::Receiver<Followed>,
         mut led: watch::Receiver<bool>,
     ) {
         if led.wait_for(|led| *led).await.is_err() {
             return std::future::pending().await;
         }
         loop {
-            let newest = Arc::clone(&saved.borrow_and_update());
-            if newest.revision > 0 {
+            let (newest, unreadable) = {
+                let followed = followed.borrow_and_update();
+                (Arc::clone(&followed.saved), followed.unreadable.clone())
+            };
+            if !unreadable.is_empty() {
+                self.note(unreadable);
+            } else if newest.revision > 0 {
                 self.look(newest).await;
             }
             let is_whole = self.trouble.borrow().is_empty() && self.missing.is_empty();
             let changed = match is_whole {
-                true => saved.changed().await,
+                true => followed.changed().await,
                 // A file that was missing may be there by now.
-                false => timeout(LOOK_AGAIN, saved.changed()).await.unwrap_or(Ok(())),
+                false => timeout(LOOK_AGAIN, followed.changed())
+                    .await
+                    .unwrap_or(Ok(())),
             };
             if changed.is_err() {
                 return std::future::pending().await;
@@ -283,21 +314,34 @@ impl Watcher<'_> {
         }
     }
 
-    /// Shows what is saved now. Where that cannot be read, what was shown before stays, and the lease is left to others.
+    /// Shows what is saved now. Where that cannot be read, what was shown before stays.
     async fn look(&mut self, saved: Arc<Saved>) {
         let words = match self.try_look(saved).await {
             Ok(()) => String::new(),
             Err(error) => format!("{error:#}"),
         };
+        self.note(words);
+    }
+
+    /// Why this instance could not take the leader's place, empty where it could: the lease is left to others then.
+    fn note(&self, words: String) {
         self.member.set_may_take(words.is_empty());
-        self.trouble.send_if_modified(|trouble| {
+        let is_other = self.trouble.send_if_modified(|trouble| {
             let is_other = *trouble != words;
-            if is_other && !words.is_empty() {
-                tracing::warn!("this instance could not take the leader's place: {words}");
-            }
             *trouble = words;
             is_other
         });
+        if !is_other {
+            return;
+        }
+        let trouble = self.trouble.borrow();
+        let trouble = (!trouble.is_empty()).then_some(&**trouble);
+        if let Some(trouble) = trouble {
+            tracing::warn!("this instance could not take the leader's place: {trouble}");
+        }
+        if self.view.is_none() {
+            self.house.show_trouble(trouble);
+        }
     }
 
     async fn try_look(&mut self, saved: Arc<Saved>) -> anyhow::Result<()> {

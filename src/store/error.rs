@@ -103,6 +103,11 @@ impl StoreError {
         !matches!(self, Self::TooMuch { .. } | Self::Fenced { .. })
     }
 
+    /// Whether it answers, and what it holds cannot be read by this release.
+    pub fn is_unreadable(&self) -> bool {
+        matches!(self, Self::Corrupt { .. } | Self::Newer { .. })
+    }
+
     /// Whether it could not be asked at all.
     pub fn is_away(&self) -> bool {
         matches!(self, Self::Unavailable { .. })
