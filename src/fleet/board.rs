@@ -10,7 +10,7 @@ use super::ports::Ports;
 
 /// How often an instance says that it is there; its leases hold three times as long.
 pub const BEAT: Duration = Duration::from_secs(1);
-/// After so long without an attempt to say so, the supervisor counts as stalled. One attempt may take 5 s.
+/// After so long without an attempt to say so, the supervisor counts as stalled. One attempt may take 6 s.
 pub const SILENCE_MAX: Duration = Duration::from_secs(15);
 
 /// How a channel stands at its instance.

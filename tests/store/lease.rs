@@ -7,10 +7,11 @@ use std::time::{Duration, Instant};
 
 use proptest::prelude::*;
 use rustix::process::Signal;
+use stream_manager::store::remote::{Link, Timeouts};
 use stream_manager::store::shared::{Lease, LeaseOptions, LeaseState};
-use stream_manager::store::{Store, StoreError};
+use stream_manager::store::{RedisStore, RedisUrl, Store, StoreError};
 
-use super::support::{LONG, Server, batch, pass, text, wait_until};
+use super::support::{LONG, Proxy, Server, batch, pass, text, wait_until};
 
 /// A contender on a thread of its own, which can be held up as a process that is stopped.
 struct Contender {
@@ -287,4 +288,56 @@ async fn a_lease_that_is_let_go_is_taken_at_once_and_survives_a_flush_and_a_serv
     tokio::time::timeout(LONG, back).await.unwrap().unwrap();
     assert_eq!(second.state().borrow().fence(), fence);
     second.release().await;
+}
+
+/// Seeks the lease by a way of its own, as a program does.
+fn seek(url: &str, name: &str) -> Lease {
+    let link = Link::new(RedisUrl::parse(url).unwrap(), Timeouts::default());
+    let store = RedisStore::new(link, "lease");
+    let options = LeaseOptions::default();
+    Lease::seek(store.link(), store.keys(), name.to_owned(), options).unwrap()
+}
+
+/// Looks for a while at whether the first one leads, as it did, and the other one does not.
+async fn leads_on(first: &Lease, fence: u64, second: &Lease, time: Duration) {
+    let end = Instant::now() + time;
+    while Instant::now() < end {
+        assert_eq!(first.state().borrow().fence(), Some(fence));
+        assert!(first.may_act() && !second.may_act());
+        pass(Duration::from_millis(20)).await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_connection_that_stalls_costs_no_lease() {
+    let server = Server::start(&[]);
+    let proxy = Proxy::start(server.port).await;
+    let first = seek(&proxy.url(), "first");
+    wait_until("the first leads", LONG, || async { first.may_act() }).await;
+    let second = seek(&server.url(), "second");
+    let mut state = second.state();
+    let waits = state.wait_for(|state| matches!(state, LeaseState::Standby { .. }));
+    drop(tokio::time::timeout(LONG, waits).await.unwrap().unwrap());
+    let fence = first.state().borrow().fence().unwrap();
+    for _ in 0..2 {
+        let before = proxy.connections();
+        proxy.stall();
+        leads_on(&first, fence, &second, Duration::from_millis(4500)).await;
+        assert!(proxy.connections() > before);
+        assert_eq!(*first.state().borrow(), LeaseState::Held { fence });
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_server_half_a_second_away_is_led_by_all_the_same() {
+    let server = Server::start(&["--requirepass", "far"]);
+    let proxy = Proxy::start(server.port).await;
+    let url = |port: u16| format!("redis://:far@127.0.0.1:{port}");
+    let first = seek(&url(proxy.port), "first");
+    wait_until("the first leads", LONG, || async { first.may_act() }).await;
+    let second = seek(&url(server.port), "second");
+    let fence = first.state().borrow().fence().unwrap();
+    proxy.set_delay(Duration::from_millis(500));
+    leads_on(&first, fence, &second, Duration::from_secs(8)).await;
+    assert_eq!(*first.state().borrow(), LeaseState::Held { fence });
 }

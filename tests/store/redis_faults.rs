@@ -229,7 +229,7 @@ async fn a_replica_is_told_to_be_read_only() {
 async fn a_slow_server_is_told_and_loses_nothing() {
     let server = Server::start(&[]);
     let proxy = Proxy::start(server.port).await;
-    let store = RedisStore::new(link(&format!("redis://127.0.0.1:{}", proxy.port)), "a");
+    let store = RedisStore::new(link(&proxy.url()), "a");
     let mut writer = Writer::start(store).await;
     writer.change(5);
     writer.durable().await;

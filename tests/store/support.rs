@@ -157,46 +157,73 @@ pub fn link(url: &str) -> Link {
 /// Forwards what it gets, later.
 pub struct Proxy {
     pub port: u16,
-    delay_ms: Arc<AtomicU64>,
+    way: Arc<Way>,
+}
+
+#[derive(Default)]
+struct Way {
+    delay_ms: AtomicU64,
+    connections: AtomicU64,
+    /// Connections up to this one are swallowed.
+    stalled: AtomicU64,
 }
 
 impl Proxy {
     pub async fn start(upstream: u16) -> Self {
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
         let port = listener.local_addr().unwrap().port();
-        let delay_ms = Arc::new(AtomicU64::new(0));
-        let delay = Arc::clone(&delay_ms);
+        let way = Arc::<Way>::default();
+        let ways = Arc::clone(&way);
         tokio::spawn(async move {
             while let Ok((client, _)) = listener.accept().await {
+                let number = ways.connections.fetch_add(1, Ordering::SeqCst) + 1;
                 let Ok(server) = tokio::net::TcpStream::connect(("127.0.0.1", upstream)).await
                 else {
                     continue;
                 };
                 let (client_in, client_out) = client.into_split();
                 let (server_in, server_out) = server.into_split();
-                tokio::spawn(forward(client_in, server_out, Arc::clone(&delay)));
-                tokio::spawn(forward(server_in, client_out, Arc::clone(&delay)));
+                let way = || Arc::clone(&ways);
+                tokio::spawn(forward(client_in, server_out, number, way()));
+                tokio::spawn(forward(server_in, client_out, number, way()));
             }
         });
-        Self { port, delay_ms }
+        Self { port, way }
+    }
+
+    pub fn url(&self) -> String {
+        format!("redis://127.0.0.1:{}", self.port)
     }
 
     pub fn set_delay(&self, delay: Duration) {
         let ms = delay.as_millis() as u64;
-        self.delay_ms.store(ms, Ordering::Relaxed);
+        self.way.delay_ms.store(ms, Ordering::Relaxed);
+    }
+
+    /// From now on swallows all that comes on the connections that there are, and closes none.
+    pub fn stall(&self) {
+        let stalled = self.connections();
+        self.way.stalled.store(stalled, Ordering::SeqCst);
+    }
+
+    /// How many connections there were.
+    pub fn connections(&self) -> u64 {
+        self.way.connections.load(Ordering::SeqCst)
     }
 }
 
 async fn forward(
     mut from: tokio::net::tcp::OwnedReadHalf,
     mut to: tokio::net::tcp::OwnedWriteHalf,
-    delay: Arc<AtomicU64>,
+    number: u64,
+    way: Arc<Way>,
 ) {
     let mut bytes = vec![0; 65_536];
     while let Ok(count @ 1..) = from.read(&mut bytes).await {
-        let delay = Duration::from_millis(delay.load(Ordering::Relaxed));
+        let delay = Duration::from_millis(way.delay_ms.load(Ordering::Relaxed));
         pass(delay).await;
-        if to.write_all(&bytes[..count]).await.is_err() {
+        let is_stalled = number <= way.stalled.load(Ordering::SeqCst);
+        if !is_stalled && to.write_all(&bytes[..count]).await.is_err() {
             break;
         }
     }

@@ -43,6 +43,16 @@ impl Default for Timeouts {
     }
 }
 
+impl Timeouts {
+    /// For what is renewed each second and holds for 3 s: a connection that stalls is found out, and another one has answered, before it
+    /// runs out. A server behind half a second each way answers in time all the same.
+    pub const OF_LEASE: Self = Self {
+        connect: Duration::from_millis(1200),
+        command: Duration::from_millis(1200),
+        call: Duration::from_secs(3),
+    };
+}
+
 /// The pause after the first failure to connect, and the longest.
 const BACKOFF_FIRST: Duration = Duration::from_millis(25);
 const BACKOFF_MAX: Duration = Duration::from_secs(1);
@@ -103,6 +113,17 @@ impl Link {
             command: self.timeouts.command + longer,
             call: self.timeouts.call + longer,
             ..self.timeouts
+        };
+        Self::new((*self.url).clone(), timeouts)
+    }
+
+    /// Another connection to the same, on which nothing takes longer than `timeouts` say, nor than here.
+    #[must_use]
+    pub fn within_at_most(&self, timeouts: Timeouts) -> Self {
+        let timeouts = Timeouts {
+            connect: self.timeouts.connect.min(timeouts.connect),
+            command: self.timeouts.command.min(timeouts.command),
+            call: self.timeouts.call.min(timeouts.call),
         };
         Self::new((*self.url).clone(), timeouts)
     }

@@ -13,7 +13,7 @@ use redis::Script;
 use serde::{Deserialize, Serialize};
 
 use crate::store::error::StoreError;
-use crate::store::remote::{Keys, Link};
+use crate::store::remote::{Keys, Link, Timeouts};
 
 const BEAT: &str = include_str!("fleet.lua");
 static BEAT_SCRIPT: LazyLock<Script> = LazyLock::new(|| Script::new(BEAT));
@@ -74,6 +74,8 @@ pub struct Instance {
 #[derive(Clone, Debug)]
 pub struct Fleet {
     link: Link,
+    /// For what must not be late.
+    beats: Link,
     keys: Keys,
     instance: String,
     options: FleetOptions,
@@ -86,6 +88,7 @@ impl Fleet {
     pub fn new(link: &Link, name: &str, instance: String, options: FleetOptions) -> Self {
         Self {
             link: link.beside(Duration::ZERO),
+            beats: link.within_at_most(Timeouts::OF_LEASE),
             keys: Keys::new(&format!("fleet:{name}")),
             instance,
             options,
@@ -116,7 +119,15 @@ impl Fleet {
             arguments.extend([channel.id.as_bytes(), channel.json.as_bytes()]);
         }
         let keys = [&*instances];
-        let answer: Vec<Vec<u8>> = self.link.run(&BEAT_SCRIPT, BEAT, &keys, &arguments).await?;
+        let beat = || {
+            self.beats
+                .run::<Vec<Vec<u8>>>(&BEAT_SCRIPT, BEAT, &keys, &arguments)
+        };
+        let answer = match beat().await {
+            // A connection that stalls is not used again, and says nothing of Redis.
+            Err(error) if error.is_away() => beat().await?,
+            answer => answer?,
+        };
         // Whatever others wrote there must not end the beat.
         let mut answer = answer.iter().map(|bytes| lossy(bytes));
         *self.begun() = answer.next().unwrap_or_default();

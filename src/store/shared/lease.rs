@@ -14,7 +14,7 @@ use redis::{FromRedisValue as _, Script, Value};
 use tokio::sync::{oneshot, watch};
 
 use crate::store::error::StoreError;
-use crate::store::remote::{Keys, Link};
+use crate::store::remote::{Keys, Link, Timeouts};
 
 const LEASE: &str = include_str!("lease.lua");
 const RELEASE: &str = include_str!("release.lua");
@@ -222,7 +222,7 @@ impl Lease {
         });
         let seeker = Seeker {
             // Nothing else that is asked of Redis holds it up.
-            link: link.beside(Duration::ZERO),
+            link: link.within_at_most(Timeouts::OF_LEASE),
             lease: keys.lease.clone(),
             fence_key: keys.of("fence"),
             story: keys.of("story"),
@@ -387,6 +387,10 @@ impl Seeker {
         let third = self.options.time / 3;
         let begun = Instant::now();
         let mut answer = self.patiently(false).await;
+        // A connection that stalls is not used again, and says nothing of Redis.
+        if !self.was_away && matches!(&answer, Err(error) if error.is_away()) {
+            answer = self.patiently(false).await;
+        }
         let was_slow =
             std::mem::replace(&mut self.was_slow, begun.elapsed() > self.options.time / 4);
         if answer.is_ok() && (self.was_away || (self.was_slow && !was_slow)) {
