@@ -352,6 +352,50 @@ async fn commands_that_were_read_are_let_go_of_and_others_are_not() {
 }
 
 #[tokio::test]
+async fn commands_take_no_room_once_they_are_answered_also_where_there_is_none() {
+    let server = Server::start(&[]);
+    let store = server.store("a");
+    lead(&server, 1).await;
+    let mut reader = CommandReader::new(&store, 1, WAIT);
+    let answers = CommandAnswers::new(&store, 1);
+    let large = "x".repeat(TEXT_BYTES_MAX);
+    let ids: Vec<String> = (0..20).map(|n| format!("large{n}")).collect();
+    for id in &ids {
+        add(&server, &["id", id, "json", &large]).await;
+    }
+    add(&server, &["id", &ids[0], "json", &large]).await;
+    add(&server, &["json", &large]).await;
+    add(&server, &["id", "long", "json", &(large + "x")]).await;
+    // Full: nothing can be written but by what makes room.
+    server.ask(&["CONFIG", "SET", "maxmemory", "1"]).await;
+    let error = add_command(&store, &command("refused")).await.unwrap_err();
+    assert!(matches!(error, StoreError::Full { .. }), "{error}");
+    let (mut taken, mut passed_over) = (Vec::new(), 0);
+    while taken.len() < 21 {
+        let next = reader.next().await.unwrap();
+        assert!(next.commands.len() <= 5, "about 4 MiB at a time");
+        passed_over += next.nameless + next.repeated;
+        taken.extend(next.commands.into_iter().map(|command| command.id));
+    }
+    assert_eq!(
+        (&taken[..20], &*taken[20], passed_over),
+        (&ids[..], "long", 2)
+    );
+    for id in &taken[..20] {
+        answers.tell(&[answer(id, "1")]).await.unwrap();
+    }
+    server.ask(&["CONFIG", "SET", "maxmemory", "0"]).await;
+    // The leader dies before it answers the last one.
+    lead(&server, 2).await;
+    let next = CommandReader::new(&store, 2, WAIT);
+    assert_eq!(next.sweep("unknown").await.unwrap(), 1);
+    let left = server.ask(&["XLEN", "sm:{a}:commands"]).await;
+    assert_eq!(left, redis::Value::Int(0));
+    let known = send_command(&store, &command("large7"), LONG).await;
+    assert_eq!(known.as_deref(), Some("1"));
+}
+
+#[tokio::test]
 async fn events_are_heard_once_and_in_order_by_whoever_listens() {
     let server = Server::start(&[]);
     let store = server.store("a");

@@ -1,6 +1,6 @@
-#!lua
--- Tells what became of commands, of each once.
--- KEYS: results, open, lease
+#!lua flags=allow-oom
+-- Tells what became of commands, of each once, and lets go of their entries, which makes room.
+-- KEYS: results, open, lease, commands
 -- ARGV: prefix, fence, entries that the stream keeps, bytes of the longest result in it; then of each command: id, result (JSON),
 --       milliseconds that it is kept
 local prefix = ARGV[1]
@@ -18,6 +18,10 @@ for index = 5, #ARGV, 3 do
         else
             redis.call('XADD', KEYS[1], 'MAXLEN', '~', ARGV[3], '*', 'id', id, 'key', done)
         end
+    end
+    local entry = string.match(redis.call('HGET', KEYS[2], id) or '', ':(%d+%-%d+)$')
+    if entry then
+        redis.call('XDEL', KEYS[4], entry)
     end
     redis.call('HDEL', KEYS[2], id)
     redis.call('DEL', prefix .. 'begun:' .. id)

@@ -24,8 +24,10 @@ pub const KEPT: Duration = Duration::from_secs(3600);
 const RESULT_BYTES_MAX: usize = 8 * 1024;
 /// Commands that are taken at a time, and about the bytes of their texts.
 const TAKEN_MAX: usize = 128;
+/// Entries that the script reads at once, each of which may be large.
+const READ_AT_ONCE: usize = 8;
 const TAKEN_BYTES_MAX: usize = 4 * 1024 * 1024;
-/// Commands in the stream from which on those that were taken are let go of.
+/// Commands in the stream from which on those that were taken are let go of, where they are not answered.
 const READ_MAX: u64 = 1000;
 /// Entries among which a command that was sent twice in one call is looked for.
 const SENT_TWICE_WITHIN: usize = 8;
@@ -144,8 +146,9 @@ impl CommandReader {
     /// # Errors
     /// As [`CommandReader::next`]; doing it again is safe.
     pub async fn sweep(&self, result: &str) -> Result<u64, StoreError> {
-        let (results, open) = (self.keys.of("results"), self.keys.of("open"));
-        let keys = [&*results, &open, &self.keys.lease];
+        let [results, open, commands] =
+            ["results", "open", "commands"].map(|name| self.keys.of(name));
+        let keys = [&*results, &open, &self.keys.lease, &commands];
         let prefix = self.keys.of("");
         let (most, kept) = (COMMANDS_MAX.to_string(), KEPT.as_millis().to_string());
         let fence = self.fence.to_string();
@@ -166,6 +169,7 @@ impl CommandReader {
         let prefix = self.keys.of("");
         let numbers = [
             TAKEN_MAX.to_string(),
+            READ_AT_ONCE.to_string(),
             TAKEN_BYTES_MAX.to_string(),
             TEXT_BYTES_MAX.to_string(),
             KEPT.as_millis().to_string(),
@@ -239,8 +243,9 @@ impl CommandAnswers {
     /// # Errors
     /// [`StoreError::Fenced`] when another instance leads, else as [`StoreError`] says; telling it again is safe.
     pub async fn tell(&self, answers: &[Answer]) -> Result<(), StoreError> {
-        let (results, open) = (self.keys.of("results"), self.keys.of("open"));
-        let keys = [&*results, &open, &self.keys.lease];
+        let [results, open, commands] =
+            ["results", "open", "commands"].map(|name| self.keys.of(name));
+        let keys = [&*results, &open, &self.keys.lease, &commands];
         let prefix = self.keys.of("");
         let (fence, most) = (self.fence.to_string(), COMMANDS_MAX.to_string());
         let longest = RESULT_BYTES_MAX.to_string();

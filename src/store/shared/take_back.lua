@@ -1,4 +1,4 @@
-#!lua
+#!lua flags=allow-oom
 -- Takes a command back that nobody has begun, or gives its result.
 -- KEYS: commands, begun:ID, done:ID
 -- ARGV: the entry, id, milliseconds that a mark is kept, entries before it that are looked at as well
