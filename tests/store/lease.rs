@@ -329,6 +329,44 @@ async fn a_connection_that_stalls_costs_no_lease() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_server_that_is_as_it_was_before_ends_no_lease() {
+    let server = Server::start(&[]);
+    let before = seek(&server.url(), "before");
+    wait_until("it leads", LONG, || async { before.may_act() }).await;
+    let old = before.state().borrow().fence().unwrap();
+    before.release().await;
+    let first = seek(&server.url(), "first");
+    wait_until("the first leads", LONG, || async { first.may_act() }).await;
+    let fence = first.state().borrow().fence().unwrap();
+    assert!(old < fence);
+    let second = seek(&server.url(), "second");
+    let mut state = second.state();
+    let waits = state.wait_for(|state| matches!(state, LeaseState::Standby { .. }));
+    drop(tokio::time::timeout(LONG, waits).await.unwrap().unwrap());
+    // Frozen for as long as a server takes that is started anew, so that all find it away.
+    server.signal(Signal::STOP);
+    let mut state = first.state();
+    let away = state.wait_for(|state| matches!(state, LeaseState::Unconfirmed { .. }));
+    drop(tokio::time::timeout(LONG, away).await.unwrap().unwrap());
+    let restoring = async {
+        let fence = old.to_string();
+        let script = "redis.call('SET', KEYS[1], ARGV[1]) redis.call('DEL', KEYS[2])";
+        let keys = ["sm:{lease}:fence", "sm:{lease}:lease"];
+        server
+            .ask(&["EVAL", script, "2", keys[0], keys[1], &fence])
+            .await
+    };
+    server.signal(Signal::CONT);
+    restoring.await;
+    let mut state = first.state();
+    let back = state.wait_for(|state| matches!(state, LeaseState::Held { .. }));
+    drop(tokio::time::timeout(LONG, back).await.unwrap().unwrap());
+    leads_on(&first, fence, &second, Duration::from_secs(4)).await;
+    let newest = server.ask(&["GET", "sm:{lease}:fence"]).await;
+    assert_eq!(newest, redis::Value::BulkString(fence.to_string().into()));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_server_half_a_second_away_is_led_by_all_the_same() {
     let server = Server::start(&["--requirepass", "far"]);
     let proxy = Proxy::start(server.port).await;

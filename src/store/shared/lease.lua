@@ -22,8 +22,9 @@ if held and string.match(held, '^%d+:(.*)$') ~= ARGV[1] then
     return {'OTHER', held, redis.call('PTTL', KEYS[1])}
 end
 local newest = redis.call('GET', KEYS[2])
--- It ran out, and nobody has had it since.
-if not held and ARGV[3] ~= '0' and (not newest or newest == ARGV[3]) then
+-- It ran out, and nobody has had it since. A fence that is older is that of a server which has lost its last writes: who had it under that
+-- one has let it go, or was late, before this one was given.
+if not held and ARGV[3] ~= '0' and (not newest or tonumber(newest) <= tonumber(ARGV[3])) then
     redis.call('SET', KEYS[1], mine, 'PX', ARGV[2])
     redis.call('SET', KEYS[2], ARGV[3])
     tell()
