@@ -131,7 +131,7 @@ pub(super) fn lead(
         )?
     };
     // What publishers send, for the layers that show it.
-    let (events, hub) = (Events::after(now_ms()), IngestHub::default());
+    let (events, hub) = (Events::after(opened.events_after()), IngestHub::default());
     let inputs = serve_inputs(&engine, settings, &library, &events, &hub)?;
     let desk = Desk::new(begin.base_outputs.clone());
     let (ear, heard) = Ear::new();

@@ -19,6 +19,7 @@ use super::RELEASE_WAIT_MAX;
 use super::handover::{self, Handover, Place};
 use crate::config::{Role, Settings};
 use crate::control::assets::sharing::named_in;
+use crate::control::now_ms;
 use crate::store::remote::{Link, RedisUrl, Timeouts};
 use crate::store::shared::{
     Lease, LeaseOptions, LeasePass, LeaseState, announce, contact_of, instance_name,
@@ -92,6 +93,15 @@ impl Opened {
     /// How far the stream would be by now, in nanoseconds since its tick 0, as the instance before has told; `None` where none has.
     pub fn position_ns(&self) -> Option<u64> {
         self.lease.as_ref()?.predecessor()?.position_now_ns()
+    }
+
+    /// The number behind which this program's events begin: milliseconds since 1970, by the clock of Redis where one instance follows the
+    /// other, so that they rise whatever the clocks of two machines say.
+    pub fn events_after(&self) -> u64 {
+        match self.lease {
+            Some(_) => self.fence,
+            None => now_ms(),
+        }
     }
 
     /// The Redis that the state is in.
