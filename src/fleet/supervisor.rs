@@ -96,7 +96,9 @@ impl Supervisor {
             })
             .collect();
         let takes = Instant::now() >= self.takes_from;
-        let answer = self.terms.fleet.beat(takes, &carried).await;
+        let refused = self.held.values().filter(|held| held.carried.is_none());
+        let refused = refused.count();
+        let answer = self.terms.fleet.beat(takes, &carried, refused).await;
         self.tell_redis(answer.as_ref().err());
         match answer {
             Ok(channels) => self.settle(channels),

@@ -279,6 +279,14 @@ fn a_channel_is_changed_mended_and_removed_while_others_go_on() {
     world.ok(&["remove", "moved"]);
     let odd = until("it to be refused", || instance.channel("odd"));
     assert_eq!(odd["state"], "refused", "{odd}");
+    // It takes nobody's place.
+    world.add("more", &[]);
+    let more = pid(&instance.on_air("more"));
+    world.ok(&["remove", "more"]);
+    until("its process to end", || has_ended(more).then_some(()));
+    until("it to be told no more", || {
+        instance.channel("more").is_none().then_some(())
+    });
     until("its process to end", || {
         has_ended(pid(&again)).then_some(())
     });

@@ -1,14 +1,19 @@
 //! What several programs share: the log and who follows it, commands, events, and a fleet.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
+use stream_manager::store::remote::{Link, Timeouts};
 use stream_manager::store::shared::{
     Answer, Channel, Command, CommandAnswers, CommandReader, EventListener, EventTeller, Fleet,
     FleetOptions, Follower, TEXT_BYTES_MAX, TakenBack, Unreadable, add_command, take_back,
 };
-use stream_manager::store::{Batch, Documents, Puts, RedisStore, Standing, Store, StoreError};
+use stream_manager::store::{
+    Batch, Documents, Puts, RedisStore, RedisUrl, Standing, Store, StoreError,
+};
 
-use super::support::{LONG, Server, apply, batch, puts, send_command, standing, text, wait_until};
+use super::support::{
+    LONG, Proxy, Server, apply, batch, puts, send_command, standing, text, wait_until,
+};
 
 const WAIT: Duration = Duration::from_millis(50);
 
@@ -450,8 +455,8 @@ async fn a_fleet_shares_its_channels_and_takes_over_those_of_who_is_gone() {
     let mut held = [Vec::new(), Vec::new()];
     for _ in 0..4 {
         held = [
-            one.beat(true, &[]).await.unwrap(),
-            two.beat(true, &[]).await.unwrap(),
+            one.beat(true, &[], 0).await.unwrap(),
+            two.beat(true, &[], 0).await.unwrap(),
         ];
     }
     assert_eq!(held.each_ref().map(Vec::len), [2, 2]);
@@ -462,7 +467,7 @@ async fn a_fleet_shares_its_channels_and_takes_over_those_of_who_is_gone() {
     assert_eq!((instances[1].capacity, instances[1].channels), (3, 2));
     // One says nothing any more: the other takes as many as it can carry.
     wait_until("the other has three", LONG, || async {
-        two.beat(true, &[]).await.unwrap().len() == 3
+        two.beat(true, &[], 0).await.unwrap().len() == 3
     })
     .await;
     let holdings = two.holdings().await.unwrap();
@@ -476,7 +481,7 @@ async fn a_fleet_shares_its_channels_and_takes_over_those_of_who_is_gone() {
             .all(|holding| holding.since_ms.is_some() == holding.instance.is_some())
     );
     two.drop_channel(&held[1][0].id).await.unwrap();
-    assert!(!two.beat(false, &[]).await.unwrap().contains(&held[1][0]));
+    assert!(!two.beat(false, &[], 0).await.unwrap().contains(&held[1][0]));
     two.leave().await.unwrap();
     assert!(
         one.holdings()
@@ -503,25 +508,75 @@ async fn what_is_carried_comes_back_after_redis_lost_it() {
         let (id, json) = (id.to_owned(), "{}".to_owned());
         assert!(one.want(&Channel { id, json }).await.unwrap());
     }
-    let held = one.beat(true, &[]).await.unwrap();
-    let carried = two.beat(true, &held).await.unwrap();
+    let held = one.beat(true, &[], 0).await.unwrap();
+    let carried = two.beat(true, &held, 0).await.unwrap();
     assert_eq!((held.len(), carried.len()), (1, 1));
     // Its leases ran out while Redis was away: who carries a channel has it again, and nobody else has taken it.
     server
         .ask(&["DEL", "sm:{fleet:eu}:holder:a", "sm:{fleet:eu}:holder:b"])
         .await;
-    assert_eq!(two.beat(false, &carried).await.unwrap(), carried);
-    assert_eq!(one.beat(false, &held).await.unwrap(), held);
+    assert_eq!(two.beat(false, &carried, 0).await.unwrap(), carried);
+    assert_eq!(one.beat(false, &held, 0).await.unwrap(), held);
     // Everything is lost: what is on air is wanted still, and what nobody carried is not known any more.
     server.ask(&["FLUSHALL"]).await;
-    assert_eq!(two.beat(false, &carried).await.unwrap(), carried);
-    assert_eq!(one.beat(false, &held).await.unwrap(), held);
+    assert_eq!(two.beat(false, &carried, 0).await.unwrap(), carried);
+    assert_eq!(one.beat(false, &held, 0).await.unwrap(), held);
     let holdings = one.holdings().await.unwrap();
     assert_eq!(holdings.len(), 2);
     // What was removed is not brought back by who carries it.
     assert!(one.drop_channel(&held[0].id).await.unwrap());
     assert!(!one.drop_channel(&held[0].id).await.unwrap());
-    assert!(one.beat(true, &held).await.unwrap().is_empty());
+    assert!(one.beat(true, &held, 0).await.unwrap().is_empty());
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_fleets_beat_comes_in_time_over_a_connection_that_stalls() {
+    let server = Server::start(&[]);
+    let proxy = Proxy::start(server.port).await;
+    let link = Link::new(RedisUrl::parse(&proxy.url()).unwrap(), Timeouts::default());
+    let options = FleetOptions::default();
+    let one = Fleet::new(&link, "eu", "one".to_owned(), options);
+    let (id, json) = ("a".to_owned(), "{}".to_owned());
+    one.want(&Channel { id, json }).await.unwrap();
+    let held = one.beat(true, &[], 0).await.unwrap();
+    assert_eq!(held.len(), 1);
+    proxy.stall();
+    let begun = Instant::now();
+    assert_eq!(one.beat(true, &held, 0).await.unwrap(), held);
+    assert!(
+        begun.elapsed() < options.time * 2 / 3,
+        "a beat is due each third"
+    );
+}
+
+#[tokio::test]
+async fn what_cannot_be_started_takes_no_room() {
+    let server = Server::start(&[]);
+    let link = server.link();
+    let options = FleetOptions {
+        capacity: 1,
+        time: Duration::from_secs(60),
+    };
+    let one = Fleet::new(&link, "eu", "one".to_owned(), options);
+    for id in ["a", "b", "c"] {
+        let (id, json) = (id.to_owned(), "{}".to_owned());
+        one.want(&Channel { id, json }).await.unwrap();
+    }
+    let ids = |held: &[Channel]| {
+        held.iter()
+            .map(|channel| channel.id.clone())
+            .collect::<Vec<_>>()
+    };
+    let first = one.beat(true, &[], 0).await.unwrap();
+    assert_eq!(ids(&first), ["a"]);
+    let both = one.beat(true, &first, 1).await.unwrap();
+    assert_eq!(ids(&both), ["a", "b"]);
+    assert_eq!(ids(&one.beat(true, &both, 1).await.unwrap()), ["a", "b"]);
+    let there = one.instances().await.unwrap();
+    assert_eq!((there[0].capacity, there[0].channels), (1, 1));
+    // Mended, it is not carried yet, and goes to whoever has room: what runs comes first.
+    let running = &both[1..];
+    assert_eq!(ids(&one.beat(true, running, 0).await.unwrap()), ["b"]);
 }
 
 #[tokio::test]

@@ -98,15 +98,21 @@ impl Fleet {
 
     /// Says that it is there, keeps what it has, takes one more where `takes` and there is room, and gives all that it has now. To be
     /// called at least at a third of the time; what is not in the answer was lost. Of what is `carried` here, that which nobody has
-    /// comes back to it, and where Redis lost everything it is wanted again.
+    /// comes back to it, and where Redis lost everything it is wanted again. As many as are `refused`, since they cannot be started, take
+    /// no room.
     ///
     /// # Errors
     /// As [`StoreError`] says.
-    pub async fn beat(&self, takes: bool, carried: &[Channel]) -> Result<Vec<Channel>, StoreError> {
+    pub async fn beat(
+        &self,
+        takes: bool,
+        carried: &[Channel],
+        refused: usize,
+    ) -> Result<Vec<Channel>, StoreError> {
         let (prefix, instances) = (self.keys.of(""), self.keys.of("instances"));
         let capacity = self.options.capacity.to_string();
         let time_ms = self.options.time.as_millis().to_string();
-        let begun = self.begun().clone();
+        let (begun, refused) = (self.begun().clone(), refused.to_string());
         let mut arguments = vec![
             prefix.as_bytes(),
             self.instance.as_bytes(),
@@ -114,6 +120,7 @@ impl Fleet {
             time_ms.as_bytes(),
             if takes { b"1" } else { b"0" },
             begun.as_bytes(),
+            refused.as_bytes(),
         ];
         for channel in carried {
             arguments.extend([channel.id.as_bytes(), channel.json.as_bytes()]);
@@ -182,7 +189,7 @@ impl Fleet {
             },
             ..self.clone()
         };
-        none.beat(false, &[]).await?;
+        none.beat(false, &[], 0).await?;
         let mut command = redis::cmd("SREM");
         command.arg(self.keys.of("instances")).arg(&self.instance);
         let _removed: i64 = self.link.ask(&command).await?;
