@@ -1,7 +1,8 @@
 //! The supervisor of one instance: each second it says that it is there, hears what it has, and brings the processes to that.
 //!
 //! While Redis is away everything that runs goes on: who may push is the business of each stream's own lease. Once it is back, nobody
-//! takes anything new for the time of one lease, so that those who carry a channel have it again first.
+//! takes anything new for the time of one lease, so that those who carry a channel have it again first. Nor does who starts, for whom it
+//! may just be back.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -63,11 +64,11 @@ struct Held {
 /// Carries channels until `stop` is done; then ends all of them and leaves the fleet. What goes wrong meanwhile is told on the board.
 pub async fn run(terms: Terms, board: Board, lines: Lines, stop: impl Future<Output = ()>) {
     let mut supervisor = Supervisor {
+        takes_from: Instant::now() + terms.lease,
         terms,
         board,
         lines,
         held: BTreeMap::new(),
-        takes_from: Instant::now(),
     };
     tokio::select! {
         () = stop => {}

@@ -374,6 +374,28 @@ fn what_runs_goes_on_while_redis_is_away() {
 }
 
 #[test]
+fn who_starts_as_redis_is_back_takes_nothing_of_others() {
+    let world = World::new();
+    world.add("a", &[]);
+    let one = world.join("one", 1);
+    let before = pid(&one.on_air("a"));
+    // Its lease ran out while Redis was away, and it has not looked yet.
+    one.on_air.signal("-STOP");
+    world.redis("DEL sm:{fleet:main}:holder:a");
+    let two = world.join("two", 1);
+    until("the other one to have looked", || {
+        (two.client.get("/health")["redis"] == "ok").then_some(())
+    });
+    assert!(two.channels().is_empty());
+    one.on_air.signal("-CONT");
+    until("the channel to be had again", || {
+        (world.list()["channels"][0]["instance"].is_string()).then_some(())
+    });
+    assert_eq!(pid(&one.on_air("a")), before);
+    assert!(two.channels().is_empty());
+}
+
+#[test]
 fn a_paused_instance_keeps_its_stream_until_it_finds_that_another_one_has_it() {
     let world = World::new();
     world.add("a", &[]);
