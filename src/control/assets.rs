@@ -290,8 +290,10 @@ impl AssetStore {
     pub fn delete(&self, id: &str) -> Result<(), ApiError> {
         let asset = self.get(id)?;
         let _changing = self.changing();
+        let others = self.known().elsewhere(id);
+        let created_at = others.map_or(asset.created_at, |others| others.created_at);
         // First: what other programs have of it is not to come back.
-        self.note(id, Mark::Deleted)?;
+        self.note(id, Mark::Deleted(created_at))?;
         if asset.missing {
             self.known().forget(id);
             return Ok(());

@@ -93,6 +93,32 @@ async fn what_the_leader_takes_in_and_deletes_the_other_has_and_has_not() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_was_deleted_and_came_again_elsewhere_is_not_deleted_by_who_leads_again() {
+    let server = Server::start(&[]);
+    let redis = server.store("a");
+    let (one, two) = (Program::start(&redis, true), Program::start(&redis, false));
+    let before = one.upload("before.png", 1);
+    until("the asset", || two.has(&before)).await;
+    // Redis does not hear of it before another one leads.
+    one.sharing.set_leads(false);
+    one.store.delete(&before.id).unwrap();
+    two.sharing.set_leads(true);
+    two.store.delete(&before.id).unwrap();
+    let again = two.upload("again.png", 1);
+    assert_eq!(again.id, before.id);
+    until("what came again", || one.has(&again)).await;
+    two.sharing.set_leads(false);
+    one.sharing.set_leads(true);
+    for (name, colour) in [("next.png", 2), ("last.png", 3)] {
+        let asset = one.upload(name, colour);
+        until("what came later", || two.has(&asset)).await;
+    }
+    assert!(one.has(&again) && two.has(&again));
+    one.sharing.stop().await;
+    two.sharing.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn assets_outlive_a_server_that_comes_back_empty() {
     let mut server = Server::start(&[]);
     let redis = server.store("a");

@@ -12,14 +12,23 @@ use crate::control::library::write_whole;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Mark {
     Added,
-    Deleted,
+    /// With the milliseconds since 1970 of the upload that was deleted.
+    Deleted(u64),
 }
 
 impl Mark {
-    fn word(self) -> &'static [u8] {
+    fn words(self) -> String {
         match self {
-            Self::Added => b"added",
-            Self::Deleted => b"deleted",
+            Self::Added => "added".to_owned(),
+            Self::Deleted(created_at) => format!("deleted {created_at}"),
+        }
+    }
+
+    fn parse(words: &str) -> Option<Self> {
+        match words.split_once(' ') {
+            None => (words == "added").then_some(Self::Added),
+            Some(("deleted", created_at)) => created_at.parse().ok().map(Self::Deleted),
+            Some(_) => None,
         }
     }
 }
@@ -44,15 +53,13 @@ impl Outbox {
     pub(super) fn put(&self, id: &str, mark: Mark) -> io::Result<()> {
         let _changing = self.lock();
         fs::create_dir_all(&self.folder)?;
-        write_whole(&self.folder.join(id), mark.word())
+        write_whole(&self.folder.join(id), mark.words().as_bytes())
     }
 
     /// What is noted of an asset.
     pub(super) fn get(&self, id: &str) -> Option<Mark> {
-        let word = is_id(id).then(|| fs::read(self.folder.join(id)).ok())??;
-        [Mark::Added, Mark::Deleted]
-            .into_iter()
-            .find(|mark| mark.word() == word)
+        let words = is_id(id).then(|| fs::read_to_string(self.folder.join(id)).ok())??;
+        Mark::parse(&words)
     }
 
     /// Everything that is noted.

@@ -349,7 +349,9 @@ impl Sharer {
                         self.put(&asset, sizes.iter().any(|size| *size > 0)).await?;
                     }
                 }
-                Mark::Deleted => {
+                // What was uploaded anew since, where another one led, stays.
+                Mark::Deleted(created_at) if self.is_later(&id, created_at).await? => {}
+                Mark::Deleted(_) => {
                     self.redis.delete(&id).await?;
                     if let Some(asset) = self.listed.remove(&id) {
                         self.count = self.count.saturating_sub(1);
@@ -365,6 +367,13 @@ impl Sharer {
             }
         }
         Ok(())
+    }
+
+    /// Whether Redis lists another upload of an asset than that of `created_at`.
+    async fn is_later(&self, id: &str, created_at: u64) -> Result<bool, StoreError> {
+        let facts = self.redis.facts(id).await?;
+        let there = facts.and_then(|facts| read_facts(id, &facts).ok());
+        Ok(there.is_some_and(|asset| asset.created_at != created_at))
     }
 
     async fn heard(&mut self, message: &str) -> Result<(), StoreError> {
