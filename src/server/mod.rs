@@ -275,13 +275,10 @@ pub fn api(api: Api, hls_folder: &std::path::Path) -> Router {
             api.clone(),
             standby::hand_on,
         ))
-        .layer(middleware::from_fn_with_state(
-            viewers.clone(),
-            page::pictured,
-        ))
-        .layer(middleware::from_fn_with_state(api, guard::check))
+        .layer(middleware::from_fn_with_state(viewers, page::pictured))
+        .layer(middleware::from_fn_with_state(api.clone(), guard::check))
         .merge(docs::page())
-        .merge(page::player(hls_folder, viewers))
+        .merge(page::player(hls_folder, api))
         .fallback(answer::no_route)
         .method_not_allowed_fallback(answer::no_method)
         .layer(limits)

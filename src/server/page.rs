@@ -15,14 +15,16 @@ use axum::routing::get;
 use tower_http::services::ServeDir;
 use tower_http::set_header::SetResponseHeaderLayer;
 
+use super::{Api, standby};
 use crate::control::Viewers;
 
 /// Where pictures of the program are.
 const PICTURES: [&str; 2] = ["/stream/snapshot.jpg", "/stream/snapshot.png"];
 const PLAYER: &str = include_str!("player.html");
 
-/// The page and the files.
-pub fn player(hls_folder: &Path, viewers: Viewers) -> Router {
+/// The page and the files, which are there where this instance makes them.
+pub fn player(hls_folder: &Path, api: Api) -> Router {
+    let viewers = api.station().viewers().clone();
     let files = ServeDir::new(hls_folder).append_index_html_on_directories(false);
     let live = Router::new()
         .fallback_service(files)
@@ -31,6 +33,7 @@ pub fn player(hls_folder: &Path, viewers: Viewers) -> Router {
             HeaderValue::from_static("no-cache"),
         ))
         .layer(from_fn_with_state(viewers, watched))
+        .layer(from_fn_with_state(api, standby::only_leader))
         .layer(SetResponseHeaderLayer::overriding(
             ACCESS_CONTROL_ALLOW_ORIGIN,
             HeaderValue::from_static("*"),

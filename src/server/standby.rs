@@ -281,6 +281,18 @@ pub async fn hand_on(State(api): State<Api>, request: Request, next: Next) -> Re
     }
 }
 
+/// Lets requests through for what only the leader has: what lies here is of the time when this instance led.
+pub async fn only_leader(State(api): State<Api>, request: Request, next: Next) -> Response {
+    match api.standby() {
+        Some(standby) => {
+            let leader = standby.named();
+            let message = format!("this instance stands by; ask the leader, {leader}");
+            unavailable(&message).into_response()
+        }
+        None => next.run(request).await,
+    }
+}
+
 /// Why a leader that may be none changes nothing.
 pub fn unsure() -> ApiError {
     unavailable("it is not confirmed that this instance leads the stream; try again")

@@ -131,7 +131,9 @@ fn control_doc(id: &'static str) -> Doc {
 }
 
 fn status_doc(id: &'static str) -> Doc {
-    Doc::new(TAG, id, "Says how the stream stands").answers::<StreamStatus>("How it stands.")
+    Doc::new(TAG, id, "Says how the stream stands")
+        .more("Frames, rates and viewers are those of the instance that is asked: one that stands by makes none. `GET /stream/metrics` is the leader's, whichever is asked.")
+        .answers::<StreamStatus>("How it stands.")
 }
 
 /// The routes.

@@ -23,7 +23,7 @@ const TAKEOVERS_DEFAULT: usize = 2;
 
 /// One instance, on ports that it keeps when it begins anew.
 pub struct Instance {
-    folder: TempFolder,
+    pub folder: TempFolder,
     pub ports: Vec<u16>,
     flags: Vec<String>,
     pub on_air: Option<OnAir>,

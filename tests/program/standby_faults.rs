@@ -5,7 +5,7 @@ use serde_json::json;
 
 use super::standby::{Instance, until_nobody_leads};
 use super::store::Redis;
-use super::support::until;
+use super::support::{get, text, until};
 
 #[test]
 fn a_standby_takes_over_with_what_it_saw_where_redis_comes_back_empty() {
@@ -70,4 +70,24 @@ fn a_state_of_a_newer_release_is_left_to_others_and_told() {
     standby.until_leads();
     assert_eq!(standby.api().get("/stream/data")["n"], 1);
     standby.kill();
+}
+
+#[test]
+fn live_files_of_an_earlier_time_are_not_shown_by_who_stands_by() {
+    let redis = Redis::start();
+    let mut leader = Instance::start(&redis, &[]);
+    leader.until_leads();
+    let standby = Instance::start(&redis, &[]);
+    standby.until_stands_by();
+    std::fs::create_dir_all(standby.folder.file("data/hls")).unwrap();
+    standby.folder.write("data/hls/old.m3u8", "#EXTM3U");
+    let (code, body) = get(standby.ports[0], "/hls/old.m3u8").unwrap();
+    let name = leader.api().get("/stream/status")["leader"].take();
+    let body = text(&body);
+    assert_eq!(code, 503, "{body}");
+    assert!(body.contains(name.as_str().unwrap()), "{body}");
+    leader.kill();
+    standby.until_leads();
+    let (code, _) = get(standby.ports[0], "/hls/old.m3u8").unwrap();
+    assert_eq!(code, 200);
 }
