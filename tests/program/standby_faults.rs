@@ -2,6 +2,7 @@
 
 use redis::Commands as _;
 use serde_json::json;
+use stream_manager::control::now_ms;
 
 use super::standby::{Instance, until_nobody_leads};
 use super::store::Redis;
@@ -90,4 +91,22 @@ fn live_files_of_an_earlier_time_are_not_shown_by_who_stands_by() {
     standby.until_leads();
     let (code, _) = get(standby.ports[0], "/hls/old.m3u8").unwrap();
     assert_eq!(code, 200);
+}
+
+#[test]
+fn events_of_a_new_leader_have_higher_numbers_though_its_clock_is_behind() {
+    let redis = Redis::start();
+    let mut asking = redis::Client::open(redis.url())
+        .and_then(|client| client.get_connection())
+        .unwrap();
+    // The leader before was an hour ahead.
+    let ahead = now_ms() + 3_600_000;
+    let () = asking.set("sm:{main}:fence", ahead).unwrap();
+    let leader = Instance::start(&redis, &[]);
+    leader.until_leads();
+    let api = leader.api();
+    let mut socket = api.socket("/ws");
+    api.ok("PATCH", "/stream/data", json!({"n": 1}));
+    let seq = socket.event("data:update")["seq"].as_u64().unwrap();
+    assert!(seq > ahead, "{seq} after {ahead}");
 }
