@@ -5,8 +5,7 @@ mod schedule;
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::Arc;
 
-use components::scene::{FrameRate, SceneSpec};
-use components::source::Source;
+use components::scene::FrameRate;
 use raster::I420Frame;
 use serde_json::json;
 use systems::EngineSettings;
@@ -223,9 +222,8 @@ impl Task {
 
     fn forget(&mut self, id: &str) {
         // Those that it stands in are stale as well.
-        let is_stale = |other: &str, prepared: &Prepared| {
-            other == id || holds_scene(&prepared.staged.spec, id)
-        };
+        let is_stale =
+            |other: &str, prepared: &Prepared| other == id || prepared.staged.spec.holds_scene(id);
         self.prepared
             .retain(|other, prepared| !is_stale(other, prepared));
         self.order.retain(|other| self.prepared.contains_key(other));
@@ -629,18 +627,6 @@ impl Task {
             let _sent = again.send(message).await;
         });
     }
-}
-
-/// Whether a scene stands in another, however deep.
-fn holds_scene(spec: &SceneSpec, id: &str) -> bool {
-    let mut holds = false;
-    spec.walk_layers(|layer| {
-        if let Source::Scene(source) = &layer.source {
-            let inner = source.inner.as_ref();
-            holds |= source.scene_id() == id || inner.is_some_and(|inner| holds_scene(inner, id));
-        }
-    });
-    holds
 }
 
 fn without_change(show: &Arc<Show>) -> Arc<Show> {

@@ -99,7 +99,7 @@ pub fn routes() -> Routes {
             "/assets/{id}",
             doc(
                 "deleteAsset",
-                "Deletes an asset that the scene on air does not name",
+                "Deletes an asset that neither the scene on air nor one within it names",
             )
             .error(ErrorCode::Conflict)
             .answers::<Deleted>("It is gone.")
@@ -201,8 +201,11 @@ async fn content(State(api): State<Api>, Name(id): Name) -> Result<Response, Api
 
 async fn delete(State(api): State<Api>, Name(id): Name) -> Answered {
     let show = api.director().snapshot().show.clone();
-    let scene = serde_json::to_string(&*show.program.spec).unwrap_or_default();
-    if scene.contains(&format!("asset:{id}")) {
+    let (name, mut is_used) = (format!("asset:{id}"), false);
+    show.program.spec.walk_scenes(&mut |spec| {
+        is_used |= serde_json::to_string(spec).is_ok_and(|text| text.contains(&name));
+    });
+    if is_used {
         return Err(ApiError::conflict("the scene on air uses this asset"));
     }
     let (store, gone) = (api.assets().clone(), id.clone());

@@ -20,7 +20,7 @@ use crate::control::outputs::{keep_scene_secrets, masked_scene};
 use crate::control::schema::{self, NAME_PATTERN};
 use crate::control::show::fingerprint;
 use crate::control::{ApiError, Change, ErrorCode, Library, Staged, Terms, Work};
-use crate::scene::{LoadOptions, LoadedScene, scene_from_text};
+use crate::scene::{LoadedScene, scene_from_text};
 
 const TAG: &str = "scenes";
 
@@ -124,7 +124,7 @@ pub fn routes() -> Routes {
         )
         .delete(
             "/scenes/{id}",
-            doc("deleteScene", "Deletes a scene that is not on air")
+            doc("deleteScene", "Deletes a scene that is not on air, nor stands in the one that is")
                 .error(ErrorCode::Conflict)
                 .changes::<Written>("It is gone."),
             delete,
@@ -210,11 +210,7 @@ async fn get(State(api): State<Api>, Name(id): Name) -> Answered {
 
 /// Reads a scene that came in a body.
 fn read(api: &Api, id: &str, value: &Value, library: &Library) -> Result<SceneSpec, ApiError> {
-    let options = LoadOptions {
-        max_layers: api.director().snapshot().show.config.max_layers,
-        check_files: true,
-        assets: Some(library.assets().folder().to_owned()),
-    };
+    let options = library.options(api.director().snapshot().show.config.max_layers);
     let text = value.to_string();
     scene_from_text(&text, id, Some(library.folder()), &options).map_err(|errors| {
         let problems: Vec<components::Problem> = errors
@@ -297,9 +293,16 @@ async fn follow_file(api: &Api, id: &str) -> Answered {
 }
 
 async fn delete(State(api): State<Api>, Name(id): Name) -> Answered {
-    if api.director().snapshot().show.program.id == id {
+    let program = api.director().snapshot().show.program.clone();
+    let is_held = program.spec.holds_scene(&id);
+    if is_held || program.id == id {
+        let place = if is_held {
+            "in the scene on air"
+        } else {
+            "on air"
+        };
         return Err(ApiError::conflict(format!(
-            "the scene `{id}` is on air; activate another one first"
+            "the scene `{id}` is {place}; activate another one first"
         )));
     }
     let (library, name) = (api.library().clone(), id.clone());

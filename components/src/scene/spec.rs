@@ -12,6 +12,7 @@ use crate::animation::TimelineSpec;
 use crate::layer::LayerSpec;
 use crate::output::{OutputSpec, RenditionSpec};
 use crate::sound::AudioSpec;
+use crate::source::Source;
 use crate::transition::Transition;
 use crate::validate::{Problems, Validate};
 
@@ -140,6 +141,30 @@ impl SceneSpec {
         for layer in &self.layers {
             layer.walk(&mut visit);
         }
+    }
+
+    /// This scene and all scenes within it, the outermost first.
+    pub fn walk_scenes<'a>(&'a self, visit: &mut dyn FnMut(&'a Self)) {
+        visit(self);
+        self.walk_layers(|layer| {
+            if let Source::Scene(source) = &layer.source
+                && let Some(inner) = &source.inner
+            {
+                inner.walk_scenes(visit);
+            }
+        });
+    }
+
+    /// Whether the scene of this name stands in it, however deep.
+    pub fn holds_scene(&self, id: &str) -> bool {
+        let mut holds = false;
+        self.walk_scenes(&mut |scene| {
+            scene.walk_layers(|layer| {
+                let source = &layer.source;
+                holds |= matches!(source, Source::Scene(source) if source.scene_id() == id);
+            });
+        });
+        holds
     }
 }
 
