@@ -39,6 +39,8 @@ use crate::scene::files::{asset_id, find_asset, find_inside};
 pub const DEFAULT_EPOCH_UNIX_MS: i64 = 1_767_225_600_000;
 /// How many pictures of a feed are read before it comes on air.
 const FEED_PICTURES_AT_FIRST: usize = 64;
+/// How many files that cannot be used are told of.
+pub const MISSING_MAX: usize = 50;
 
 /// The fonts of the system, for the text of SVGs; looked for when the first has some.
 static SYSTEM_FONTS: LazyLock<Arc<FontDatabase>> = LazyLock::new(|| {
@@ -97,6 +99,20 @@ pub enum PrepareError {
         /// What is wrong.
         reason: String,
     },
+    /// A film or a sound is not there.
+    #[error("film or sound `{src}`: {reason}")]
+    Media {
+        /// The words of its `src`.
+        src: String,
+        /// What is wrong.
+        reason: String,
+    },
+    /// A scene that stands in it is not there or cannot be used.
+    #[error("scene `{id}`: it is not there, or cannot be used")]
+    Scene {
+        /// Its name.
+        id: String,
+    },
 }
 
 /// Where a scene's files are, and by which names.
@@ -132,7 +148,7 @@ impl Files {
     pub fn of_scene(spec: &SceneSpec, folder: PathBuf, assets: Assets) -> Self {
         let mut names = BTreeMap::new();
         // The outermost scene first: its names hide those of scenes within it.
-        each_scene(spec, &mut |spec| {
+        spec.walk_scenes(&mut |spec| {
             for (name, asset) in &spec.assets {
                 let path = || asset.path.clone();
                 names.entry(name.clone()).or_insert_with(path);
@@ -243,7 +259,8 @@ pub fn bundle(scene: &LoadedScene, assets: &Assets) -> Result<SceneBundle, Prepa
     first.map_or(Ok(bundle), Err)
 }
 
-/// As [`bundle`], without the files that cannot be used: which those are.
+/// As [`bundle`], without the files that cannot be used: which those are, also of films, sounds, scenes within it and pictures that come
+/// later; the first [`MISSING_MAX`].
 pub fn bundle_without_missing(
     scene: &LoadedScene,
     assets: &Assets,
@@ -253,7 +270,42 @@ pub fn bundle_without_missing(
         missing.push(error);
         true
     });
+    missing_later(scene, assets, &mut missing);
+    missing.truncate(MISSING_MAX);
     (bundle, missing)
+}
+
+/// What is not there of all that a bundle has no place for.
+fn missing_later(scene: &LoadedScene, assets: &Assets, missing: &mut Vec<PrepareError>) {
+    let files = Files::of_scene(&scene.spec, scene.folder.clone(), assets.clone());
+    let media = |src: &String, missing: &mut Vec<PrepareError>| {
+        // What is at an address tells by itself how it is.
+        if let (false, Err(reason)) = (src.contains("://"), files.find(src)) {
+            let src = src.clone();
+            missing.push(PrepareError::Media { src, reason });
+        }
+    };
+    scene.spec.walk_scenes(&mut |spec| {
+        spec.walk_layers(|layer| match &layer.source {
+            _ if missing.len() >= MISSING_MAX => {}
+            Source::Video(video) => media(&video.src, missing),
+            Source::Audio(audio) => media(&audio.src, missing),
+            Source::Scene(inner) if inner.inner.is_none() => missing.push(PrepareError::Scene {
+                id: inner.scene_id().to_owned(),
+            }),
+            Source::VisualFeed(feed) => {
+                let later = feed.items.iter().skip(FEED_PICTURES_AT_FIRST);
+                let later = later.filter_map(|item| item.image.as_deref());
+                let later = later.filter_map(|src| Some((src, files.find(src).err()?)));
+                let error = |(src, reason): (&str, String)| PrepareError::Picture {
+                    src: src.to_owned(),
+                    reason,
+                };
+                missing.extend(later.take(MISSING_MAX).map(error));
+            }
+            _ => {}
+        });
+    });
 }
 
 /// Reads and decodes as far as `goes_on` says after a file that cannot be used.
@@ -319,7 +371,7 @@ fn font_of(path: &str, files: &Files) -> Result<(String, Arc<[u8]>), PrepareErro
 /// The paths of the fonts of a scene and of those within it.
 fn font_names(spec: &SceneSpec) -> Vec<&str> {
     let mut paths: Vec<&str> = Vec::new();
-    each_scene(spec, &mut |spec| {
+    spec.walk_scenes(&mut |spec| {
         for asset in spec.assets.values().filter(|asset| is_font(&asset.path)) {
             if !paths.contains(&asset.path.as_str()) {
                 paths.push(&asset.path);
@@ -348,18 +400,6 @@ fn is_font(path: &str) -> bool {
     ["ttf", "otf", "ttc", "otc"]
         .iter()
         .any(|known| known.eq_ignore_ascii_case(extension))
-}
-
-/// A scene and all scenes within it.
-fn each_scene<'a>(spec: &'a SceneSpec, visit: &mut dyn FnMut(&'a SceneSpec)) {
-    visit(spec);
-    spec.walk_layers(|layer| {
-        if let Source::Scene(source) = &layer.source
-            && let Some(inner) = &source.inner
-        {
-            each_scene(inner, visit);
-        }
-    });
 }
 
 /// The names of all pictures, filled from the scene's own data.

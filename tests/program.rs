@@ -25,6 +25,8 @@ mod effects;
 mod exports;
 #[path = "program/feeds.rs"]
 mod feeds;
+#[path = "program/files_gone.rs"]
+mod files_gone;
 #[path = "program/fleet.rs"]
 mod fleet;
 #[path = "program/keys.rs"]
@@ -43,6 +45,8 @@ mod pushing;
 mod recordings;
 #[path = "program/resume.rs"]
 mod resume;
+#[path = "program/same_scene.rs"]
+mod same_scene;
 #[path = "program/saved.rs"]
 mod saved;
 #[path = "program/shared.rs"]

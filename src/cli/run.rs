@@ -6,11 +6,13 @@ use std::process::Command;
 
 use clap::ArgMatches;
 
-use super::{Failure, load, scene_path, settings};
+use super::{Failure, load_options, scene_path, settings};
 use crate::control::assets::sharing::fetch_for_scene;
+use crate::control::keep::FirstScene;
 use crate::fleet::parent::end_with_parent;
 use crate::live::{self, End};
 use crate::logging;
+use crate::scene::SceneErrors;
 
 pub(super) fn main(matches: &ArgMatches) -> Result<(), Failure> {
     let settings = settings(matches)?;
@@ -26,11 +28,16 @@ pub(super) fn main(matches: &ArgMatches) -> Result<(), Failure> {
     if matches.get_flag("with-parent") {
         end_with_parent()?;
     }
-    fetch_for_scene(&settings, scene_path(matches));
-    let scene = load(matches, &settings)?;
-    match live::run(&scene, &settings, matches.get_flag("fresh"))? {
-        End::Stopped => Ok(()),
-        End::Superseded => Err(begin_anew()),
+    let path = scene_path(matches);
+    fetch_for_scene(&settings, path);
+    let scene = FirstScene::read(path, &load_options(&settings));
+    match live::run(&scene, &settings, matches.get_flag("fresh")) {
+        Ok(End::Stopped) => Ok(()),
+        Ok(End::Superseded) => Err(begin_anew()),
+        Err(error) => Err(match error.downcast::<SceneErrors>() {
+            Ok(errors) => Failure::Scene(Box::new(errors)),
+            Err(error) => error.into(),
+        }),
     }
 }
 

@@ -10,6 +10,7 @@ use super::{Failure, api, path, print, settings};
 use crate::config::{self, Settings};
 use crate::control::SCENES_PREFIX;
 use crate::control::assets::AssetStore;
+use crate::control::keep::note_import;
 use crate::server;
 use crate::store::remote::{Link, Timeouts};
 use crate::store::{Embedded, RedisStore, Saved, Store, StoreError, archive, embedded};
@@ -313,7 +314,8 @@ async fn import_into(
 ) -> Result<(), Failure> {
     let file = file(matches);
     // All of it is looked at before any of it is taken.
-    let (saved, count) = archive::read(file)?;
+    let (mut saved, count) = archive::read(file)?;
+    note_import(&mut saved.documents);
     let found = store.health().await?;
     if found.revision > 0 && !matches.get_flag("replace") {
         let error = anyhow::anyhow!(

@@ -281,8 +281,8 @@ impl Library {
     pub fn options(&self, max_layers: usize) -> LoadOptions {
         LoadOptions {
             max_layers,
-            check_files: true,
             assets: Some(self.assets.folder().to_owned()),
+            ..LoadOptions::default()
         }
     }
 

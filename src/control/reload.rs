@@ -4,12 +4,13 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
+use components::scene::SceneSpec;
 use tokio::runtime;
 use tokio::time::{Instant, sleep_until};
 
 use super::director::{Director, Terms, Work};
 use super::library::Library;
-use super::show::Show;
+use super::show::{Show, fingerprint};
 use crate::scene::{LoadOptions, LoadedScene, SceneErrors, SceneWatcher, WatchError};
 
 /// After a scene's file could not be read, the next try.
@@ -52,11 +53,18 @@ impl Reloads {
     ) -> Result<SceneWatcher, WatchError> {
         let id = scene_id(&scene.path);
         let this = self.clone();
-        let mut last = scene.clone();
+        let mut last = (!scene.is_unread()).then(|| scene.clone());
         SceneWatcher::start(scene, options, move |loaded| {
             if let Ok(scene) = &loaded {
-                let uses_others = scene.uses_other_files(&last);
-                last = scene.clone();
+                let before = last.replace(scene.clone());
+                if before.is_none() && this.is_edited_since(&id, &scene.spec) {
+                    tracing::warn!(
+                        scene = id,
+                        "the scene's file and its files are there again; what was changed on air stays, and layers that lack a file show it once they are written again"
+                    );
+                    return;
+                }
+                let uses_others = before.is_none_or(|before| scene.uses_other_files(&before));
                 if this.library.is_own(&id, &scene.spec) && !uses_others {
                     // It is on air already, perhaps with changes made since.
                     tracing::debug!(scene = id, "the scene's file is as it was saved");
@@ -123,6 +131,12 @@ impl Reloads {
             self.reload(&program.id, Ok(scene));
         }
         Ok(watcher)
+    }
+
+    /// Whether the scene on air was changed there since its file said this.
+    fn is_edited_since(&self, id: &str, spec: &SceneSpec) -> bool {
+        let program = self.director.snapshot().show.program.clone();
+        program.id == id && program.is_edited && program.file == fingerprint(spec)
     }
 
     fn reload(&self, id: &str, loaded: Result<LoadedScene, SceneErrors>) {

@@ -13,9 +13,9 @@ pub use self::leader::{audio_settings, encoder_settings, report_ends};
 use crate::config::Settings;
 use crate::control::Library;
 use crate::control::assets::AssetStore;
-use crate::control::keep::{self, Opened, Origin};
+use crate::control::keep::{self, FirstScene, Opened, Origin};
 use crate::prepare::Assets;
-use crate::scene::LoadedScene;
+use crate::store::embedded;
 use crate::streaming::{Priority, set_priority};
 
 /// How a run ended well.
@@ -31,8 +31,21 @@ pub enum End {
 /// the scene's file says.
 ///
 /// # Errors
-/// What kept it from starting, or what ended it.
-pub fn run(scene: &LoadedScene, settings: &Settings, is_fresh: bool) -> anyhow::Result<End> {
+/// What kept it from starting, or what ended it; [`SceneErrors`](crate::scene::SceneErrors) where the scene's file cannot be read and
+/// nothing was saved that goes on without it.
+pub fn run(scene: &FirstScene, settings: &Settings, is_fresh: bool) -> anyhow::Result<End> {
+    if let Some(errors) = scene.errors() {
+        let is_shared = settings.redis().is_some();
+        let may_be_saved = is_shared || settings.data_dir.join(embedded::FILE_NAME).exists();
+        anyhow::ensure!(may_be_saved && !is_fresh, errors.clone());
+        if is_shared {
+            // It may take a while until it is known what is saved.
+            tracing::warn!(
+                "this program can only go on with a stream that was saved: {}",
+                errors.plain()
+            );
+        }
+    }
     let runtime = runtime::Builder::new_multi_thread()
         .worker_threads(1)
         .thread_name("server")
@@ -47,7 +60,7 @@ pub fn run(scene: &LoadedScene, settings: &Settings, is_fresh: bool) -> anyhow::
 
 fn run_on(
     runtime: &Runtime,
-    scene: &LoadedScene,
+    scene: &FirstScene,
     settings: &Settings,
     is_fresh: bool,
 ) -> anyhow::Result<End> {
@@ -60,7 +73,7 @@ fn run_on(
     let program = Program {
         scene,
         settings,
-        library: Library::new(scene.folder.clone(), files),
+        library: Library::new(scene.folder().to_owned(), files),
         assets: AssetStore::new(settings.assets_dir()),
     };
     let house = runtime.block_on(House::open(settings))?;
@@ -79,7 +92,7 @@ fn run_on(
 
 /// What the program is started with, whatever this instance is meanwhile.
 struct Program<'a> {
-    scene: &'a LoadedScene,
+    scene: &'a FirstScene,
     settings: &'a Settings,
     library: Library,
     assets: AssetStore,

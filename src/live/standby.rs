@@ -19,6 +19,7 @@ use crate::config::Role;
 use crate::control::assets::sharing::AssetSharing;
 use crate::control::keep::{Member, Opened, Origin, Stand, begin};
 use crate::prepare;
+use crate::scene::SceneErrors;
 use crate::store::shared::{Change, Follower, LeaseState};
 use crate::store::{RedisStore, Saved};
 
@@ -39,7 +40,8 @@ const AGAIN_AFTER: Duration = Duration::from_millis(250);
 /// Stands by until this instance leads; `None` where a signal came before.
 ///
 /// # Errors
-/// What is saved cannot be read, or another instance leads though this one is to (`ROLE=leader`).
+/// What is saved cannot be read, another instance leads though this one is to (`ROLE=leader`), or it is needed what the scene's file
+/// says, and that cannot be read.
 pub(super) async fn until_lead(
     member: Member,
     program: &Program<'_>,
@@ -65,7 +67,7 @@ pub(super) async fn until_lead(
         biased;
         () = signals.come() => None,
         fence = until_held(&member, program.settings.role, house, &leader, &led) => Some(fence?),
-        () = watcher.watch(followed.clone(), led.subscribe()) => None,
+        error = watcher.watch(followed.clone(), led.subscribe()) => return Err(error),
     };
     following.abort();
     sharing.stop().await;
@@ -281,12 +283,13 @@ struct Watcher<'a> {
 }
 
 impl Watcher<'_> {
-    /// Looks at all that is saved, once another instance has led: before, it is nobody's program. Never ends.
+    /// Looks at all that is saved, once another instance has led: before, it is nobody's program. Ends where this instance was started
+    /// with a scene that cannot be read and is not the leader's.
     async fn watch(
         &mut self,
         mut followed: watch::Receiver<Followed>,
         mut led: watch::Receiver<bool>,
-    ) {
+    ) -> anyhow::Error {
         if led.wait_for(|led| *led).await.is_err() {
             return std::future::pending().await;
         }
@@ -298,7 +301,10 @@ impl Watcher<'_> {
             if !unreadable.is_empty() {
                 self.note(unreadable);
             } else if newest.revision > 0 {
-                self.look(newest).await;
+                let looked = self.look(newest).await;
+                if let Some(error) = looked.err().filter(|error| error.is::<SceneErrors>()) {
+                    return error;
+                }
             }
             let is_whole = self.trouble.borrow().is_empty() && self.missing.is_empty();
             let changed = match is_whole {
@@ -314,13 +320,15 @@ impl Watcher<'_> {
         }
     }
 
-    /// Shows what is saved now. Where that cannot be read, what was shown before stays.
-    async fn look(&mut self, saved: Arc<Saved>) {
-        let words = match self.try_look(saved).await {
+    /// Shows what is saved now. Where that cannot be read, what was shown before stays, and the lease is left to others.
+    async fn look(&mut self, saved: Arc<Saved>) -> anyhow::Result<()> {
+        let looked = self.try_look(saved).await;
+        let words = match &looked {
             Ok(()) => String::new(),
             Err(error) => format!("{error:#}"),
         };
         self.note(words);
+        looked
     }
 
     /// Why this instance could not take the leader's place, empty where it could: the lease is left to others then.

@@ -19,7 +19,7 @@ const SNIPPET_MAX: usize = 4096;
 const SNIPPET_SIDE: usize = 120;
 
 /// Everything that is wrong with a scene file, in the order of the file. Never empty.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct SceneErrors {
     file: Arc<str>,
     problems: Vec<SceneProblem>,
@@ -28,7 +28,7 @@ pub struct SceneErrors {
 }
 
 /// One thing that is wrong with a scene file.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct SceneProblem {
     /// The file as it was named.
     pub file: Arc<str>,

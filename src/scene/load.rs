@@ -22,8 +22,10 @@ use super::validate::{self, SceneRules};
 pub struct LoadOptions {
     /// The most layers, children included (the setting `MAX_LAYERS`).
     pub max_layers: usize,
-    /// Whether pictures and fonts are looked at.
+    /// Whether files must be there: pictures and fonts, films, and scenes that stand in this one, which are left out otherwise.
     pub check_files: bool,
+    /// The longest text, in bytes. A file has at most [`MAX_BYTES`] whatever this says.
+    pub text_bytes_max: usize,
     /// The folder of uploaded assets, which scenes name `asset:<id>`; where there is none they are taken for missing.
     pub assets: Option<PathBuf>,
 }
@@ -33,6 +35,7 @@ impl Default for LoadOptions {
         Self {
             max_layers: DEFAULT_MAX_LAYERS,
             check_files: true,
+            text_bytes_max: MAX_BYTES,
             assets: None,
         }
     }
@@ -59,6 +62,18 @@ impl LoadedScene {
             path,
             stamps: Vec::new(),
         }
+    }
+
+    /// The same for a watcher, where its file says something else by now or cannot be read: where it is there, it is read at once.
+    pub fn unread(mut self) -> Self {
+        let path = self.path.clone();
+        self.stamps = vec![Stamp { path, state: None }];
+        self
+    }
+
+    /// Whether that is so.
+    pub fn is_unread(&self) -> bool {
+        matches!(&*self.stamps, [stamp] if stamp.state.is_none())
     }
 
     /// Whether it uses other files than `before` did, or the same ones written since. Its own file is not looked at.
@@ -102,16 +117,21 @@ pub fn load_scene(path: &Path, options: &LoadOptions) -> Result<LoadedScene, Sce
     load_noting_files(path, options).0
 }
 
+/// The folder that the files of a scene are relative to.
+pub fn folder_of(path: &Path) -> &Path {
+    match path.parent() {
+        Some(folder) if !folder.as_os_str().is_empty() => folder,
+        _ => Path::new("."),
+    }
+}
+
 /// As [`load_scene`], together with the files that it depends on, of a broken scene too as far as they are known.
 pub(super) fn load_noting_files(
     path: &Path,
     options: &LoadOptions,
 ) -> (Result<LoadedScene, SceneErrors>, Vec<Stamp>) {
     let mut stamps = vec![Stamp::of(path.to_owned())];
-    let folder = match path.parent() {
-        Some(folder) if !folder.as_os_str().is_empty() => folder,
-        _ => Path::new("."),
-    };
+    let folder = folder_of(path);
     let name = path.display().to_string();
     let text = match read_text(path, &name) {
         Ok(text) => text,
@@ -192,7 +212,7 @@ fn read_text(path: &Path, name: &str) -> Result<String, SceneErrors> {
 fn as_text<'b>(bytes: &'b [u8], name: &str) -> Result<&'b str, SceneErrors> {
     std::str::from_utf8(bytes).map_err(|error| {
         if bytes.len() > MAX_BYTES {
-            return SceneErrors::of_file(name, too_large(), None);
+            return SceneErrors::of_file(name, too_large(MAX_BYTES), None);
         }
         let at = error.valid_up_to();
         let message = if bytes.starts_with(b"\xff\xfe") || bytes.starts_with(b"\xfe\xff") {
@@ -212,8 +232,8 @@ fn as_text<'b>(bytes: &'b [u8], name: &str) -> Result<&'b str, SceneErrors> {
     })
 }
 
-fn too_large() -> String {
-    format!("the text is longer than {} MiB", MAX_BYTES >> 20)
+fn too_large(bytes_max: usize) -> String {
+    format!("the text is longer than {} MiB", bytes_max >> 20)
 }
 
 /// The scene as far as it can be read, where its parts stand, and what is wrong with it. Without a scene there is a problem.
@@ -253,9 +273,9 @@ fn examine_within(
     nesting: &mut Nesting<'_>,
     around: &Around,
 ) -> (Option<SceneSpec>, SpanIndex, Vec<Found>) {
-    if text.len() > MAX_BYTES {
+    if text.len() > options.text_bytes_max {
         let problem = Problem {
-            message: too_large(),
+            message: too_large(options.text_bytes_max),
             ..Problem::default()
         };
         let found = Found {

@@ -24,7 +24,9 @@ pub(crate) mod words;
 
 pub use error::{SceneErrors, SceneProblem};
 pub use file::to_json;
-pub use load::{LoadOptions, LoadedScene, load_scene, scene_from_bytes, scene_from_text};
+pub use load::{
+    LoadOptions, LoadedScene, folder_of, load_scene, scene_from_bytes, scene_from_text,
+};
 pub use nested::{Around, load_inner};
 pub use registry::parse_layer;
 pub use schema::scene_schema;

@@ -119,6 +119,7 @@ impl Filler<'_, '_> {
         }
         let read = match self.read(id, &source.data) {
             Ok(spec) => Some(Arc::new(spec)),
+            Err(_) if !self.nesting.options.check_files => None,
             Err((message, help)) => {
                 self.found.push(Problem {
                     path: at,

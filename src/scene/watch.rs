@@ -6,7 +6,7 @@
 use std::collections::BTreeSet;
 use std::ffi::OsString;
 use std::io;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
@@ -16,7 +16,7 @@ use notify::event::{EventKind, ModifyKind};
 use notify::{Event, RecommendedWatcher, RecursiveMode, Watcher as _};
 
 use super::error::SceneErrors;
-use super::load::{LoadOptions, LoadedScene, Stamp, load_noting_files};
+use super::load::{LoadOptions, LoadedScene, Stamp, folder_of, load_noting_files};
 
 /// How long files must be left alone before they are read.
 const QUIET: Duration = Duration::from_millis(100);
@@ -185,7 +185,10 @@ impl Watch {
     fn follow(&mut self, stamps: Vec<Stamp>) {
         let name = |stamp: &Stamp| stamp.path.file_name().map(ToOwned::to_owned);
         self.names.replace(stamps.iter().filter_map(name).collect());
-        let folders: BTreeSet<PathBuf> = stamps.iter().map(|stamp| folder(&stamp.path)).collect();
+        let folders: BTreeSet<PathBuf> = stamps
+            .iter()
+            .map(|stamp| folder_of(&stamp.path).to_owned())
+            .collect();
         for gone in self.folders.difference(&folders) {
             // It may have been deleted, and its watch with it.
             let _unwatched = self.watcher.unwatch(gone);
@@ -205,13 +208,6 @@ impl Watch {
         }
         self.folders = watched;
         self.stamps = stamps;
-    }
-}
-
-fn folder(path: &Path) -> PathBuf {
-    match path.parent() {
-        Some(folder) if !folder.as_os_str().is_empty() => folder.to_owned(),
-        _ => PathBuf::from("."),
     }
 }
 

@@ -212,6 +212,7 @@ fn id_of(bytes: &[u8]) -> String {
         .collect()
 }
 
+/// Uploads a file, and gives its id.
 pub fn upload(client: &Client, name: &str, bytes: &[u8]) -> String {
     let mut body = format!(
         "--cut\r\nContent-Disposition: form-data; name=\"file\"; filename=\"{name}\"\r\n\r\n"

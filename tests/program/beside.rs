@@ -484,7 +484,8 @@ fn what_stands_beside_the_show_and_cannot_be_read_is_told_and_left_as_it_is() {
     );
 }
 
-fn state(folder: &Path, words: &[&str]) -> String {
+/// What `state` says, which must end well.
+pub fn state(folder: &Path, words: &[&str]) -> String {
     let output = run(program(folder).arg("state").args(words));
     let told = text(&[&output.stdout[..], &output.stderr].concat());
     assert!(output.status.success(), "{words:?}: {told}");

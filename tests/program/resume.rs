@@ -492,7 +492,7 @@ fn another_scene_a_changed_file_and_who_says_so_begin_anew() {
     assert_eq!(opacity(&client), 1);
     client.ok("PATCH", path, json!({"opacity": 0.75}));
     kill(on_air);
-    // A file that was broken meanwhile is no reason to go dark where another scene is on air; nor is a new name for the scene.
+    // Another name is another scene, whatever it says.
     folder.write("named.json", SMALL_SCENE);
     let mut named = program(&folder.0);
     named

@@ -1,8 +1,9 @@
 //! Chooses what a program begins with: where the last run left off, or what the files say.
 //!
-//! What was saved goes on air where the program is started with the same scene. The scene file wins where somebody has named another
-//! one, has written to the file of the scene that was on air meanwhile, as it would have while it was on air, or says so (`--fresh`).
-//! What was saved and cannot be read is an error, and never written over. Before, scenes that were saved elsewhere come to the folder.
+//! What was saved goes on air where the program is started with the same scene, whatever files are gone or broken by now: it goes on
+//! without them. The scene file wins where somebody has named another one, has written to the file of the scene that was on air
+//! meanwhile, as it would have while it was on air, or says so (`--fresh`); then what was saved is set aside first. What was saved and
+//! cannot be read is an error, and never written over. Before, scenes that were saved elsewhere come to the folder.
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -19,7 +20,9 @@ use systems::scene::Standing;
 use super::changing::ResumedMix;
 use super::config;
 use super::documents::{self, Constants, Read};
+use super::first::{self, FirstScene};
 use super::found::{Found, Stand};
+use super::set_aside::set_aside;
 use crate::config::Settings;
 use crate::control::config::Config;
 use crate::control::keys::KeyStore;
@@ -28,14 +31,15 @@ use crate::control::library::Library;
 use crate::control::outputs::{OutputList, Saved as OutputChanges};
 use crate::control::recordings;
 use crate::control::show::{PausedAs, Show, Staged, Waiting, fingerprint};
-use crate::scene::{LoadOptions, LoadedScene, load_scene, scene_from_text};
+use crate::prepare;
+use crate::scene::{LoadOptions, LoadedScene, SceneErrors, load_scene, scene_from_text};
 use crate::store::Saved;
 
 /// What the program begins with.
 pub struct Begin {
     /// The scene that comes on air.
     pub scene: LoadedScene,
-    /// Its file as it is, to be watched; `None` where it cannot be read.
+    /// Its file as it is, to be watched; `None` where it is another machine's.
     pub watched: Option<LoadedScene>,
     /// The show. One that goes on live is so already, though nothing is sent yet.
     pub show: Show,
@@ -93,11 +97,12 @@ pub enum Origin {
 /// Chooses what comes on air. `first` is the scene that the program is started with.
 ///
 /// # Errors
-/// What was saved cannot be read or shown.
+/// What was saved cannot be read or shown. [`SceneErrors`] where the file of `first` cannot be read and is
+/// needed.
 pub fn begin(
     saved: &Saved,
     stand: Stand<'_>,
-    first: &LoadedScene,
+    first: &FirstScene,
     settings: &Settings,
     library: &Library,
     origin: Origin,
@@ -109,19 +114,43 @@ pub fn begin(
             stand.place
         )
     };
-    let first_id = crate::control::scene_id(&first.path);
-    let found = Found::new(saved, stand, settings, library, &first_id)?;
-    let first = &by_now(first, &first_id, &found, stand, library, settings)?;
+    let found = Found::new(saved, stand, settings, library, &first.id())?;
+    let is_written = found.scenes.files.contains(&first.id());
+    let named = match is_written || stand.instance.is_some() {
+        // It may have been written to since by another instance.
+        true => first.again(&library.options(settings.max_layers), is_written),
+        false => first.clone(),
+    };
+    let read = match origin {
+        Origin::Fresh => None,
+        Origin::Start | Origin::TakeOver => documents::read(documents).with_context(way_out)?,
+    };
+    let is_same = read
+        .as_ref()
+        .is_some_and(|read| named.is_of(&read.show, origin));
+    let first = &match named.scene() {
+        Ok(scene) => scene.clone(),
+        Err(errors) => {
+            let kept = is_same.then(|| named.of_documents(documents)).flatten();
+            let kept = kept.ok_or_else(|| match is_written {
+                true => anyhow::anyhow!("the scene that was saved elsewhere: {}", errors.plain()),
+                false => anyhow::Error::new(SceneErrors::clone(errors)),
+            })?;
+            if stand.leads {
+                tracing::warn!(
+                    "the file of the scene that the program is started with cannot be read, and the stream goes on with what it said before: {}",
+                    errors.plain()
+                );
+            }
+            kept
+        }
+    };
     let changes = match documents::read_outputs(documents).with_context(way_out)? {
         Some(changes) => changes,
         None => OutputChanges::open(&settings.data_dir.join("outputs.json"))?.unwrap_or_default(),
     };
     let base_outputs = OutputList::of(settings, &first.spec);
     let outputs = base_outputs.with_saved(&changes);
-    let read = match origin {
-        Origin::Fresh => None,
-        Origin::Start | Origin::TakeOver => documents::read(documents).with_context(way_out)?,
-    };
     let canvas = match (origin, &read) {
         // Receivers go on with the size that they know.
         (Origin::TakeOver, Some(read)) => read.show.frame,
@@ -135,12 +164,18 @@ pub fn begin(
     };
     let mut constants = Constants {
         started_with: first.path.display().to_string(),
+        file: named.file(),
+        first: match stand.leads {
+            true => first::document(&first.spec),
+            false => None,
+        },
         config_base: config::values(&config_of(&base_outputs)?),
         frame: canvas,
     };
     let config = config_of(&outputs)?;
     if let (Origin::TakeOver, Some(read)) = (origin, &read) {
         constants.started_with.clone_from(&read.show.started_with);
+        constants.file.clone_from(&read.show.file);
     }
     let max_layers = match &read {
         Some(read) => {
@@ -151,8 +186,16 @@ pub fn begin(
         }
         None => config.max_layers,
     };
-    let chosen =
-        choose(read, first, &constants, library, max_layers, origin).with_context(way_out)?;
+    let choice = Choice {
+        first,
+        on_file: named.scene(),
+        is_same: is_same || origin == Origin::TakeOver,
+        started_with: &constants.started_with,
+        library,
+        max_layers,
+        origin,
+    };
+    let chosen = choice.of(read).with_context(way_out)?;
     let own_rate = chosen.scene.spec.canvas.fps;
     let mut config = match &chosen.read {
         Some(read) => read.config.over(&constants.config_base, config, own_rate),
@@ -166,6 +209,9 @@ pub fn begin(
         mix: resumed_mix(&read, library, max_layers),
         read,
     });
+    if stand.leads && resumed.is_none() && documents.contains_key("show") {
+        keep_copy(saved, settings);
+    }
     let revision = saved.revision;
     Ok(Begin {
         show: Show {
@@ -199,29 +245,6 @@ pub fn begin(
     })
 }
 
-/// The scene that the program is started with, which may have been written to since by another instance.
-fn by_now(
-    first: &LoadedScene,
-    id: &str,
-    found: &Found,
-    stand: Stand<'_>,
-    library: &Library,
-    settings: &Settings,
-) -> anyhow::Result<LoadedScene> {
-    let is_written = found.scenes.files.contains(id);
-    if !is_written && stand.instance.is_none() {
-        return Ok(first.clone());
-    }
-    match load_scene(&first.path, &library.options(settings.max_layers)) {
-        Ok(scene) => Ok(scene),
-        Err(errors) if is_written => {
-            let error = anyhow::anyhow!("{}", errors.plain());
-            Err(error.context(format!("the scene `{id}`, which was saved elsewhere")))
-        }
-        Err(_) => Ok(first.clone()),
-    }
-}
-
 struct Chosen {
     id: String,
     scene: LoadedScene,
@@ -248,71 +271,117 @@ impl Chosen {
     }
 }
 
-fn choose(
-    read: Option<Read>,
-    first: &LoadedScene,
-    constants: &Constants,
-    library: &Library,
+/// What there is to choose from, besides what was saved.
+struct Choice<'a> {
+    /// The scene that the program is started with.
+    first: &'a LoadedScene,
+    /// The same as its file says.
+    on_file: Result<&'a LoadedScene, &'a Arc<SceneErrors>>,
+    /// Whether what was saved is of that scene.
+    is_same: bool,
+    started_with: &'a str,
+    library: &'a Library,
     max_layers: usize,
     origin: Origin,
-) -> anyhow::Result<Chosen> {
-    let first_id = crate::control::scene_id(&first.path);
-    let Some(read) = read else {
-        return Ok(Chosen::of_file(first_id, first.clone(), None));
-    };
-    if read.show.started_with != constants.started_with {
-        tracing::info!(
-            scene = constants.started_with,
-            before = read.show.started_with,
-            "another scene was named than the last time; it begins as its file says"
-        );
-        return Ok(Chosen::of_file(first_id, first.clone(), Some(read)));
-    }
-    let id = read.scene.id.clone();
-    let options = LoadOptions {
-        // Files that lie on the other machine alone keep nobody from going on with the rest.
-        check_files: origin != Origin::TakeOver,
-        ..library.options(max_layers)
-    };
-    let spec = saved_scene(&read.scene.scene, &id, library.folder(), &options)?;
-    let found = match id == first_id {
-        true => Ok(first.clone()),
-        false => library.load(&id, max_layers),
-    };
-    let mut file = Arc::clone(&read.scene.file);
-    let watched = match found {
-        Ok(loaded) => {
+}
+
+impl Choice<'_> {
+    fn of(&self, read: Option<Read>) -> anyhow::Result<Chosen> {
+        let first_id = crate::control::scene_id(&self.first.path);
+        let Some(read) = read else {
+            return Ok(Chosen::of_file(first_id, self.first.clone(), None));
+        };
+        if !self.is_same {
+            tracing::info!(
+                scene = self.started_with,
+                before = read.show.started_with,
+                "another scene was named than the last time; it begins as its file says"
+            );
+            return Ok(Chosen::of_file(first_id, self.first.clone(), Some(read)));
+        }
+        let id = read.scene.id.clone();
+        let (library, options) = (self.library, saved_options(self.library, self.max_layers));
+        let spec = saved_scene(&read.scene.scene, &id, library.folder(), &options)?;
+        let mut file = Arc::clone(&read.scene.file);
+        let mut is_edited = read.scene.is_edited;
+        let found = self.file_of(&id, id == first_id).and_then(|loaded| {
             let now = fingerprint(&loaded.spec);
-            if origin == Origin::Start && now != file && now != fingerprint(&spec) {
+            let is_other = now != file && now != fingerprint(&spec);
+            let is_news = is_other && self.origin == Origin::Start;
+            if is_news {
+                // On air it would be refused as well where its files cannot be shown.
+                prepare::bundle(&loaded, library.assets())?;
+            }
+            Ok((loaded, now, is_news))
+        });
+        let path = library.folder().join(format!("{id}.json"));
+        let scene = LoadedScene::new(spec, library.folder().to_owned(), path);
+        let watched = match found {
+            Ok((loaded, _, true)) if !read.show.is_imported => {
                 tracing::info!(
                     scene = id,
                     "the scene's file was changed since the last run; it begins as the file says"
                 );
                 return Ok(Chosen::of_file(id, loaded, Some(read)));
             }
-            file = now;
-            Some(loaded)
+            Ok((loaded, now, is_news)) => {
+                is_edited |= is_news;
+                file = now;
+                Some(loaded)
+            }
+            Err(error) if self.origin == Origin::TakeOver => {
+                tracing::debug!(scene = id, %error, "the file of the scene on air cannot be read here");
+                None
+            }
+            Err(error) => {
+                tracing::warn!(scene = id, %error, "the file of the scene on air cannot be used; the scene goes on as it was saved");
+                Some(scene.clone().unread())
+            }
+        };
+        Ok(Chosen {
+            id,
+            scene,
+            watched,
+            is_edited,
+            file,
+            read: Some(read),
+            goes_on: true,
+        })
+    }
+
+    /// The scene that was on air, as its file says.
+    fn file_of(&self, id: &str, is_first: bool) -> anyhow::Result<LoadedScene> {
+        if is_first {
+            let found = self.on_file.cloned();
+            return found.map_err(|errors| anyhow::anyhow!("{}", errors.plain()));
         }
-        Err(error) if origin == Origin::TakeOver => {
-            tracing::debug!(scene = id, %error, "the file of the scene on air cannot be read here");
-            None
-        }
+        let loaded = self.library.load(id, self.max_layers);
+        loaded.map_err(|error| anyhow::anyhow!("{error}"))
+    }
+}
+
+/// How scenes are read that were saved as they were on air: files that are gone by now keep nobody from going on with the rest, and the
+/// documents of a scene may be longer together than a file.
+fn saved_options(library: &Library, max_layers: usize) -> LoadOptions {
+    LoadOptions {
+        check_files: false,
+        text_bytes_max: usize::MAX,
+        ..library.options(max_layers)
+    }
+}
+
+/// Keeps a copy of what was saved, which gives way to something else, and says where it is.
+fn keep_copy(saved: &Saved, settings: &Settings) {
+    match set_aside(saved, &settings.data_dir) {
+        Ok(path) => tracing::warn!(
+            revision = saved.revision,
+            "what was on air before is set aside; to have it back, stop this program, take it in with `stream-manager state import {} --replace`, and start with the scene of before",
+            path.display()
+        ),
         Err(error) => {
-            tracing::warn!(scene = id, %error, "the file of the scene on air cannot be read; the scene goes on as it was saved");
-            None
+            tracing::error!(%error, "what was on air before gives way, and no copy of it can be kept");
         }
-    };
-    let path = library.folder().join(format!("{id}.json"));
-    let scene = LoadedScene::new(spec, library.folder().to_owned(), path);
-    Ok(Chosen {
-        id,
-        scene,
-        watched,
-        is_edited: read.scene.is_edited,
-        file,
-        read: Some(read),
-        goes_on: true,
-    })
+    }
 }
 
 /// The change of scenes that was in course; none where the scene that goes cannot be shown any more.

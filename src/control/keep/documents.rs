@@ -3,6 +3,7 @@
 //! | Document | Holds |
 //! |---|---|
 //! | `show` | the moment of tick 0, ticks, live or stopped, pause, preview, which scene the program was started with |
+//! | `first` | the scene that the program was started with, as its file said then; it gives outputs and canvas where the file is gone |
 //! | `scene` | the scene on air with every change, without its data |
 //! | `data` | its data |
 //! | `timelines`, `feeds` | where they stand, in ticks |
@@ -40,12 +41,21 @@ use crate::control::outputs;
 use crate::control::show::{PausedAs, Snapshot, Waiting};
 use crate::store::{Documents, Puts};
 
+/// The document of the scene that the program was started with.
+pub(super) const FIRST: &str = "first";
+
 /// The document of how the stream stands.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub(super) struct ShowDocument {
     /// The scene as the command line named it.
     pub(super) started_with: String,
+    /// Where its file was, with all links followed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) file: Option<String>,
+    /// Whether it was brought here by an import, and goes on whatever its file says. The first show that is saved after is not.
+    #[serde(default, skip_serializing_if = "is_false")]
+    pub(super) is_imported: bool,
     /// The moment of tick 0, in milliseconds since 1970 (UTC).
     pub(super) epoch_ms: i64,
     pub(super) rate: FrameRate,
@@ -120,6 +130,10 @@ struct FeedDocument {
 #[derive(Clone, Debug)]
 pub(super) struct Constants {
     pub(super) started_with: String,
+    /// Where its file is, with all links followed.
+    pub(super) file: Option<String>,
+    /// The document of that scene; `None` where it is too large for one.
+    pub(super) first: Option<Bytes>,
     pub(super) config_base: Map<String, Value>,
     /// Width and height of the frames in pixels.
     pub(super) frame: (u32, u32),
@@ -134,11 +148,16 @@ pub(super) fn puts(
 ) -> Result<Puts, serde_json::Error> {
     let mut puts = Puts::new();
     let mut mix = None;
+    if before.is_none() {
+        puts.insert(FIRST.into(), constants.first.clone());
+    }
     let mut put = |name: &str, bytes: Vec<u8>| {
         puts.insert(name.into(), Some(Bytes::from(bytes)));
     };
     let show = ShowDocument {
         started_with: constants.started_with.clone(),
+        file: constants.file.clone(),
+        is_imported: false,
         epoch_ms: epoch.0,
         rate: now.rate,
         tick: now.tick,
@@ -208,6 +227,10 @@ pub(super) fn put_motions(puts: &mut Puts, motions: &Motions) -> Result<(), serd
     let bytes = serde_json::to_vec(motions)?;
     puts.insert("motions".into(), Some(Bytes::from(bytes)));
     Ok(())
+}
+
+fn is_false(value: &bool) -> bool {
+    !*value
 }
 
 fn is_same<T: PartialEq>(old: &Arc<T>, new: &Arc<T>) -> bool {
@@ -348,6 +371,22 @@ pub(super) fn read(documents: &Documents) -> Result<Option<Read>, Unreadable> {
                 .collect(),
         ),
     }))
+}
+
+/// Has a show that was exported go on where it is imported, whatever scene files lie there. What is no show stays as it is.
+pub fn note_import(documents: &mut Documents) {
+    let show = documents.get("show");
+    let show = show.and_then(|bytes| serde_json::from_slice::<ShowDocument>(bytes).ok());
+    let imported = show.and_then(|show| {
+        let show = ShowDocument {
+            is_imported: true,
+            ..show
+        };
+        serde_json::to_vec(&show).ok()
+    });
+    if let Some(bytes) = imported {
+        documents.insert("show".into(), bytes.into());
+    }
 }
 
 pub(super) fn read_timeline((id, line): (String, TimelineDocument)) -> (String, PlayStateRead) {

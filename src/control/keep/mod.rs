@@ -10,9 +10,11 @@ mod beside;
 mod changing;
 mod config;
 mod documents;
+mod first;
 mod found;
 pub mod handover;
 mod open;
+mod set_aside;
 #[cfg(test)]
 mod tests;
 
@@ -43,6 +45,8 @@ use self::open::AbortOnDrop;
 pub use begin::{Begin, Origin, Resumed, ResumedTicks, begin, next_tick};
 pub use beside::Beside;
 pub use changing::ResumedMix;
+pub use documents::note_import;
+pub use first::FirstScene;
 pub use found::Stand;
 pub use open::{Member, Opened, instance, join, open};
 

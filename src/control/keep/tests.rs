@@ -41,6 +41,8 @@ fn again(stage: &mut Stage) -> Engine {
     let snapshot = stage.director.snapshot();
     let constants = Constants {
         started_with: "scene.json".to_owned(),
+        file: None,
+        first: None,
         config_base: serde_json::Map::new(),
         frame: (320, 180),
     };

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use components::Problem;
 use components::layer::LayerSpec;
 use components::scene::SceneSpec;
-use components::source::Source;
+use components::source::{SceneSource, Source};
 use serde_json::{Map, Value};
 
 use super::Work;
@@ -34,7 +34,7 @@ pub struct ReadScene {
 
 impl Work<'_> {
     /// Puts scenes into the layers that name one and have none. Gives those that have to be read first, and the fonts of those that
-    /// were.
+    /// were. A layer whose scene was gone when the stream came back stays without, as long as it names the same.
     pub(super) fn fill_scenes(&mut self) -> (Vec<WantedScene>, Vec<(String, Arc<[u8]>)>) {
         if !has_unfilled(&self.show.program.spec.layers) {
             return Default::default();
@@ -55,8 +55,16 @@ impl Work<'_> {
             fonts.extend(read.fonts.iter().cloned());
             known.insert(id.clone(), Arc::clone(&read.spec));
         }
+        let before = Arc::clone(&self.before.program.spec);
+        let mut gone = HashMap::new();
+        before.walk_layers(|layer| {
+            if let Some(source) = unfilled(layer) {
+                gone.insert(layer.id.as_str(), source);
+            }
+        });
         let mut wanted = Vec::new();
-        fill(&mut self.scene().layers, "layers", &known, &mut wanted);
+        let layers = &mut self.scene().layers;
+        fill(layers, "layers", &Near { known, gone }, &mut wanted);
         for scene in &mut wanted {
             let mut problem = Problem {
                 path: std::mem::take(&mut scene.at),
@@ -69,27 +77,34 @@ impl Work<'_> {
     }
 }
 
-fn is_unfilled(layer: &LayerSpec) -> bool {
-    matches!(&layer.source, Source::Scene(source) if source.inner.is_none())
+/// The scenes that are at hand.
+struct Near<'a> {
+    known: HashMap<String, Arc<SceneSpec>>,
+    /// By layer: what named a scene that was not there before either.
+    gone: HashMap<&'a str, &'a SceneSource>,
+}
+
+/// What names a scene that is not there yet.
+fn unfilled(layer: &LayerSpec) -> Option<&SceneSource> {
+    match &layer.source {
+        Source::Scene(source) if source.inner.is_none() => Some(source),
+        _ => None,
+    }
 }
 
 fn has_unfilled(layers: &[Arc<LayerSpec>]) -> bool {
     let mut layers = layers.iter();
-    layers.any(|layer| is_unfilled(layer) || has_unfilled(&layer.children))
+    layers.any(|layer| unfilled(layer).is_some() || has_unfilled(&layer.children))
 }
 
-fn fill(
-    layers: &mut [Arc<LayerSpec>],
-    list: &str,
-    known: &HashMap<String, Arc<SceneSpec>>,
-    wanted: &mut Vec<WantedScene>,
-) {
+fn fill(layers: &mut [Arc<LayerSpec>], list: &str, near: &Near<'_>, wanted: &mut Vec<WantedScene>) {
     for (index, layer) in layers.iter_mut().enumerate() {
         let path = format!("{list}[{index}]");
-        if is_unfilled(layer)
+        let gone = near.gone.get(layer.id.as_str()).copied();
+        if unfilled(layer).is_some_and(|source| gone != Some(source))
             && let Source::Scene(source) = &mut Arc::make_mut(layer).source
         {
-            match known.get(source.scene_id()) {
+            match near.known.get(source.scene_id()) {
                 Some(spec) => source.inner = Some(Arc::clone(spec)),
                 None if wanted.iter().any(|other| other.id == source.scene_id()) => {}
                 None => wanted.push(WantedScene {
@@ -101,7 +116,7 @@ fn fill(
         }
         if has_unfilled(&layer.children) {
             let children = &mut Arc::make_mut(layer).children;
-            fill(children, &field(&path, "children"), known, wanted);
+            fill(children, &field(&path, "children"), near, wanted);
         }
     }
 }
