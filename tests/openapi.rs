@@ -243,7 +243,7 @@ fn the_schemas_take_the_shipped_scenes_and_what_is_shown_of_them() {
     let options = LoadOptions {
         max_layers: 1000,
         check_files: false,
-        assets: None,
+        ..LoadOptions::default()
     };
     let mut wrong = Vec::new();
     let mut layers = 0;

@@ -115,6 +115,27 @@ fn the_scene_that_it_was_started_with_may_be_deleted_or_broken() {
 }
 
 #[test]
+fn the_whole_folder_of_scenes_may_be_gone() {
+    let folder = TempFolder::new();
+    fs::create_dir(folder.file("shows")).unwrap();
+    folder.write("shows/scene.json", SMALL_SCENE);
+    let begin = || {
+        let mut command = program(&folder.0);
+        command.args(["run", "shows/scene.json", "--hls", "false"]);
+        let on_air = OnAir::start(command.args(FREE_PORTS).args(QUIET));
+        let client = Client::new(on_air.port("api"));
+        (on_air, client)
+    };
+    let (on_air, client) = begin();
+    evening(&client);
+    client.ok("PATCH", "/stream/data?durable=true", json!({"n": 1}));
+    kill(on_air);
+    fs::remove_dir_all(folder.file("shows")).unwrap();
+    let (on_air, client) = begin();
+    is_evening(&on_air, &client);
+}
+
+#[test]
 fn an_asset_that_only_the_first_scene_names_may_be_deleted() {
     let folder = TempFolder::new();
     let (on_air, client) = start(&folder, &QUIET);

@@ -464,6 +464,8 @@ fn films_go_on_where_they_would_be() {
     assert!((stands - stood).abs() < 0.2, "{stood}, then {stands}");
 }
 
+const SET_ASIDE: &str = "what was on air before is set aside";
+
 #[test]
 fn another_scene_a_changed_file_and_who_says_so_begin_anew() {
     let folder = TempFolder::new();
@@ -486,10 +488,12 @@ fn another_scene_a_changed_file_and_who_says_so_begin_anew() {
         (json!("Written"), json!(1))
     );
     assert!(client.revision() > revision, "revisions go on");
+    on_air.line(SET_ASIDE);
     client.ok("PATCH", path, json!({"opacity": 0.25}));
     kill(on_air);
     let (on_air, client) = again(&folder, &[&QUIET[..], &["--fresh"]].concat());
     assert_eq!(opacity(&client), 1);
+    on_air.line(SET_ASIDE);
     client.ok("PATCH", path, json!({"opacity": 0.75}));
     kill(on_air);
     // Another name is another scene, whatever it says.
@@ -503,6 +507,9 @@ fn another_scene_a_changed_file_and_who_says_so_begin_anew() {
     let client = Client::new(on_air.port("api"));
     assert_eq!(opacity(&client), 1);
     assert_eq!(client.get("/stream/status")["scene"], "named");
+    on_air.line(SET_ASIDE);
+    let copies = std::fs::read_dir(folder.file("data/state.before")).unwrap();
+    assert_eq!(copies.count(), 3);
 }
 
 #[test]

@@ -6,9 +6,11 @@ use std::path::{Path, PathBuf};
 
 use serde_json::{Value, json};
 
+use super::api::start;
 use super::beside::state;
 use super::client::Client;
-use super::resume::{QUIET, kill};
+use super::resume::{QUIET, again, kill};
+use super::store::Redis;
 use super::support::{FREE_PORTS, OnAir, SMALL_SCENE, TempFolder, program};
 
 const BOX: &str = "/stream/layers/box?durable=true";
@@ -95,6 +97,26 @@ fn an_export_goes_on_elsewhere_in_another_place() {
         assert_eq!(client.get("/stream/scenes")["program"]["name"], "Small");
         kill(on_air);
     }
+}
+
+#[test]
+fn an_instance_compares_its_file_with_none_of_another_instance() {
+    let redis = Redis::start();
+    let url = redis.url();
+    let more = [&QUIET[..], &["--redis-url", &url]].concat();
+    let (first, second) = (TempFolder::new(), TempFolder::new());
+    let (on_air, client) = start(&first, &more);
+    let mut evening: Value = serde_json::from_str(SMALL_SCENE).unwrap();
+    evening["name"] = json!("Evening");
+    client.ok("PUT", "/stream/scenes/evening", evening);
+    client.ok("POST", "/stream/scenes/evening/activate", Value::Null);
+    client.ok("PATCH", BOX, json!({"opacity": 0.5}));
+    kill(on_air);
+    second.write("scene.json", &SMALL_SCENE.replace("\"Small\"", "\"Other\""));
+    let (on_air, client) = again(&second, &more);
+    on_air.line("where the last run left off");
+    assert_eq!(client.get("/stream/status")["scene"], "evening");
+    assert_eq!(opacity(&client), 0.5);
 }
 
 #[test]

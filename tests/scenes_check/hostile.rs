@@ -51,7 +51,7 @@ fn layers_are_counted_with_their_children() {
     let options = LoadOptions {
         max_layers: 10,
         check_files: false,
-        assets: None,
+        ..LoadOptions::default()
     };
     assert!(scene_from_text(&layers(5), "scene.json", None, &options).is_ok());
     let told = refusal(&layers(6), &options);

@@ -72,6 +72,40 @@ fn the_file_beside_the_scene_is_read_with_its_files_and_stays_out_of_what_is_wri
 }
 
 #[test]
+fn a_scene_that_is_gone_or_broken_is_left_out_where_files_need_not_be_there() {
+    let folder = Folder::new();
+    let picture = r#"{"id": "p", "source": {"type": "image", "src": "gone.png"}}"#;
+    folder.write("half.json", r#"{"version": 1, "name": "#);
+    folder.write(
+        "card.json",
+        scene(&format!("{picture}, {}", nest("deeper")), "{}"),
+    );
+    let nests = [nest("gone"), nest("half"), nest("card")].join(", ");
+    folder.write("outer.json", scene(&nests, "{}"));
+    load(&folder, "outer.json").unwrap_err();
+    let options = LoadOptions {
+        check_files: false,
+        ..LoadOptions::default()
+    };
+    let loaded = load_scene(&folder.path().join("outer.json"), &options).unwrap();
+    let inner = loaded.spec.layers.iter().map(|layer| match &layer.source {
+        Source::Scene(source) => source.inner.as_ref().map(|inner| inner.layers.len()),
+        _ => panic!("a scene"),
+    });
+    assert_eq!(inner.collect::<Vec<_>>(), [None, None, Some(2)]);
+    assert!(loaded.spec.holds_scene("deeper") && !loaded.spec.holds_scene("p"));
+    let found = prepare::bundle_without_missing(&loaded, &folder.path().to_owned().into());
+    let told: Vec<String> = found.1.iter().map(ToString::to_string).collect();
+    for word in ["`gone.png`", "`gone`", "`half`", "`deeper`"] {
+        assert!(
+            told.iter().any(|told| told.contains(word)),
+            "{word}: {told:?}"
+        );
+    }
+    assert_eq!(told.len(), 4, "{told:?}");
+}
+
+#[test]
 fn circles_and_depth_are_refused_with_the_way_that_leads_there() {
     let folder = Folder::new();
     for (name, inner) in [("a", "b"), ("b", "c"), ("c", "a"), ("self", "self")] {

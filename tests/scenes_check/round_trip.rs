@@ -634,7 +634,7 @@ fn read(text: &str) -> Result<SceneSpec, String> {
     let options = LoadOptions {
         max_layers: 1000,
         check_files: false,
-        assets: None,
+        ..LoadOptions::default()
     };
     scene_from_text(text, "scene.json", None, &options)
         .map_err(|errors| format!("{}\n{text}", errors.plain()))

@@ -27,7 +27,7 @@ fn load(path: &Path) -> SceneSpec {
     let options = LoadOptions {
         max_layers: 1000,
         check_files: true,
-        assets: None,
+        ..LoadOptions::default()
     };
     match load_scene(path, &options) {
         Ok(scene) => scene.spec,
@@ -42,7 +42,7 @@ fn every_shipped_scene_loads_and_comes_back_as_it_was() {
         let options = LoadOptions {
             max_layers: 1000,
             check_files: false,
-            assets: None,
+            ..LoadOptions::default()
         };
         let again = scene_from_text(&to_json(&scene), "again.json", path.parent(), &options);
         assert_eq!(again.map_err(|errors| errors.plain()), Ok(scene));

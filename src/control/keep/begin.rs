@@ -127,7 +127,7 @@ pub fn begin(
     };
     let is_same = read
         .as_ref()
-        .is_some_and(|read| named.is_of(&read.show, origin));
+        .is_some_and(|read| named.is_of(&read.show, origin, stand.instance));
     let first = &match named.scene() {
         Ok(scene) => scene.clone(),
         Err(errors) => {
@@ -165,6 +165,7 @@ pub fn begin(
     let mut constants = Constants {
         started_with: first.path.display().to_string(),
         file: named.file(),
+        instance: stand.instance.map(str::to_owned),
         first: match stand.leads {
             true => first::document(&first.spec),
             false => None,
@@ -175,7 +176,6 @@ pub fn begin(
     let config = config_of(&outputs)?;
     if let (Origin::TakeOver, Some(read)) = (origin, &read) {
         constants.started_with.clone_from(&read.show.started_with);
-        constants.file.clone_from(&read.show.file);
     }
     let max_layers = match &read {
         Some(read) => {

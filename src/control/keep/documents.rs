@@ -53,6 +53,9 @@ pub(super) struct ShowDocument {
     /// Where its file was, with all links followed.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(super) file: Option<String>,
+    /// The instance on whose machine that is, where several may share the stream.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) instance: Option<String>,
     /// Whether it was brought here by an import, and goes on whatever its file says. The first show that is saved after is not.
     #[serde(default, skip_serializing_if = "is_false")]
     pub(super) is_imported: bool,
@@ -132,6 +135,8 @@ pub(super) struct Constants {
     pub(super) started_with: String,
     /// Where its file is, with all links followed.
     pub(super) file: Option<String>,
+    /// The instance on whose machine that is.
+    pub(super) instance: Option<String>,
     /// The document of that scene; `None` where it is too large for one.
     pub(super) first: Option<Bytes>,
     pub(super) config_base: Map<String, Value>,
@@ -157,6 +162,7 @@ pub(super) fn puts(
     let show = ShowDocument {
         started_with: constants.started_with.clone(),
         file: constants.file.clone(),
+        instance: constants.instance.clone(),
         is_imported: false,
         epoch_ms: epoch.0,
         rate: now.rate,

@@ -70,18 +70,22 @@ impl FirstScene {
         Some(self.path.canonicalize().ok()?.display().to_string())
     }
 
-    /// Whether a saved show is of this scene, for a program that begins so. A file of the same name is the same scene wherever it lies,
-    /// unless the one of before is still there and says something else.
-    pub(super) fn is_of(&self, show: &ShowDocument, origin: Origin) -> bool {
-        let before = Path::new(&show.started_with);
-        let is_named = scene_id(before) == self.id();
+    /// Whether a saved show is of this scene, for a program that begins so as this instance. A file of the same name is the same scene
+    /// wherever it lies, unless the one of before is still there and says something else.
+    pub(super) fn is_of(
+        &self,
+        show: &ShowDocument,
+        origin: Origin,
+        instance: Option<&str>,
+    ) -> bool {
+        let is_named = scene_id(Path::new(&show.started_with)) == self.id();
+        // Paths of another machine say nothing here.
+        let is_own = !show.is_imported && show.instance.as_deref() == instance;
+        let before = show.file.as_deref().filter(|_| is_own);
         match origin {
             Origin::Fresh => false,
             Origin::TakeOver => is_named,
-            Origin::Start => {
-                let file = show.file.as_deref().map(Path::new);
-                is_named && (show.is_imported || !file.is_some_and(|file| self.is_beside(file)))
-            }
+            Origin::Start => is_named && !before.is_some_and(|file| self.is_beside(file.as_ref())),
         }
     }
 

@@ -42,6 +42,7 @@ fn again(stage: &mut Stage) -> Engine {
     let constants = Constants {
         started_with: "scene.json".to_owned(),
         file: None,
+        instance: None,
         first: None,
         config_base: serde_json::Map::new(),
         frame: (320, 180),
