@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use serde_json::{Value, json};
 use tungstenite::{Message, WebSocket};
 
-use super::support::LIMIT;
+use super::support::{LIMIT, until};
 
 /// Asks one server.
 #[derive(Clone)]
@@ -129,6 +129,14 @@ impl Client {
 
     pub fn get(&self, path: &str) -> Value {
         self.ok("GET", path, Value::Null)["data"].take()
+    }
+
+    /// Waits until the instance answers as the one that leads.
+    pub fn leads(&self) {
+        until("it to lead", || {
+            let answer = self.send("GET", "/stream/status", "", &[]);
+            (answer.status == 200 && answer.json()["data"]["role"] == "leader").then_some(())
+        });
     }
 
     pub fn revision(&self) -> u64 {

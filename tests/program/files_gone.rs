@@ -384,10 +384,7 @@ fn a_standby_without_any_of_the_files_takes_over() {
     kill(on_air);
     waiting.line(LEFT_OFF);
     let client = Client::new(waiting.port("api"));
-    until("it to lead", || {
-        let answer = client.send("GET", "/stream/status", "", &[]);
-        (answer.status == 200 && answer.json()["data"]["role"] == "leader").then_some(())
-    });
+    client.leads();
     assert_eq!(client.get("/stream/layers/box")["opacity"], 0.5);
     client.ok("PATCH", path, json!({"opacity": 0.25}));
 }

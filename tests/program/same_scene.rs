@@ -115,6 +115,7 @@ fn an_instance_compares_its_file_with_none_of_another_instance() {
     second.write("scene.json", &SMALL_SCENE.replace("\"Small\"", "\"Other\""));
     let (on_air, client) = again(&second, &more);
     on_air.line("where the last run left off");
+    client.leads();
     assert_eq!(client.get("/stream/status")["scene"], "evening");
     assert_eq!(opacity(&client), 0.5);
 }

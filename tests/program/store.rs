@@ -341,10 +341,7 @@ fn one_program_leads_a_stream_in_redis_and_another_takes_its_place() {
     kill(on_air);
     waiting.line("where the last run left off");
     let client = Client::new(waiting.port("api"));
-    until("it to lead", || {
-        let answer = client.send("GET", "/stream/status", "", &[]);
-        (answer.status == 200 && answer.json()["data"]["role"] == "leader").then_some(())
-    });
+    client.leads();
     assert_eq!(client.get("/stream/data")["n"], 2);
     client.ok("PATCH", "/stream/data?durable=true", json!({"n": 3}));
     // While it waits it ends when it is told to.

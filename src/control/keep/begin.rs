@@ -97,8 +97,7 @@ pub enum Origin {
 /// Chooses what comes on air. `first` is the scene that the program is started with.
 ///
 /// # Errors
-/// What was saved cannot be read or shown. [`SceneErrors`] where the file of `first` cannot be read and is
-/// needed.
+/// What was saved cannot be read or shown. [`SceneErrors`] where the file of `first` cannot be read and is needed.
 pub fn begin(
     saved: &Saved,
     stand: Stand<'_>,
