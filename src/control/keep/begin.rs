@@ -386,10 +386,7 @@ fn keep_copy(saved: &Saved, settings: &Settings) {
 /// The change of scenes that was in course; none where the scene that goes cannot be shown any more.
 fn resumed_mix(read: &Read, library: &Library, max_layers: usize) -> Option<ResumedMix> {
     let document = read.mix.clone()?;
-    let options = LoadOptions {
-        check_files: false,
-        ..library.options(max_layers)
-    };
+    let options = saved_options(library, max_layers);
     let id = document.from.id.clone();
     match saved_scene(&document.from.scene, &id, library.folder(), &options) {
         Ok(spec) => {

@@ -18,6 +18,7 @@ use super::documents::{
 use crate::control::landed;
 use crate::control::show::{Changing, MixNow, Snapshot, Staged};
 use crate::scene::LoadedScene;
+use crate::store::DOCUMENT_BYTES_MAX;
 
 /// The document of a change of scenes.
 #[derive(Clone, Debug, Deserialize)]
@@ -68,7 +69,7 @@ pub(super) fn is_same(before: &Snapshot, now: &Snapshot) -> bool {
     }
 }
 
-/// The document; `None` where nothing is in course.
+/// The document; `None` where nothing is in course, or it would be larger than a document may be.
 pub(super) fn document(now: &Snapshot) -> Result<Option<Bytes>, serde_json::Error> {
     let Some((mix, Changing { from, transition })) = in_course(now) else {
         return Ok(None);
@@ -86,7 +87,9 @@ pub(super) fn document(now: &Snapshot) -> Result<Option<Bytes>, serde_json::Erro
         timelines: timeline_documents(&mix.timelines),
         came: &mix.came,
     };
-    Ok(Some(serde_json::to_vec(&document)?.into()))
+    let bytes = Bytes::from(serde_json::to_vec(&document)?);
+    // A scene that has no room with its data as one document must not keep the show from being saved.
+    Ok(Some(bytes).filter(|bytes| bytes.len() <= DOCUMENT_BYTES_MAX))
 }
 
 /// A change of scenes that was in course when the last run ended.
