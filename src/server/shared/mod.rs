@@ -26,7 +26,7 @@ const READ_WAIT: Duration = Duration::from_secs(1);
 const PAUSE_FIRST: Duration = Duration::from_millis(50);
 const PAUSE_MAX: Duration = Duration::from_secs(1);
 /// How long the end waits for commands that have begun and for their answers.
-const STOP_WAIT_MAX: Duration = Duration::from_millis(600);
+const STOP_WAIT_MAX: Duration = Duration::from_secs(1);
 
 /// What was counted of it since the start.
 #[derive(Debug, Default)]
