@@ -86,7 +86,7 @@ impl House {
         let rtmp = match settings.rtmp_port {
             None => None,
             Some(port) => {
-                let bound = TcpListener::bind((settings.bind, port)).await;
+                let bound = server::bind((settings.bind, port).into()).await;
                 let listener = bound.with_context(|| {
                     format!(
                         "RTMP_PORT {port} of {} cannot be used; another one, or off, does without",

@@ -1,8 +1,9 @@
 //! Listening: bounded numbers of connections, and clients that take too long are let go.
 
+use std::io::ErrorKind;
 use std::net::SocketAddr;
 use std::sync::{Arc, PoisonError, RwLock};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use axum::Router;
 use axum::extract::{ConnectInfo, Request};
@@ -28,6 +29,9 @@ const BODY_PAUSE_MAX: Duration = Duration::from_secs(10);
 const REQUEST_MAX: Duration = Duration::from_secs(60);
 /// After the system gave no connection, the next try.
 const AGAIN_AFTER: Duration = Duration::from_millis(50);
+/// How long a port is waited for that somebody has, and the pause between two looks.
+const BIND_WAIT_MAX: Duration = Duration::from_secs(1);
+const BIND_PAUSE: Duration = Duration::from_millis(20);
 
 /// What a listener is held to.
 #[derive(Clone, Copy, Debug)]
@@ -70,6 +74,25 @@ fn guarded(router: Router) -> Router {
         ))
 }
 
+/// Listens at `address`. A port that somebody has is waited for, for [`BIND_WAIT_MAX`]: a program that was killed lets go of its own a
+/// moment later.
+///
+/// # Errors
+/// The address cannot be bound.
+pub async fn bind(address: SocketAddr) -> std::io::Result<TcpListener> {
+    let begun = Instant::now();
+    loop {
+        match TcpListener::bind(address).await {
+            Err(error)
+                if error.kind() == ErrorKind::AddrInUse && begun.elapsed() < BIND_WAIT_MAX =>
+            {
+                tokio::time::sleep(BIND_PAUSE).await;
+            }
+            bound => return bound,
+        }
+    }
+}
+
 /// Binds `address` (port 0 takes a free one); gives the true address, and what serves `face` there until `stop` is done.
 ///
 /// # Errors
@@ -80,7 +103,7 @@ pub async fn serve(
     limits: Limits,
     stop: impl Future<Output = ()> + Send + 'static,
 ) -> std::io::Result<(SocketAddr, impl Future<Output = ()>)> {
-    let listener = TcpListener::bind(address).await?;
+    let listener = bind(address).await?;
     let address = listener.local_addr()?;
     let face = face.into();
     let places = Arc::new(Semaphore::new(limits.connections));
@@ -140,5 +163,21 @@ async fn converse(stream: TcpStream, peer: SocketAddr, face: Face) {
     if let Err(error) = connection.await {
         // Clients go as they like.
         tracing::trace!(%peer, %error, "a connection ended");
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn a_port_that_is_let_go_of_is_waited_for_and_one_that_is_not_is_an_error() {
+        let first = bind(([127, 0, 0, 1], 0).into()).await.unwrap();
+        let address = first.local_addr().unwrap();
+        let error = bind(address).await.unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::AddrInUse);
+        // The first look finds it taken.
+        let (second, ()) = tokio::join!(bind(address), async { drop(first) });
+        assert_eq!(second.unwrap().local_addr().unwrap(), address);
     }
 }

@@ -71,7 +71,7 @@ pub use address::{ToldAddress, tell_address, told_address};
 pub use fleet::fleet;
 pub use guard::Guard;
 pub use health::TICK_SILENCE_MAX;
-pub use listen::{Face, Limits, serve};
+pub use listen::{Face, Limits, bind, serve};
 use routes::Routes;
 pub use standby::Standby;
 pub use starting::starting;
