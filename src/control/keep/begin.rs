@@ -17,7 +17,7 @@ use systems::clock::{FrameClock, tick_at_rate};
 use systems::feed::Epoch;
 use systems::scene::Standing;
 
-use super::changing::ResumedMix;
+use super::changing::{MixDocument, ResumedMix};
 use super::config;
 use super::documents::{self, Constants, Read};
 use super::first::{self, FirstScene};
@@ -385,7 +385,7 @@ fn keep_copy(saved: &Saved, settings: &Settings) {
 
 /// The change of scenes that was in course; none where the scene that goes cannot be shown any more.
 fn resumed_mix(read: &Read, library: &Library, max_layers: usize) -> Option<ResumedMix> {
-    let document = read.mix.clone()?;
+    let document = read.mix.clone().filter(MixDocument::is_sound)?;
     let options = saved_options(library, max_layers);
     let id = document.from.id.clone();
     match saved_scene(&document.from.scene, &id, library.folder(), &options) {

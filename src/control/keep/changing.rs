@@ -6,6 +6,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 use components::scene::FrameRate;
 use components::transition::Transition;
+use components::validate::{Problems, Validate as _};
 use serde::{Deserialize, Serialize};
 use systems::clock::{FrameClock, tick_at_rate};
 use systems::scene::{Came, Standing};
@@ -31,6 +32,15 @@ pub(super) struct MixDocument {
     since_tick: u64,
     timelines: BTreeMap<String, TimelineDocument>,
     came: Came,
+}
+
+impl MixDocument {
+    /// Whether it goes in a way that can be asked for: what is read may have been written by hand.
+    pub(super) fn is_sound(&self) -> bool {
+        let mut problems = Problems::new();
+        self.transition.validate(&mut problems);
+        problems.is_empty()
+    }
 }
 
 #[derive(Serialize)]

@@ -207,3 +207,35 @@ async fn what_is_on_its_way_goes_on_when_it_comes_back() {
     ask(&mut stage, &[settled]).await;
     show_the_same(&mut stage, 40, "a ticker that has run at other speeds");
 }
+
+#[test]
+fn what_was_written_by_hand_and_cannot_be_is_passed_over() {
+    let spec = scene_from_text(MOVING, "scene", None, &LoadOptions::default()).expect("a scene");
+    let glide = |duration: f64| {
+        json!({"glide": {"duration": duration, "easing": "linear"}, "sinceTick": 0,
+            "from": [0, 0, 0, 0], "velocity": [0, 0, 0, 0], "offset": [50, 0, 0, 0]})
+    };
+    let shown = |glides: Value| {
+        let motions = serde_json::from_value(json!({"glides": glides})).expect("a document");
+        let standing = Standing {
+            motions,
+            ..Standing::default()
+        };
+        let mut engine = Engine::new(settings()).expect("an engine");
+        engine
+            .load(SceneBundle::new(spec.clone()))
+            .expect("a scene");
+        engine.resume(&standing, 30);
+        engine.tick();
+        picture(&engine)
+    };
+    let as_authored = shown(json!({}));
+    assert!(shown(json!({"box": {"position": glide(5.0)}})) != as_authored);
+    for wrong in [
+        json!({"box": {"position": glide(-5.0)}}),
+        json!({"box": {"nothing": glide(5.0), "source.nothing": glide(5.0), "effects.nothing.radius": glide(5.0)}}),
+        json!({"nobody": {"position": glide(5.0)}}),
+    ] {
+        assert!(shown(wrong.clone()) == as_authored, "{wrong}");
+    }
+}

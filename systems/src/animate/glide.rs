@@ -4,6 +4,7 @@
 //! drifts.
 
 use components::animation::{Easing, Glide};
+use components::validate::{Problems, Validate as _};
 use glam::Vec4;
 use serde::{Deserialize, Serialize};
 
@@ -65,6 +66,15 @@ pub struct GlidePlace {
     pub velocity: [f32; 4],
     /// What the value was above the property's own on the next tick.
     pub offset: Option<[f32; 4]>,
+}
+
+impl GlidePlace {
+    /// Whether it goes in a way that can be asked for: what is read may have been written by hand.
+    pub(crate) fn is_sound(&self) -> bool {
+        let mut problems = Problems::new();
+        self.glide.validate(&mut problems);
+        problems.is_empty()
+    }
 }
 
 impl From<GlidePlace> for GlideState {

@@ -178,7 +178,7 @@ pub(crate) fn answer(
 
 /// Has the scene on air go on with that. What it does not have is passed over.
 pub(super) fn resume(world: &mut World, motions: &Motions) {
-    if let Some(place) = motions.master {
+    if let Some(place) = motions.master.filter(GlidePlace::is_sound) {
         world.resource_mut::<Bus>().go_on(place);
     }
     let rate = world.resource::<FrameClock>().rate;
@@ -199,7 +199,8 @@ pub(super) fn resume(world: &mut World, motions: &Motions) {
         {
             strip.go_on(*place, rate);
         }
-        for (of, place) in motions.glides.get(&id).into_iter().flatten() {
+        let glides = motions.glides.get(&id).into_iter().flatten();
+        for (of, place) in glides.filter(|(_, place)| place.is_sound()) {
             glide_on(&mut layer, of, *place);
         }
     }
